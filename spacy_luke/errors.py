@@ -1,0 +1,105 @@
+"""Coded errors and warnings: each carries the offending values and the remedy."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+
+class LukeError(ValueError):
+    """Every error this package raises on purpose; `code` is stable, e.g. `"L012"`."""
+
+    def __init__(self, code: str, **values: Any):
+        self.code = code
+        super().__init__(f"[{code}] {ERRORS[code].format(**values)}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The message is already formatted; worker processes send it back as it is.
+        return _rebuild_error, (type(self), self.code, str(self))
+
+
+def _rebuild_error(cls: type[LukeError], code: str, message: str) -> LukeError:
+    error = cls.__new__(cls)
+    ValueError.__init__(error, message)
+    error.code = code
+    return error
+
+
+class LukeWarning(UserWarning):
+    """Category of every warning this package gives, so it can be filtered as one."""
+
+
+def warn(code: str, *, stacklevel: int = 3, **values: Any) -> None:
+    """Give the coded warning `code`, filled with `values`."""
+    warnings.warn(f"[{code}] {WARNINGS[code].format(**values)}", LukeWarning, stacklevel=stacklevel)
+
+
+ERRORS: dict[str, str] = {
+    # encoders
+    "L001": "hidden_act = {name!r} is not a known activation. Known: {known}.",
+    "L002": "hidden_size {hidden} is not a multiple of num_attention_heads {heads}. Correct config.json.",
+    "L003": "An input of {pieces} pieces does not fit the encoder's {maximum} positions. Use smaller windows "
+    "(max_pieces) or an encoder with more positions.",
+    "L004": "config.json lacks or has a wrong value for: {problems}.",
+    "L005": "precision = {precision!r} is not one of: float32, bfloat16.",
+    # checkpoints
+    "L020": "No checkpoint {name!r}: it is not a local folder, not in the local Hugging Face cache, and could not be "
+    "downloaded ({reason}). Give the path of a folder with config.json, or the id of a Hub repository.",
+    "L021": "The checkpoint folder {path} has no {file}. Needed: config.json; model.safetensors or pytorch_model.bin; "
+    "vocab.json and merges.txt or tokenizer.json; entity_vocab.json for LUKE.",
+    "L022": "{file} cannot be read: {reason}. The file is damaged or not of this format; copy it again.",
+    "L023": "Architecture {architecture!r} (model_type {model_type!r}) is not one this package reads here. Read: {known}.",
+    "L024": "The weights do not fit the model. Missing keys: {missing}. Unknown keys: {unknown}. Check that config.json "
+    "and the weights belong together.",
+    "L025": "Weights of the wrong size: {problems}. Check that config.json and the weights belong together.",
+    "L026": "The entity vocabulary lacks {missing}. A LUKE checkpoint needs [PAD], [UNK], [MASK] and [MASK2].",
+    "L027": "entity_vocab = {value!r} is not 'special', 'full' or the path of a JSON list or text file of entity titles.",
+    "L028": "Not a tokenizer this package reads: {reason}. Read: byte-level BPE (vocab.json + merges.txt or "
+    "tokenizer.json), WordPiece and Unigram (tokenizer.json).",
+    "L029": "Cannot save to {path}: {reason}. What was there before is unchanged.",
+    "L030": "The checkpoint's labels {labels} have no known negative label, and {count} labels. Set negative_label to "
+    "the label that means 'no entity'.",
+    "L031": "Cannot make a LUKE checkpoint from model_type {model_type!r}. Possible: bert, roberta, xlm-roberta.",
+    "L032": "The entity vocabulary gives id {identifier} to {title!r}, but the entity table has only {rows} rows.",
+    # components
+    "L040": "Component {name!r} has no weights yet. Call nlp.initialize() with [initialize.components.{name}] "
+    "checkpoint, or nlp.get_pipe({name!r}).load_checkpoint(...), or load a saved pipeline.",
+    "L041": "Labels {labels} of the training data are not labels of component {name!r}, which has {known}. Initialize "
+    "the component with this data, or add them under [initialize.components.{name}] labels.",
+    "L042": "Component {name!r} takes a {expected} checkpoint, but {path} is a {found}.",
+    "L043": "No labels for component {name!r}: neither the data nor the checkpoint has any. Give training examples "
+    "with entities, or [initialize.components.{name}] labels.",
+    "L044": "The negative label {label!r} of component {name!r} is not among its labels {labels}.",
+    "L045": "Span ({start}, {end}) is empty, reversed or outside a Doc of {length} tokens.",
+    "L046": "max_pieces = {max_pieces} must be at least {minimum}, twice the longest mention in pieces, so that each "
+    "mention lies in a window.",
+    "L047": "{setting} = {value!r} is not valid: {reason}.",
+    "L048": "{path} holds no saved component: {reason}.",
+    "L049": "No component of this package runs architecture {architecture!r}. Runnable: {known}.",
+    "L050": "The model in the box is not installed with this copy of the package ({path} is missing). Give a "
+    "checkpoint: load_checkpoint(...) or [initialize.components.X] checkpoint.",
+    # converters and command line
+    "L060": "{path}, line {line}: {reason}.",
+    "L061": "{path} does not exist or has no file to convert.",
+    "L062": "Cannot read --types entry {entry!r}: write OLD=NEW, or OLD= to drop the type.",
+    "L063": "No converter {kind!r}. Known: {known}.",
+}
+
+WARNINGS: dict[str, str] = {
+    "W001": "luke_ner was added without a checkpoint and runs the small model that comes with the package "
+    "(en_luke_mini: English; labels {labels}). For another model: nlp.get_pipe({name!r}).load_checkpoint(...) or "
+    "spacy_luke.from_checkpoint(...).",
+    "W002": "Component {name!r}: a Doc without sentence boundaries is treated as one sentence. Add 'sentencizer', "
+    "'senter' or 'parser' before it.",
+    "W003": "Component {name!r}: {missed} of {total} gold spans are no candidates and cannot be learned "
+    "({reasons}). First: {examples}.",
+    "W004": "Span extension {extension!r} belongs to another package ({owner}); this package leaves it alone. Results "
+    "stay reachable through {instead}.",
+    "W005": "Component {name!r}: {count} candidate spans were left out ({reasons}).",
+    "W006": "Component {name!r}: the labels of the data {data} are not those of the checkpoint {checkpoint}; a new "
+    "head is trained.",
+    "W007": "Optimizer setting {setting} is not supported for LUKE encoders and has no effect.",
+    "W008": "The tokenizer of {name!r} lower-cases its text but the checkpoint has no case types; named entities "
+    "are recognised better with them (upcycle with case types).",
+    "W009": "Component {name!r}: {count} gold spans have several labels; only the first is learned.",
+}
