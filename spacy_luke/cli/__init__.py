@@ -1,0 +1,20 @@
+"""`python -m spacy luke …`: spaCy loads this module through the entry point and finds the commands in its own app."""
+
+from __future__ import annotations
+
+import typer
+from spacy.cli._util import app
+
+luke_cli = typer.Typer(
+    name="luke",
+    help="LUKE and Longformer for spaCy: import checkpoints, convert corpora.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+# The modules add their commands to luke_cli, which therefore exists before them.
+from . import convert, import_, upcycle  # noqa: E402
+
+app.add_typer(luke_cli, name="luke")
+
+__all__ = ["convert", "import_", "luke_cli", "upcycle"]

@@ -1,0 +1,129 @@
+"""`luke convert`: public corpora -> spaCy's training format."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+from typer import Argument, Option
+
+from ..converters import ConversionReport, get_converter, write_docbin
+from ..errors import LukeError
+from . import luke_cli
+from .errors import one_line_errors
+
+
+@luke_cli.command("convert")
+def convert_cli(
+    kind: Annotated[str, Argument(help="What the files are: iob (IOB1, IOB2 or BILUO tags in columns).")],
+    source: Annotated[Path, Argument(metavar="IN", help="A file, or a folder whose files are all read.")],
+    target: Annotated[Path, Argument(metavar="OUT", help="A .spacy file, or a folder for one .spacy file per file.")],
+    types: Annotated[
+        list[str] | None,
+        Option(metavar="OLD=NEW", help="Rename an entity type; 'OLD=' leaves it out. May be repeated."),
+    ] = None,
+    only: Annotated[
+        str | None, Option(metavar="A,B,…", help="Keep only these entity types (by their new names).")
+    ] = None,
+    suffix: Annotated[str, Option(help="In a folder, read only the files whose names end so, e.g. '.conll'.")] = "",
+    n_sents: Annotated[
+        int | None,
+        Option(
+            "--n-sents",
+            "-n",
+            min=0,
+            help="Sentences per Doc; 0 for no limit. Default: whole documents where the file marks them, else 1.",
+        ),
+    ] = None,
+    token_column: Annotated[
+        int | None,
+        Option(help="Number of the column with the tokens, from 1, or from -1 at the right. Default: found."),
+    ] = None,
+    tag_column: Annotated[
+        int | None, Option(help="Number of the column with the tags. Default: the first column of entity tags.")
+    ] = None,
+) -> None:
+    """Convert a corpus to .spacy training files.
+
+    Reports what was read, repaired and left out. Nothing is written if a file cannot be read.
+
+    Example: python -m spacy luke convert iob train.conll train.spacy --types person=PER --types product=
+    """
+    with one_line_errors():
+        given = {
+            "types": read_types(types or []),
+            "only": [name.strip() for name in only.split(",") if name.strip()] if only is not None else None,
+            "n_sents": n_sents,
+            "token_column": token_column,
+            "tag_column": tag_column,
+        }
+        options = {name: value for name, value in given.items() if value is not None}
+        report = convert(kind, find_files(source, suffix), source, target, **options)
+    typer.echo(report)
+
+
+def convert(kind: str, files: Sequence[Path], source: Path, target: Path, **options: object) -> ConversionReport:
+    """Convert `files`, which are `source` or below it; nothing is written if one of them cannot be read."""
+    read = get_converter(kind)
+    for name in options:
+        if name not in inspect.signature(read).parameters:
+            raise typer.BadParameter(f"--{name.replace('_', '-')} is not an option of {kind!r}.")
+    vocab = Vocab()
+    report = ConversionReport()
+    converted: list[tuple[Path, list[Doc]]] = []
+    for file in files:
+        docs, counts = read(file, vocab=vocab, **options)
+        converted.append((file, docs))
+        report.extend(counts)
+    for path, docs in place(converted, source, target):
+        write_docbin(docs, path)
+    return report
+
+
+def read_types(entries: Iterable[str]) -> dict[str, str]:
+    """`["person=PER", "product="]` -> `{"person": "PER", "product": ""}`"""
+    types: dict[str, str] = {}
+    for entry in entries:
+        old, equals, new = (part.strip() for part in entry.partition("="))
+        if not old or not equals:
+            raise LukeError("L062", entry=entry)
+        types[old] = new
+    return types
+
+
+def find_files(source: Path, suffix: str) -> list[Path]:
+    """The file, or all files below the folder but hidden and converted ones, in the order of their names."""
+    if source.is_file():
+        return [source]
+    files = sorted(
+        path
+        for path in source.rglob("*")
+        if path.is_file()
+        and path.name.endswith(suffix)
+        and path.suffix != ".spacy"
+        and not any(part.startswith(".") for part in path.relative_to(source).parts)
+    )
+    if not files:
+        raise LukeError("L061", path=source)
+    return files
+
+
+def place(
+    converted: Sequence[tuple[Path, list[Doc]]], source: Path, target: Path
+) -> Iterable[tuple[Path, Iterable[Doc]]]:
+    """Where the Docs of each file go: all into one .spacy file, or one file each with the folders of the source."""
+    if target.suffix == ".spacy" and not target.is_dir():
+        yield target, [doc for _, docs in converted for doc in docs]
+        return
+    root = source if source.is_dir() else source.parent
+    stems = Counter(file.with_suffix("") for file, _ in converted)
+    for file, docs in converted:
+        # train.conll and train.iob side by side both keep their suffix
+        name = f"{file.stem}.spacy" if stems[file.with_suffix("")] == 1 else f"{file.name}.spacy"
+        yield target / file.parent.relative_to(root) / name, docs

@@ -1,0 +1,156 @@
+"""IOB1, IOB2 and BILUO column files -> Docs with entities and sentence boundaries."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spacy.tokens import Doc, Span
+from spacy.vocab import Vocab
+
+from .columns import NO_TOKEN, Row, Sentence, find_columns, is_index_column, read_table
+from .report import ConversionReport
+from .tags import Entity, find_scheme, is_tag, read_entities
+
+
+@dataclass(kw_only=True)
+class Tokens:
+    """The words of one sentence with their tags; a word that is left out of the Doc is not here."""
+
+    words: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    spaces: list[bool] = field(default_factory=list)
+    entities: list[Entity] = field(default_factory=list)
+
+
+def read_iob(
+    path: str | Path,
+    *,
+    types: Mapping[str, str] | None = None,
+    only: Collection[str] | None = None,
+    n_sents: int | None = None,
+    token_column: int | None = None,
+    tag_column: int | None = None,
+    vocab: Vocab | None = None,
+) -> tuple[list[Doc], ConversionReport]:
+    """Read a column file: one token a line, an empty line after each sentence, '#' comments.
+
+    types: New name of an entity type; an empty name leaves its entities out. Other types stay as they are.
+    only: The types to keep, by their new names; None keeps all.
+    n_sents: Sentences a Doc, within the documents of the file; 0 for no limit. None: a Doc is a document where the
+        file marks documents ('-DOCSTART-', '# newdoc'), else a sentence.
+    token_column, tag_column: Column numbers from 1, or from -1 at the right. None: found from what the cells hold.
+    vocab: Vocabulary of the Docs, by default a new one.
+
+    Spaces between tokens are those of the '# text' line, where the file has one that consists of the tokens; otherwise
+    there is one after every token.
+    """
+    path = Path(path)
+    vocab = Vocab() if vocab is None else vocab
+    table = read_table(path)
+    token, tag = find_columns(path, table, token=token_column, tag=tag_column)
+    has_index = token > 0 and is_index_column(table.sentences, 0)
+    report = ConversionReport(comments=table.comments)
+    groups = [
+        [
+            tokens
+            for sentence in document
+            if (tokens := read_tokens(path, sentence, token, tag, has_index, report)).words
+        ]
+        for document in table.documents
+    ]
+    scheme = find_scheme(tokens.tags for group in groups for tokens in group)
+    report.files.append(f"{path}: {scheme}, tokens in column {token + 1}, tags in column {tag + 1}")
+    for group in groups:
+        for tokens in group:
+            entities, repaired = read_entities(tokens.tags, scheme)
+            for index in repaired:
+                report.repaired_tags.add(f"{path.name}:{tokens.lines[index]}")
+            tokens.entities = choose_types(entities, types or {}, only, report)
+    size = n_sents if n_sents is not None else 0 if table.has_marks else 1
+    docs = [
+        make_doc(group[start : start + (size or len(group))], vocab)
+        for group in groups
+        for start in range(0, len(group), size or len(group) or 1)
+    ]
+    report.documents += len(docs)
+    return docs, report
+
+
+def read_tokens(
+    path: Path, sentence: Sentence, token: int, tag: int, has_index: bool, report: ConversionReport
+) -> Tokens:
+    tokens = Tokens()
+    for row in sentence.rows:
+        place = f"{path.name}:{row.line}"
+        if has_index and NO_TOKEN.fullmatch(row.cells[0]):
+            report.bad_lines.add(place)
+            continue
+        word = cell(row, token)
+        if not word:
+            report.empty_tokens.add(place)
+            continue
+        value = cell(row, tag)
+        if not value:
+            report.bad_lines.add(place)
+        elif not is_tag(value):
+            report.bad_tags.add(f"{place} {value!r}")
+        tokens.words.append(word)
+        tokens.tags.append(value if is_tag(value) else "O")
+        tokens.lines.append(row.line)
+    spaces = align(tokens.words, sentence.text)
+    if sentence.text and spaces is None:
+        report.unaligned_texts.add(f"{path.name}:{sentence.text_line}")
+    tokens.spaces = [True] * len(tokens.words) if spaces is None else spaces
+    if tokens.words:
+        report.sentences += 1
+        report.tokens += len(tokens.words)
+    return tokens
+
+
+def cell(row: Row, index: int) -> str:
+    return row.cells[index].strip() if index < len(row.cells) else ""
+
+
+def align(words: Sequence[str], text: str) -> list[bool] | None:
+    """For each word, whether whitespace follows it in `text`; None if `text` is not these words in this order."""
+    spaces: list[bool] = []
+    rest = text
+    for word in words:
+        if not rest.startswith(word):
+            return None
+        after = rest[len(word) :]
+        rest = after.lstrip()
+        spaces.append(len(rest) < len(after) or not rest)
+    return None if rest or not spaces else spaces
+
+
+def choose_types(
+    entities: Sequence[Entity], types: Mapping[str, str], only: Collection[str] | None, report: ConversionReport
+) -> list[Entity]:
+    chosen: list[Entity] = []
+    for start, end, old in entities:
+        new = types.get(old, old)
+        if not new or (only is not None and new not in only):
+            report.dropped[old] += 1
+        else:
+            report.entities[new] += 1
+            chosen.append((start, end, new))
+    return chosen
+
+
+def make_doc(sentences: Sequence[Tokens], vocab: Vocab) -> Doc:
+    words = [word for tokens in sentences for word in tokens.words]
+    spaces = [space for tokens in sentences for space in tokens.spaces]
+    starts = [index == 0 for tokens in sentences for index in range(len(tokens.words))]
+    spaces[-1] = False
+    doc = Doc(vocab, words=words, spaces=spaces, sent_starts=starts)
+    spans: list[Span] = []
+    offset = 0
+    for tokens in sentences:
+        spans.extend(Span(doc, offset + start, offset + end, label=label) for start, end, label in tokens.entities)
+        offset += len(tokens.words)
+    doc.set_ents(spans, default="outside")
+    return doc
