@@ -48,12 +48,13 @@ ERRORS: dict[str, str] = {
     "L021": "The checkpoint folder {path} has no {file}. Needed: config.json; model.safetensors or pytorch_model.bin; "
     "vocab.json and merges.txt or tokenizer.json; entity_vocab.json for LUKE.",
     "L022": "{file} cannot be read: {reason}. The file is damaged or not of this format; copy it again.",
-    "L023": "Architecture {architecture!r} (model_type {model_type!r}) is not one this package reads here. Read: {known}.",
-    "L024": "The weights do not fit the model. Missing keys: {missing}. Unknown keys: {unknown}. Check that config.json "
-    "and the weights belong together.",
+    "L023": "Architecture {architecture!r} (model_type {model_type!r}) is not one this package reads. Read: {known}.",
+    "L024": "The weights do not fit the model. Missing keys: {missing}. Unknown keys: {unknown}. Check that "
+    "config.json and the weights belong together.",
     "L025": "Weights of the wrong size: {problems}. Check that config.json and the weights belong together.",
     "L026": "The entity vocabulary lacks {missing}. A LUKE checkpoint needs [PAD], [UNK], [MASK] and [MASK2].",
-    "L027": "entity_vocab = {value!r} is not 'special', 'full' or the path of a JSON list or text file of entity titles.",
+    "L027": "entity_vocab = {value!r} is not 'special', 'full' or the path of a JSON list or text file "
+    "of entity titles.",
     "L028": "Not a tokenizer this package reads: {reason}. Read: byte-level BPE (vocab.json + merges.txt or "
     "tokenizer.json), WordPiece and Unigram (tokenizer.json).",
     "L029": "Cannot save to {path}: {reason}. What was there before is unchanged.",

@@ -1,0 +1,1 @@
+"""Docs in, encoder inputs out, and the way back."""

@@ -1,0 +1,176 @@
+"""Candidate mentions: which spans of a Doc the encoder gets as entities."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from spacy.tokens import Doc
+from thinc.api import Ops, get_current_ops
+from thinc.types import Ragged
+
+from ..errors import LukeError
+from .pieces import DocPieces, sentence_ranges
+from .windows import Window, Windows
+
+
+class Suggester(Protocol):
+    """Any spaCy suggester."""
+
+    def __call__(self, docs: Iterable[Doc], *, ops: Ops | None = None) -> Ragged:
+        """Token ranges of the candidates of each Doc. *Shape:* (candidates, 2)"""
+
+
+class SpanSuggester:
+    """All spans inside a sentence that have at most `max_pieces` pieces and neither start nor end with white space.
+
+    It is a spaCy suggester, and one that knows pieces: `luke_ner` hands it the pieces of the Docs. Called by others,
+    without pieces, it counts tokens instead.
+    """
+
+    def __init__(self, max_pieces: int):
+        self.max_pieces = max_pieces
+
+    def __call__(self, docs: Iterable[Doc], *, ops: Ops | None = None) -> Ragged:
+        spans = [self._of_tokens(doc) for doc in docs]
+        ops = ops or get_current_ops()
+        lengths = ops.asarray1i([len(s) for s in spans])
+        flat = np.concatenate(spans) if spans else np.zeros((0, 2), dtype=np.int64)
+        return Ragged(ops.asarray2i(flat), lengths)
+
+    def of_pieces(self, doc: Doc, pieces: DocPieces) -> np.ndarray:
+        """The candidates of a tokenised Doc, ordered by start, then end. *Shape:* (candidates, 2)"""
+        return self._enumerate(doc, pieces.sentences, pieces.pieces.starts, pieces.pieces.ends)
+
+    def _of_tokens(self, doc: Doc) -> np.ndarray:
+        index = np.arange(len(doc))
+        return self._enumerate(doc, sentence_ranges(doc), index, index + 1)
+
+    def _enumerate(self, doc: Doc, sentences: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        is_word = np.array([not token.is_space for token in doc], dtype=bool) & (ends > starts)
+        spans = []
+        for first, last in sentences.tolist():
+            # A span that starts with token i may end with the tokens before limit[i].
+            limit = np.searchsorted(ends[first:last], starts[first:last] + self.max_pieces, side="right") + first
+            counts = np.maximum(limit - np.arange(first, last), 0)
+            start = np.repeat(np.arange(first, last), counts)
+            within = np.arange(len(start)) - np.repeat(np.cumsum(counts) - counts, counts)
+            end = start + within  # the last token
+            keep = is_word[start] & is_word[end]
+            spans.append(np.stack([start[keep], end[keep] + 1], axis=1))
+        return np.concatenate(spans) if spans else np.zeros((0, 2), dtype=np.int64)
+
+
+def build_span_suggester(max_pieces: int = 16) -> Callable[..., Ragged]:
+    """The suggester of the paper, as `spacy-luke.span_suggester.v1`.
+
+    max_pieces: longest candidate in pieces (16 in the paper, section 4.4).
+    """
+    if not isinstance(max_pieces, int) or max_pieces < 1:
+        raise LukeError("L047", setting="max_pieces", value=max_pieces, reason="it must be at least 1")
+    return SpanSuggester(max_pieces)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The candidate spans of a Doc and where the encoder sees them.
+
+    spans: token ranges as suggested, each once. *Shape:* (candidates, 2)
+    mention_of: candidate -> its mention: spans that differ in surrounding white space only share one.
+        *Shape:* (candidates,)
+    mentions: piece ranges in the Doc. *Shape:* (mentions, 2)
+    window_of: mention -> index in `windows`. *Shape:* (mentions,)
+    left_out: reason -> how many suggested spans are no candidates.
+    """
+
+    spans: np.ndarray
+    mention_of: np.ndarray
+    mentions: np.ndarray
+    window_of: np.ndarray
+    windows: list[Window]
+    left_out: Counter[str]
+
+
+def find_candidates(
+    doc: Doc, pieces: DocPieces, suggested: np.ndarray, windows: Windows, longest_mention: int
+) -> Candidates:
+    """Clean what a suggester suggested and find a window for each span.
+
+    longest_mention: in pieces; longer spans are left out, as are those that are white space only or cross the end
+        of a sentence.
+
+    L045 for a span that is empty, reversed or outside the Doc.
+    """
+    suggested = np.unique(suggested.reshape(-1, 2).astype(np.int64), axis=0)
+    wrong = (suggested[:, 0] < 0) | (suggested[:, 1] <= suggested[:, 0]) | (suggested[:, 1] > len(doc))
+    if wrong.any():
+        start, end = suggested[wrong][0].tolist()
+        raise LukeError("L045", start=start, end=end, length=len(doc))
+    first, last = _trim(doc, pieces, suggested)
+    sentence_of = np.repeat(np.arange(len(pieces.sentences)), np.diff(pieces.sentences, axis=1)[:, 0])
+    blank = first > last
+    first_known, last_known = np.where(blank, 0, first), np.where(blank, 0, last)
+    crossing = ~blank & (sentence_of[first_known] != sentence_of[last_known])
+    ranges = np.stack([pieces.pieces.starts[first_known], pieces.pieces.ends[last_known]], axis=1)
+    long = ~blank & ~crossing & (ranges[:, 1] - ranges[:, 0] > longest_mention)
+    left_out: Counter[str] = Counter()
+    for reason, mask in (
+        ("white space only", blank),
+        ("across a sentence boundary", crossing),
+        (f"longer than {longest_mention} pieces", long),
+    ):
+        if mask.any():
+            left_out[reason] = int(mask.sum())
+    keep = ~(blank | crossing | long)
+    mentions, mention_of = np.unique(ranges[keep], axis=0, return_inverse=True)
+    first_token = np.zeros(len(mentions), dtype=np.int64)
+    first_token[mention_of] = first[keep]
+    cut = windows(len(pieces.pieces.ids), _sentence_pieces(pieces), longest_mention)
+    window_of = _best_windows(mentions, sentence_of[first_token] if len(mentions) else first_token, cut)
+    return Candidates(suggested[keep], mention_of.reshape(-1), mentions, window_of, cut, left_out)
+
+
+def _trim(doc: Doc, pieces: DocPieces, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last token of each span that is not white space; first > last if there is none."""
+    is_word = (pieces.pieces.ends > pieces.pieces.starts) & np.array([not t.is_space for t in doc], dtype=bool)
+    index = np.arange(len(doc))
+    following = np.minimum.accumulate(np.where(is_word, index, len(doc))[::-1])[::-1]
+    preceding = np.maximum.accumulate(np.where(is_word, index, -1))
+    return following[spans[:, 0]], preceding[spans[:, 1] - 1]
+
+
+def _sentence_pieces(pieces: DocPieces) -> np.ndarray:
+    """Piece ranges of the sentences. *Shape:* (sentences, 2)"""
+    starts, ends = pieces.sentences[:, 0], pieces.sentences[:, 1]
+    return np.stack([pieces.pieces.starts[starts], pieces.pieces.ends[ends - 1]], axis=1)
+
+
+def _best_windows(mentions: np.ndarray, sentences: np.ndarray, windows: list[Window]) -> np.ndarray:
+    """For each mention the window of its sentence that gives it most context on its poorer side."""
+    starts, ends, owner = (np.array([getattr(w, a) for w in windows]) for a in ("start", "end", "sentence"))
+    best = np.zeros(len(mentions), dtype=np.int64)
+    if not len(mentions):
+        return best
+    low = np.searchsorted(owner, sentences, side="left")
+    high = np.searchsorted(owner, sentences, side="right")
+    best[:] = low
+    context = np.full(len(mentions), -1)
+    for step in range(int((high - low).max())):
+        window = np.minimum(low + step, high - 1)
+        room = np.minimum(mentions[:, 0] - starts[window], ends[window] - mentions[:, 1])
+        better = room > context
+        best[better], context[better] = window[better], room[better]
+    assert (context >= 0).all(), "Windows must cover every mention"
+    return best
+
+
+def suggest(suggester: Any, docs: list[Doc], pieces: list[DocPieces], ops: Ops) -> list[np.ndarray]:
+    """Token ranges suggested for each Doc."""
+    if isinstance(suggester, SpanSuggester):
+        return [suggester.of_pieces(doc, p) for doc, p in zip(docs, pieces, strict=True)]
+    ragged = suggester(docs, ops=ops)
+    flat = np.asarray(ops.to_numpy(ragged.data)).reshape(-1, 2)
+    return np.split(flat, np.cumsum(ops.to_numpy(ragged.lengths))[:-1]) if docs else []

@@ -1,0 +1,94 @@
+"""How the pieces of a Doc are cut into windows that the encoder reads.
+
+A window is the piece sequence of one forward pass. Mentions of a sentence are scored in a window of that sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from ..errors import LukeError
+
+Context = Literal["document", "none"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A half-open range of a Doc's pieces, and the sentence (its index in the Doc) whose mentions it scores."""
+
+    start: int
+    end: int
+    sentence: int
+
+
+class Windows(Protocol):
+    """Cuts a Doc: number of pieces, piece ranges of its sentences, longest mention in pieces -> windows."""
+
+    max_pieces: int
+
+    def __call__(self, pieces: int, sentences: np.ndarray, longest_mention: int) -> list[Window]:
+        """Every mention of at most `longest_mention` pieces in a sentence lies in a window of that sentence."""
+
+
+@dataclass(frozen=True)
+class SentenceWindows:
+    """One window a sentence, with the pieces around it as context if wanted (paper, appendix A.3).
+
+    A sentence longer than a window is covered by overlapping windows, so that each mention lies in one of them.
+    """
+
+    max_pieces: int
+    context: Context
+
+    def __call__(self, pieces: int, sentences: np.ndarray, longest_mention: int) -> list[Window]:
+        if self.max_pieces < 2 * longest_mention:
+            raise LukeError("L046", max_pieces=self.max_pieces, minimum=2 * longest_mention)
+        windows = []
+        for index, (start, end) in enumerate(sentences.tolist()):
+            if start == end:
+                continue
+            if end - start <= self.max_pieces:
+                if self.context == "document":
+                    start, end = self._with_context(start, end, pieces)
+                windows.append(Window(start, end, index))
+            else:
+                windows += [Window(a, b, index) for a, b in self._cover(start, end, longest_mention)]
+        return windows
+
+    def _with_context(self, start: int, end: int, pieces: int) -> tuple[int, int]:
+        """Fill up with pieces of both sides: half of the room for the shorter side, the rest for the other.
+
+        As in the paper's code (studio-ousia/luke, legacy/examples/ner/utils.py, `convert_examples_to_features`).
+        """
+        room = self.max_pieces - (end - start)
+        before, after = start, pieces - end
+        if before < after:
+            left = min(before, room // 2)
+            right = min(after, room - left)
+        else:
+            right = min(after, room // 2)
+            left = min(before, room - right)
+        return start - left, end + right
+
+    def _cover(self, start: int, end: int, longest_mention: int) -> list[tuple[int, int]]:
+        overlap = max(longest_mention, self.max_pieces // 4)
+        starts = range(start, end - overlap, self.max_pieces - overlap)
+        return [(min(a, end - self.max_pieces), min(a + self.max_pieces, end)) for a in starts]
+
+
+def build_sentence_windows(max_pieces: int = 510, context: Context = "document") -> Callable[..., list[Window]]:
+    """Windows of a sentence each, as `spacy-luke.sentence_windows.v1`.
+
+    max_pieces: longest window in pieces, without the two special pieces; an encoder with fewer positions lowers it.
+    context: "document" fills each window with the pieces around the sentence, as in the paper; "none" does not, which
+        is faster and leaves a sentence's entities independent of its neighbours.
+    """
+    if context not in ("document", "none"):
+        raise LukeError("L047", setting="context", value=context, reason="it must be 'document' or 'none'")
+    if not isinstance(max_pieces, int) or max_pieces < 2:
+        raise LukeError("L047", setting="max_pieces", value=max_pieces, reason="it must be a number of pieces")
+    return SentenceWindows(max_pieces, context)

@@ -1,0 +1,22 @@
+"""The small model that comes with the package; replace the folder to replace the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .errors import LukeError
+
+BOX_NAME = "en_luke_mini"
+BOX_PATH = Path(__file__).parent / BOX_NAME
+
+
+def box_pipeline() -> Path:
+    """The folder of the pipeline, for `spacy.load`; L050 if this copy of the package has none."""
+    if not (BOX_PATH / "config.cfg").is_file():
+        raise LukeError("L050", path=BOX_PATH)
+    return BOX_PATH
+
+
+def box_checkpoint(factory: str) -> Path:
+    """The checkpoint of the component that `factory` makes."""
+    return box_pipeline() / factory

@@ -1,0 +1,1 @@
+"""A Hugging Face checkpoint directory on one side, our modules on the other."""

@@ -1,0 +1,72 @@
+"""Hugging Face's names of weights beside ours: tables, and the only place that knows their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+# Module names inside the backbone: ours -> Hugging Face's.
+LUKE_MODULES = {
+    "embeddings.word": "embeddings.word_embeddings",
+    "embeddings.position": "embeddings.position_embeddings",
+    "embeddings.token_type": "embeddings.token_type_embeddings",
+    "embeddings.norm": "embeddings.LayerNorm",
+    "entity_embeddings.entity": "entity_embeddings.entity_embeddings",
+    "entity_embeddings.projection": "entity_embeddings.entity_embedding_dense",
+    "entity_embeddings.position": "entity_embeddings.position_embeddings",
+    "entity_embeddings.token_type": "entity_embeddings.token_type_embeddings",
+    "entity_embeddings.norm": "entity_embeddings.LayerNorm",
+    "pooler": "pooler.dense",
+}
+LUKE_LAYER_MODULES = {
+    "attention.query": "attention.self.query",
+    "attention.key": "attention.self.key",
+    "attention.value": "attention.self.value",
+    "attention.piece_to_entity_query": "attention.self.w2e_query",
+    "attention.entity_to_piece_query": "attention.self.e2w_query",
+    "attention.entity_to_entity_query": "attention.self.e2e_query",
+    "attention.output": "attention.output.dense",
+    "attention.norm": "attention.output.LayerNorm",
+    "feed_forward.inner": "intermediate.dense",
+    "feed_forward.outer": "output.dense",
+    "feed_forward.norm": "output.LayerNorm",
+}
+
+ENTITY_TABLE = "entity_embeddings.entity_embeddings.weight"
+ENTITY_QUERIES = ("w2e_query", "e2w_query", "e2e_query")
+
+# Weights of heads: they may stand in a checkpoint from which only the encoder is wanted.
+HEAD_PREFIXES = ("lm_head.", "entity_predictions.", "classifier.", "qa_outputs.", "cls.", "score.")
+# Buffers that older releases saved; they carry nothing.
+LEGACY_SUFFIXES = (".position_ids", ".token_type_ids")
+LEGACY_NAMES = {".gamma": ".weight", ".beta": ".bias"}
+
+# Prefix of the backbone's weights by model type; a bare model has none.
+BACKBONE_PREFIXES = {"luke": "luke.", "roberta": "roberta.", "xlm-roberta": "roberta.", "bert": "bert."}
+
+
+def to_hugging_face(name: str, *, encoder: str = "encoder.", backbone: str = "luke.") -> str:
+    """Hugging Face's name of our parameter `name`; names outside the encoder (heads) are the same on both sides.
+
+    encoder: our prefix of the encoder's parameters, "" for an encoder alone.
+    backbone: Hugging Face's prefix of them, "" for a bare model.
+    """
+    if not name.startswith(encoder):
+        return name
+    module, _, parameter = name[len(encoder) :].rpartition(".")
+    if module.startswith("layers."):
+        _, index, rest = module.split(".", 2)
+        return f"{backbone}encoder.layer.{index}.{LUKE_LAYER_MODULES[rest]}.{parameter}"
+    return f"{backbone}{LUKE_MODULES[module]}.{parameter}"
+
+
+def canonical(name: str) -> str:
+    """`name` with the spellings of old TensorFlow conversions replaced by today's."""
+    for old, new in LEGACY_NAMES.items():
+        if name.endswith(old):
+            return name[: -len(old)] + new
+    return name
+
+
+def without_ignored(names: Iterable[str]) -> set[str]:
+    """`names` without buffers that carry nothing and without heads that the caller did not ask for."""
+    return {n for n in names if not n.endswith(LEGACY_SUFFIXES) and not n.startswith(HEAD_PREFIXES)}

@@ -1,0 +1,56 @@
+"""Where a checkpoint lies: a local folder, the local Hub cache, or the Hub. The only code that may use the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import LukeError
+
+FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin"]
+
+
+def locate(name: str | Path, revision: str | None = None) -> Path:
+    """The local folder of a checkpoint.
+
+    name: path of a folder, or id of a Hub repository ("owner/name").
+    revision: branch, tag or commit of the Hub repository; default: its main branch.
+
+    A folder is taken as it is. An id is looked up in the local Hub cache first and downloaded only if it is not
+    there; with HF_HUB_OFFLINE=1 nothing is ever downloaded. L020 if it cannot be had.
+    """
+    path = Path(name)
+    if path.is_dir():
+        return path
+    if path.is_absolute() or path.exists() or str(name).count("/") > 1:
+        raise LukeError("L020", name=str(name), reason="no such folder")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    def fetch(local_files_only: bool) -> Path:
+        return Path(
+            snapshot_download(str(name), revision=revision, allow_patterns=FILES, local_files_only=local_files_only)
+        )
+
+    try:
+        cached = fetch(local_files_only=True)
+        if _is_complete(cached):
+            return cached
+        return fetch(local_files_only=False)
+    except LocalEntryNotFoundError:
+        try:
+            return fetch(local_files_only=False)
+        except (OSError, HfHubHTTPError) as e:
+            raise LukeError("L020", name=str(name), reason=_first_line(e)) from None
+    except (OSError, HfHubHTTPError, HFValidationError) as e:
+        raise LukeError("L020", name=str(name), reason=_first_line(e)) from None
+
+
+def _is_complete(folder: Path) -> bool:
+    """A cached snapshot may hold just the files that some other program asked for."""
+    return (folder / "config.json").exists() and any(
+        path.suffix in (".safetensors", ".bin") for path in folder.iterdir()
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,1 @@
+"""PyTorch encoders and task heads; this package knows no spaCy, no Thinc and no transformers."""

@@ -1,0 +1,115 @@
+"""Self-attention over pieces and entities, plain or entity-aware (Yamada et al. 2020, section 3.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .config import LukeConfig
+
+
+class JointScores(torch.autograd.Function):
+    """Scores of every row against piece keys and entity keys, written side by side into one buffer.
+
+    Entity-aware attention has a query of its own for piece keys and for entity keys. Computed apart and
+    concatenated, the scores (the largest tensor of the layer) would be copied; two matrix products that write into
+    the halves of one buffer copy nothing.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, to_pieces: Tensor, to_entities: Tensor, keys: Tensor, pieces: int) -> Tensor:
+        """*Shapes:* queries and keys (batch x heads, rows, head width) -> (batch x heads, rows, rows)."""
+        ctx.save_for_backward(to_pieces, to_entities, keys)
+        ctx.pieces = pieces
+        rows = keys.shape[1]
+        scores = keys.new_empty(keys.shape[0], rows, rows)
+        torch.bmm(to_pieces, keys[:, :pieces].transpose(1, 2), out=scores[:, :, :pieces])
+        torch.bmm(to_entities, keys[:, pieces:].transpose(1, 2), out=scores[:, :, pieces:])
+        return scores
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        to_pieces, to_entities, keys = ctx.saved_tensors
+        from_pieces, from_entities = grads[0][:, :, : ctx.pieces], grads[0][:, :, ctx.pieces :]
+        d_keys = torch.cat(
+            [from_pieces.transpose(1, 2).bmm(to_pieces), from_entities.transpose(1, 2).bmm(to_entities)], dim=1
+        )
+        d_to_pieces = from_pieces.bmm(keys[:, : ctx.pieces])
+        d_to_entities = from_entities.bmm(keys[:, ctx.pieces :])
+        return d_to_pieces, d_to_entities, d_keys, None
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention over the rows [pieces; entities], output projection and residual norm included.
+
+    With entity-aware attention the query depends on the kinds of row and key:
+
+        query from   key: piece              key: entity
+        piece        query                   piece_to_entity_query
+        entity       entity_to_piece_query   entity_to_entity_query
+
+    Keys, values and all that follows are shared. Without entities, or with entity-aware attention off, `query`
+    serves every row.
+    """
+
+    def __init__(self, config: LukeConfig):
+        super().__init__()
+        hidden = config.hidden_size
+        self.heads = config.num_attention_heads
+        self.query = nn.Linear(hidden, hidden)
+        self.key = nn.Linear(hidden, hidden)
+        self.value = nn.Linear(hidden, hidden)
+        self.entity_aware = config.use_entity_aware_attention
+        if self.entity_aware:
+            self.piece_to_entity_query = nn.Linear(hidden, hidden)
+            self.entity_to_piece_query = nn.Linear(hidden, hidden)
+            self.entity_to_entity_query = nn.Linear(hidden, hidden)
+        self.output = nn.Linear(hidden, hidden)
+        self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
+        self.attention_dropout = config.attention_probs_dropout_prob
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, rows: Tensor, pieces: int, mask: Tensor | None) -> Tensor:
+        """Attend.
+
+        rows: states, pieces first. *Shape:* (batch, rows, hidden)
+        pieces: how many of the rows are pieces.
+        mask: added to the scores; None if no row is masked. *Shape:* (batch, 1, 1, rows)
+        """
+        if self.entity_aware and rows.shape[1] > pieces:
+            context = self._entity_aware(rows, pieces, mask)
+        else:
+            context = F.scaled_dot_product_attention(
+                self._split(self.query(rows)),
+                self._split(self.key(rows)),
+                self._split(self.value(rows)),
+                attn_mask=mask,
+                dropout_p=self.attention_dropout if self.training else 0.0,
+            )
+        context = context.transpose(1, 2).reshape(rows.shape)
+        return self.norm(self.dropout(self.output(context)) + rows)
+
+    def _entity_aware(self, rows: Tensor, pieces: int, mask: Tensor | None) -> Tensor:
+        batch, length, hidden = rows.shape
+        piece_rows, entity_rows = rows[:, :pieces], rows[:, pieces:]
+        to_pieces = torch.cat([self.query(piece_rows), self.entity_to_piece_query(entity_rows)], dim=1)
+        to_entities = torch.cat(
+            [self.piece_to_entity_query(piece_rows), self.entity_to_entity_query(entity_rows)], dim=1
+        )
+        scale = (hidden // self.heads) ** -0.5
+        scores = JointScores.apply(
+            self._split(to_pieces * scale).flatten(0, 1),
+            self._split(to_entities * scale).flatten(0, 1),
+            self._split(self.key(rows)).flatten(0, 1),
+            pieces,
+        ).view(batch, self.heads, length, length)
+        if mask is not None:
+            scores = scores + mask if self.training else scores.add_(mask)
+        weights = F.dropout(scores.softmax(-1), self.attention_dropout, self.training)
+        return weights @ self._split(self.value(rows))
+
+    def _split(self, states: Tensor) -> Tensor:
+        return states.unflatten(-1, (self.heads, -1)).transpose(1, 2)

@@ -1,0 +1,57 @@
+"""What goes into an encoder and what comes out: every tensor with its shape and meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class EncoderInput:
+    """One padded batch of windows.
+
+    A mention is contiguous, so a half-open range of two numbers stands for the padded list of position ids that
+    other implementations carry.
+
+    piece_ids: vocabulary ids; padded with the pad id, on the right. *Shape:* (batch, pieces), int64
+    piece_mask: True for real pieces. *Shape:* (batch, pieces), bool
+    piece_types: token type ids, all 0 if None. *Shape:* (batch, pieces), int64
+    entity_ids: ids of the entity vocabulary. *Shape:* (batch, entities), int64
+    entity_spans: half-open ranges of 0-based piece positions, special pieces counted; an empty range has no
+        position. *Shape:* (batch, entities, 2), int64
+    entity_mask: True for real entities. *Shape:* (batch, entities), bool
+
+    The three entity tensors are all None for an input without entities. With windows of 3 and 2 pieces, one with a
+    mention of its last two pieces:
+
+        piece_ids     <s>  a   b  c  </s>      entity_spans  (2, 4)
+                      <s>  d   e  </s> <pad>                 (0, 0) masked
+    """
+
+    piece_ids: Tensor
+    piece_mask: Tensor
+    piece_types: Tensor | None = None
+    entity_ids: Tensor | None = None
+    entity_spans: Tensor | None = None
+    entity_mask: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> EncoderInput:
+        """The same batch on another device."""
+        moved = {k: None if v is None else v.to(device, non_blocking=True) for k, v in vars(self).items()}
+        return EncoderInput(**moved)
+
+
+@dataclass
+class EncoderOutput:
+    """States of the last layer.
+
+    pieces: *Shape:* (batch, pieces, hidden)
+    entities: None for an input without entities. *Shape:* (batch, entities, hidden)
+    pooled: the first piece through the pooler; None if the encoder has none. *Shape:* (batch, hidden)
+    """
+
+    pieces: Tensor
+    entities: Tensor | None
+    pooled: Tensor | None

@@ -1,0 +1,35 @@
+"""The registered builders. They hold settings only: dimensions and weights come from a checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from thinc.api import Model
+from thinc.types import Floats3d
+
+from ..encoders.inputs import EncoderInput
+from ..errors import LukeError
+from .wrapper import wrap_task_module
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def build_luke_encoder(entity_vocab: str = "special", precision: Precision = "float32") -> Model[Any, Any]:
+    """The settings of a LUKE encoder, as `spacy-luke.LukeEncoder.v1`.
+
+    entity_vocab: rows of the entity table to keep when a checkpoint is loaded: "special" ([MASK] and its like: all
+        that luke_ner needs), "full", or the path of a JSON list or text file of entity titles.
+    precision: "bfloat16" computes the encoder under bf16 autocast. Weights and logits stay float32.
+    """
+    if precision not in ("float32", "bfloat16"):
+        raise LukeError("L005", precision=precision)
+    return Model("luke_encoder", _no_forward, attrs={"entity_vocab": entity_vocab, "precision": precision})
+
+
+def build_span_classifier(encoder: Model[Any, Any]) -> Model[EncoderInput, Floats3d]:
+    """A label for every span, as `spacy-luke.SpanClassifier.v1`: LukeForEntitySpanClassification."""
+    return wrap_task_module("luke_span_classifier", encoder)
+
+
+def _no_forward(model: Model, X: Any, is_train: bool) -> Any:
+    raise NotImplementedError("The encoder runs inside its task model's PyTorch module.")

@@ -1,0 +1,122 @@
+"""A PyTorch module inside a Thinc model: conversion, optimiser step, serialisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from thinc.api import ArgsKwargs, Model, Optimizer, PyTorchShim, torch2xp, xp2torch
+from thinc.layers.pytorchwrapper import forward
+from thinc.types import Floats3d
+from torch import Tensor, nn
+
+from ..encoders.inputs import EncoderInput
+from ..errors import warn
+
+
+class EncoderShim(PyTorchShim):
+    """Thinc's shim with an optimiser step that is not the slow part and weights that are never pickled.
+
+    Thinc's own step updates one parameter at a time through NumPy. Here a Thinc `Optimizer` drives one fused torch
+    AdamW: learning rate, betas, eps, L2 and grad_clip are read from it before each step, so schedules work. What
+    differs:
+
+    - grad_clip bounds the norm of all gradients together, as is usual in PyTorch, not that of each array
+    - L2 leaves out biases and norms, as in the paper (appendix A)
+    - use_averages and use_radam have no effect (W007)
+    """
+
+    def __init__(self, module: nn.Module):
+        super().__init__(module, serialize_model=_to_bytes, deserialize_model=_from_bytes)
+        self._torch_optimizer: torch.optim.Optimizer | None = None
+        self._driver: Optimizer | None = None
+
+    def finish_update(self, optimizer: Optimizer) -> None:
+        """One AdamW step on the accumulated gradients, which are then cleared."""
+        with_grad = [p for p in self._model.parameters() if p.grad is not None]
+        if not with_grad:
+            return
+        adamw = self._optimizer_for(optimizer)
+        for group in adamw.param_groups:
+            group["lr"] = float(optimizer.learn_rate)
+            group["betas"] = (float(optimizer.b1), float(optimizer.b2))
+            group["eps"] = float(optimizer.eps)
+            if group["decays"]:
+                group["weight_decay"] = float(optimizer.L2)
+        if optimizer.grad_clip:
+            nn.utils.clip_grad_norm_(with_grad, float(optimizer.grad_clip))
+        adamw.step()
+        adamw.zero_grad(set_to_none=True)
+
+    def _optimizer_for(self, optimizer: Optimizer) -> torch.optim.Optimizer:
+        """The torch optimiser of a Thinc optimiser; another Thinc optimiser starts without state."""
+        if self._torch_optimizer is not None and self._driver is optimizer:
+            return self._torch_optimizer
+        if optimizer.averages is not None:
+            warn("W007", setting="use_averages = true")
+        if optimizer.use_radam:
+            warn("W007", setting="use_radam = true")
+        parameters = list(self._model.parameters())
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "decays": True},
+            {"params": [p for p in parameters if p.ndim <= 1], "decays": False, "weight_decay": 0.0},
+        ]
+        kind = torch.optim.AdamW if optimizer.L2_is_weight_decay else torch.optim.Adam
+        self._torch_optimizer = kind(groups, lr=float(optimizer.learn_rate), fused=True)
+        self._driver = optimizer
+        return self._torch_optimizer
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The optimiser belongs to a training run, not to the model.
+        return {**self.__dict__, "_torch_optimizer": None, "_driver": None}
+
+
+def attach_module(model: Model, module: nn.Module) -> None:
+    """Give a task model its PyTorch module, on the device of the current Thinc ops."""
+    model.shims[:] = [EncoderShim(module)]
+
+
+def torch_module(model: Model) -> nn.Module | None:
+    """The PyTorch module of a task model; None before it has weights."""
+    return model.shims[0]._model if model.shims else None
+
+
+def wrap_task_module(name: str, encoder: Model) -> Model[EncoderInput, Floats3d]:
+    """A Thinc model from padded batches to logits that gets its PyTorch module from a checkpoint, later.
+
+    encoder: the encoder's settings, kept as a layer so that it is found by walking the model.
+    """
+    return Model(
+        name,
+        forward,
+        layers=[encoder],
+        attrs={"convert_inputs": _convert_inputs, "convert_outputs": _convert_outputs},
+    )
+
+
+def _convert_inputs(model: Model, batch: EncoderInput, is_train: bool) -> tuple[ArgsKwargs, Callable[[Any], None]]:
+    device = model.shims[0].device
+    return ArgsKwargs(args=(batch.to(device),), kwargs={}), lambda _: None
+
+
+def _convert_outputs(
+    model: Model, batch_and_logits: tuple[EncoderInput, Tensor], is_train: bool
+) -> tuple[Floats3d, Callable[[Floats3d], ArgsKwargs]]:
+    logits = batch_and_logits[1]
+
+    def backprop(d_logits: Floats3d) -> ArgsKwargs:
+        gradient = xp2torch(d_logits, device=logits.device)
+        return ArgsKwargs(args=((logits,),), kwargs={"grad_tensors": gradient})
+
+    return torch2xp(logits), backprop
+
+
+def _to_bytes(module: nn.Module) -> bytes:
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()})
+
+
+def _from_bytes(module: nn.Module, data: bytes, device: torch.device) -> nn.Module:
+    module.load_state_dict(load(data))
+    return module.to(device)

@@ -1,0 +1,263 @@
+"""What every component shares: weights that come from a checkpoint, and saving as one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from copy import copy
+from pathlib import Path
+from typing import Any, ClassVar
+
+import srsly
+from spacy.language import Language
+from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+from thinc.api import Model
+from torch import nn
+
+from ..batching.windows import SentenceWindows, Windows, build_sentence_windows
+from ..box import box_checkpoint
+from ..checkpoints.reader import Checkpoint, Description, open_checkpoint
+from ..checkpoints.source import locate
+from ..checkpoints.writer import checkpoint_bytes, save_checkpoint
+from ..errors import LukeError, warn
+from ..models.wrapper import attach_module, torch_module
+
+CFG = "cfg"
+# Names that checkpoints use for "this span is no entity" (and, later, "no relation").
+NEGATIVE_LABELS = ("NIL", "[NIL]", "O", "NONE", "None", "no_entity")
+
+
+class LukePipe(TrainablePipe):
+    """A component whose weights, labels, tokenizer and entity vocabulary come from a checkpoint.
+
+    A component that was added and never given weights takes the model in the box when it is first used.
+    """
+
+    architecture: ClassVar[str]  # the transformers class that a saved component is
+    factory: ClassVar[str]
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        windows: Windows | None,
+        negative_label: str | None,
+        max_batch_pieces: int,
+        scorer: Callable[..., dict[str, Any]] | None,
+    ):
+        if not isinstance(max_batch_pieces, int) or max_batch_pieces < 1:
+            raise LukeError("L047", setting="max_batch_pieces", value=max_batch_pieces, reason="it must be at least 1")
+        self.vocab = vocab
+        self.model = model
+        self.name = name
+        self.cfg: dict[str, Any] = {}
+        self.scorer = scorer
+        self.max_batch_pieces = max_batch_pieces
+        self._windows_setting = windows
+        self._negative_setting = negative_label
+        self._description: Description | None = None
+        self._warned_sentences = False
+
+    # Weights
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels in the order of the logits, the negative label included; () before the component has weights."""
+        return self._description.labels if self._description else ()
+
+    @property
+    def label_data(self) -> tuple[str, ...]:
+        """Labels for `[initialize.components.X] labels`, without the negative one."""
+        return tuple(label for label in self.labels if label != self.negative_label)
+
+    @property
+    def negative_label(self) -> str:
+        """The label that means "nothing here"."""
+        return find_negative(self.name, self.labels, self._negative_setting)
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether a checkpoint was loaded or the component initialised."""
+        return self._description is not None
+
+    def load_checkpoint(self, name: str | Path, *, revision: str | None = None) -> LukePipe:
+        """Take weights, labels, tokenizer and entity vocabulary from a checkpoint with the component's head.
+
+        name: folder or Hub id. revision: branch, tag or commit on the Hub.
+
+        If anything is wrong with it (a coded error says what), the component stays as it was.
+        """
+        self._load(open_checkpoint(locate(name, revision)))
+        return self
+
+    def freeze_encoder(self, frozen: bool = True) -> None:
+        """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""
+        self._module.encoder.requires_grad_(not frozen)
+
+    @property
+    def windows(self) -> Windows:
+        """The windows in use: those of the config, else those that the checkpoint was trained with, else the
+        paper's; never longer than the encoder's positions allow."""
+        description = self._require_weights()
+        saved = description.settings.get("windows", {})
+        windows = self._windows_setting or build_sentence_windows(**saved)
+        room = description.config.max_pieces - 2
+        if getattr(windows, "max_pieces", 0) <= room:
+            return windows  # type: ignore[return-value]
+        if isinstance(windows, SentenceWindows):
+            return SentenceWindows(room, windows.context)
+        shorter = copy(windows)
+        shorter.max_pieces = room  # type: ignore[union-attr]
+        return shorter  # type: ignore[return-value]
+
+    @property
+    def _module(self) -> nn.Module:
+        module = torch_module(self.model)
+        if module is None:
+            raise LukeError("L040", name=self.name)
+        return module
+
+    def _require_weights(self) -> Description:
+        if self._description is None:
+            raise LukeError("L040", name=self.name)
+        return self._description
+
+    def _require_weights_or_box(self) -> Description:
+        """Before predictions: a component that nobody gave weights takes those in the box, with a warning."""
+        if self._description is None:
+            self._load(open_checkpoint(box_checkpoint(self.factory)))
+            warn("W001", name=self.name, labels=", ".join(self.label_data))
+        return self._require_weights()
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        """Take over a checkpoint with this component's head. Nothing changes until all of it has been read."""
+        if checkpoint.architecture != self.architecture:
+            raise LukeError(
+                "L042", name=self.name, expected=self.architecture, path=checkpoint.path, found=checkpoint.architecture
+            )
+        find_negative(self.name, checkpoint.labels, self._negative_setting)
+        self._adopt(checkpoint, checkpoint.labels, new_head=False)
+
+    def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
+        settings = self.model.layers[0].attrs
+        module, entity_vocab = checkpoint.load_span_classifier(
+            settings["entity_vocab"], labels=len(labels) if new_head else None
+        )
+        module.encoder.precision = settings["precision"]
+        attach_module(self.model, module)
+        if checkpoint.tokenizer.lowercase and not checkpoint.tokenizer.case_types:
+            warn("W008", name=str(checkpoint.path))
+        self._description = Description(
+            self.architecture,
+            module.encoder.config,
+            checkpoint.tokenizer,
+            entity_vocab,
+            labels,
+            self._settings_to_save(checkpoint),
+        )
+        for label in labels:
+            self.vocab.strings.add(label)
+
+    def _settings_to_save(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        settings = dict(checkpoint.settings)
+        if isinstance(self._windows_setting, SentenceWindows):
+            settings["windows"] = vars(self._windows_setting)
+        return settings
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Any]],
+        *,
+        nlp: Language | None = None,
+        checkpoint: str | Path | None = None,
+        revision: str | None = None,
+        labels: list[str] | None = None,
+    ) -> None:
+        """Prepare for training.
+
+        checkpoint: folder or Hub id to start from: LUKE, or BERT, RoBERTa and XLM-R, which are read as LUKE; default:
+            the encoder of the model in the box.
+        revision: branch, tag or commit on the Hub.
+        labels: labels of the head without the negative one; default: those of the data, else of the checkpoint.
+
+        A checkpoint with this component's head keeps it if it has all labels of the data; otherwise a new head is
+        trained. L043 if there are no labels.
+        """
+        data_labels = tuple(labels) if labels is not None else self._labels_of(get_examples)
+        from_box = checkpoint is None
+        source = box_checkpoint(self.factory) if checkpoint is None else locate(checkpoint, revision)
+        opened = open_checkpoint(source)
+        has_head = opened.architecture == self.architecture
+        if has_head and (not data_labels or (not from_box and set(data_labels) <= set(opened.labels))):
+            self._load(opened)
+        elif not data_labels:
+            raise LukeError("L043", name=self.name)
+        else:
+            if has_head and not from_box:
+                warn("W006", name=self.name, data=", ".join(data_labels), checkpoint=", ".join(opened.labels))
+            negative = self._negative_setting or NEGATIVE_LABELS[0]
+            rest = tuple(label for label in data_labels if label != negative)
+            self._adopt(opened, (negative, *rest), new_head=True)
+
+    def _labels_of(self, get_examples: Callable[[], Iterable[Any]]) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    # Docs
+
+    def _warn_without_sentences(self, docs: Iterable[Doc]) -> None:
+        if not self._warned_sentences and any(len(doc) and not doc.has_annotation("SENT_START") for doc in docs):
+            self._warned_sentences = True
+            warn("W002", name=self.name)
+
+    # Saving
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Save as a Hugging Face checkpoint folder with spaCy's `cfg` beside it; see `save_checkpoint`."""
+        cfg = srsly.json_dumps(self._cfg()).encode("utf8")
+        if self._description is None:
+            Path(path).mkdir(parents=True, exist_ok=True)
+            (Path(path) / CFG).write_bytes(cfg)
+        else:
+            save_checkpoint(Path(path), self._description, self._module, more_files={CFG: cfg})
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> LukePipe:
+        """Load what `to_disk` saved, or leave the component as it was."""
+        path = Path(path)
+        if not (path / CFG).is_file():
+            raise LukeError("L048", path=path, reason=f"it has no {CFG!r} file")
+        if srsly.read_json(path / CFG)["weights"]:
+            self._load(open_checkpoint(path))
+        return self
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """The files that `to_disk` writes, as one byte string."""
+        files = checkpoint_bytes(self._description, self._module) if self._description else {}
+        return srsly.msgpack_dumps({**files, CFG: srsly.json_dumps(self._cfg()).encode("utf8")})
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> LukePipe:
+        """Load what `to_bytes` gave."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, data in srsly.msgpack_loads(bytes_data).items():
+                (Path(folder) / Path(name).name).write_bytes(data)
+            return self.from_disk(folder)
+
+    def _cfg(self) -> dict[str, Any]:
+        return {"weights": self.has_weights}
+
+
+def find_negative(name: str, labels: tuple[str, ...], setting: str | None) -> str:
+    """The negative label among `labels`: the one set, else one of the usual names, else the only possible one."""
+    if setting is not None:
+        if labels and setting not in labels:
+            raise LukeError("L044", label=setting, name=name, labels=", ".join(labels))
+        return setting
+    for label in NEGATIVE_LABELS:
+        if label in labels:
+            return label
+    if "LABEL_0" in labels:  # config.json without names: the paper's code puts the negative label first
+        return "LABEL_0"
+    raise LukeError("L030", labels=", ".join(labels), count=len(labels))

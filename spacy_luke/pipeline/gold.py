@@ -1,0 +1,86 @@
+"""Gold spans of an Example as targets of candidate spans."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from spacy.tokens import Span
+from spacy.training import Example
+
+from ..batching.mentions import Candidates
+
+
+@dataclass
+class GoldSpans:
+    """Targets of the mentions of a Doc, and what could not become one.
+
+    targets: index of the label of each mention. *Shape:* (mentions,)
+    known: False where the annotation of a token is missing. *Shape:* (mentions,)
+    missed: reason -> how many gold spans are no candidates; missed_texts: those spans.
+    several_labels: how many gold spans repeat a span with another label.
+    """
+
+    targets: np.ndarray
+    known: np.ndarray
+    missed: Counter[str] = field(default_factory=Counter)
+    missed_texts: list[str] = field(default_factory=list)
+    unknown_labels: list[str] = field(default_factory=list)
+    several_labels: int = 0
+
+
+def gold_spans(
+    example: Example, spans: Sequence[Span], candidates: Candidates, labels: Sequence[str], negative: str
+) -> GoldSpans:
+    """Match the gold `spans` of the reference with the candidates of the predicted Doc."""
+    label_index = {label: i for i, label in enumerate(labels)}
+    count = len(candidates.mentions)
+    gold = GoldSpans(np.full(count, label_index[negative], dtype=np.int64), _known(example, spans, candidates))
+    tokens = map(tuple, candidates.spans.tolist())
+    mention = dict(zip(tokens, candidates.mention_of.tolist(), strict=True))
+    labelled: set[int] = set()
+    for span in spans:
+        if span.label_ not in label_index:
+            gold.unknown_labels.append(span.label_)
+            continue
+        index, reason = _find(example, span, mention)
+        if index is None:
+            gold.missed[reason] += 1
+            gold.missed_texts.append(f"{span.text!r} ({span.label_})")
+        elif index in labelled:
+            gold.several_labels += 1
+        else:
+            labelled.add(index)
+            gold.targets[index] = label_index[span.label_]
+    return gold
+
+
+def _find(example: Example, span: Span, mention: dict[tuple[int, int], int]) -> tuple[int | None, str]:
+    aligned = example.get_aligned_spans_y2x([span], allow_overlap=True)
+    if not aligned:
+        return None, "not on token boundaries"
+    start, end = aligned[0].start, aligned[0].end
+    if (start, end) in mention:
+        return mention[start, end], ""
+    doc = example.predicted
+    if doc.has_annotation("SENT_START") and any(token.is_sent_start for token in doc[start + 1 : end]):
+        return None, "across a sentence boundary"
+    return None, "too long or not suggested"
+
+
+def _known(example: Example, spans: Sequence[Span], candidates: Candidates) -> np.ndarray:
+    """Whether every token of a mention has entity annotation in the reference."""
+    reference = example.reference
+    known = np.ones(len(candidates.mentions), dtype=bool)
+    if not spans and not reference.has_annotation("ENT_IOB"):
+        known[:] = False
+        return known
+    missing = example.get_aligned("ENT_IOB")
+    unknown_tokens = np.array([iob == 0 for iob in missing], dtype=np.int64)
+    if reference.has_annotation("ENT_IOB") and unknown_tokens.any():
+        before = np.concatenate([[0], np.cumsum(unknown_tokens)])
+        touched = before[candidates.spans[:, 1]] > before[candidates.spans[:, 0]]
+        known[candidates.mention_of[touched]] = False
+    return known

@@ -1,0 +1,385 @@
+"""`luke_ner`: every candidate span is an entity of the encoder, and the classifier says which kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+from spacy.training import Example, validate_examples
+from spacy.vocab import Vocab
+from thinc.api import Config, Model, Optimizer, get_current_ops
+
+from ..annotations import write_scored_spans
+from ..batching.collate import Row, batch_rows, collate, make_rows
+from ..batching.mentions import Candidates, Suggester, find_candidates, suggest
+from ..batching.pieces import DocPieces, doc_pieces
+from ..batching.windows import Windows
+from ..checkpoints.reader import SPAN_CLASSIFIER
+from ..encoders.luke import set_dropout
+from ..errors import LukeError, warn
+from ..training.losses import cross_entropy, softmax
+from .base import LukePipe
+from .decoding import greedy
+from .gold import GoldSpans, gold_spans
+
+DEFAULT_CONFIG = """
+[luke_ner]
+windows = null
+max_mention_pieces = 30
+chunk_size = 128
+max_negatives = null
+overlap = false
+overwrite = false
+threshold = 0.0
+negative_label = null
+spans_key = "luke_ner"
+max_batch_pieces = 4096
+
+[luke_ner.model]
+@architectures = "spacy-luke.SpanClassifier.v1"
+
+[luke_ner.model.encoder]
+@architectures = "spacy-luke.LukeEncoder.v1"
+entity_vocab = "special"
+precision = "float32"
+
+[luke_ner.suggester]
+@misc = "spacy-luke.span_suggester.v1"
+max_pieces = 16
+
+[luke_ner.scorer]
+@scorers = "spacy-luke.ner_scorer.v1"
+"""
+
+
+@Language.factory(
+    "luke_ner",
+    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type", "span._.score"],
+    default_config=Config().from_str(DEFAULT_CONFIG)["luke_ner"],
+    default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
+)
+def make_luke_ner(
+    nlp: Language,
+    name: str,
+    model: Model,
+    windows: Windows | None,
+    suggester: Suggester,
+    max_mention_pieces: int,
+    chunk_size: int,
+    max_negatives: int | None,
+    overlap: bool,
+    overwrite: bool,
+    threshold: float,
+    negative_label: str | None,
+    spans_key: str,
+    max_batch_pieces: int,
+    scorer: Callable[..., dict[str, Any]] | None,
+) -> LukeNER:
+    """Make a `luke_ner` component; see `LukeNER` for the settings."""
+    return LukeNER(
+        nlp.vocab,
+        model,
+        name,
+        windows=windows,
+        suggester=suggester,
+        max_mention_pieces=max_mention_pieces,
+        chunk_size=chunk_size,
+        max_negatives=max_negatives,
+        overlap=overlap,
+        overwrite=overwrite,
+        threshold=threshold,
+        negative_label=negative_label,
+        spans_key=spans_key,
+        max_batch_pieces=max_batch_pieces,
+        scorer=scorer,
+    )
+
+
+@dataclass(frozen=True)
+class SpanLogits:
+    """Raw scores of the candidates of a Doc.
+
+    spans: token ranges. *Shape:* (spans, 2)
+    logits: *Shape:* (spans, labels), float32
+    """
+
+    spans: np.ndarray
+    logits: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """Docs on their way to the encoder."""
+
+    pieces: list[DocPieces]
+    candidates: list[Candidates]
+
+
+class LukeNER(LukePipe):
+    """Named entities by classifying candidate spans (Yamada et al. 2020, section 4.4).
+
+    windows: how a Doc is cut; null = as the checkpoint was trained, else the paper's document context.
+    suggester: any spaCy suggester; default: all spans inside a sentence up to 16 pieces.
+    max_mention_pieces: longest candidate in pieces; longer ones are left out with a warning.
+    chunk_size: most candidates of a window that are encoded together (128 in the paper).
+    max_negatives: candidates without label per window in training, drawn at random; null = all, as in the paper.
+    overlap: write all positive spans to `doc.spans[spans_key]` and leave `doc.ents` alone; otherwise decode greedily
+        into `doc.ents`, best first.
+    overwrite: replace entities that the Doc has already; otherwise they stay and win over predicted ones.
+    threshold: least probability in [0, 1] of a predicted entity; 0 = the most probable label decides, as in the paper.
+    negative_label: label for "no entity"; null = found among the labels by its name (NIL, O, …).
+    spans_key: key of `doc.spans` for the predicted spans and their `.attrs["scores"]`.
+    max_batch_pieces: most pieces and entities of one forward pass, padding included.
+    """
+
+    architecture = SPAN_CLASSIFIER
+    factory = "luke_ner"
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        windows: Windows | None,
+        suggester: Suggester,
+        max_mention_pieces: int,
+        chunk_size: int,
+        max_negatives: int | None,
+        overlap: bool,
+        overwrite: bool,
+        threshold: float,
+        negative_label: str | None,
+        spans_key: str,
+        max_batch_pieces: int,
+        scorer: Callable[..., dict[str, Any]] | None,
+    ):
+        super().__init__(
+            vocab,
+            model,
+            name,
+            windows=windows,
+            negative_label=negative_label,
+            max_batch_pieces=max_batch_pieces,
+            scorer=scorer,
+        )
+        at_least = {"max_mention_pieces": (max_mention_pieces, 1), "chunk_size": (chunk_size, 1)}
+        if max_negatives is not None:
+            at_least["max_negatives"] = (max_negatives, 0)
+        for setting, (value, minimum) in at_least.items():
+            if value < minimum:
+                raise LukeError("L047", setting=setting, value=value, reason=f"it must be at least {minimum}")
+        if not 0 <= threshold <= 1:
+            raise LukeError("L047", setting="threshold", value=threshold, reason="it is a probability in [0, 1]")
+        self.suggester = suggester
+        self.max_mention_pieces = max_mention_pieces
+        self.chunk_size = chunk_size
+        self.max_negatives = max_negatives
+        self.overlap = overlap
+        self.overwrite = overwrite
+        self.threshold = threshold
+        self.spans_key = spans_key
+        self.missed_gold: Counter[str] = Counter()
+
+    # Prediction
+
+    def logits(self, docs: Iterable[Doc]) -> list[tuple[list[Span], np.ndarray]]:
+        """Per Doc its candidate spans and their raw scores, before softmax.
+
+        *Shape:* (spans, labels), float32; labels in the order of `labels`, the negative one included.
+        """
+        docs = list(docs)
+        return [
+            ([doc[start:end] for start, end in scored.spans.tolist()], scored.logits)
+            for doc, scored in zip(docs, self.predict(docs), strict=True)
+        ]
+
+    def predict(self, docs: Iterable[Doc]) -> list[SpanLogits]:
+        """Raw scores of the candidates of each Doc."""
+        docs = list(docs)
+        labels = len(self._require_weights_or_box().labels)
+        encoded = self._encode(docs)
+        logits = [np.zeros((len(c.mentions), labels), dtype=np.float32) for c in encoded.candidates]
+        for rows, batch in self._batches(encoded, [np.arange(len(c.mentions)) for c in encoded.candidates]):
+            scores = self.model.ops.to_numpy(self.model.predict(batch))
+            for row, row_scores in zip(rows, scores, strict=True):
+                logits[row.doc][row.mentions] = row_scores[: len(row.mentions)]
+        return [SpanLogits(c.spans, scores[c.mention_of]) for c, scores in zip(encoded.candidates, logits, strict=True)]
+
+    def set_annotations(self, docs: Iterable[Doc], scores: Sequence[SpanLogits]) -> None:
+        """Decode raw scores into `doc.ents` (or `doc.spans`, with `overlap`) and scores of spans."""
+        for doc, scored in zip(docs, scores, strict=True):
+            self._annotate(doc, scored)
+
+    def _annotate(self, doc: Doc, scored: SpanLogits) -> None:
+        labels = self._require_weights().labels
+        negative = labels.index(self.negative_label)
+        best = scored.logits.argmax(axis=1) if len(scored.logits) else np.zeros(0, dtype=np.int64)
+        positive = np.flatnonzero(best != negative)
+        probability = softmax(scored.logits[positive])[np.arange(len(positive)), best[positive]]
+        sure = probability >= self.threshold
+        positive, probability = positive[sure], probability[sure]
+        if not self.overlap:
+            taken = [] if self.overwrite else [(ent.start, ent.end) for ent in doc.ents]
+            order = greedy(scored.spans[positive], scored.logits[positive, best[positive]], len(doc), taken)
+            positive, probability = positive[order], probability[order]
+        spans = [
+            Span(doc, start, end, label=labels[best[i]])
+            for i, (start, end) in zip(positive.tolist(), scored.spans[positive].tolist(), strict=True)
+        ]
+        if not self.overlap:
+            kept = [] if self.overwrite else list(doc.ents)
+            doc.set_ents([*kept, *spans], default="outside")
+        write_scored_spans(doc, self.spans_key, spans, probability.tolist())
+
+    def _encode(self, docs: list[Doc]) -> _Encoded:
+        self._warn_without_sentences(docs)
+        tokenizer = self._require_weights().tokenizer
+        pieces = [doc_pieces(doc, tokenizer) for doc in docs]
+        suggested = suggest(self.suggester, docs, pieces, get_current_ops())
+        windows = self.windows
+        candidates = [
+            find_candidates(doc, p, s, windows, self.max_mention_pieces)
+            for doc, p, s in zip(docs, pieces, suggested, strict=True)
+        ]
+        left_out: Counter[str] = sum((c.left_out for c in candidates), Counter())
+        if left_out:
+            warn("W005", name=self.name, count=left_out.total(), reasons=_listed(left_out))
+        return _Encoded(pieces, candidates)
+
+    def _batches(self, encoded: _Encoded, mentions: Sequence[np.ndarray]) -> Iterable[tuple[list[Row], Any]]:
+        """Padded inputs that show the given mentions of each Doc, with the rows they are made of."""
+        description = self._require_weights()
+        rows = [
+            row
+            for doc, (candidates, chosen) in enumerate(zip(encoded.candidates, mentions, strict=True))
+            for row in make_rows(doc, candidates, chosen, self.chunk_size)
+        ]
+        for group in batch_rows(rows, self.max_batch_pieces):
+            batch = collate(
+                group, encoded.pieces, encoded.candidates, description.tokenizer.special, description.entity_vocab
+            )
+            yield group, batch
+
+    # Training
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Accumulate the gradient of the mean cross entropy over the candidates, and step if `sgd` is given.
+
+        drop: every dropout rate of the model (0.1 in the paper).
+
+        Several updates before a step add up. Docs without entity annotation and candidates with tokens whose
+        annotation is missing are left out.
+        """
+        losses = losses if losses is not None else {}
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "LukeNER.update")
+        self._require_weights()
+        docs = [example.predicted for example in examples]
+        encoded = self._encode(docs)
+        gold = [self._gold(example, c) for example, c in zip(examples, encoded.candidates, strict=True)]
+        chosen = [self._training_mentions(c, g) for c, g in zip(encoded.candidates, gold, strict=True)]
+        total = sum(len(mentions) for mentions in chosen)
+        set_dropout(self._module, drop)
+        for rows, batch in self._batches(encoded, chosen):
+            logits, backprop = self.model.begin_update(batch)
+            flat = [(i, n) for i, row in enumerate(rows) for n in range(len(row.mentions))]
+            index = tuple(np.array(flat).T)
+            targets = np.concatenate([gold[row.doc].targets[row.mentions] for row in rows])
+            gradient, loss = cross_entropy(self.model.ops.to_numpy(logits)[index], targets)
+            d_logits = np.zeros(logits.shape, dtype=np.float32)
+            d_logits[index] = gradient / total
+            backprop(self.model.ops.asarray(d_logits))
+            losses[self.name] += loss / total
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+        checkpoint: str | None = None,
+        revision: str | None = None,
+        labels: list[str] | None = None,
+    ) -> None:
+        super().initialize(get_examples, nlp=nlp, checkpoint=checkpoint, revision=revision, labels=labels)
+        self._report_missed_gold(get_examples())
+
+    initialize.__doc__ = LukePipe.initialize.__doc__
+
+    def _labels_of(self, get_examples: Callable[[], Iterable[Example]]) -> tuple[str, ...]:
+        return tuple(sorted({span.label_ for example in get_examples() for span in self._gold_of(example.reference)}))
+
+    def _gold_of(self, reference: Doc) -> Sequence[Span]:
+        """The gold spans: entities, or the spans under `spans_key` for a component with overlap."""
+        return list(reference.spans.get(self.spans_key, ())) if self.overlap else reference.ents
+
+    def _gold(self, example: Example, candidates: Candidates) -> GoldSpans:
+        gold = gold_spans(example, self._gold_of(example.reference), candidates, self.labels, self.negative_label)
+        if gold.unknown_labels:
+            raise LukeError(
+                "L041", labels=", ".join(gold.unknown_labels), name=self.name, known=", ".join(self.label_data)
+            )
+        self.missed_gold += gold.missed
+        return gold
+
+    def _training_mentions(self, candidates: Candidates, gold: GoldSpans) -> np.ndarray:
+        """The mentions that take part in an update: all with known targets, or the positive and some negative ones."""
+        if self.max_negatives is None:
+            return np.flatnonzero(gold.known)
+        negative = self.labels.index(self.negative_label)
+        chosen = gold.known & (gold.targets != negative)
+        free = np.flatnonzero(gold.known & ~chosen)
+        # The first max_negatives of each window in a random order. spaCy seeds NumPy's global state.
+        order = np.random.permutation(free)  # noqa: NPY002
+        order = order[np.argsort(candidates.window_of[order], kind="stable")]
+        window = candidates.window_of[order]
+        first = np.searchsorted(window, window, side="left")
+        chosen[order[np.arange(len(order)) - first < self.max_negatives]] = True
+        return np.flatnonzero(chosen)
+
+    def _report_missed_gold(self, examples: Iterable[Example]) -> None:
+        """Warn once with the number of gold spans that no candidate covers, by reason, and the first of them."""
+        missed: Counter[str] = Counter()
+        first: list[str] = []
+        total = several = 0
+        for example in examples:
+            gold_of_doc = self._gold_of(example.reference)
+            total += len(gold_of_doc)
+            if not gold_of_doc:
+                continue
+            encoded = self._encode([example.predicted])
+            gold = gold_spans(example, gold_of_doc, encoded.candidates[0], self.labels, self.negative_label)
+            missed += gold.missed
+            several += gold.several_labels
+            first += gold.missed_texts[: 5 - len(first)]
+        if missed:
+            warn(
+                "W003",
+                name=self.name,
+                missed=missed.total(),
+                total=total,
+                reasons=_listed(missed),
+                examples="; ".join(first),
+            )
+        if several:
+            warn("W009", name=self.name, count=several)
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in counts.most_common())

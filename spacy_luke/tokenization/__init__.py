@@ -1,0 +1,1 @@
+"""Text to pieces with `tokenizers`, with exact alignment, and the entity vocabulary."""

@@ -1,0 +1,28 @@
+"""Case types: what an uncased vocabulary forgets about a word, as a token type id for each of its pieces."""
+
+from __future__ import annotations
+
+NO_CASE, LOWER, TITLE, UPPER, MIXED, DIGIT = range(6)
+CASE_TYPES = 6
+
+
+def case_type(word: str) -> int:
+    """The case type of a word, surrounding white space ignored.
+
+    DIGIT: it has a digit. NO_CASE: no cased letter. LOWER: all cased letters are lower-case. TITLE: only the first
+    letter is upper-case. UPPER: all are upper-case, two or more. MIXED: anything else ("McCartney", "iPhone").
+    """
+    word = word.strip()
+    if any(ch.isdigit() for ch in word):
+        return DIGIT
+    cased = [ch for ch in word if ch.lower() != ch.upper()]
+    upper = sum(not ch.islower() for ch in cased)
+    if not cased:
+        return NO_CASE
+    if not upper:
+        return LOWER
+    if upper == len(cased) and upper > 1:
+        return UPPER
+    if upper == 1 and not cased[0].islower():
+        return TITLE
+    return MIXED

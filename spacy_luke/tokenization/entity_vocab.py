@@ -1,0 +1,89 @@
+"""The entity vocabulary of a LUKE checkpoint: titles and special entities -> rows of the entity table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from ..errors import LukeError
+
+PAD, UNK, MASK, MASK2 = "[PAD]", "[UNK]", "[MASK]", "[MASK2]"
+SPECIAL_ENTITIES = (PAD, UNK, MASK, MASK2)
+
+
+class EntityVocab:
+    """Titles -> ids. Ids are never hard-coded: released models number their special entities differently.
+
+    In multilingual vocabularies several titles ("en:Japan", "ja:日本") share one id.
+    """
+
+    def __init__(self, ids: Mapping[str, int]):
+        missing = [title for title in SPECIAL_ENTITIES if title not in ids]
+        if missing:
+            raise LukeError("L026", missing=", ".join(missing))
+        self._ids = dict(ids)
+
+    @classmethod
+    def special_only(cls) -> EntityVocab:
+        """The smallest vocabulary: the special entities alone."""
+        return cls({title: i for i, title in enumerate(SPECIAL_ENTITIES)})
+
+    @classmethod
+    def from_json(cls, data: bytes, *, file: str = "entity_vocab.json") -> EntityVocab:
+        """Read an entity_vocab.json; L022 if it is not a dictionary of titles to ids."""
+        try:
+            ids = json.loads(data)
+        except ValueError as e:
+            raise LukeError("L022", file=file, reason=e) from None
+        if not isinstance(ids, dict) or not all(type(i) is int and i >= 0 for i in ids.values()):
+            raise LukeError("L022", file=file, reason="it is no dictionary of entity titles to ids")
+        return cls(ids)
+
+    def to_json(self) -> bytes:
+        """The content of entity_vocab.json."""
+        return json.dumps(self._ids, ensure_ascii=False, indent=0).encode("utf8")
+
+    def __len__(self) -> int:
+        """Rows that the entity table must have at least."""
+        return max(self._ids.values()) + 1
+
+    def __contains__(self, title: str) -> bool:
+        return title in self._ids
+
+    def __getitem__(self, title: str) -> int:
+        """Id of a title, exact in case and spaces; the id of [UNK] for an unknown one."""
+        return self._ids.get(title, self._ids[UNK])
+
+    def select(self, option: str) -> tuple[EntityVocab, list[int] | None]:
+        """Trim the vocabulary.
+
+        option: "special" keeps the special entities, "full" everything, and the path of a JSON list (or dictionary)
+            or of a text file with a title a line keeps the special entities and those titles that are known.
+        RETURNS: the vocabulary and the rows of the old table that the new one is made of; None = all rows.
+        """
+        if option == "full":
+            return self, None
+        titles: Iterable[str] = () if option == "special" else _read_titles(option)
+        ids: dict[str, int] = {}
+        new_row: dict[int, int] = {}
+        for title in (*SPECIAL_ENTITIES, *titles):
+            if title in self._ids:
+                ids[title] = new_row.setdefault(self._ids[title], len(new_row))
+        return EntityVocab(ids), list(new_row)
+
+
+def _read_titles(option: str) -> list[str]:
+    path = Path(option)
+    if not path.is_file():
+        raise LukeError("L027", value=option)
+    text = path.read_text(encoding="utf8")
+    if path.suffix != ".json":
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    try:
+        titles = json.loads(text)
+    except ValueError as e:
+        raise LukeError("L022", file=path, reason=e) from None
+    if not isinstance(titles, (list, dict)) or not all(isinstance(t, str) for t in titles):
+        raise LukeError("L027", value=option)
+    return list(titles)

@@ -1,0 +1,150 @@
+"""Tokenizer files of a checkpoint -> a bare `tokenizers` pipeline and the ids of its special pieces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from ..errors import LukeError
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+    "sentencepiece.bpe.model",
+)
+_ROLES = {
+    "bos": ("cls_token", "bos_token", "<s>", "[CLS]"),
+    "eos": ("sep_token", "eos_token", "</s>", "[SEP]"),
+    "pad": ("pad_token", None, "<pad>", "[PAD]"),
+    "unk": ("unk_token", None, "<unk>", "[UNK]"),
+    "mask": ("mask_token", None, "<mask>", "[MASK]"),
+}
+
+
+@dataclass(frozen=True)
+class SpecialPieces:
+    """Ids of the special pieces."""
+
+    bos: int
+    eos: int
+    pad: int
+    unk: int
+    mask: int
+
+
+@dataclass(frozen=True)
+class LoadedTokenizer:
+    """A `tokenizers` pipeline that treats every text as plain text, with what was read beside it.
+
+    kind: "bpe" (byte-level), "wordpiece" or "unigram".
+    vocab: every piece, added ones too -> id.
+    """
+
+    tokenizer: Tokenizer
+    kind: str
+    vocab: dict[str, int]
+    special: SpecialPieces
+    lowercase: bool
+    add_prefix_space: bool
+
+
+def load_tokenizer(files: Mapping[str, bytes]) -> LoadedTokenizer:
+    """Read vocab.json + merges.txt, or tokenizer.json; L028 names what cannot be read."""
+    settings = {**_json(files, "special_tokens_map.json"), **_json(files, "tokenizer_config.json")}
+    if "vocab.json" in files and "merges.txt" in files:
+        tokenizer, vocab = _from_vocab_and_merges(files)
+        kind, lowercase = "bpe", False
+    elif "tokenizer.json" in files:
+        tokenizer, vocab, kind, lowercase = _from_tokenizer_json(files)
+    else:
+        found = ", ".join(sorted(files)) or "no tokenizer file"
+        raise LukeError("L028", reason=f"found only {found}")
+    vocab.update(_json(files, "added_tokens.json"))
+    return LoadedTokenizer(
+        tokenizer,
+        kind,
+        vocab,
+        _special_pieces(settings, vocab),
+        lowercase=lowercase,
+        add_prefix_space=kind == "bpe" and bool(settings.get("add_prefix_space", False)),
+    )
+
+
+def _from_vocab_and_merges(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[str, int]]:
+    vocab = _json(files, "vocab.json")
+    lines = files["merges.txt"].decode("utf8").split("\n")
+    merges = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+    try:
+        tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    except Exception as e:
+        raise LukeError("L028", reason=f"vocab.json and merges.txt do not fit ({e})") from None
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer, dict(vocab)
+
+
+def _from_tokenizer_json(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[str, int], str, bool]:
+    data = _json(files, "tokenizer.json")
+    model = data.get("model") or {}
+    added = data.get("added_tokens") or []
+    kind = {"BPE": "bpe", "WordPiece": "wordpiece", "Unigram": "unigram"}.get(model.get("type", ""))
+    if kind is None:
+        raise LukeError("L028", reason=f"tokenizer.json has a model of type {model.get('type')!r}")
+    # Texts are plain: no piece is matched before the model sees the text, nothing is cut, padded or wrapped.
+    # (MiniLM's tokenizer.json, for one, pads and truncates to 128.)
+    data.update(added_tokens=[], truncation=None, padding=None, post_processor=None)
+    if kind == "bpe":
+        if "ByteLevel" not in json.dumps(data.get("pre_tokenizer")):
+            raise LukeError("L028", reason="tokenizer.json has a BPE model that is not byte-level")
+        data["pre_tokenizer"] = {
+            "type": "ByteLevel",
+            "add_prefix_space": False,
+            "trim_offsets": False,
+            "use_regex": True,
+        }
+    if kind == "unigram":
+        # A Unigram model would find "</s>" in text as a piece of its own; no text contains a NUL after normalisation.
+        vocab = {piece: i for i, (piece, _) in enumerate(model["vocab"])}
+        hidden = {token["content"] for token in added}
+        model["vocab"] = [[f"\x00{p}" if p in hidden else p, score] for p, score in model["vocab"]]
+    else:
+        vocab = model["vocab"]
+    try:
+        tokenizer = Tokenizer.from_str(json.dumps(data))
+    except Exception as e:
+        raise LukeError("L022", file="tokenizer.json", reason=e) from None
+    vocab = {**vocab, **{token["content"]: token["id"] for token in added}}
+    return tokenizer, vocab, kind, '"lowercase": true' in json.dumps(data.get("normalizer"))
+
+
+def _special_pieces(settings: Mapping[str, Any], vocab: Mapping[str, int]) -> SpecialPieces:
+    ids: dict[str, int] = {}
+    for role, (first, second, *usual) in _ROLES.items():
+        named = [settings.get(key) for key in (first, second) if key]
+        candidates = [n.get("content") if isinstance(n, dict) else n for n in named] + usual
+        found = next((c for c in candidates if isinstance(c, str) and c in vocab), None)
+        if found is None:
+            raise LukeError("L028", reason=f"the vocabulary has no {role} piece (such as {usual[0]} or {usual[1]})")
+        ids[role] = vocab[found]
+    return SpecialPieces(**ids)
+
+
+def _json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    if name not in files:
+        return {}
+    try:
+        data = json.loads(files[name])
+    except ValueError as e:
+        raise LukeError("L022", file=name, reason=e) from None
+    if not isinstance(data, dict):
+        raise LukeError("L022", file=name, reason="it is no JSON dictionary")
+    return data

@@ -1,0 +1,162 @@
+"""Words and texts to pieces, aligned exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .alignment import moved, segments
+from .case import case_type
+from .loading import load_tokenizer
+
+_CACHE_SIZE = 500_000
+
+
+@dataclass(frozen=True)
+class WordPieces:
+    """The pieces of a sequence of words (the tokens of a Doc).
+
+    ids: *Shape:* (pieces,), int64
+    types: token type ids. *Shape:* (pieces,), int64
+    starts, ends: word i owns the pieces starts[i] … ends[i] - 1; white space may own none, and a piece may belong to
+        no word. *Shape:* (words,), int64
+    """
+
+    ids: np.ndarray
+    types: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+
+@dataclass(frozen=True)
+class TextPieces:
+    """The pieces of a text that was cut at given boundaries.
+
+    ids: *Shape:* (pieces,), int64
+    byte_spans: half-open ranges of the text's UTF-8 bytes. With byte-level BPE they tile the text. *Shape:* (pieces, 2)
+    boundary_index: boundary (in characters) -> number of pieces before it.
+    """
+
+    ids: np.ndarray
+    byte_spans: np.ndarray
+    boundary_index: dict[int, int]
+
+
+@dataclass(frozen=True)
+class _Segment:
+    ids: tuple[int, ...]
+    byte_spans: tuple[tuple[int, int], ...]
+    type: int
+
+
+class PieceTokenizer:
+    """The tokenizer of a checkpoint, for text that was split into words or is to be cut at entity boundaries.
+
+    Segments between boundaries are tokenised alone, as LukeTokenizer does. So the pieces of a segment depend on
+    nothing else, and each distinct segment is tokenised once. Strings that look like special pieces stay text.
+
+    files: content of the tokenizer files of a checkpoint by name, kept as it is to be saved again.
+    case_types: give each piece the case of its word as type id (see `case.py`) instead of 0.
+    """
+
+    def __init__(self, files: Mapping[str, bytes], *, case_types: bool = False):
+        loaded = load_tokenizer(files)
+        self.files = dict(files)
+        self.case_types = case_types
+        self.kind = loaded.kind
+        self.special = loaded.special
+        self.vocab = loaded.vocab
+        self.lowercase = loaded.lowercase
+        self.add_prefix_space = loaded.add_prefix_space
+        self._tokenizer = loaded.tokenizer
+        self._cache: dict[str, _Segment] = {}
+        self._byte_lengths = {i: len(piece) for piece, i in loaded.vocab.items()} if loaded.kind == "bpe" else None
+
+    def encode_words(self, words: Sequence[str], spaces: Sequence[bool]) -> WordPieces:
+        """Tokenise a text given as words, every word edge being a boundary.
+
+        spaces: whether a U+0020 follows the word.
+
+        A space before a word goes with the word ("Ġword"); the space that ends the text makes a piece of no word.
+        """
+        ids: list[int] = []
+        types: list[int] = []
+        starts = np.empty(len(words), dtype=np.int64)
+        ends = np.empty(len(words), dtype=np.int64)
+        carried = " " if self.add_prefix_space else ""  # the space that the next segment starts with
+        for i, (word, space) in enumerate(zip(words, spaces, strict=True)):
+            body = word
+            following = ""
+            if word.endswith(" "):  # white space: its last space moves on, too
+                body, following = word[:-1], " "
+            segment = self._segment(carried + body)
+            starts[i] = len(ids)
+            ids += segment.ids
+            types += (segment.type,) * len(segment.ids)
+            ends[i] = len(ids)
+            carried = following
+            if space:
+                if following:  # two spaces in a row: the first is a segment of its own, of no word
+                    gap = self._segment(" ")
+                    ids += gap.ids
+                    types += (gap.type,) * len(gap.ids)
+                carried = " "
+        if carried and len(words):
+            gap = self._segment(carried)
+            ids += gap.ids
+            types += (gap.type,) * len(gap.ids)
+        return WordPieces(np.array(ids, dtype=np.int64), np.array(types, dtype=np.int64), starts, ends)
+
+    def encode_text(self, text: str, boundaries: Iterable[int]) -> TextPieces:
+        """Tokenise a text that is cut at `boundaries` (in characters): LukeTokenizer's ids for the same spans."""
+        boundaries = sorted(set(boundaries))
+        ids: list[int] = []
+        byte_spans: list[tuple[int, int]] = []
+        pieces_before = {0: 0}
+        offset = 0
+        for start, end in segments(text, boundaries):
+            content = text[start:end]
+            segment = self._segment(content)
+            ids += segment.ids
+            byte_spans += [(offset + a, offset + b) for a, b in segment.byte_spans]
+            offset += len(content.encode("utf8"))
+            pieces_before[end] = len(ids)
+        index = {b: pieces_before[moved(text, b)] for b in boundaries}
+        spans = np.array(byte_spans, dtype=np.int64).reshape(-1, 2)
+        return TextPieces(np.array(ids, dtype=np.int64), spans, index)
+
+    def _segment(self, text: str) -> _Segment:
+        segment = self._cache.get(text)
+        if segment is None:
+            if len(self._cache) >= _CACHE_SIZE:
+                self._cache.clear()
+            segment = self._cache[text] = self._tokenize(text)
+        return segment
+
+    def _tokenize(self, text: str) -> _Segment:
+        if self.kind != "bpe":
+            return self._tokenize_normalised(text)
+        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        assert self._byte_lengths is not None
+        ends = np.cumsum([self._byte_lengths[i] for i in ids]).tolist()
+        spans = tuple(zip([0, *ends], ends, strict=False))
+        return _Segment(tuple(ids), spans, self._type(text))
+
+    def _tokenize_normalised(self, text: str) -> _Segment:
+        """WordPiece and Unigram: white space has no pieces, and a word that normalises to nothing is unknown."""
+        stripped = text.strip()
+        if not stripped:
+            return _Segment((), (), 0)
+        lead = len(text[: text.index(stripped)].encode("utf8"))
+        encoding = self._tokenizer.encode(stripped, add_special_tokens=False)
+        byte_at = np.cumsum([0, *(len(ch.encode("utf8")) for ch in stripped)]) + lead
+        spans = tuple((int(byte_at[a]), int(byte_at[b])) for a, b in encoding.offsets)
+        ids = tuple(encoding.ids)
+        if not ids:
+            ids, spans = (self.special.unk,), ((int(byte_at[0]), int(byte_at[-1])),)
+        return _Segment(ids, spans, self._type(stripped))
+
+    def _type(self, text: str) -> int:
+        return case_type(text) if self.case_types else 0

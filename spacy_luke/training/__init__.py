@@ -1,0 +1,1 @@
+"""Scorers, corpus readers, callbacks and losses."""
