@@ -81,8 +81,8 @@ def convert(kind: str, files: Sequence[Path], source: Path, target: Path, **opti
         docs, counts = read(file, vocab=vocab, **options)
         converted.append((file, docs))
         report.extend(counts)
-    for path, docs in place(converted, source, target):
-        write_docbin(docs, path)
+    for path, placed in place(converted, source, target):
+        write_docbin(placed, path)
     return report
 
 
