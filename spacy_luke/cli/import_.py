@@ -20,6 +20,7 @@ def import_cli(
     sentences: Annotated[
         str, Option(help="Component that finds sentences, as in nlp.add_pipe(…); '' for none.")
     ] = "sentencizer",
+    lang: Annotated[str, Option(help="Language whose spaCy tokenizer splits the text, e.g. en or de.")] = "en",
 ) -> None:
     """Turn a fine-tuned checkpoint into a spaCy pipeline.
 
@@ -30,6 +31,6 @@ def import_cli(
     with one_line_errors():
         from .. import from_checkpoint
 
-        nlp = from_checkpoint(name, revision=revision, sentences=sentences or None)
+        nlp = from_checkpoint(name, revision=revision, sentences=sentences or None, lang=lang)
         nlp.to_disk(target)
     typer.echo(f"Saved {' + '.join(nlp.pipe_names)} to {target}. Open it with spacy.load({str(target)!r}).")

@@ -144,7 +144,7 @@ def choose_types(
 def make_doc(sentences: Sequence[Tokens], vocab: Vocab) -> Doc:
     words = [word for tokens in sentences for word in tokens.words]
     spaces = [space for tokens in sentences for space in tokens.spaces]
-    starts = [index == 0 for tokens in sentences for index in range(len(tokens.words))]
+    starts: list[bool | int | None] = [index == 0 for tokens in sentences for index in range(len(tokens.words))]
     spaces[-1] = False
     doc = Doc(vocab, words=words, spaces=spaces, sent_starts=starts)
     spans: list[Span] = []
