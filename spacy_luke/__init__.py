@@ -47,7 +47,8 @@ def from_checkpoint(
     nlp = spacy.blank(lang)
     if sentences:
         nlp.add_pipe(sentences)
-    nlp.add_pipe(_FACTORIES[architecture], config=dict(config)).load_checkpoint(path)
+    pipe: Any = nlp.add_pipe(_FACTORIES[architecture], config=dict(config))
+    pipe.load_checkpoint(path)
     return nlp
 
 

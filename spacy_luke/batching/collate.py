@@ -11,10 +11,14 @@ import torch
 
 from ..encoders.inputs import EncoderInput
 from ..tokenization.entity_vocab import MASK, PAD, EntityVocab
-from ..tokenization.pieces import SpecialPieces
+from ..tokenization.loading import SpecialPieces
 from .mentions import Candidates
 from .pieces import DocPieces
 from .windows import Window
+
+
+_SMALLEST = 256
+_PADDING = 1.1
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,14 @@ class Row:
     mentions: np.ndarray
 
     @property
+    def pieces(self) -> int:
+        """Pieces, the two special ones included."""
+        return self.window.end - self.window.start + 2
+
+    @property
     def size(self) -> int:
-        """Pieces, special ones included, and entities."""
-        return self.window.end - self.window.start + 2 + len(self.mentions)
+        """Pieces and entities."""
+        return self.pieces + len(self.mentions)
 
 
 def make_rows(doc: int, candidates: Candidates, mentions: np.ndarray, chunk_size: int) -> list[Row]:
@@ -54,21 +63,25 @@ def make_rows(doc: int, candidates: Candidates, mentions: np.ndarray, chunk_size
 
 
 def batch_rows(rows: Sequence[Row], max_batch_pieces: int) -> Iterator[list[Row]]:
-    """Group rows of similar size so that a padded batch stays within the budget.
+    """Group rows of similar size so that a padded batch stays within the budget and computes little padding.
 
     max_batch_pieces: most pieces and entities of a batch, padding included. A single row above it is a batch alone.
+
+    Rows are taken shortest first. A batch also ends when the next row would make more than a tenth of it padding,
+    once it has the `_SMALLEST` rows that keep the matrix products efficient.
     """
     group: list[Row] = []
-    pieces = entities = 0
-    for row in sorted(rows, key=lambda r: (r.size, len(r.mentions))):
-        longest = max(pieces, row.window.end - row.window.start + 2)
-        most = max(entities, len(row.mentions))
-        if group and (len(group) + 1) * (longest + most) > max_batch_pieces:
+    pieces = entities = real = 0
+    for row in sorted(rows, key=lambda r: (r.size, r.pieces)):
+        longest, most = max(pieces, row.pieces), max(entities, len(row.mentions))
+        padded = (len(group) + 1) * (longest + most)
+        wasteful = real >= _SMALLEST and padded > _PADDING * (real + row.size)
+        if group and (padded > max_batch_pieces or wasteful):
             yield group
-            group = []
-            longest, most = row.window.end - row.window.start + 2, len(row.mentions)
+            group, real = [], 0
+            longest, most = row.pieces, len(row.mentions)
         group.append(row)
-        pieces, entities = longest, most
+        pieces, entities, real = longest, most, real + row.size
     if group:
         yield group
 
@@ -81,7 +94,7 @@ def collate(
     entity_vocab: EntityVocab,
 ) -> EncoderInput:
     """The padded encoder input of some rows; every mention is a [MASK] entity."""
-    length = max(row.window.end - row.window.start for row in rows) + 2
+    length = max(row.pieces for row in rows)
     most = max(len(row.mentions) for row in rows)
     piece_ids = np.full((len(rows), length), special.pad, dtype=np.int64)
     piece_types = np.zeros((len(rows), length), dtype=np.int64)

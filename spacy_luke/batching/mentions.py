@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from spacy.tokens import Doc
@@ -17,6 +17,7 @@ from .pieces import DocPieces, sentence_ranges
 from .windows import Window, Windows
 
 
+@runtime_checkable
 class Suggester(Protocol):
     """Any spaCy suggester."""
 
@@ -39,7 +40,7 @@ class SpanSuggester:
         ops = ops or get_current_ops()
         lengths = ops.asarray1i([len(s) for s in spans])
         flat = np.concatenate(spans) if spans else np.zeros((0, 2), dtype=np.int64)
-        return Ragged(ops.asarray2i(flat), lengths)
+        return Ragged(ops.asarray2i(flat), lengths)  # type: ignore[arg-type]
 
     def of_pieces(self, doc: Doc, pieces: DocPieces) -> np.ndarray:
         """The candidates of a tokenised Doc, ordered by start, then end. *Shape:* (candidates, 2)"""
@@ -64,7 +65,7 @@ class SpanSuggester:
         return np.concatenate(spans) if spans else np.zeros((0, 2), dtype=np.int64)
 
 
-def build_span_suggester(max_pieces: int = 16) -> Callable[..., Ragged]:
+def build_span_suggester(max_pieces: int = 16) -> Suggester:
     """The suggester of the paper, as `spacy-luke.span_suggester.v1`.
 
     max_pieces: longest candidate in pieces (16 in the paper, section 4.4).

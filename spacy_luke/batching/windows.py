@@ -5,9 +5,8 @@ A window is the piece sequence of one forward pass. Mentions of a sentence are s
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -25,10 +24,16 @@ class Window:
     sentence: int
 
 
+@runtime_checkable
 class Windows(Protocol):
     """Cuts a Doc: number of pieces, piece ranges of its sentences, longest mention in pieces -> windows."""
 
-    max_pieces: int
+    @property
+    def max_pieces(self) -> int:
+        """Longest window in pieces, without special pieces."""
+
+    def shortened(self, max_pieces: int) -> Windows:
+        """The same with windows of at most `max_pieces`."""
 
     def __call__(self, pieces: int, sentences: np.ndarray, longest_mention: int) -> list[Window]:
         """Every mention of at most `longest_mention` pieces in a sentence lies in a window of that sentence."""
@@ -43,6 +48,9 @@ class SentenceWindows:
 
     max_pieces: int
     context: Context
+
+    def shortened(self, max_pieces: int) -> SentenceWindows:
+        return replace(self, max_pieces=min(self.max_pieces, max_pieces))
 
     def __call__(self, pieces: int, sentences: np.ndarray, longest_mention: int) -> list[Window]:
         if self.max_pieces < 2 * longest_mention:
@@ -80,7 +88,7 @@ class SentenceWindows:
         return [(min(a, end - self.max_pieces), min(a + self.max_pieces, end)) for a in starts]
 
 
-def build_sentence_windows(max_pieces: int = 510, context: Context = "document") -> Callable[..., list[Window]]:
+def build_sentence_windows(max_pieces: int = 510, context: Context = "document") -> Windows:
     """Windows of a sentence each, as `spacy-luke.sentence_windows.v1`.
 
     max_pieces: longest window in pieces, without the two special pieces; an encoder with fewer positions lowers it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,7 +40,7 @@ class EncoderInput:
 
     def to(self, device: torch.device | str) -> EncoderInput:
         """The same batch on another device."""
-        moved = {k: None if v is None else v.to(device, non_blocking=True) for k, v in vars(self).items()}
+        moved: dict[str, Any] = {k: None if v is None else v.to(device) for k, v in vars(self).items()}
         return EncoderInput(**moved)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load, save
@@ -97,8 +97,8 @@ def wrap_task_module(name: str, encoder: Model) -> Model[EncoderInput, Floats3d]
 
 
 def _convert_inputs(model: Model, batch: EncoderInput, is_train: bool) -> tuple[ArgsKwargs, Callable[[Any], None]]:
-    device = model.shims[0].device
-    return ArgsKwargs(args=(batch.to(device),), kwargs={}), lambda _: None
+    shim: Any = model.shims[0]
+    return ArgsKwargs(args=(batch.to(shim.device),), kwargs={}), lambda _: None
 
 
 def _convert_outputs(
@@ -110,7 +110,7 @@ def _convert_outputs(
         gradient = xp2torch(d_logits, device=logits.device)
         return ArgsKwargs(args=((logits,),), kwargs={"grad_tensors": gradient})
 
-    return torch2xp(logits), backprop
+    return cast(Floats3d, torch2xp(logits)), backprop
 
 
 def _to_bytes(module: nn.Module) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable
-from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -103,16 +102,8 @@ class LukePipe(TrainablePipe):
         """The windows in use: those of the config, else those that the checkpoint was trained with, else the
         paper's; never longer than the encoder's positions allow."""
         description = self._require_weights()
-        saved = description.settings.get("windows", {})
-        windows = self._windows_setting or build_sentence_windows(**saved)
-        room = description.config.max_pieces - 2
-        if getattr(windows, "max_pieces", 0) <= room:
-            return windows  # type: ignore[return-value]
-        if isinstance(windows, SentenceWindows):
-            return SentenceWindows(room, windows.context)
-        shorter = copy(windows)
-        shorter.max_pieces = room  # type: ignore[union-attr]
-        return shorter  # type: ignore[return-value]
+        windows = self._windows_setting or build_sentence_windows(**description.settings.get("windows", {}))
+        return windows.shortened(description.config.max_pieces - 2)
 
     @property
     def _module(self) -> nn.Module:
@@ -173,7 +164,7 @@ class LukePipe(TrainablePipe):
         get_examples: Callable[[], Iterable[Any]],
         *,
         nlp: Language | None = None,
-        checkpoint: str | Path | None = None,
+        checkpoint: str | None = None,
         revision: str | None = None,
         labels: list[str] | None = None,
     ) -> None:

@@ -302,7 +302,7 @@ class LukeNER(LukePipe):
             gradient, loss = cross_entropy(self.model.ops.to_numpy(logits)[index], targets)
             d_logits = np.zeros(logits.shape, dtype=np.float32)
             d_logits[index] = gradient / total
-            backprop(self.model.ops.asarray(d_logits))
+            backprop(self.model.ops.asarray3f(d_logits))  # type: ignore[arg-type]
             losses[self.name] += loss / total
         if sgd is not None:
             self.finish_update(sgd)

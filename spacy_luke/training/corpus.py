@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from spacy.errors import Errors
 from spacy.language import Language
+from spacy.tokens import Span
 from spacy.training import Corpus, Example
 
 
 def build_gold_mentions_corpus(
-    path: Path | None, sentences: bool = True, mentions: bool = False, limit: int = 0
+    path: str | Path | None, sentences: bool = True, mentions: bool = False, limit: int = 0
 ) -> Callable[[Language], Iterator[Example]]:
     """Read DocBins, as `spacy-luke.gold_mentions_corpus.v1`.
 
@@ -20,6 +22,8 @@ def build_gold_mentions_corpus(
     mentions: predicted Docs start with the entities of their references, for components that classify given mentions.
     limit: most Docs to read; 0 = all.
     """
+    if path is None:
+        raise ValueError(Errors.E913)
     corpus = Corpus(path, limit=limit)
 
     def read(nlp: Language) -> Iterator[Example]:
@@ -37,4 +41,4 @@ def give_gold(example: Example, *, sentences: bool, mentions: bool) -> None:
         for gold, token in zip(reference, predicted, strict=True):
             token.is_sent_start = bool(gold.is_sent_start)
     if mentions:
-        predicted.set_ents([predicted.char_span(e.start_char, e.end_char, e.label_, e.kb_id_) for e in reference.ents])
+        predicted.set_ents([Span(predicted, e.start, e.end, e.label_, kb_id=e.kb_id_) for e in reference.ents])
