@@ -16,7 +16,6 @@ from .mentions import Candidates
 from .pieces import DocPieces
 from .windows import Window
 
-
 _SMALLEST = 256
 _PADDING = 1.1
 
