@@ -7,7 +7,6 @@ from pathlib import Path
 
 from spacy.errors import Errors
 from spacy.language import Language
-from spacy.tokens import Span
 from spacy.training import Corpus, Example
 
 
@@ -35,10 +34,10 @@ def build_gold_mentions_corpus(
 
 
 def give_gold(example: Example, *, sentences: bool, mentions: bool) -> None:
-    """Copy sentence boundaries and entities of the reference to the predicted Doc, which has the same tokens."""
+    """Copy sentence boundaries and entities of the reference to the predicted Doc, as far as their tokens align."""
     reference, predicted = example.reference, example.predicted
     if sentences and reference.has_annotation("SENT_START"):
-        for gold, token in zip(reference, predicted, strict=True):
-            token.is_sent_start = bool(gold.is_sent_start)
+        for starts, token in zip(example.get_aligned_sent_starts(), predicted, strict=True):
+            token.is_sent_start = bool(starts)
     if mentions:
-        predicted.set_ents([Span(predicted, e.start, e.end, e.label_, kb_id=e.kb_id_) for e in reference.ents])
+        predicted.set_ents(example.get_aligned_spans_y2x(reference.ents))
