@@ -1,0 +1,53 @@
+# make demo and make test set up .venv on their first call; later calls set it up again only when what it is made from
+# changes. `make help` lists the commands.
+#
+#   PYTHON      the Python the environment is made with, 3.10 or later
+#   VENV        where the environment lies
+#   TORCH_ARGS  options of pip for PyTorch alone, e.g. the index of the builds without CUDA:
+#               make demo TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+DESCRIPTIONS := setup.cfg pyproject.toml constraints.txt $(wildcard packages/en_luke_mini/*.cfg packages/en_luke_mini/*.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench clean
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed  ## set up, annotate a text with the model in the box, write demo.html
+	@$(BIN)/python scripts/demo.py
+
+test: $(VENV)/.installed-test  ## set up, run every check: style, types, imports, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q
+
+bench: $(VENV)/.installed-test  ## set up, measure speed and memory
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove the environment, caches and demo.html
+	rm -rf $(VENV) build dist demo.html .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name '*.egg-info' -not -path './.git/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+# PyTorch goes first, by itself: it is by far the largest package, and the only one that comes in several builds.
+$(VENV)/.installed: $(DESCRIPTIONS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed: make PYTHON=...")'
+	@echo "Setting up $(VENV). PyTorch and spaCy are downloaded once, which takes a while."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --constraint constraints.txt $(TORCH_ARGS) torch
+	@$(PIP) install --constraint constraints.txt --editable . --editable packages/en_luke_mini
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	@echo "Adding the tools of the tests to $(VENV)."
+	@$(PIP) install --constraint constraints.txt --editable '.[test]'
+	@touch $@
