@@ -24,9 +24,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a LukeForEntitySpanClassification whose random weights predict all labels."""
     folder = tmp_path_factory.mktemp("checkpoint")
     bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator(
-        TEXT * 3, vocab_size=320, min_frequency=1, special_tokens=["<s>", "<pad>", "</s>", "<unk>"]
-    )
+    bpe.train_from_iterator(TEXT * 3, vocab_size=320, min_frequency=1, special_tokens=["<s>", "<pad>", "</s>", "<unk>"])
     bpe.save_model(str(folder))
     vocab = json.loads((folder / "vocab.json").read_text())
     vocab["<mask>"] = len(vocab)

@@ -1,0 +1,79 @@
+"""The optimiser step: a Thinc Optimizer drives torch's fused AdamW."""
+
+import pytest
+import torch
+from thinc.api import Adam, Optimizer, warmup_linear
+
+from spacy_luke.errors import LukeWarning
+from spacy_luke.models.wrapper import EncoderShim
+
+
+def module() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.LayerNorm(3))
+
+
+def step(shim: EncoderShim, optimizer: Adam, scale: float = 1.0) -> None:
+    x = torch.arange(8.0).reshape(2, 4)
+    (shim._model(x).pow(2).sum() * scale).backward()
+    shim.finish_update(optimizer)
+
+
+def test_a_step_is_that_of_adamw_with_the_settings_of_thinc() -> None:
+    shim = EncoderShim(module())
+    optimizer = Adam(0.01, beta1=0.8, beta2=0.9, eps=1e-5, L2=0.1, grad_clip=0.5, use_averages=False)
+    other = module()
+    decayed = [p for p in other.parameters() if p.ndim > 1]
+    rest = [p for p in other.parameters() if p.ndim <= 1]
+    adamw = torch.optim.AdamW(
+        [{"params": decayed}, {"params": rest, "weight_decay": 0.0}],
+        lr=0.01,
+        betas=(0.8, 0.9),
+        eps=1e-5,
+        weight_decay=0.1,
+    )
+    for _ in range(3):
+        step(shim, optimizer)
+        other(torch.arange(8.0).reshape(2, 4)).pow(2).sum().backward()
+        torch.nn.utils.clip_grad_norm_(other.parameters(), 0.5)
+        adamw.step()
+        adamw.zero_grad()
+    for ours, theirs in zip(shim._model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_schedules_of_the_optimizer_are_followed() -> None:
+    shim = EncoderShim(module())
+    optimizer = Adam(warmup_linear(0.1, 2, 4), use_averages=False)
+    rates = []
+    for _ in range(4):
+        step(shim, optimizer)
+        rates.append(shim._torch_optimizer.param_groups[0]["lr"])
+        optimizer.step_schedules()
+    assert rates == pytest.approx([0.0, 0.05, 0.1, 0.05])
+
+
+def test_gradients_are_cleared_by_a_step() -> None:
+    shim = EncoderShim(module())
+    step(shim, Adam(0.1, use_averages=False))
+    assert all(p.grad is None for p in shim._model.parameters())
+
+
+def test_a_step_without_gradients_changes_nothing() -> None:
+    shim = EncoderShim(module())
+    shim.finish_update(Adam(0.1, use_averages=False))
+    assert all(torch.equal(a, b) for a, b in zip(shim._model.parameters(), module().parameters(), strict=True))
+
+
+@pytest.mark.parametrize("setting", ["use_averages", "use_radam"])
+def test_settings_without_effect_are_named(setting: str) -> None:
+    optimizer = Optimizer(0.1, **{"use_averages": False, setting: True})
+    with pytest.warns(LukeWarning, match=f"W007.*{setting}"):
+        step(EncoderShim(module()), optimizer)
+
+
+def test_weights_go_through_bytes() -> None:
+    shim = EncoderShim(module())
+    step(shim, Adam(0.1, use_averages=False))
+    other = EncoderShim(module()).from_bytes(shim.to_bytes())
+    assert all(torch.equal(a, b) for a, b in zip(shim._model.parameters(), other._model.parameters(), strict=True))
