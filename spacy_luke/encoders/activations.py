@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -18,9 +19,26 @@ def _quick_gelu(x: Tensor) -> Tensor:
     return x * torch.sigmoid(1.702 * x)
 
 
-# Names and definitions: transformers, activations.py (ACT2FN).
+def _clipped_gelu(x: Tensor) -> Tensor:
+    return F.gelu(x).clamp(-10, 10)
+
+
+def _relu_squared(x: Tensor) -> Tensor:
+    return F.relu(x).square()
+
+
+def _laplace(x: Tensor) -> Tensor:
+    return 0.5 * (1 + torch.erf((x - 0.707107) / (0.282095 * math.sqrt(2))))
+
+
+def _linear(x: Tensor) -> Tensor:
+    return x
+
+
+# Names and definitions: transformers, activations.py (ACT2FN); all that have no weights.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
+    "gelu_10": _clipped_gelu,
     "gelu_python": F.gelu,
     "gelu_fast": _gelu_tanh,
     "gelu_new": _gelu_tanh,
@@ -28,6 +46,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu_pytorch_tanh": _gelu_tanh,
     "quick_gelu": _quick_gelu,
     "relu": F.relu,
+    "relu2": _relu_squared,
     "relu6": F.relu6,
     "leaky_relu": F.leaky_relu,
     "silu": F.silu,
@@ -35,6 +54,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "mish": F.mish,
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
+    "laplace": _laplace,
+    "linear": _linear,
 }
 
 

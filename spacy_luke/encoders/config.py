@@ -44,7 +44,11 @@ class LukeConfig:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LukeConfig:
-        """Read the dictionary of a config.json; L004 names each value of a wrong kind."""
+        """Read the dictionary of a config.json; L004 names each value of a wrong kind.
+
+        A null for the first or last piece, which newer versions of transformers write for BERT, means the default.
+        """
+        data = {k: v for k, v in data.items() if not (k in ("bos_token_id", "eos_token_id") and v is None)}
         known = {f.name for f in fields(cls)} - {"extra"}
         values = {name: data[name] for name in known if name in data}
         problems = [f"{name} = {value!r}" for name, value in values.items() if not _is_valid(name, value)]
