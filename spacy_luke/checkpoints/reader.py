@@ -144,7 +144,10 @@ def open_checkpoint(path: Path, *, case_types: bool | None = None) -> Checkpoint
     """
     data = read_config(path)
     model_type = str(data.get("model_type"))
-    architecture = str((data.get("architectures") or [BARE_MODEL])[0])
+    architectures = data.get("architectures") or [BARE_MODEL]
+    if not isinstance(architectures, list):
+        raise LukeError("L004", problems=f"architectures = {architectures!r}")
+    architecture = str(architectures[0])
     files = {name: (path / name).read_bytes() for name in TOKENIZER_FILES if (path / name).is_file()}
     if model_type in UPCYCLED:
         tokenizer = PieceTokenizer(files)
@@ -162,13 +165,16 @@ def open_checkpoint(path: Path, *, case_types: bool | None = None) -> Checkpoint
         known = ", ".join(("luke", *UPCYCLED))
         raise LukeError("L023", architecture=architecture, model_type=model_type, known=known)
     config = LukeConfig.from_dict(data)
-    settings = dict(config.extra.get(OWN_SETTINGS) or {})
+    settings = config.extra.get(OWN_SETTINGS) or {}
+    if not isinstance(settings, dict):
+        raise LukeError("L004", problems=f"{OWN_SETTINGS} = {settings!r}")
     tokenizer = PieceTokenizer(files, case_types=settings.get("piece_types") == "case")
     if not (path / "entity_vocab.json").is_file():
         raise LukeError("L021", path=path, file="entity_vocab.json")
     vocab = EntityVocab.from_json((path / "entity_vocab.json").read_bytes())
     if len(vocab) > config.entity_vocab_size:
-        raise LukeError("L032", title="the last title", identifier=len(vocab) - 1, rows=config.entity_vocab_size)
+        title, identifier = vocab.last
+        raise LukeError("L032", title=title, identifier=identifier, rows=config.entity_vocab_size)
     labels = _labels(data) if architecture.startswith("LukeFor") and architecture != "LukeForMaskedLM" else ()
     return Checkpoint(path, model_type, architecture, config, tokenizer, vocab, labels, settings, open_weights(path))
 
@@ -190,7 +196,10 @@ def read_config(path: Path) -> dict[str, Any]:
 def _labels(data: Mapping[str, Any]) -> tuple[str, ...]:
     by_id = data.get("id2label")
     if by_id is None:
-        return tuple(f"LABEL_{i}" for i in range(int(data.get("num_labels", 2))))
+        count = data.get("num_labels", 2)
+        if not isinstance(count, int):
+            raise LukeError("L004", problems=f"num_labels = {count!r}")
+        return tuple(f"LABEL_{i}" for i in range(count))
     try:
         pairs = sorted((int(i), str(label)) for i, label in by_id.items())
     except (AttributeError, ValueError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import LukeError
+from .reader import read_config
+from .weights import weight_files
 
 FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin"]
 
@@ -46,10 +48,15 @@ def locate(name: str | Path, revision: str | None = None) -> Path:
 
 
 def _is_complete(folder: Path) -> bool:
-    """A cached snapshot may hold just the files that some other program asked for."""
-    return (folder / "config.json").exists() and any(
-        path.suffix in (".safetensors", ".bin") for path in folder.iterdir()
-    )
+    """A cached snapshot may hold just the files that some other program asked for, such as the weights alone."""
+    try:
+        model_type = read_config(folder).get("model_type")
+        weight_files(folder)
+    except LukeError:
+        return False
+    names = {path.name for path in folder.iterdir()}
+    tokenizer = "tokenizer.json" in names or {"vocab.json", "merges.txt"} <= names
+    return tokenizer and (model_type != "luke" or "entity_vocab.json" in names)
 
 
 def _first_line(error: Exception) -> str:

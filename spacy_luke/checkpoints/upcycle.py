@@ -32,6 +32,10 @@ from .weights import Weights
 
 UPCYCLED = ("bert", "roberta", "xlm-roberta")
 _MARKERS = {"<ent>": "@", "<ent2>": "#"}
+_WORDS = "embeddings.word_embeddings.weight"
+_POSITIONS = "embeddings.position_embeddings.weight"
+_TYPES = "embeddings.token_type_embeddings.weight"
+_ENTITIES = "embeddings.entity_embeddings.weight"
 _FROM_PIECES = {
     "entity_embeddings.LayerNorm.weight": "embeddings.LayerNorm.weight",
     "entity_embeddings.LayerNorm.bias": "embeddings.LayerNorm.bias",
@@ -92,7 +96,8 @@ class UpcycledWeights:
         self._source = source
         self._config = config
         self._tokenizer = tokenizer
-        self._bert = model_type == "bert"
+        # BERT counts positions from 0, LUKE from the pad id + 1.
+        self._shift = config.pad_token_id + 1 if model_type == "bert" else 0
         prefix = BACKBONE_PREFIXES[model_type]
         self._stored = {
             name.removeprefix(prefix): name for name in source.shapes() if not name.endswith(LEGACY_SUFFIXES)
@@ -107,15 +112,16 @@ class UpcycledWeights:
                 for query in ENTITY_QUERIES:
                     found[name.replace("query", query)] = found[name]
         found.update({new: found[old] for new, old in _FROM_PIECES.items() if old in found})
-        tables = {
-            "embeddings.word_embeddings.weight": (c.vocab_size, c.hidden_size),
-            "embeddings.position_embeddings.weight": (c.max_position_embeddings, c.hidden_size),
-            "embeddings.token_type_embeddings.weight": (c.type_vocab_size, c.hidden_size),
-            "entity_embeddings.token_type_embeddings.weight": (c.type_vocab_size, c.hidden_size),
-            "entity_embeddings.position_embeddings.weight": (c.max_position_embeddings, c.hidden_size),
-            "entity_embeddings.entity_embeddings.weight": (c.entity_vocab_size, c.entity_emb_size),
-        }
-        return {**found, **tables}
+        if _WORDS in found:
+            rows, width = found[_WORDS]
+            found[_WORDS] = (rows + len(_MARKERS), width)
+            found[f"entity_{_ENTITIES}"] = (c.entity_vocab_size, width)
+        if _POSITIONS in found:
+            rows, width = found[_POSITIONS]
+            found[_POSITIONS] = found[f"entity_{_POSITIONS}"] = (rows + self._shift, width)
+        if _TYPES in found:
+            found[_TYPES] = found[f"entity_{_TYPES}"] = (c.type_vocab_size, *found[_TYPES][1:])
+        return found
 
     def get(self, name: str, rows: list[int] | None = None) -> Tensor:
         tensor = self._make(name)
@@ -125,22 +131,22 @@ class UpcycledWeights:
         for query in ENTITY_QUERIES:
             name = name.replace(f".{query}.", ".query.")
         name = _FROM_PIECES.get(name, name)
-        if name == "embeddings.word_embeddings.weight":
+        if name == _WORDS:
             return self._piece_rows()
-        if name == "embeddings.position_embeddings.weight":
+        if name == _POSITIONS:
             return self._positions()
-        if name == "embeddings.token_type_embeddings.weight":
+        if name == _TYPES:
             types = self._read(name)
             if self._config.type_vocab_size == len(types):
                 return types
             return types[:1].repeat(self._config.type_vocab_size, 1)
-        if name == "entity_embeddings.position_embeddings.weight":
+        if name == f"entity_{_POSITIONS}":
             # Row i belongs to piece position i of the input, which the pieces keep at row i + pad + 1.
             positions = self._positions()
             first = self._config.pad_token_id + 1
             return torch.cat([positions[first:], positions[-1:].expand(first, -1)])
-        if name == "entity_embeddings.entity_embeddings.weight":
-            mask = self._read("embeddings.word_embeddings.weight", rows=[self._tokenizer.special.mask])[0]
+        if name == f"entity_{_ENTITIES}":
+            mask = self._read(_WORDS, rows=[self._tokenizer.special.mask])[0]
             table = torch.zeros(self._config.entity_vocab_size, self._config.entity_emb_size)
             vocab = EntityVocab.special_only()
             table[vocab[MASK]] = table[vocab[MASK2]] = mask
@@ -151,16 +157,14 @@ class UpcycledWeights:
         return self._source.get(self._stored[name], rows)
 
     def _piece_rows(self) -> Tensor:
-        words = self._read("embeddings.word_embeddings.weight")
         vocab, unk = self._tokenizer.vocab, self._tokenizer.special.unk
         markers = [vocab.get(like, vocab.get(f"▁{like}", unk)) for like in _MARKERS.values()]
-        return torch.cat([words, words[markers]])
+        # Read with the new rows rather than extended: the largest table must not exist twice.
+        return self._read(_WORDS, rows=[*range(self._config.vocab_size - len(_MARKERS)), *markers])
 
     def _positions(self) -> Tensor:
-        table = self._read("embeddings.position_embeddings.weight")
-        if not self._bert:
-            return table
-        return torch.cat([torch.zeros(self._config.pad_token_id + 1, table.shape[1]), table])
+        table = self._read(_POSITIONS)
+        return torch.cat([torch.zeros(self._shift, table.shape[1]), table]) if self._shift else table
 
 
 def upcycle_folder(source: Path, target: Path, *, case_types: bool | None = None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +19,7 @@ SAFETENSORS = "model.safetensors"
 SAFETENSORS_INDEX = "model.safetensors.index.json"
 PICKLE = "pytorch_model.bin"
 PICKLE_INDEX = "pytorch_model.bin.index.json"
+_MAPPED_BYTES = 1 << 25
 WEIGHT_FILES = (SAFETENSORS, SAFETENSORS_INDEX, PICKLE, PICKLE_INDEX)
 
 
@@ -63,49 +63,75 @@ class SafetensorsWeights:
 
 
 class PickledWeights:
-    """pytorch_model.bin, read by torch's restricted unpickler, mapped rather than loaded."""
+    """pytorch_model.bin, read by torch's restricted unpickler, mapped rather than loaded.
+
+    A mapping is given up when enough has been copied out of it, for its pages count as memory of the process. Files
+    in the format of torch before 1.6 cannot be mapped and are in memory as a whole.
+    """
 
     def __init__(self, files: Iterable[Path]):
+        self._file_of: dict[str, Path] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._open_file: Path | None = None
         self._tensors: dict[str, Tensor] = {}
+        self._copied = 0
         for file in files:
-            try:
-                state = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
-            except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as e:
-                raise LukeError("L022", file=file, reason=str(e).splitlines()[0] if str(e) else type(e)) from None
-            if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-                raise LukeError("L022", file=file, reason="it holds no dictionary of tensors")
-            self._tensors.update({canonical(k): v for k, v in state.items()})
+            self._open(file)
+            self._file_of.update(dict.fromkeys(self._tensors, file))
+            self._shapes.update({name: tuple(tensor.shape) for name, tensor in self._tensors.items()})
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
+        return dict(self._shapes)
 
     def get(self, name: str, rows: list[int] | None = None) -> Tensor:
-        return _owned(self._tensors[name], rows)
+        if self._open_file != self._file_of[name]:
+            self._open(self._file_of[name])
+        tensor = _owned(self._tensors[name], rows)
+        self._copied += tensor.nbytes
+        if self._copied > _MAPPED_BYTES:
+            self._open_file, self._tensors, self._copied = None, {}, 0
+        return tensor
+
+    def _open(self, file: Path) -> None:
+        self._open_file, self._tensors, self._copied = None, {}, 0
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+        except Exception as e:  # damaged bytes make the unpickler raise whatever they spell
+            reason = str(e).splitlines()[0] if str(e) else type(e).__name__
+            raise LukeError("L022", file=file, reason=reason) from None
+        if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+            raise LukeError("L022", file=file, reason="it holds no dictionary of tensors")
+        self._open_file, self._tensors = file, {canonical(k): v for k, v in state.items()}
 
 
 def open_weights(folder: Path) -> Weights:
     """The weights in a checkpoint folder: safetensors before pickle, one file before shards; L021 if none."""
-    if (folder / SAFETENSORS).exists():
-        return SafetensorsWeights([folder / SAFETENSORS])
-    if (folder / SAFETENSORS_INDEX).exists():
-        return SafetensorsWeights(_shards(folder / SAFETENSORS_INDEX))
-    if (folder / PICKLE).exists():
-        return PickledWeights([folder / PICKLE])
-    if (folder / PICKLE_INDEX).exists():
-        return PickledWeights(_shards(folder / PICKLE_INDEX))
+    files = weight_files(folder)
+    return PickledWeights(files) if files[0].suffix == ".bin" else SafetensorsWeights(files)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that `open_weights` reads; L021 names what is missing."""
+    for name, index in ((SAFETENSORS, SAFETENSORS_INDEX), (PICKLE, PICKLE_INDEX)):
+        if (folder / name).exists():
+            return [folder / name]
+        if (folder / index).exists():
+            return _shards(folder / index)
     raise LukeError("L021", path=folder, file=f"{SAFETENSORS} or {PICKLE}")
 
 
 def _shards(index: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError) as e:
+    except (ValueError, KeyError, AttributeError, TypeError) as e:
         raise LukeError("L022", file=index, reason=e) from None
     for name in names:
-        if Path(name).name != name:
+        if not isinstance(name, str) or Path(name).name != name:
             raise LukeError("L022", file=index, reason=f"shard {name!r} is not a file name")
         if not (index.parent / name).exists():
             raise LukeError("L021", path=index.parent, file=name)
+    if not names:
+        raise LukeError("L022", file=index, reason="it names no file")
     return [index.parent / name for name in names]
 
 

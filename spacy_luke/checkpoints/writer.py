@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
 from ..encoders.luke import LukeEncoder
 from ..errors import LukeError
+from ..tokenization.loading import TOKENIZER_FILES
 from .key_maps import to_hugging_face
 from .reader import OWN_SETTINGS, Description
 from .weights import SAFETENSORS, WEIGHT_FILES
@@ -38,15 +40,16 @@ def save_checkpoint(
     dtype: of the stored weights; reading gives float32 again.
     more_files: further files of the folder, by name.
 
-    All files are written beside the folder first and then moved in, config.json last: a save that is interrupted
-    leaves either the old checkpoint or a folder without config.json, which no reader opens. L029 if it fails.
+    All files are written beside the folder first and then moved in, config.json last: a save that is killed leaves
+    either the old checkpoint or a folder without config.json, which no reader opens. If it fails, the old files are
+    moved back, and L029 is raised.
     """
     try:
         with _staged(path) as staging:
             save_file(_tensors(module, dtype), staging / SAFETENSORS, metadata=_METADATA)
             for name, data in {**_small_files(description, dtype), **(more_files or {})}.items():
                 (staging / name).write_bytes(data)
-    except OSError as e:
+    except (OSError, SafetensorError) as e:
         raise LukeError("L029", path=path, reason=e) from e
 
 
@@ -58,19 +61,36 @@ def checkpoint_bytes(description: Description, module: nn.Module) -> dict[str, b
 
 @contextmanager
 def _staged(path: Path) -> Iterator[Path]:
+    """A folder whose files replace those of the checkpoint in `path`; files of other names stay."""
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    new, old = room / "new", room / "old"
+    existed = path.is_dir()
+    placed: list[str] = []
     try:
-        yield staging
+        new.mkdir()
+        old.mkdir()
+        yield new
         path.mkdir(exist_ok=True)
-        names = sorted(p.name for p in staging.iterdir())
-        (path / CONFIG).unlink(missing_ok=True)
-        for stale in set(WEIGHT_FILES) - set(names):
-            (path / stale).unlink(missing_ok=True)
+        names = {p.name for p in new.iterdir()}
+        # config.json leaves first and comes last: without it nothing is read.
+        for name in sorted(names.union(WEIGHT_FILES, TOKENIZER_FILES), key=lambda n: n != CONFIG):
+            if (path / name).exists():
+                os.replace(path / name, old / name)
         for name in sorted(names, key=lambda n: n == CONFIG):
-            os.replace(staging / name, path / name)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+            os.replace(new / name, path / name)
+            placed.append(name)
+    except BaseException:
+        for name in placed:
+            (path / name).unlink()
+        for file in sorted(old.iterdir() if old.is_dir() else (), key=lambda p: p.name == CONFIG):
+            os.replace(file, path / file.name)
+        if not existed and path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+        shutil.rmtree(room, ignore_errors=True)  # not reached if the old files could not be moved back
+        raise
+    shutil.rmtree(room, ignore_errors=True)
 
 
 def _tensors(module: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:

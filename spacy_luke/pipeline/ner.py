@@ -26,6 +26,7 @@ from ..training.losses import cross_entropy, softmax
 from .base import LukePipe
 from .decoding import greedy
 from .gold import GoldSpans, gold_spans
+from .sampling import TrainingSample, every_mention, sample_negatives
 
 DEFAULT_CONFIG = """
 [luke_ner]
@@ -127,7 +128,8 @@ class LukeNER(LukePipe):
     suggester: any spaCy suggester; default: all spans inside a sentence up to 16 pieces.
     max_mention_pieces: longest candidate in pieces; longer ones are left out with a warning.
     chunk_size: most candidates of a window that are encoded together (128 in the paper).
-    max_negatives: candidates without label per window in training, drawn at random; null = all, as in the paper.
+    max_negatives: candidates without label per window in training, drawn at random and weighted so that the expected
+        loss is that of all; null = all, as in the paper.
     overlap: write all positive spans to `doc.spans[spans_key]` and leave `doc.ents` alone; otherwise decode greedily
         into `doc.ents`, best first.
     overwrite: replace entities that the Doc has already; otherwise they stay and win over predicted ones.
@@ -291,19 +293,20 @@ class LukeNER(LukePipe):
         docs = [example.predicted for example in examples]
         encoded = self._encode(docs)
         gold = [self._gold(example, c) for example, c in zip(examples, encoded.candidates, strict=True)]
-        chosen = [self._training_mentions(c, g) for c, g in zip(encoded.candidates, gold, strict=True)]
-        total = sum(len(mentions) for mentions in chosen)
+        samples = [self._training_sample(c, g) for c, g in zip(encoded.candidates, gold, strict=True)]
+        total = sum(sample.weights.sum() for sample in samples)
         set_dropout(self._module, drop)
-        for rows, batch in self._batches(encoded, chosen):
+        for rows, batch in self._batches(encoded, [sample.mentions for sample in samples]):
             logits, backprop = self.model.begin_update(batch)
             flat = [(i, n) for i, row in enumerate(rows) for n in range(len(row.mentions))]
             index = tuple(np.array(flat).T)
             targets = np.concatenate([gold[row.doc].targets[row.mentions] for row in rows])
-            gradient, loss = cross_entropy(self.model.ops.to_numpy(logits)[index], targets)
+            weights = np.concatenate([samples[row.doc].weights[row.mentions] for row in rows]) / total
+            gradient, loss = cross_entropy(self.model.ops.to_numpy(logits)[index], targets, weights)
             d_logits = np.zeros(logits.shape, dtype=np.float32)
-            d_logits[index] = gradient / total
+            d_logits[index] = gradient
             backprop(self.model.ops.asarray3f(d_logits))  # type: ignore[arg-type]
-            losses[self.name] += loss / total
+            losses[self.name] += loss
         if sgd is not None:
             self.finish_update(sgd)
         return losses
@@ -338,20 +341,12 @@ class LukeNER(LukePipe):
         self.missed_gold += gold.missed
         return gold
 
-    def _training_mentions(self, candidates: Candidates, gold: GoldSpans) -> np.ndarray:
-        """The mentions that take part in an update: all with known targets, or the positive and some negative ones."""
+    def _training_sample(self, candidates: Candidates, gold: GoldSpans) -> TrainingSample:
+        """The mentions that take part in an update, all with equal weight or the negative ones sampled."""
         if self.max_negatives is None:
-            return np.flatnonzero(gold.known)
+            return every_mention(gold)
         negative = self.labels.index(self.negative_label)
-        chosen = gold.known & (gold.targets != negative)
-        free = np.flatnonzero(gold.known & ~chosen)
-        # The first max_negatives of each window in a random order. spaCy seeds NumPy's global state.
-        order = np.random.permutation(free)  # noqa: NPY002
-        order = order[np.argsort(candidates.window_of[order], kind="stable")]
-        window = candidates.window_of[order]
-        first = np.searchsorted(window, window, side="left")
-        chosen[order[np.arange(len(order)) - first < self.max_negatives]] = True
-        return np.flatnonzero(chosen)
+        return sample_negatives(candidates, gold, negative, self.max_negatives)
 
     def _report_missed_gold(self, examples: Iterable[Example]) -> None:
         """Warn once with the number of gold spans that no candidate covers, by reason, and the first of them."""

@@ -48,6 +48,11 @@ class EntityVocab:
         """Rows that the entity table must have at least."""
         return max(self._ids.values()) + 1
 
+    @property
+    def last(self) -> tuple[str, int]:
+        """A title with the highest id, and that id."""
+        return max(self._ids.items(), key=lambda item: item[1])
+
     def __contains__(self, title: str) -> bool:
         return title in self._ids
 
@@ -77,10 +82,10 @@ def _read_titles(option: str) -> list[str]:
     path = Path(option)
     if not path.is_file():
         raise LukeError("L027", value=option)
-    text = path.read_text(encoding="utf8")
-    if path.suffix != ".json":
-        return [line.strip() for line in text.splitlines() if line.strip()]
     try:
+        text = path.read_text(encoding="utf8")
+        if path.suffix != ".json":
+            return [line.strip() for line in text.split("\n") if line.strip()]
         titles = json.loads(text)
     except ValueError as e:
         raise LukeError("L022", file=path, reason=e) from None

@@ -62,27 +62,25 @@ def load_tokenizer(files: Mapping[str, bytes]) -> LoadedTokenizer:
     settings = {**_json(files, "special_tokens_map.json"), **_json(files, "tokenizer_config.json")}
     if "vocab.json" in files and "merges.txt" in files:
         tokenizer, vocab = _from_vocab_and_merges(files)
-        kind, lowercase = "bpe", False
+        kind, lowercase, prefix = "bpe", False, False
     elif "tokenizer.json" in files:
-        tokenizer, vocab, kind, lowercase = _from_tokenizer_json(files)
+        tokenizer, vocab, kind, lowercase, prefix = _from_tokenizer_json(files)
     else:
         found = ", ".join(sorted(files)) or "no tokenizer file"
         raise LukeError("L028", reason=f"found only {found}")
     vocab.update(_json(files, "added_tokens.json"))
-    return LoadedTokenizer(
-        tokenizer,
-        kind,
-        vocab,
-        _special_pieces(settings, vocab),
-        lowercase=lowercase,
-        add_prefix_space=kind == "bpe" and bool(settings.get("add_prefix_space", False)),
-    )
+    special = _special_pieces(settings, vocab)
+    if kind == "bpe":
+        # A byte that the vocabulary lacks is one unknown piece, as for LukeTokenizer, rather than nothing.
+        tokenizer.model.unk_token = next(piece for piece, i in vocab.items() if i == special.unk)
+    prefix = kind == "bpe" and bool(settings.get("add_prefix_space", prefix))
+    return LoadedTokenizer(tokenizer, kind, vocab, special, lowercase=lowercase, add_prefix_space=prefix)
 
 
 def _from_vocab_and_merges(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[str, int]]:
     vocab = _json(files, "vocab.json")
     lines = files["merges.txt"].decode("utf8").split("\n")
-    merges = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+    merges = [tuple(line.rstrip("\r").split(" ")) for line in lines if line.strip() and not line.startswith("#version")]
     try:
         tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
     except Exception as e:
@@ -92,9 +90,11 @@ def _from_vocab_and_merges(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[
     return tokenizer, dict(vocab)
 
 
-def _from_tokenizer_json(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[str, int], str, bool]:
+def _from_tokenizer_json(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[str, int], str, bool, bool]:
+    """RETURNS: pipeline, vocabulary, kind, whether it lower-cases, whether it prefixes a space."""
     data = _json(files, "tokenizer.json")
     model = data.get("model") or {}
+    prefix = False
     added = data.get("added_tokens") or []
     kind = {"BPE": "bpe", "WordPiece": "wordpiece", "Unigram": "unigram"}.get(model.get("type", ""))
     if kind is None:
@@ -103,19 +103,17 @@ def _from_tokenizer_json(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[st
     # (MiniLM's tokenizer.json, for one, pads and truncates to 128.)
     data.update(added_tokens=[], truncation=None, padding=None, post_processor=None)
     if kind == "bpe":
-        if "ByteLevel" not in json.dumps(data.get("pre_tokenizer")):
-            raise LukeError("L028", reason="tokenizer.json has a BPE model that is not byte-level")
-        data["pre_tokenizer"] = {
-            "type": "ByteLevel",
-            "add_prefix_space": False,
-            "trim_offsets": False,
-            "use_regex": True,
-        }
+        cutter = data.get("pre_tokenizer") or {}
+        if cutter.get("type") != "ByteLevel" or not cutter.get("use_regex", True) or data.get("normalizer"):
+            raise LukeError("L028", reason="tokenizer.json has a BPE model that is not byte-level as RoBERTa's is")
+        prefix = bool(cutter.get("add_prefix_space"))
+        data["pre_tokenizer"] = {**cutter, "add_prefix_space": False}
     if kind == "unigram":
-        # A Unigram model would find "</s>" in text as a piece of its own; no text contains a NUL after normalisation.
+        # A Unigram model would find "</s>" in text as a piece of its own. No piece is found that has a space in it:
+        # Metaspace replaces them.
         vocab = {piece: i for i, (piece, _) in enumerate(model["vocab"])}
         hidden = {token["content"] for token in added}
-        model["vocab"] = [[f"\x00{p}" if p in hidden else p, score] for p, score in model["vocab"]]
+        model["vocab"] = [[f"\x00 {p}" if p in hidden else p, score] for p, score in model["vocab"]]
     else:
         vocab = model["vocab"]
     try:
@@ -123,7 +121,9 @@ def _from_tokenizer_json(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[st
     except Exception as e:
         raise LukeError("L022", file="tokenizer.json", reason=e) from None
     vocab = {**vocab, **{token["content"]: token["id"] for token in added}}
-    return tokenizer, vocab, kind, '"lowercase": true' in json.dumps(data.get("normalizer"))
+    normalizer = json.dumps(data.get("normalizer"))
+    lowercase = '"lowercase": true' in normalizer or '"type": "Lowercase"' in normalizer
+    return tokenizer, vocab, kind, lowercase, prefix
 
 
 def _special_pieces(settings: Mapping[str, Any], vocab: Mapping[str, int]) -> SpecialPieces:

@@ -72,7 +72,9 @@ class PieceTokenizer:
         self.add_prefix_space = loaded.add_prefix_space
         self._tokenizer = loaded.tokenizer
         self._cache: dict[str, _Segment] = {}
-        self._byte_lengths = {i: len(piece) for piece, i in loaded.vocab.items()} if loaded.kind == "bpe" else None
+        self._byte_lengths: dict[int, int] | None = None
+        if loaded.kind == "bpe":  # one character of a piece is one byte of the text
+            self._byte_lengths = {i: len(piece) for piece, i in loaded.vocab.items()} | {loaded.special.unk: 1}
 
     def encode_words(self, words: Sequence[str], spaces: Sequence[bool]) -> WordPieces:
         """Tokenise a text given as words, every word edge being a boundary.
@@ -85,16 +87,20 @@ class PieceTokenizer:
         types: list[int] = []
         starts = np.empty(len(words), dtype=np.int64)
         ends = np.empty(len(words), dtype=np.int64)
-        carried = " " if self.add_prefix_space else ""  # the space that the next segment starts with
+        # The space that the next segment starts with.
+        carried = self._prefix(words[0] or " ") if len(words) else ""
         for i, (word, space) in enumerate(zip(words, spaces, strict=True)):
             body = word
             following = ""
             if word.endswith(" "):  # white space: its last space moves on, too
                 body, following = word[:-1], " "
-            segment = self._segment(carried + body)
             starts[i] = len(ids)
-            ids += segment.ids
-            types += (segment.type,) * len(segment.ids)
+            if word:
+                segment = self._segment(carried + body)
+                ids += segment.ids
+                types += (segment.type,) * len(segment.ids)
+            else:  # both edges of an empty word are one boundary, left of the space before it
+                following = carried
             ends[i] = len(ids)
             carried = following
             if space:
@@ -110,7 +116,10 @@ class PieceTokenizer:
         return WordPieces(np.array(ids, dtype=np.int64), np.array(types, dtype=np.int64), starts, ends)
 
     def encode_text(self, text: str, boundaries: Iterable[int]) -> TextPieces:
-        """Tokenise a text that is cut at `boundaries` (in characters): LukeTokenizer's ids for the same spans."""
+        """Tokenise a text that is cut at `boundaries` (in characters): LukeTokenizer's ids for the same spans.
+
+        With `add_prefix_space`, only the text gets a space in front; LukeTokenizer gives one to every segment.
+        """
         boundaries = sorted(set(boundaries))
         ids: list[int] = []
         byte_spans: list[tuple[int, int]] = []
@@ -118,14 +127,20 @@ class PieceTokenizer:
         offset = 0
         for start, end in segments(text, boundaries):
             content = text[start:end]
-            segment = self._segment(content)
+            prefix = "" if start else self._prefix(content)
+            segment = self._segment(prefix + content)
             ids += segment.ids
-            byte_spans += [(offset + a, offset + b) for a, b in segment.byte_spans]
+            shift = offset - len(prefix)
+            byte_spans += [(max(shift + a, 0), shift + b) for a, b in segment.byte_spans]
             offset += len(content.encode("utf8"))
             pieces_before[end] = len(ids)
         index = {b: pieces_before[moved(text, b)] for b in boundaries}
         spans = np.array(byte_spans, dtype=np.int64).reshape(-1, 2)
         return TextPieces(np.array(ids, dtype=np.int64), spans, index)
+
+    def _prefix(self, text: str) -> str:
+        """The space that goes in front of a whole text."""
+        return " " if self.add_prefix_space and text and not text[0].isspace() else ""
 
     def _segment(self, text: str) -> _Segment:
         segment = self._cache.get(text)

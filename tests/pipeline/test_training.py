@@ -137,12 +137,28 @@ def test_negative_candidates_may_be_sampled(blank, checkpoint) -> None:
     pipe.initialize(lambda: gold, checkpoint=str(checkpoint))
     encoded = pipe._encode([e.predicted for e in gold])
     targets = [pipe._gold(e, c) for e, c in zip(gold, encoded.candidates, strict=True)]
-    for limit, expected in ((None, [len(t.targets) for t in targets]), (0, [3, 2]), (5, [8, 7])):
+    for limit, expected in ((None, [len(t.targets) for t in targets]), (0, [3, 2]), (6, [9, 8])):
         pipe.max_negatives = limit
-        chosen = [pipe._training_mentions(c, t) for c, t in zip(encoded.candidates, targets, strict=True)]
-        assert [len(c) for c in chosen] == expected
-        for mentions, target in zip(chosen, targets, strict=True):
-            assert set(np.flatnonzero(target.targets)) <= set(mentions.tolist()), "gold spans are never left out"
+        samples = [pipe._training_sample(c, t) for c, t in zip(encoded.candidates, targets, strict=True)]
+        assert [len(s.mentions) for s in samples] == expected
+        for sample, target in zip(samples, targets, strict=True):
+            positive = np.flatnonzero(target.targets)
+            assert set(positive) <= set(sample.mentions.tolist()), "gold spans are never left out"
+            assert set(sample.weights[positive]) == {1.0}
+            if limit:
+                assert sample.weights.sum() == pytest.approx(len(target.targets)), "the sample stands for all"
+
+
+def test_the_expected_loss_of_sampled_candidates_is_that_of_all(blank, checkpoint) -> None:
+    pipe = blank.get_pipe("luke_ner")
+    gold = examples(blank)
+    pipe.initialize(lambda: gold, checkpoint=str(checkpoint))
+    [candidates] = pipe._encode([gold[0].predicted]).candidates
+    target = pipe._gold(gold[0], candidates)
+    pipe.max_negatives = 6
+    np.random.seed(0)  # noqa: NPY002
+    mean = np.mean([pipe._training_sample(candidates, target).weights for _ in range(3000)], axis=0)
+    np.testing.assert_allclose(mean, 1.0, atol=0.35)
 
 
 def parameters(pipe) -> dict[str, torch.Tensor]:
@@ -241,9 +257,10 @@ def test_overlapping_gold_spans_can_be_learned(blank, checkpoint) -> None:
 def test_cross_entropy_is_that_of_torch() -> None:
     logits = torch.randn(7, 4, requires_grad=True)
     targets = torch.randint(0, 4, (7,))
-    expected = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+    weights = torch.rand(7, dtype=torch.float64)
+    expected = (torch.nn.functional.cross_entropy(logits, targets, reduction="none") * weights).sum()
     expected.backward()
-    gradient, loss = cross_entropy(logits.detach().numpy(), targets.numpy())
+    gradient, loss = cross_entropy(logits.detach().numpy(), targets.numpy(), weights.numpy())
     assert loss == pytest.approx(expected.item(), rel=1e-5)
     np.testing.assert_allclose(gradient, logits.grad, atol=1e-6)
 
