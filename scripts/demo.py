@@ -22,11 +22,9 @@ from spacy.tokens import Doc, Span
 TEXT = Path(__file__).with_name("demo_text.txt")
 COLORS = {"PER": "#aadfff", "ORG": "#ffd58a", "LOC": "#b8e6b0", "MISC": "#dcc6f2"}
 # displaCy's own template with the score beside the label
-TEMPLATE = """
-<mark class="entity" style="background: {bg}; padding: 0.45em 0.6em; margin: 0 0.25em; line-height: 1;
+TEMPLATE = """<mark class="entity" style="background: {bg}; padding: 0.45em 0.6em; margin: 0 0.25em; line-height: 1;
  border-radius: 0.35em;">{text}<span style="font-size: 0.8em; font-weight: bold; line-height: 1;
- vertical-align: middle; margin-left: 0.5rem">{label}<span style="font-weight: normal"> {score}</span></span></mark>
-"""
+ vertical-align: middle; margin-left: 0.5rem">{label}<span style="font-weight: normal"> {score}</span></span></mark>"""
 HEADER = ("entity", "type", "score", "paragraph")
 
 
