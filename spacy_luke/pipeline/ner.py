@@ -205,6 +205,7 @@ class LukeNER(LukePipe):
         """Raw scores of the candidates of each Doc."""
         docs = list(docs)
         labels = len(self._require_weights_or_box().labels)
+        self._warn_without_sentences(docs)
         encoded = self._encode(docs)
         logits = [np.zeros((len(c.mentions), labels), dtype=np.float32) for c in encoded.candidates]
         for rows, batch in self._batches(encoded, [np.arange(len(c.mentions)) for c in encoded.candidates]):
@@ -240,7 +241,6 @@ class LukeNER(LukePipe):
         write_scored_spans(doc, self.spans_key, spans, probability.tolist())
 
     def _encode(self, docs: list[Doc]) -> _Encoded:
-        self._warn_without_sentences(docs)
         tokenizer = self._require_weights().tokenizer
         pieces = [doc_pieces(doc, tokenizer) for doc in docs]
         suggested = suggest(self.suggester, docs, pieces, get_current_ops())
@@ -291,6 +291,7 @@ class LukeNER(LukePipe):
         validate_examples(examples, "LukeNER.update")
         self._require_weights()
         docs = [example.predicted for example in examples]
+        self._warn_without_sentences(docs)
         encoded = self._encode(docs)
         gold = [self._gold(example, c) for example, c in zip(examples, encoded.candidates, strict=True)]
         samples = [self._training_sample(c, g) for c, g in zip(encoded.candidates, gold, strict=True)]

@@ -1,0 +1,66 @@
+"""The model in the box: shipped, small, loadable, and used by a component that nobody gave weights."""
+
+import json
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.training import Example
+
+from spacy_luke import box
+from spacy_luke.errors import LukeError, LukeWarning
+
+TEXT = "Angela Merkel met Barack Obama in Berlin. Microsoft was founded by Bill Gates."
+
+
+def entities(doc) -> set[tuple[str, str]]:
+    return {(e.text, e.label_) for e in doc.ents}
+
+
+def test_the_shipped_pipeline_finds_entities_with_scores() -> None:
+    doc = spacy.load(box.box_pipeline())(TEXT)
+    assert {("Angela Merkel", "PER"), ("Berlin", "LOC"), ("Microsoft", "ORG")} <= entities(doc)
+    assert all(0.3 < e._.score <= 1 for e in doc.ents)
+
+
+def test_the_shipped_pipeline_is_small_and_says_where_it_comes_from() -> None:
+    size = sum(f.stat().st_size for f in box.box_pipeline().rglob("*") if f.is_file())
+    assert size <= 55e6
+    meta = json.loads((box.box_pipeline() / "meta.json").read_text())
+    assert meta["license"]
+    assert meta["sources"]
+    card = (box.box_pipeline() / "README.md").read_text()
+    assert "WNUT" in card
+    assert meta["license"].lower() in card.lower()
+
+
+def test_a_bare_component_runs_the_model_in_the_box_and_says_so() -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    nlp.add_pipe("luke_ner")
+    with pytest.warns(LukeWarning, match=r"W001.*en_luke_mini.*LOC.*load_checkpoint"):
+        doc = nlp(TEXT)
+    assert entities(doc) == entities(spacy.load(box.box_pipeline())(TEXT))
+
+
+def test_training_without_checkpoint_starts_from_the_encoder_in_the_box() -> None:
+    nlp = spacy.blank("en")
+    pipe = nlp.add_pipe("luke_ner")
+    gold = Example.from_dict(nlp.make_doc("Ada runs."), {"entities": [(0, 3, "PER")]})
+    nlp.initialize(lambda: [gold])
+    assert pipe.labels == ("NIL", "PER")
+
+
+def test_initialising_without_data_gives_the_model_in_the_box() -> None:
+    nlp = spacy.blank("en")
+    pipe = nlp.add_pipe("luke_ner")
+    nlp.initialize()
+    assert {"PER", "ORG", "LOC"} <= set(pipe.labels)
+
+
+def test_a_copy_of_the_package_without_model_is_an_error(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(box, "BOX_PATH", tmp_path)
+    nlp = spacy.blank("en")
+    nlp.add_pipe("luke_ner")
+    with pytest.raises(LukeError, match=r"L050.*checkpoint"):
+        nlp("Ada runs.")
