@@ -17,9 +17,9 @@ NLP = spacy.blank("en")
 def corpus(tmp_path: Path) -> Path:
     """A Doc whose tokens and sentences are not those that spaCy would make of its text."""
     words = ["Ada", "can't", "wait", "!", "Bo", "Li", "can"]
-    doc = Doc(
-        NLP.vocab, words=words, sent_starts=[i in (0, 4) for i in range(7)], ents=[*["O"] * 4, "B-PER", "I-PER", "O"]
-    )
+    starts = [i in (0, 4) for i in range(7)]
+    ents = [*["O"] * 4, "B-PER", "I-PER", "O"]
+    doc = Doc(NLP.vocab, words=words, spaces=[True] * 7, sent_starts=starts, ents=ents)
     DocBin(docs=[doc]).to_disk(tmp_path / "gold.spacy")
     return tmp_path / "gold.spacy"
 
