@@ -21,9 +21,9 @@ def locate(name: str | Path, revision: str | None = None) -> Path:
     there; with HF_HUB_OFFLINE=1 nothing is ever downloaded. L020 if it cannot be had.
     """
     path = Path(name)
-    if path.is_dir():
+    if path.is_dir() and str(name):
         return path
-    if path.is_absolute() or path.exists() or str(name).count("/") > 1:
+    if not str(name) or path.is_absolute() or path.exists() or str(name).count("/") > 1:
         raise LukeError("L020", name=str(name), reason="no such folder")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError

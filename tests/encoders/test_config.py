@@ -6,11 +6,11 @@ from dataclasses import fields
 
 import pytest
 from transformers import LukeConfig as ReferenceConfig
-from tests.util import luke_config
 
 from spacy_luke.encoders.config import LukeConfig
 from spacy_luke.encoders.luke import LukeEncoder
 from spacy_luke.errors import LukeError
+from tests.util import luke_config
 
 
 def test_defaults_are_those_of_the_reference():

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 from transformers import LukeForEntitySpanClassification, LukeModel
-from tests.util import luke_config, make_input, randomise, reference_input, write_luke
 
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.encoders.activations import ACTIVATIONS
@@ -17,6 +16,7 @@ from spacy_luke.encoders.config import LukeConfig
 from spacy_luke.encoders.inputs import EncoderInput
 from spacy_luke.encoders.luke import LukeEncoder, set_dropout
 from spacy_luke.errors import LukeError
+from tests.util import luke_config, make_input, randomise, reference_input, write_luke
 
 TOLERANCE = 1e-4
 
