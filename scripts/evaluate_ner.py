@@ -32,6 +32,13 @@ def bare(gold: Doc) -> Doc:
     return Doc(gold.vocab, words=words, spaces=spaces, sent_starts=starts)
 
 
+def evenly(docs: list[Doc], limit: int | None) -> list[Doc]:
+    """At most `limit` of the documents, evenly spaced, so that all parts of a corpus are among them."""
+    if limit is None or limit >= len(docs):
+        return docs
+    return [docs[i * len(docs) // limit] for i in range(limit)]
+
+
 def evaluate(nlp: Language, gold: Sequence[Doc]) -> tuple[dict[str, Any], list[Example]]:
     """Scores (fractions of 1) and speed, tokens a second of wall time."""
     docs = [bare(doc) for doc in gold]
@@ -65,7 +72,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path, help="a .spacy file, or a folder of them")
     parser.add_argument("--output", type=Path, help="JSON file for the numbers")
     parser.add_argument("--gpu", type=int, default=-1, help="number of the GPU; without it, the CPU is used")
-    parser.add_argument("--limit", type=int, help="read only the first documents of each file")
+    parser.add_argument("--limit", type=int, help="only so many documents of each file, evenly spaced")
     args = parser.parse_args()
 
     files = sorted(args.corpus.glob("*.spacy")) if args.corpus.is_dir() else [args.corpus]
@@ -83,7 +90,7 @@ def main() -> None:
     sets: dict[str, dict[str, Any]] = {}
     together: list[Example] = []
     for file in files:
-        gold = list(DocBin().from_disk(file).get_docs(nlp.vocab))[: args.limit]
+        gold = evenly(list(DocBin().from_disk(file).get_docs(nlp.vocab)), args.limit)
         sets[file.stem], examples = evaluate(nlp, gold)
         together.extend(examples)
         show(file.stem, sets[file.stem])
