@@ -93,12 +93,18 @@ def _from_vocab_and_merges(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[
 def _from_tokenizer_json(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[str, int], str, bool, bool]:
     """RETURNS: pipeline, vocabulary, kind, whether it lower-cases, whether it prefixes a space."""
     data = _json(files, "tokenizer.json")
-    model = data.get("model") or {}
+    model = data.get("model")
+    model = model if isinstance(model, dict) else {}
     prefix = False
     added = data.get("added_tokens") or []
     kind = {"BPE": "bpe", "WordPiece": "wordpiece", "Unigram": "unigram"}.get(model.get("type", ""))
     if kind is None:
         raise LukeError("L028", reason=f"tokenizer.json has a model of type {model.get('type')!r}")
+    pairs = model.get("vocab")
+    if not isinstance(pairs, list if kind == "unigram" else dict) or not pairs:
+        raise LukeError("L028", reason="tokenizer.json has no vocabulary")
+    if kind == "unigram" and not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise LukeError("L028", reason="the vocabulary of tokenizer.json is no list of pieces and scores")
     # Texts are plain: no piece is matched before the model sees the text, nothing is cut, padded or wrapped.
     # (MiniLM's tokenizer.json, for one, pads and truncates to 128.)
     data.update(added_tokens=[], truncation=None, padding=None, post_processor=None)

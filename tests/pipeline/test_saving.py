@@ -137,7 +137,7 @@ def test_a_failed_load_leaves_the_component_as_it_was(nlp, checkpoint: Path, tmp
     assert results(nlp) == before
 
 
-def test_an_interrupted_save_keeps_the_old_one_or_leaves_nothing_that_loads(nlp, tmp_path: Path, monkeypatch) -> None:
+def test_an_interrupted_save_keeps_the_old_one(nlp, tmp_path: Path, monkeypatch) -> None:
     pipe = nlp.get_pipe("luke_ner")
     nlp.to_disk(tmp_path / "saved")
     folder = tmp_path / "saved" / "luke_ner"
@@ -154,17 +154,16 @@ def test_an_interrupted_save_keeps_the_old_one_or_leaves_nothing_that_loads(nlp,
 
     replace, moved = writer.os.replace, []
 
-    def stop_after_two(source, target):
-        if len(moved) == 2:
-            raise KeyboardInterrupt
+    def stop_once_after_two(source, target):
         moved.append(target)
+        if len(moved) == 3:
+            raise KeyboardInterrupt
         replace(source, target)
 
-    monkeypatch.setattr(writer.os, "replace", stop_after_two)
+    monkeypatch.setattr(writer.os, "replace", stop_once_after_two)
     with pytest.raises(KeyboardInterrupt):
         pipe.to_disk(folder)
-    with pytest.raises(LukeError, match=r"L021.*config.json"):
-        spacy.load(tmp_path / "saved")
+    assert {f.name: f.read_bytes() for f in folder.iterdir()} == before
     assert sorted(p.name for p in folder.parent.iterdir() if p.name.startswith(".")) == []
 
 

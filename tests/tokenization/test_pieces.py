@@ -1,0 +1,146 @@
+"""What holds for tokenizers of every kind, and what is said of files that are none."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spacy_luke.errors import LukeError
+from spacy_luke.tokenization.alignment import moved, segments
+from spacy_luke.tokenization.pieces import PieceTokenizer
+from tests.tokenization.ugly import texts, words
+from tests.util import SPECIAL_STRINGS, read_files
+
+
+@given(items=words)
+def test_words_own_disjoint_pieces_in_order(any_tokenizer, items):
+    encoded = any_tokenizer.encode_words([w for w, _ in items], [s for _, s in items])
+    assert (encoded.starts <= encoded.ends).all()
+    assert (encoded.ends[:-1] <= encoded.starts[1:]).all()
+    assert len(encoded.ids) == len(encoded.types)
+    assert (encoded.ends <= len(encoded.ids)).all()
+    assert len(encoded.starts) == len(encoded.ends) == len(items)
+
+
+@given(text=texts, data=st.data())
+def test_no_text_gives_a_special_piece(any_tokenizer, text, data):
+    """Except the unknown piece, which WordPiece and Unigram have for what they do not know."""
+    boundaries = data.draw(st.lists(st.integers(0, len(text)), max_size=4))
+    special = set(vars(any_tokenizer.special).values())
+    if any_tokenizer.kind != "bpe":
+        special.discard(any_tokenizer.special.unk)
+    assert not special & set(any_tokenizer.encode_text(text, boundaries).ids.tolist())
+
+
+@pytest.mark.parametrize("text", SPECIAL_STRINGS)
+def test_no_special_string_is_a_piece(any_tokenizer, text):
+    assert len(any_tokenizer.encode_text(text, []).ids) > 1
+    assert len(any_tokenizer.encode_words(["a", text, "b"], [True, True, False]).ids) > 3
+
+
+def test_nothing_has_no_pieces(any_tokenizer):
+    words = any_tokenizer.encode_words([], [])
+    assert [len(array) for array in vars(words).values()] == [0, 0, 0, 0]
+    text = any_tokenizer.encode_text("", [0])
+    assert text.ids.tolist() == []
+    assert text.byte_spans.shape == (0, 2)
+    assert text.boundary_index == {0: 0}
+
+
+@given(text=texts)
+def test_a_segment_is_tokenised_the_same_every_time(any_tokenizer, text):
+    first, again = any_tokenizer.encode_text(text, []), PieceTokenizer(any_tokenizer.files).encode_text(text, [])
+    assert first.ids.tolist() == again.ids.tolist()
+
+
+# --- alignment
+
+
+def test_a_boundary_after_one_space_moves_before_it():
+    text = "Ana met  Bo ."
+    assert [text[a:b] for a, b in segments(text, [0, 3, 9, 11])] == ["Ana", " met ", " Bo", " ."]
+    assert [moved(text, b) for b in (0, 4, 8, 9)] == [0, 3, 7, 8]
+
+
+@pytest.mark.parametrize("space", ["\t", "\n", "\xa0", "\u3000"])
+def test_no_other_white_space_moves_a_boundary(space):
+    assert segments(f"a{space}b", [2]) == [(0, 2), (2, 3)]
+
+
+@given(text=texts, data=st.data())
+def test_segments_tile_the_text(text, data):
+    found = segments(text, data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    assert "".join(text[a:b] for a, b in found) == text
+    assert all(a < b for a, b in found)
+
+
+# --- files
+
+
+def test_files_are_kept_as_they_are(any_tokenizer, request):
+    assert PieceTokenizer(any_tokenizer.files).files == any_tokenizer.files
+
+
+@pytest.mark.parametrize("files", [{}, {"vocab.txt": b"a"}, {"vocab.json": b"{}"}])
+def test_no_tokenizer_raises_l028(files):
+    with pytest.raises(LukeError, match="L028"):
+        PieceTokenizer(files)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'"a"', b"\xff"])
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "added_tokens.json"])
+def test_broken_json_raises_l022_with_the_name_of_the_file(word_piece_folder, name, content):
+    with pytest.raises(LukeError, match=f"L022.*{name}"):
+        PieceTokenizer({**read_files(word_piece_folder), name: content})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"type": "WordLevel", "vocab": {}, "unk_token": "a"}},
+        {"model": None},
+        {"model": "BPE"},
+        {"model": {"type": "BPE", "vocab": {}, "merges": []}, "pre_tokenizer": {"type": "Whitespace"}},
+        {"model": {"type": "BPE", "vocab": {}, "merges": []}, "pre_tokenizer": None},
+    ],
+    ids=str,
+)
+def test_a_tokenizer_json_of_another_kind_raises_l028(word_piece_folder, changes):
+    data = json.loads((word_piece_folder / "tokenizer.json").read_bytes())
+    with pytest.raises(LukeError, match="L028"):
+        PieceTokenizer({"tokenizer.json": json.dumps({**data, **changes}).encode()})
+
+
+@pytest.mark.parametrize(
+    "model", [{"type": "WordPiece"}, {"type": "Unigram"}, {"type": "Unigram", "vocab": [1]}], ids=str
+)
+def test_a_tokenizer_json_without_vocabulary_raises_l028(word_piece_folder, model):
+    data = json.loads((word_piece_folder / "tokenizer.json").read_bytes())
+    with pytest.raises(LukeError, match=r"L028.*vocabulary"):
+        PieceTokenizer({"tokenizer.json": json.dumps({**data, "model": model}).encode()})
+
+
+@pytest.mark.parametrize("missing", ["<s>", "</s>", "<pad>", "<unk>", "<mask>"])
+def test_a_vocabulary_without_a_special_piece_raises_l028_with_its_name(bpe_folder, missing):
+    files = read_files(bpe_folder)
+    vocab = json.loads(files["vocab.json"])
+    del vocab[missing]
+    with pytest.raises(LukeError, match=f"L028.*{missing}"):
+        PieceTokenizer({**files, "vocab.json": json.dumps(vocab).encode()})
+
+
+def test_merges_that_do_not_fit_raise_l028(bpe_folder):
+    with pytest.raises(LukeError, match="L028"):
+        PieceTokenizer({**read_files(bpe_folder), "merges.txt": b"#version: 0.2\nnot there\n"})
+
+
+def test_special_pieces_may_have_names_of_their_own(bpe_folder):
+    files = read_files(bpe_folder)
+    vocab = json.loads(files["vocab.json"])
+    vocab["<start>"] = vocab.pop("<s>")
+    settings = {"cls_token": {"content": "<start>"}, "bos_token": "<start>"}
+    files |= {"vocab.json": json.dumps(vocab).encode(), "special_tokens_map.json": json.dumps(settings).encode()}
+    assert PieceTokenizer(files).special.bos == 0
