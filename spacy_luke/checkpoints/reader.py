@@ -154,6 +154,7 @@ def open_checkpoint(path: Path, *, case_types: bool | None = None) -> Checkpoint
         case = tokenizer.lowercase if case_types is None else case_types
         config = upcycled_config(data, tokenizer, case_types=case)
         vocab_size = config.vocab_size - 2
+        _check_rows(tokenizer, vocab_size)
         tokenizer = upcycled_tokenizer(tokenizer, vocab_size=vocab_size, case_types=case)
         weights = UpcycledWeights(open_weights(path), model_type, config, tokenizer)
         settings = {"piece_types": "case"} if case else {}
@@ -169,6 +170,7 @@ def open_checkpoint(path: Path, *, case_types: bool | None = None) -> Checkpoint
     if not isinstance(settings, dict):
         raise LukeError("L004", problems=f"{OWN_SETTINGS} = {settings!r}")
     tokenizer = PieceTokenizer(files, case_types=settings.get("piece_types") == "case")
+    _check_rows(tokenizer, config.vocab_size)
     if not (path / "entity_vocab.json").is_file():
         raise LukeError("L021", path=path, file="entity_vocab.json")
     vocab = EntityVocab.from_json((path / "entity_vocab.json").read_bytes())
@@ -191,6 +193,12 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise LukeError("L022", file=file, reason="it is no JSON dictionary")
     return data
+
+
+def _check_rows(tokenizer: PieceTokenizer, rows: int) -> None:
+    if tokenizer.rows > rows:
+        problem = f"the tokenizer has pieces up to id {tokenizer.rows - 1}, config.json a vocab_size of {rows}"
+        raise LukeError("L025", problems=problem)
 
 
 def _labels(data: Mapping[str, Any]) -> tuple[str, ...]:

@@ -76,6 +76,11 @@ class PieceTokenizer:
         if loaded.kind == "bpe":  # one character of a piece is one byte of the text
             self._byte_lengths = {i: len(piece) for piece, i in loaded.vocab.items()} | {loaded.special.unk: 1}
 
+    @property
+    def rows(self) -> int:
+        """Rows that the piece table must have for the pieces that texts are made of and the special ones."""
+        return 1 + max(*self._tokenizer.get_vocab().values(), *vars(self.special).values())
+
     def encode_words(self, words: Sequence[str], spaces: Sequence[bool]) -> WordPieces:
         """Tokenise a text given as words, every word edge being a boundary.
 

@@ -191,7 +191,7 @@ def test_a_head_that_is_not_there_is_named(folder):
 @pytest.mark.parametrize(
     ("setting", "value", "key"),
     [
-        ("vocab_size", 17, "embeddings.word_embeddings.weight"),
+        ("vocab_size", 1000, "embeddings.word_embeddings.weight"),
         ("entity_vocab_size", 8, "entity_embeddings.entity_embeddings.weight"),
         ("intermediate_size", 50, "encoder.layer.0.intermediate.dense"),
         ("max_position_embeddings", 90, "embeddings.position_embeddings.weight"),
@@ -204,6 +204,15 @@ def test_weights_of_the_wrong_size_are_named_with_both_sizes(folder, setting, va
         states(folder, entity_vocab)
     assert key in str(error.value)
     assert str(value) in str(error.value)
+
+
+def test_a_tokenizer_with_more_pieces_than_the_model_raises_l025(folder):
+    """Else the first text with such a piece would fail, or read another row on the GPU."""
+    edit(folder, vocab_size=300)
+    with pytest.raises(
+        LukeError, match=r"L025.*the tokenizer has pieces up to id \d+, config.json a vocab_size of 300"
+    ):
+        open_checkpoint(folder)
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, 0.5, 0.99])

@@ -239,6 +239,13 @@ def test_weights_of_the_wrong_size_in_the_source_raise_l025(tmp_path, kind, sett
         opened(tmp_path)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tokenizer_with_more_pieces_than_the_source_raises_l025(tmp_path, kind):
+    write_source(tmp_path, kind, vocab_size=100)
+    with pytest.raises(LukeError, match=r"L025.*vocab_size of 100"):
+        open_checkpoint(tmp_path)
+
+
 def test_relative_positions_raise_l004(tmp_path):
     write_source(tmp_path, "bert", position_embedding_type="relative_key")
     with pytest.raises(LukeError, match=r"L004.*relative_key"):
