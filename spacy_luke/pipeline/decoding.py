@@ -1,17 +1,66 @@
-"""From scored spans to annotations."""
+"""From raw scores of candidate spans to the spans that are annotated."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
+from ..training.losses import softmax
 
-def greedy(spans: np.ndarray, scores: np.ndarray, length: int, taken: Iterable[tuple[int, int]]) -> list[int]:
-    """Indices of spans that do not overlap, chosen best first and given in text order.
+
+@dataclass(frozen=True)
+class SpanLogits:
+    """Raw scores of the candidates of a Doc.
 
     spans: token ranges. *Shape:* (spans, 2)
-    scores: raw logits, as in the paper's code; equal ones keep their order. *Shape:* (spans,)
+    logits: *Shape:* (spans, labels), float32
+    """
+
+    spans: np.ndarray
+    logits: np.ndarray
+
+
+@dataclass(frozen=True)
+class LabelledSpans:
+    """Candidates with a label.
+
+    spans: token ranges. *Shape:* (spans, 2)
+    labels: index of the label. *Shape:* (spans,)
+    logits: raw score of the label. *Shape:* (spans,)
+    probabilities: of the label. *Shape:* (spans,)
+    """
+
+    spans: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    probabilities: np.ndarray
+
+    def take(self, index: list[int]) -> LabelledSpans:
+        """Some of the spans."""
+        return LabelledSpans(*(values[index] for values in vars(self).values()))
+
+
+def positive_spans(scored: SpanLogits, negative: int, threshold: float) -> LabelledSpans:
+    """The candidates whose most probable label is not the negative one and has at least the probability `threshold`."""
+    if not len(scored.spans):
+        none = np.zeros(0, dtype=np.int64)
+        return LabelledSpans(scored.spans, none, none, none)
+    labels = scored.logits.argmax(axis=1)
+    positive = np.flatnonzero(labels != negative)
+    logits, labels = scored.logits[positive], labels[positive]
+    rows = np.arange(len(positive))
+    probabilities = softmax(logits)[rows, labels]
+    sure = probabilities >= threshold
+    return LabelledSpans(scored.spans[positive][sure], labels[sure], logits[rows, labels][sure], probabilities[sure])
+
+
+def greedy(found: LabelledSpans, length: int, taken: Iterable[tuple[int, int]]) -> list[int]:
+    """Indices of spans that do not overlap, chosen by raw score, best first, and given in text order.
+
+    Equal scores keep their order, as in the paper's code (studio-ousia/luke, legacy/examples/ner/main.py).
+
     length: tokens of the Doc.
     taken: token ranges that are not to be overlapped.
     """
@@ -19,9 +68,9 @@ def greedy(spans: np.ndarray, scores: np.ndarray, length: int, taken: Iterable[t
     for start, end in taken:
         free[start:end] = False
     chosen = []
-    for i in np.argsort(-scores, kind="stable").tolist():
-        start, end = spans[i]
+    for i in np.argsort(-found.logits, kind="stable").tolist():
+        start, end = found.spans[i]
         if free[start:end].all():
             free[start:end] = False
             chosen.append(i)
-    return sorted(chosen, key=lambda i: int(spans[i, 0]))
+    return sorted(chosen, key=lambda i: int(found.spans[i, 0]))

@@ -11,6 +11,7 @@ from spacy.tokens import Span
 from spacy.training import Example
 
 from ..batching.mentions import Candidates
+from ..errors import warn
 
 
 @dataclass
@@ -29,6 +30,42 @@ class GoldSpans:
     missed_texts: list[str] = field(default_factory=list)
     unknown_labels: list[str] = field(default_factory=list)
     several_labels: int = 0
+
+
+@dataclass
+class GoldReport:
+    """What the gold spans of a corpus lose on their way to the candidates."""
+
+    total: int = 0
+    several_labels: int = 0
+    missed: Counter[str] = field(default_factory=Counter)
+    first: list[str] = field(default_factory=list)
+
+    def add(self, gold: GoldSpans, spans: int) -> None:
+        """Count the gold spans of one Doc."""
+        self.total += spans
+        self.several_labels += gold.several_labels
+        self.missed += gold.missed
+        self.first += gold.missed_texts[: 5 - len(self.first)]
+
+    def warn(self, name: str) -> None:
+        """Give W003 and W009 if there is something to tell."""
+        if self.missed:
+            warn(
+                "W003",
+                name=name,
+                missed=self.missed.total(),
+                total=self.total,
+                reasons=listed(self.missed),
+                examples="; ".join(self.first),
+            )
+        if self.several_labels:
+            warn("W009", name=name, count=self.several_labels)
+
+
+def listed(counts: Counter[str]) -> str:
+    """Counts by reason, as text, most frequent first."""
+    return ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
 
 
 def gold_spans(

@@ -22,10 +22,10 @@ from ..batching.windows import Windows
 from ..checkpoints.reader import SPAN_CLASSIFIER
 from ..encoders.luke import set_dropout
 from ..errors import LukeError, warn
-from ..training.losses import cross_entropy, softmax
+from ..training.losses import cross_entropy
 from .base import LukePipe
-from .decoding import greedy
-from .gold import GoldSpans, gold_spans
+from .decoding import SpanLogits, greedy, positive_spans
+from .gold import GoldReport, GoldSpans, gold_spans, listed
 from .sampling import TrainingSample, every_mention, sample_negatives
 
 DEFAULT_CONFIG = """
@@ -99,18 +99,6 @@ def make_luke_ner(
         max_batch_pieces=max_batch_pieces,
         scorer=scorer,
     )
-
-
-@dataclass(frozen=True)
-class SpanLogits:
-    """Raw scores of the candidates of a Doc.
-
-    spans: token ranges. *Shape:* (spans, 2)
-    logits: *Shape:* (spans, labels), float32
-    """
-
-    spans: np.ndarray
-    logits: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -221,24 +209,17 @@ class LukeNER(LukePipe):
 
     def _annotate(self, doc: Doc, scored: SpanLogits) -> None:
         labels = self._require_weights().labels
-        negative = labels.index(self.negative_label)
-        best = scored.logits.argmax(axis=1) if len(scored.logits) else np.zeros(0, dtype=np.int64)
-        positive = np.flatnonzero(best != negative)
-        probability = softmax(scored.logits[positive])[np.arange(len(positive)), best[positive]]
-        sure = probability >= self.threshold
-        positive, probability = positive[sure], probability[sure]
+        found = positive_spans(scored, labels.index(self.negative_label), self.threshold)
+        existing = [] if self.overwrite else list(doc.ents)
         if not self.overlap:
-            taken = [] if self.overwrite else [(ent.start, ent.end) for ent in doc.ents]
-            order = greedy(scored.spans[positive], scored.logits[positive, best[positive]], len(doc), taken)
-            positive, probability = positive[order], probability[order]
+            found = found.take(greedy(found, len(doc), [(ent.start, ent.end) for ent in existing]))
         spans = [
-            Span(doc, start, end, label=labels[best[i]])
-            for i, (start, end) in zip(positive.tolist(), scored.spans[positive].tolist(), strict=True)
+            Span(doc, start, end, label=labels[label])
+            for (start, end), label in zip(found.spans.tolist(), found.labels.tolist(), strict=True)
         ]
         if not self.overlap:
-            kept = [] if self.overwrite else list(doc.ents)
-            doc.set_ents([*kept, *spans], default="outside")
-        write_scored_spans(doc, self.spans_key, spans, probability.tolist())
+            doc.set_ents([*existing, *spans], default="outside")
+        write_scored_spans(doc, self.spans_key, spans, found.probabilities.tolist())
 
     def _encode(self, docs: list[Doc]) -> _Encoded:
         tokenizer = self._require_weights().tokenizer
@@ -251,7 +232,7 @@ class LukeNER(LukePipe):
         ]
         left_out: Counter[str] = sum((c.left_out for c in candidates), Counter())
         if left_out:
-            warn("W005", name=self.name, count=left_out.total(), reasons=_listed(left_out))
+            warn("W005", name=self.name, count=left_out.total(), reasons=listed(left_out))
         return _Encoded(pieces, candidates)
 
     def _batches(self, encoded: _Encoded, mentions: Sequence[np.ndarray]) -> Iterable[tuple[list[Row], Any]]:
@@ -350,32 +331,11 @@ class LukeNER(LukePipe):
         return sample_negatives(candidates, gold, negative, self.max_negatives)
 
     def _report_missed_gold(self, examples: Iterable[Example]) -> None:
-        """Warn once with the number of gold spans that no candidate covers, by reason, and the first of them."""
-        missed: Counter[str] = Counter()
-        first: list[str] = []
-        total = several = 0
+        """Warn once of the gold spans that cannot be learned."""
+        report = GoldReport()
         for example in examples:
-            gold_of_doc = self._gold_of(example.reference)
-            total += len(gold_of_doc)
-            if not gold_of_doc:
-                continue
-            encoded = self._encode([example.predicted])
-            gold = gold_spans(example, gold_of_doc, encoded.candidates[0], self.labels, self.negative_label)
-            missed += gold.missed
-            several += gold.several_labels
-            first += gold.missed_texts[: 5 - len(first)]
-        if missed:
-            warn(
-                "W003",
-                name=self.name,
-                missed=missed.total(),
-                total=total,
-                reasons=_listed(missed),
-                examples="; ".join(first),
-            )
-        if several:
-            warn("W009", name=self.name, count=several)
-
-
-def _listed(counts: Counter[str]) -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+            spans = self._gold_of(example.reference)
+            if spans:
+                [candidates] = self._encode([example.predicted]).candidates
+                report.add(gold_spans(example, spans, candidates, self.labels, self.negative_label), len(spans))
+        report.warn(self.name)

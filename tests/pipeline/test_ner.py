@@ -14,7 +14,7 @@ from transformers import LukeForEntitySpanClassification, LukeTokenizer
 
 import spacy_luke
 from spacy_luke.errors import LukeError, LukeWarning
-from spacy_luke.pipeline.decoding import greedy
+from spacy_luke.pipeline.decoding import LabelledSpans, greedy
 
 from .conftest import TEXT
 
@@ -178,7 +178,9 @@ def test_greedy_decoding_takes_the_best_of_overlapping_spans(data) -> None:
     for i in sorted(range(len(spans)), key=lambda i: -scores[i]):
         if all(spans[i][1] <= spans[j][0] or spans[j][1] <= spans[i][0] for j in taken):
             taken.append(i)
-    found = greedy(np.array(spans, dtype=np.int64).reshape(-1, 2), np.array(scores), 12, [])
+    array = np.array(spans, dtype=np.int64).reshape(-1, 2)
+    labelled = LabelledSpans(array, np.zeros(len(spans), dtype=np.int64), np.array(scores), np.array(scores))
+    found = greedy(labelled, 12, [])
     assert sorted(found) == sorted(taken)
 
 
