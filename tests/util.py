@@ -83,7 +83,7 @@ def write_unigram(folder: Path, *, vocab_size: int = 150) -> int:
     )
     (folder / "sentencepiece.bpe.model").write_bytes(model.getvalue())
     slow = XLMRobertaTokenizer(str(folder / "sentencepiece.bpe.model"))
-    fast = XLMRobertaTokenizerFast.from_pretrained(str(folder), from_slow=True, tokenizer_object=None)
+    fast = XLMRobertaTokenizerFast.from_pretrained(str(folder), from_slow=True)
     fast.backend_tokenizer.save(str(folder / "tokenizer.json"))
     return len(slow)
 

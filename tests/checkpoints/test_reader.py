@@ -371,7 +371,6 @@ def test_loading_peaks_below_1_3_times_the_weights(tmp_path, folder, kind):
         from tests.checkpoints.test_upcycle import write_source
 
         write_source(big, "bert", vocab_size=20_000, **sizes)
-        # MiniLM, too, has as many weights in its largest table as in all others.
     else:
         from transformers import LukeModel
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -270,4 +269,3 @@ def test_states_on_the_gpu_equal_the_reference(tmp_path, name):
 def test_a_batch_moves_between_devices_whole():
     batch = make_input([4, 2], [[(1, 2)], []]).to("meta")
     assert {t.device.type for t in vars(batch).values() if t is not None} == {"meta"}
-    assert replace(batch, piece_types=None).piece_types is None
