@@ -68,7 +68,7 @@ class SpanSuggester:
 def build_span_suggester(max_pieces: int = 16) -> Suggester:
     """The suggester of the paper, as `spacy-luke.span_suggester.v1`.
 
-    max_pieces: longest candidate in pieces (16 in the paper, section 4.4).
+    max_pieces: longest candidate in pieces (16 in the paper, section 4.3).
     """
     if not isinstance(max_pieces, int) or max_pieces < 1:
         raise LukeError("L047", setting="max_pieces", value=max_pieces, reason="it must be at least 1")

@@ -41,7 +41,7 @@ class Windows(Protocol):
 
 @dataclass(frozen=True)
 class SentenceWindows:
-    """One window a sentence, with the pieces around it as context if wanted (paper, appendix A.3).
+    """One window a sentence, with the pieces around it as context if wanted, as in the paper (section 4.3).
 
     A sentence longer than a window is covered by overlapping windows, so that each mention lies in one of them.
     """
@@ -70,7 +70,7 @@ class SentenceWindows:
     def _with_context(self, start: int, end: int, pieces: int) -> tuple[int, int]:
         """Fill up with pieces of both sides: half of the room for the shorter side, the rest for the other.
 
-        As in the paper's code (studio-ousia/luke, legacy/examples/ner/utils.py, `convert_examples_to_features`).
+        As in the paper's code (studio-ousia/luke, examples/legacy/ner/utils.py, `convert_examples_to_features`).
         """
         room = self.max_pieces - (end - start)
         before, after = start, pieces - end

@@ -12,7 +12,7 @@ from .luke import LukeEncoder
 class EntitySpanClassification(nn.Module):
     """An encoder with a label for every span: the last class of the LUKE family for named entities.
 
-    Features of a span are its first piece, its last piece and its entity state (section 4.4 of the paper;
+    Features of a span are its first piece, its last piece and its entity state (section 4.3 of the paper;
     transformers' `LukeForEntitySpanClassification`).
     """
 

@@ -24,7 +24,7 @@ class EncoderShim(PyTorchShim):
     differs:
 
     - grad_clip bounds the norm of all gradients together, as is usual in PyTorch, not that of each array
-    - L2 leaves out biases and norms, as in the paper (appendix A)
+    - L2 leaves out biases and norms, as in the paper's code
     - use_averages and use_radam have no effect (W007)
     """
 

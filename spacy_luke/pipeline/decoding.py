@@ -59,7 +59,7 @@ def positive_spans(scored: SpanLogits, negative: int, threshold: float) -> Label
 def greedy(found: LabelledSpans, length: int, taken: Iterable[tuple[int, int]]) -> list[int]:
     """Indices of spans that do not overlap, chosen by raw score, best first, and given in text order.
 
-    Equal scores keep their order, as in the paper's code (studio-ousia/luke, legacy/examples/ner/main.py).
+    Equal scores keep their order, as in the paper's code (studio-ousia/luke, examples/legacy/ner/main.py).
 
     length: tokens of the Doc.
     taken: token ranges that are not to be overlapped.

@@ -110,7 +110,7 @@ class _Encoded:
 
 
 class LukeNER(LukePipe):
-    """Named entities by classifying candidate spans (Yamada et al. 2020, section 4.4).
+    """Named entities by classifying candidate spans (Yamada et al. 2020, section 4.3).
 
     windows: how a Doc is cut; null = as the checkpoint was trained, else the paper's document context.
     suggester: any spaCy suggester; default: all spans inside a sentence up to 16 pieces.
