@@ -193,9 +193,14 @@ class LukePipe(TrainablePipe):
             negative = self._negative_setting or NEGATIVE_LABELS[0]
             rest = tuple(label for label in data_labels if label != negative)
             self._adopt(opened, (negative, *rest), new_head=True)
+        self._report_gold(get_examples())
 
     def _labels_of(self, get_examples: Callable[[], Iterable[Any]]) -> tuple[str, ...]:
+        """The labels of the gold annotation, sorted."""
         raise NotImplementedError
+
+    def _report_gold(self, examples: Iterable[Any]) -> None:
+        """Warn of gold annotation that cannot be learned."""
 
     # Docs
 

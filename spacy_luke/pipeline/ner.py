@@ -293,20 +293,6 @@ class LukeNER(LukePipe):
             self.finish_update(sgd)
         return losses
 
-    def initialize(
-        self,
-        get_examples: Callable[[], Iterable[Example]],
-        *,
-        nlp: Language | None = None,
-        checkpoint: str | None = None,
-        revision: str | None = None,
-        labels: list[str] | None = None,
-    ) -> None:
-        super().initialize(get_examples, nlp=nlp, checkpoint=checkpoint, revision=revision, labels=labels)
-        self._report_missed_gold(get_examples())
-
-    initialize.__doc__ = LukePipe.initialize.__doc__
-
     def _labels_of(self, get_examples: Callable[[], Iterable[Example]]) -> tuple[str, ...]:
         return tuple(sorted({span.label_ for example in get_examples() for span in self._gold_of(example.reference)}))
 
@@ -330,8 +316,7 @@ class LukeNER(LukePipe):
         negative = self.labels.index(self.negative_label)
         return sample_negatives(candidates, gold, negative, self.max_negatives)
 
-    def _report_missed_gold(self, examples: Iterable[Example]) -> None:
-        """Warn once of the gold spans that cannot be learned."""
+    def _report_gold(self, examples: Iterable[Example]) -> None:
         report = GoldReport()
         for example in examples:
             spans = self._gold_of(example.reference)
