@@ -116,8 +116,8 @@ class LukeNER(LukePipe):
     suggester: any spaCy suggester; default: all spans inside a sentence up to 16 pieces.
     max_mention_pieces: longest candidate in pieces; longer ones are left out with a warning.
     chunk_size: most candidates of a window that are encoded together (128 in the paper).
-    max_negatives: candidates without label per window in training, drawn at random and weighted so that the expected
-        loss is that of all; null = all, as in the paper.
+    max_negatives: candidates without label per window in training, drawn at random; the loss
+        makes up for it (see `sample_negatives`); null = all, as in the paper.
     overlap: write all positive spans to `doc.spans[spans_key]` and leave `doc.ents` alone; otherwise decode greedily
         into `doc.ents`, best first.
     overwrite: replace entities that the Doc has already; otherwise they stay and win over predicted ones.
@@ -276,19 +276,20 @@ class LukeNER(LukePipe):
         encoded = self._encode(docs)
         gold = [self._gold(example, c) for example, c in zip(examples, encoded.candidates, strict=True)]
         samples = [self._training_sample(c, g) for c, g in zip(encoded.candidates, gold, strict=True)]
-        total = sum(sample.weights.sum() for sample in samples)
+        total = sum(len(sample.mentions) for sample in samples)
+        negative = self.labels.index(self.negative_label)
         set_dropout(self._module, drop)
         for rows, batch in self._batches(encoded, [sample.mentions for sample in samples]):
             logits, backprop = self.model.begin_update(batch)
-            flat = [(i, n) for i, row in enumerate(rows) for n in range(len(row.mentions))]
-            index = tuple(np.array(flat).T)
+            index = tuple(np.array([(i, n) for i, row in enumerate(rows) for n in range(len(row.mentions))]).T)
             targets = np.concatenate([gold[row.doc].targets[row.mentions] for row in rows])
-            weights = np.concatenate([samples[row.doc].weights[row.mentions] for row in rows]) / total
-            gradient, loss = cross_entropy(self.model.ops.to_numpy(logits)[index], targets, weights)
+            scores = self.model.ops.to_numpy(logits)[index]
+            scores[:, negative] += np.concatenate([samples[row.doc].log_rates[row.mentions] for row in rows])
+            gradient, loss = cross_entropy(scores, targets)
             d_logits = np.zeros(logits.shape, dtype=np.float32)
-            d_logits[index] = gradient
+            d_logits[index] = gradient / total
             backprop(self.model.ops.asarray3f(d_logits))  # type: ignore[arg-type]
-            losses[self.name] += loss
+            losses[self.name] += loss / total
         if sgd is not None:
             self.finish_update(sgd)
         return losses

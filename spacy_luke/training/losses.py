@@ -12,13 +12,13 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exps / exps.sum(axis=-1, keepdims=True)
 
 
-def cross_entropy(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
-    """Gradient and value of the weighted sum of the cross entropy of each row with its target class.
+def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, float]:
+    """Gradient and sum of the cross entropy of each row with its target class.
 
-    *Shapes:* (rows, classes), (rows,), (rows,) -> (rows, classes), float32, and a number
+    *Shapes:* (rows, classes), (rows,) -> (rows, classes), float32, and a number
     """
     probabilities = softmax(logits)
     rows = np.arange(len(targets))
-    loss = -(np.log(np.maximum(probabilities[rows, targets], 1e-30)) * weights).sum()
+    loss = -np.log(np.maximum(probabilities[rows, targets], 1e-30)).sum()
     probabilities[rows, targets] -= 1.0
-    return (probabilities * weights[:, None]).astype(np.float32), float(loss)
+    return probabilities.astype(np.float32), float(loss)
