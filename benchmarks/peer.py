@@ -49,9 +49,7 @@ class TransformersNER:
             (sentence.start + a, sentence.start + b)
             for a in range(len(sizes))
             for b in range(a + 1, len(sizes) + 1)
-            if sum(sizes[a:b]) <= self.max_pieces
-            and not sentence[a].is_space
-            and not sentence[b - 1].is_space
+            if sum(sizes[a:b]) <= self.max_pieces and not sentence[a].is_space and not sentence[b - 1].is_space
         ]
 
     def _decode(self, spans: list[tuple[int, int]], logits: torch.Tensor) -> list[Entity]:
