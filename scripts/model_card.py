@@ -207,9 +207,9 @@ embeddings from the embedding of the mask. It was never pretrained on entities. 
 every piece carries the case of its word as a type embedding.
 
 This version was trained in two stages on batches of 32 Docs: 400 steps of `configs/mini.cfg`, when the loss did not
-yet correct for the rate of the sampled negatives, then 260 steps from there with the correction, at a learning rate that
-falls linearly from 0.00015 to 0. `python -m spacy project run mini` trains from the assets in `project.yml` for the
-1,600 steps of `configs/mini.cfg` in one go; the model that gives has not been measured.
+yet correct for the rate of the sampled negatives, then 260 steps from there with the correction, at a learning rate
+that falls linearly from 0.00015 to 0. `python -m spacy project run mini` trains from the assets in `project.yml` for
+the 1,600 steps of `configs/mini.cfg` in one go; the model that gives has not been measured.
 
 ## Data and licence
 
