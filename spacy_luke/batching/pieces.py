@@ -21,10 +21,6 @@ class DocPieces:
     pieces: WordPieces
     sentences: np.ndarray
 
-    def piece_range(self, start: int, end: int) -> tuple[int, int]:
-        """The pieces of the tokens start … end - 1, white space between them included."""
-        return int(self.pieces.starts[start]), int(self.pieces.ends[end - 1])
-
 
 def doc_pieces(doc: Doc, tokenizer: PieceTokenizer) -> DocPieces:
     """Tokenise a Doc."""

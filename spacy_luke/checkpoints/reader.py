@@ -66,11 +66,9 @@ class Checkpoint:
     weights: Weights
     upcycled: bool = False
 
-    def describe(self, config: LukeConfig, entity_vocab: EntityVocab | None = None) -> Description:
+    def describe(self, config: LukeConfig) -> Description:
         """What is written beside the weights of a bare encoder made from this checkpoint."""
-        return Description(
-            BARE_MODEL, config, self.tokenizer, entity_vocab or self.entity_vocab, settings=self.settings
-        )
+        return Description(BARE_MODEL, config, self.tokenizer, self.entity_vocab, settings=self.settings)
 
     def load_encoder(self, entity_vocab: str = "full") -> LukeEncoder:
         """The encoder alone; `entity_vocab` as in `EntityVocab.select`."""

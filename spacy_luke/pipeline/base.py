@@ -140,8 +140,6 @@ class LukePipe(TrainablePipe):
         )
         module.encoder.precision = settings["precision"]
         attach_module(self.model, module)
-        if checkpoint.tokenizer.lowercase and not checkpoint.tokenizer.case_types:
-            warn("W008", name=str(checkpoint.path))
         self._description = Description(
             self.architecture,
             module.encoder.config,
@@ -152,6 +150,8 @@ class LukePipe(TrainablePipe):
         )
         for label in labels:
             self.vocab.strings.add(label)
+        if checkpoint.tokenizer.lowercase and not checkpoint.tokenizer.case_types:
+            warn("W008", name=str(checkpoint.path))
 
     def _settings_to_save(self, checkpoint: Checkpoint) -> dict[str, Any]:
         settings = dict(checkpoint.settings)

@@ -311,7 +311,7 @@ class LukeNER(LukePipe):
         return gold
 
     def _training_sample(self, candidates: Candidates, gold: GoldSpans) -> TrainingSample:
-        """The mentions that take part in an update, all with equal weight or the negative ones sampled."""
+        """The mentions that take part in an update, all, or all gold ones and a sample of the others."""
         if self.max_negatives is None:
             return every_mention(gold)
         negative = self.labels.index(self.negative_label)

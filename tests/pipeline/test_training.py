@@ -13,7 +13,10 @@ from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 from thinc.api import Adam, Config
 
+from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.errors import LukeError, LukeWarning
+from spacy_luke.models.architectures import build_luke_encoder
+from spacy_luke.pipeline.base import find_negative
 from spacy_luke.training.losses import cross_entropy
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -93,7 +96,6 @@ def test_no_labels_at_all_is_an_error(blank, tmp_path, encoder_checkpoint) -> No
 @pytest.fixture(scope="module")
 def encoder_checkpoint(checkpoint: Path, tmp_path_factory) -> str:
     """The tiny checkpoint without its head."""
-    from spacy_luke.checkpoints.reader import open_checkpoint
     from spacy_luke.checkpoints.writer import save_checkpoint
 
     opened = open_checkpoint(checkpoint)
@@ -304,3 +306,32 @@ def test_configs_are_complete(name: str, corpus) -> None:
     nlp = spacy.util.load_model_from_config(config, auto_fill=False, validate=True)
     filled = spacy.util.load_model_from_config(config, auto_fill=True).config
     assert set(nlp.config["components"]["luke_ner"]) == set(filled["components"]["luke_ner"])
+
+
+def test_a_second_label_of_a_gold_span_is_reported(blank, checkpoint) -> None:
+    pipe = blank.get_pipe("luke_ner")
+    pipe.overlap = True
+    reference = blank.make_doc("London calls")
+    reference.spans["luke_ner"] = [reference.char_span(0, 6, "LOC"), reference.char_span(0, 6, "ORG")]
+    gold = [Example(blank.make_doc(reference.text), reference)]
+    with pytest.warns(LukeWarning, match=r"W009.*1 gold span"):
+        pipe.initialize(lambda: gold, checkpoint=str(checkpoint))
+
+
+def test_a_lower_casing_tokenizer_without_case_types_is_named(blank, checkpoint) -> None:
+    opened = open_checkpoint(checkpoint)
+    opened.tokenizer.lowercase = True
+    pipe = blank.get_pipe("luke_ner")
+    with pytest.warns(LukeWarning, match="W008"):
+        pipe._load(opened)
+    assert pipe.has_weights
+
+
+def test_labels_without_a_negative_one_are_an_error() -> None:
+    with pytest.raises(LukeError, match=r"L030.*PER"):
+        find_negative("luke_ner", ("PER", "LOC"), None)
+
+
+def test_an_unknown_precision_is_an_error() -> None:
+    with pytest.raises(LukeError, match=r"L005.*float8"):
+        build_luke_encoder(precision="float8")
