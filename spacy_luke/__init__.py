@@ -9,11 +9,12 @@ from typing import Any
 
 from spacy.language import Language
 
-from .annotations import register_extensions
+from .annotations import Answer, Relation, has_annotation
 from .errors import LukeError, LukeWarning
+from .extensions import register_extensions
 
 __version__ = "0.1.0"
-__all__ = ["LukeError", "LukeWarning", "from_checkpoint"]
+__all__ = ["Answer", "LukeError", "LukeWarning", "Relation", "from_checkpoint", "has_annotation"]
 
 _FACTORIES = {"LukeForEntitySpanClassification": "luke_ner"}
 

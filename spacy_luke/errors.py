@@ -79,6 +79,12 @@ ERRORS: dict[str, str] = {
     "L049": "No component of this package runs architecture {architecture!r}. Runnable: {known}.",
     "L050": "The model in the box is not installed with this copy of the package ({path} is missing). Give a "
     "checkpoint: load_checkpoint(...) or [initialize.components.X] checkpoint.",
+    # annotations
+    "L070": "{attribute} cannot take {value!r}: it must be {wanted}.",
+    "L071": "The {role}, {value!r}, cannot be used: {reason}. Give a Span of the same Doc: doc[2:4] for tokens, "
+    "doc.char_span(10, 15) for characters.",
+    "L072": "The answer text {text!r} is not in the answer's span {span!r}.",
+    "L073": "No annotation {name!r}. Known: {known}.",
     # converters and command line
     "L060": "{path}, line {line}: {reason}.",
     "L061": "{path} does not exist or has no file to convert.",
@@ -94,7 +100,7 @@ WARNINGS: dict[str, str] = {
     "'senter' or 'parser' before it.",
     "W003": "Component {name!r}: {missed} of {total} gold spans are no candidates and cannot be learned "
     "({reasons}). First: {examples}.",
-    "W004": "Span extension {extension!r} belongs to another package ({owner}); this package leaves it alone. Results "
+    "W004": "{kind} extension {extension!r} belongs to another package ({owner}); this package leaves it alone. Results "
     "stay reachable through {instead}.",
     "W005": "Component {name!r}: {count} candidate spans were left out ({reasons}).",
     "W006": "Component {name!r}: the labels of the data {data} are not those of the checkpoint {checkpoint}; a new "

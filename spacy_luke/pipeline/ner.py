@@ -14,7 +14,6 @@ from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, get_current_ops
 
-from ..annotations import write_scored_spans
 from ..batching.collate import Row, batch_rows, collate, make_rows
 from ..batching.mentions import Candidates, Suggester, find_candidates, suggest
 from ..batching.pieces import DocPieces, doc_pieces
@@ -22,6 +21,7 @@ from ..batching.windows import Windows
 from ..checkpoints.reader import SPAN_CLASSIFIER
 from ..encoders.luke import set_dropout
 from ..errors import LukeError, warn
+from ..extensions import write_scored_spans
 from ..training.losses import cross_entropy
 from .base import LukePipe
 from .decoding import SpanLogits, greedy, positive_spans

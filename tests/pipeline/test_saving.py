@@ -15,7 +15,7 @@ from spacy.tokens import Span
 from transformers import LukeForEntitySpanClassification
 
 import spacy_luke
-from spacy_luke import annotations as package_annotations
+from spacy_luke import extensions as package_extensions
 from spacy_luke.checkpoints import writer
 from spacy_luke.errors import LukeError, LukeWarning
 
@@ -195,12 +195,12 @@ def test_an_architecture_that_no_component_runs_is_named(checkpoint: Path, tmp_p
 
 
 def test_another_packages_span_score_is_left_alone(nlp, monkeypatch) -> None:
-    monkeypatch.setattr(package_annotations, "_ours", set())
+    monkeypatch.setattr(package_extensions, "_ours", set())
     saved = Span.get_extension("score")
     Span.set_extension("score", getter=lambda span: "theirs", force=True)
     try:
         with pytest.warns(LukeWarning, match=r"W004.*score.*test_saving"):
-            package_annotations.register_extensions()
+            package_extensions.register_extensions()
         doc = nlp(TEXT[0])
         assert doc.ents[0]._.score == "theirs"
         assert len(doc.spans["luke_ner"].attrs["scores"]) == len(doc.ents)

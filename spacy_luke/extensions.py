@@ -1,0 +1,60 @@
+"""The extension attributes of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from spacy.tokens import Doc, Span, SpanGroup
+
+from . import annotations as a
+from .errors import warn
+
+SCORE = "score"
+# Name -> how it is registered, and where the results stay reachable if the name is another package's.
+_ON_DOC: dict[str, tuple[dict[str, Any], str]] = {
+    "relations": ({"getter": a.get_relations, "setter": a.set_relations}, "spacy_luke.annotations.get_relations(doc)"),
+    "questions": ({"getter": a.get_questions, "setter": a.set_questions}, "spacy_luke.annotations.get_questions(doc)"),
+    "answers": ({"getter": a.get_answers, "setter": a.set_answers}, "spacy_luke.annotations.get_answers(doc)"),
+}
+_ON_SPAN: dict[str, tuple[dict[str, Any], str]] = {
+    SCORE: ({"default": None}, 'doc.spans["luke_ner"].attrs["scores"]'),
+    "entity_types": (
+        {"getter": a.get_entity_types, "setter": a.set_entity_types},
+        "spacy_luke.annotations.get_entity_types(span)",
+    ),
+    "entity_type_scores": (
+        {"getter": a.get_entity_type_scores, "setter": a.set_entity_type_scores},
+        "spacy_luke.annotations.get_entity_type_scores(span)",
+    ),
+}
+_ours: set[tuple[type, str]] = set()
+
+
+def register_extensions() -> None:
+    """Register every attribute that is free; W004 for one that another package has."""
+    for kind, attributes in ((Doc, _ON_DOC), (Span, _ON_SPAN)):
+        for name, (how, instead) in attributes.items():
+            if (kind, name) in _ours:
+                continue
+            if kind.has_extension(name):
+                owner = _owner(kind.get_extension(name))
+                warn("W004", kind=kind.__name__, extension=name, owner=owner, instead=instead)
+                continue
+            kind.set_extension(name, **how)
+            _ours.add((kind, name))
+
+
+def write_scored_spans(doc: Doc, key: str, spans: Sequence[Span], scores: Sequence[float]) -> None:
+    """Write `spans` to `doc.spans[key]` with `.attrs["scores"]`, and each score to `span._.score`."""
+    values = [float(score) for score in scores]
+    doc.spans[key] = SpanGroup(doc, name=key, spans=list(spans), attrs={"scores": values})
+    if (Span, SCORE) in _ours:
+        for span, value in zip(spans, values, strict=True):
+            span._.set(SCORE, value)
+
+
+def _owner(extension: tuple[Any, ...]) -> str:
+    """The module of the function behind an extension attribute, as far as it can be known."""
+    modules = [getattr(part, "__module__", None) for part in extension if callable(part)]
+    return next((m for m in modules if m), "unknown")
