@@ -1,4 +1,4 @@
-"""Results of the components in a Doc: views over plain numbers and strings, so that every way of copying a Doc carries them.
+"""Results of the components in a Doc: views over plain numbers and strings, so that every copy of a Doc has them.
 
 Everything is kept in `doc.user_data` under the keys that spaCy itself uses for extension attributes. What belongs to a
 span is kept by the span's characters, and its values hold distances only: so `Doc.from_docs` and `span.as_doc` move
@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from spacy.tokens import Doc, Span
 
@@ -103,10 +103,10 @@ def set_relations(doc: Doc, relations: Iterable[Relation | tuple[Any, ...]] | No
     checked = None if relations is None else [_relation(doc, item) for item in _listed(relations, "doc._.relations")]
     _clear(doc, RELATIONS)
     if checked is not None and not checked:
-        doc.user_data[_key(RELATIONS)] = True  # annotated, with none found
+        _data(doc)[_key(RELATIONS)] = True  # annotated, with none found
     for relation in checked or ():
         head, tail = relation.head, relation.tail
-        doc.user_data.setdefault(_key(RELATIONS, head.start_char, head.end_char), []).append(
+        _data(doc).setdefault(_key(RELATIONS, head.start_char, head.end_char), []).append(
             [
                 tail.start_char - head.start_char,
                 tail.end_char - tail.start_char,
@@ -136,27 +136,27 @@ def _relation(doc: Doc, item: Any) -> Relation:
 
 def get_entity_types(span: Span) -> tuple[str, ...]:
     """The types of a span; () if it has none or is not annotated."""
-    return tuple(span.doc.user_data.get(_key(ENTITY_TYPES, span.start_char, span.end_char)) or ())
+    return tuple(_data(span.doc).get(_key(ENTITY_TYPES, span.start_char, span.end_char)) or ())
 
 
 def set_entity_types(span: Span, types: Iterable[str] | None) -> None:
     """Replace the types of a span, without scores; None removes the annotation."""
     key = _key(ENTITY_TYPES, span.start_char, span.end_char)
     if types is None:
-        span.doc.user_data.pop(key, None)
-        span.doc.user_data.pop(_scores_key(span), None)
+        _data(span.doc).pop(key, None)
+        _data(span.doc).pop(_scores_key(span), None)
         return
     labels = _listed(types, "span._.entity_types")
     for label in labels:
         if not isinstance(label, str) or not label:
             raise LukeError("L070", attribute="span._.entity_types", value=label, wanted="labels that are strings")
-    span.doc.user_data[key] = list(dict.fromkeys(labels))
-    span.doc.user_data.pop(_scores_key(span), None)
+    _data(span.doc)[key] = list(dict.fromkeys(labels))
+    _data(span.doc).pop(_scores_key(span), None)
 
 
 def get_entity_type_scores(span: Span) -> dict[str, float]:
     """Label -> probability of all labels of the component that typed the span; {} if none did."""
-    return dict(span.doc.user_data.get(_scores_key(span)) or {})
+    return dict(_data(span.doc).get(_scores_key(span)) or {})
 
 
 def set_entity_type_scores(span: Span, scores: Mapping[str, float]) -> None:
@@ -165,7 +165,7 @@ def set_entity_type_scores(span: Span, scores: Mapping[str, float]) -> None:
         raise LukeError("L070", attribute="span._.entity_type_scores", value=scores, wanted="a dict label -> score")
     for score in scores.values():
         _check_score(score, "span._.entity_type_scores")
-    span.doc.user_data[_scores_key(span)] = {str(label): float(score) for label, score in scores.items()}
+    _data(span.doc)[_scores_key(span)] = {str(label): float(score) for label, score in scores.items()}
 
 
 def typed_spans(doc: Doc) -> list[Span]:
@@ -183,7 +183,7 @@ def _scores_key(span: Span) -> tuple[Any, ...]:
 
 def get_questions(doc: Doc) -> tuple[str, ...]:
     """The questions about a Doc; () if there are none."""
-    return tuple(doc.user_data.get(_key(QUESTIONS)) or ())
+    return tuple(_data(doc).get(_key(QUESTIONS)) or ())
 
 
 def set_questions(doc: Doc, questions: Iterable[str] | None) -> None:
@@ -194,7 +194,7 @@ def set_questions(doc: Doc, questions: Iterable[str] | None) -> None:
         for question in items:
             if not isinstance(question, str):
                 raise LukeError("L070", attribute="doc._.questions", value=question, wanted="strings")
-        doc.user_data[_key(QUESTIONS)] = items
+        _data(doc)[_key(QUESTIONS)] = items
 
 
 def get_answers(doc: Doc) -> tuple[Answer, ...]:
@@ -203,7 +203,7 @@ def get_answers(doc: Doc) -> tuple[Answer, ...]:
     Several gold answers to a question are alternatives.
     """
     answers = []
-    for question, start, end, score, logit in doc.user_data.get(_key(ANSWERS)) or ():
+    for question, start, end, score, logit in _data(doc).get(_key(ANSWERS)) or ():
         if start < 0:
             answers.append(Answer(question, None, "", score, logit))
         elif (span := _char_span(doc, start, end)) is not None:
@@ -219,7 +219,7 @@ def set_answers(doc: Doc, answers: Iterable[Answer | tuple[Any, ...]] | None) ->
     checked = None if answers is None else [_answer(doc, item) for item in _listed(answers, "doc._.answers")]
     _clear(doc, ANSWERS)
     if checked is not None:
-        doc.user_data[_key(ANSWERS)] = [
+        _data(doc)[_key(ANSWERS)] = [
             [
                 answer.question,
                 answer.start_char if answer.span is not None else -1,
@@ -248,6 +248,10 @@ def _answer(doc: Doc, item: Any) -> Answer:
 # Storage
 
 
+def _data(doc: Doc) -> dict[Any, Any]:
+    return cast("dict[Any, Any]", doc.user_data)
+
+
 def _stored(name: str) -> str:
     return f"luke_{name}"
 
@@ -258,18 +262,18 @@ def _key(name: str, start: int | None = None, end: int | None = None) -> tuple[A
 
 def _keys(doc: Doc) -> Iterator[tuple[Any, ...]]:
     """Keys of extension data. Other packages may keep anything in `user_data`."""
-    return (key for key in doc.user_data if isinstance(key, tuple) and len(key) == 4 and key[0] == "._.")
+    return (key for key in _data(doc) if isinstance(key, tuple) and len(key) == 4 and key[0] == "._.")
 
 
 def _by_span(doc: Doc, name: str) -> list[tuple[int, int, Any]]:
     """Characters of a span, value."""
     stored = _stored(name)
-    return [(k[2], k[3], doc.user_data[k]) for k in _keys(doc) if k[1] == stored and k[2] is not None]
+    return [(k[2], k[3], _data(doc)[k]) for k in _keys(doc) if k[1] == stored and k[2] is not None]
 
 
 def _clear(doc: Doc, name: str) -> None:
     for key in [key for key in _keys(doc) if key[1] == _stored(name)]:
-        del doc.user_data[key]
+        del _data(doc)[key]
 
 
 def _char_span(doc: Doc, start: int, end: int) -> Span | None:

@@ -100,8 +100,8 @@ WARNINGS: dict[str, str] = {
     "'senter' or 'parser' before it.",
     "W003": "Component {name!r}: {missed} of {total} gold spans are no candidates and cannot be learned "
     "({reasons}). First: {examples}.",
-    "W004": "{kind} extension {extension!r} belongs to another package ({owner}); this package leaves it alone. Results "
-    "stay reachable through {instead}.",
+    "W004": "{kind} extension {extension!r} belongs to another package ({owner}); this package leaves it alone. "
+    "Results stay reachable through {instead}.",
     "W005": "Component {name!r}: {count} candidate spans were left out ({reasons}).",
     "W006": "Component {name!r}: the labels of the data {data} are not those of the checkpoint {checkpoint}; a new "
     "head is trained.",
