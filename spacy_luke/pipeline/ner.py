@@ -14,7 +14,8 @@ from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, get_current_ops
 
-from ..batching.collate import Row, batch_rows, collate, make_rows
+from ..batching.collate import batch_rows, collate
+from ..batching.mention_rows import MentionRow, mention_rows
 from ..batching.mentions import Candidates, Suggester, find_candidates, suggest
 from ..batching.pieces import DocPieces, doc_pieces
 from ..batching.windows import Windows
@@ -22,6 +23,7 @@ from ..checkpoints.reader import SPAN_CLASSIFIER
 from ..encoders.luke import set_dropout
 from ..errors import LukeError, warn
 from ..extensions import write_scored_spans
+from ..tokenization.entity_vocab import PAD
 from ..training.losses import cross_entropy
 from .base import LukePipe
 from .decoding import SpanLogits, greedy, positive_spans
@@ -235,19 +237,18 @@ class LukeNER(LukePipe):
             warn("W005", name=self.name, count=left_out.total(), reasons=listed(left_out))
         return _Encoded(pieces, candidates)
 
-    def _batches(self, encoded: _Encoded, mentions: Sequence[np.ndarray]) -> Iterable[tuple[list[Row], Any]]:
+    def _batches(self, encoded: _Encoded, mentions: Sequence[np.ndarray]) -> Iterable[tuple[list[MentionRow], Any]]:
         """Padded inputs that show the given mentions of each Doc, with the rows they are made of."""
         description = self._require_weights()
+        special, vocab = description.tokenizer.special, description.entity_vocab
         rows = [
             row
             for doc, (candidates, chosen) in enumerate(zip(encoded.candidates, mentions, strict=True))
-            for row in make_rows(doc, candidates, chosen, self.chunk_size)
+            for row in mention_rows(doc, candidates, chosen, self.chunk_size)
         ]
         for group in batch_rows(rows, self.max_batch_pieces):
-            batch = collate(
-                group, encoded.pieces, encoded.candidates, description.tokenizer.special, description.entity_vocab
-            )
-            yield group, batch
+            inputs = [row.make(encoded.pieces[row.doc], encoded.candidates[row.doc], special, vocab) for row in group]
+            yield group, collate(inputs, piece_pad=special.pad, entity_pad=vocab[PAD])
 
     # Training
 

@@ -7,7 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_luke.batching.collate import Row, batch_rows, make_rows
+from spacy_luke.batching.collate import batch_rows
+from spacy_luke.batching.mention_rows import MentionRow, mention_rows
 from spacy_luke.batching.mentions import Candidates
 from spacy_luke.batching.windows import Window
 
@@ -24,7 +25,7 @@ def candidates(counts: list[int]) -> Candidates:
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=4), st.integers(1, 150))
 def test_chunks_are_as_equal_as_the_paper_makes_them(counts: list[int], chunk_size: int) -> None:
     found = candidates(counts)
-    rows = make_rows(0, found, np.arange(sum(counts)), chunk_size)
+    rows = mention_rows(0, found, np.arange(sum(counts)), chunk_size)
     assert sorted(np.concatenate([r.mentions for r in rows]).tolist() if rows else []) == list(range(sum(counts)))
     for i, n in enumerate(counts):
         sizes = [len(r.mentions) for r in rows if r.window.sentence == i]
@@ -35,13 +36,15 @@ def test_chunks_are_as_equal_as_the_paper_makes_them(counts: list[int], chunk_si
 
 
 rows_strategy = st.lists(
-    st.tuples(st.integers(1, 300), st.integers(1, 128)).map(lambda p: Row(0, Window(0, p[0], 0), np.zeros(p[1]))),
+    st.tuples(st.integers(1, 300), st.integers(1, 128)).map(
+        lambda p: MentionRow(0, Window(0, p[0], 0), np.zeros(p[1]))
+    ),
     max_size=60,
 )
 
 
 @given(rows_strategy, st.integers(50, 3000))
-def test_batches_stay_within_the_budget_and_keep_every_row(rows: list[Row], budget: int) -> None:
+def test_batches_stay_within_the_budget_and_keep_every_row(rows: list[MentionRow], budget: int) -> None:
     batches = list(batch_rows(rows, budget))
     assert sorted(id(row) for batch in batches for row in batch) == sorted(id(row) for row in rows)
     for batch in batches:

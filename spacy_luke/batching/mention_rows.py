@@ -1,0 +1,67 @@
+"""Windows with chunks of their mentions: the rows that `luke_ner` shows to the encoder."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..tokenization.entity_vocab import MASK, EntityVocab
+from ..tokenization.loading import SpecialPieces
+from .collate import RowInput
+from .mentions import Candidates
+from .pieces import DocPieces
+from .windows import Window
+
+
+@dataclass(frozen=True)
+class MentionRow:
+    """A window with some of its mentions.
+
+    doc: index of the Doc.
+    mentions: indices of mentions of the Doc's `Candidates`. *Shape:* (mentions,)
+    """
+
+    doc: int
+    window: Window
+    mentions: np.ndarray
+
+    @property
+    def pieces(self) -> int:
+        """Pieces, the two special ones included."""
+        return self.window.end - self.window.start + 2
+
+    @property
+    def entities(self) -> int:
+        return len(self.mentions)
+
+    def make(
+        self, pieces: DocPieces, candidates: Candidates, special: SpecialPieces, entity_vocab: EntityVocab
+    ) -> RowInput:
+        """The row's tensors; every mention is a [MASK] entity."""
+        start, end = self.window.start, self.window.end
+        return RowInput(
+            np.concatenate([[special.bos], pieces.pieces.ids[start:end], [special.eos]]),
+            np.concatenate([[0], pieces.pieces.types[start:end], [0]]),
+            np.full(len(self.mentions), entity_vocab[MASK]),
+            candidates.mentions[self.mentions] - start + 1,
+        )
+
+
+def mention_rows(doc: int, candidates: Candidates, mentions: np.ndarray, chunk_size: int) -> list[MentionRow]:
+    """The rows that show the given mentions of a Doc to the encoder.
+
+    chunk_size: most mentions in a row. n mentions of a window are split in order into k = ceil(n / chunk_size) chunks
+        of ceil(n / k), as in the paper's code: under full attention a span's scores depend on those beside it.
+    """
+    rows = []
+    order = mentions[np.argsort(candidates.window_of[mentions], kind="stable")]
+    window_of = candidates.window_of[order]
+    for group in np.split(order, np.flatnonzero(np.diff(window_of)) + 1):
+        if not len(group):
+            continue
+        window = candidates.windows[int(candidates.window_of[group[0]])]
+        size = math.ceil(len(group) / math.ceil(len(group) / chunk_size))
+        rows += [MentionRow(doc, window, group[i : i + size]) for i in range(0, len(group), size)]
+    return rows
