@@ -17,6 +17,12 @@ def box_pipeline() -> Path:
     return BOX_PATH
 
 
-def box_checkpoint(factory: str) -> Path:
-    """The checkpoint of the component that `factory` makes."""
-    return box_pipeline() / factory
+def box_checkpoint(factory: str) -> Path | None:
+    """The checkpoint of the component that `factory` makes; None if the model in the box has no such component."""
+    path = box_pipeline() / factory
+    return path if (path / "config.json").is_file() else None
+
+
+def box_encoder() -> Path:
+    """A checkpoint with the encoder of the model in the box, to train any head from."""
+    return box_pipeline() / "luke_ner"

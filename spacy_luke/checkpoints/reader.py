@@ -12,7 +12,13 @@ import torch
 from torch import nn
 
 from ..encoders.config import LukeConfig
-from ..encoders.heads import EntitySpanClassification
+from ..encoders.heads import (
+    EntityClassification,
+    EntityPairClassification,
+    EntitySpanClassification,
+    QuestionAnswering,
+    TaskModule,
+)
 from ..encoders.luke import LukeEncoder
 from ..errors import LukeError
 from ..tokenization.entity_vocab import EntityVocab
@@ -25,8 +31,20 @@ from .weights import Weights, open_weights
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 SPAN_CLASSIFIER = "LukeForEntitySpanClassification"
+PAIR_CLASSIFIER = "LukeForEntityPairClassification"
+ENTITY_CLASSIFIER = "LukeForEntityClassification"
+QUESTION_ANSWERING = "LukeForQuestionAnswering"
+HEADS: Mapping[str, type[TaskModule]] = {
+    SPAN_CLASSIFIER: EntitySpanClassification,
+    PAIR_CLASSIFIER: EntityPairClassification,
+    ENTITY_CLASSIFIER: EntityClassification,
+    QUESTION_ANSWERING: QuestionAnswering,
+}
 BARE_MODEL = "LukeModel"
+_WITHOUT_LABELS = ("LukeForMaskedLM", QUESTION_ANSWERING)
 OWN_SETTINGS = "spacy_luke"
+# Those of our settings that belong to the encoder, not to the head on it.
+OF_ENCODER = ("piece_types",)
 _MAX_NAMED = 12
 
 
@@ -70,27 +88,31 @@ class Checkpoint:
         """What is written beside the weights of a bare encoder made from this checkpoint."""
         return Description(BARE_MODEL, config, self.tokenizer, self.entity_vocab, settings=self.settings)
 
-    def load_encoder(self, entity_vocab: str = "full") -> LukeEncoder:
-        """The encoder alone; `entity_vocab` as in `EntityVocab.select`."""
+    def load_encoder(self, entity_vocab: str = "full", *, pooling: bool = True) -> LukeEncoder:
+        """The encoder alone.
+
+        entity_vocab: as in `EntityVocab.select`. pooling: with its pooler, if the checkpoint has one.
+        """
         config, _, rows = self._trim(entity_vocab)
         with torch.device("meta"):
-            encoder = LukeEncoder(config, pooling=self._has_pooler())
+            encoder = LukeEncoder(config, pooling=pooling and self._has_pooler())
         return self._fill(encoder, rows, encoder_prefix="")
 
-    def load_span_classifier(
-        self, entity_vocab: str, labels: int | None = None
-    ) -> tuple[EntitySpanClassification, EntityVocab]:
-        """The encoder with a span classifier and the trimmed entity vocabulary.
+    def load_task_module(
+        self, architecture: str, entity_vocab: str, labels: int | None = None
+    ) -> tuple[TaskModule, EntityVocab]:
+        """The encoder with a head, and the trimmed entity vocabulary.
 
+        architecture: the transformers class, a key of `HEADS`.
         labels: number of labels of a new, randomly initialised head; None takes the head of the checkpoint.
         """
+        head = HEADS[architecture]
         config, vocab, rows = self._trim(entity_vocab)
         if labels is None:
             with torch.device("meta"):
-                module = EntitySpanClassification(LukeEncoder(config, pooling=self._has_pooler()), len(self.labels))
+                module = head(LukeEncoder(config, pooling=head.pooling and self._has_pooler()), len(self.labels))
             return self._fill(module, rows, encoder_prefix="encoder."), vocab
-        encoder = self.load_encoder(entity_vocab)
-        module = EntitySpanClassification(encoder, labels)
+        module = head(self.load_encoder(entity_vocab, pooling=head.pooling), labels)
         module.reset_head()
         return module, vocab
 
@@ -113,7 +135,8 @@ class Checkpoint:
         names = {ours: to_hugging_face(ours, encoder=encoder_prefix, backbone=backbone) for ours in module.state_dict()}
         found = self.weights.shapes()
         missing = sorted(set(names.values()) - found.keys())
-        unknown = sorted(without_ignored(found.keys() - names.values()))
+        unused = {n for n in found if n.startswith(f"{backbone}pooler.")}
+        unknown = sorted(without_ignored(found.keys() - names.values() - unused))
         if missing or unknown:
             raise LukeError("L024", missing=_listed(missing), unknown=_listed(unknown))
         problems = []
@@ -175,7 +198,7 @@ def open_checkpoint(path: Path, *, case_types: bool | None = None) -> Checkpoint
     if len(vocab) > config.entity_vocab_size:
         title, identifier = vocab.last
         raise LukeError("L032", title=title, identifier=identifier, rows=config.entity_vocab_size)
-    labels = _labels(data) if architecture.startswith("LukeFor") and architecture != "LukeForMaskedLM" else ()
+    labels = _labels(data) if architecture.startswith("LukeFor") and architecture not in _WITHOUT_LABELS else ()
     return Checkpoint(path, model_type, architecture, config, tokenizer, vocab, labels, settings, open_weights(path))
 
 

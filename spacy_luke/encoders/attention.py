@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from .config import LukeConfig
 
+ALL_ROWS = slice(None)
+
 
 class JointScores(torch.autograd.Function):
     """Scores of every row against piece keys and entity keys, written side by side into one buffer.
@@ -21,11 +23,10 @@ class JointScores(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, to_pieces: Tensor, to_entities: Tensor, keys: Tensor, pieces: int) -> Tensor:
-        """*Shapes:* queries and keys (batch x heads, rows, head width) -> (batch x heads, rows, rows)."""
+        """*Shapes:* queries and keys (batch x heads, rows, head width) -> (batch x heads, query rows, key rows)."""
         ctx.save_for_backward(to_pieces, to_entities, keys)
         ctx.pieces = pieces
-        rows = keys.shape[1]
-        scores = keys.new_empty(keys.shape[0], rows, rows)
+        scores = keys.new_empty(keys.shape[0], to_pieces.shape[1], keys.shape[1])
         torch.bmm(to_pieces, keys[:, :pieces].transpose(1, 2), out=scores[:, :, :pieces])
         torch.bmm(to_entities, keys[:, pieces:].transpose(1, 2), out=scores[:, :, pieces:])
         return scores
@@ -72,29 +73,32 @@ class SelfAttention(nn.Module):
         self.attention_dropout = config.attention_probs_dropout_prob
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, rows: Tensor, pieces: int, mask: Tensor | None) -> Tensor:
+    def forward(self, rows: Tensor, pieces: int, mask: Tensor | None, wanted: slice = ALL_ROWS) -> Tensor:
         """Attend.
 
         rows: states, pieces first. *Shape:* (batch, rows, hidden)
         pieces: how many of the rows are pieces.
         mask: added to the scores; None if no row is masked. *Shape:* (batch, 1, 1, rows)
+        wanted: the rows that attend; all are attended to. *Shape of the result:* (batch, wanted rows, hidden)
         """
+        asking = rows[:, wanted]
         if self.entity_aware and rows.shape[1] > pieces:
-            context = self._entity_aware(rows, pieces, mask)
+            context = self._entity_aware(rows, pieces, mask, wanted)
         else:
             context = F.scaled_dot_product_attention(
-                self._split(self.query(rows)),
+                self._split(self.query(asking)),
                 self._split(self.key(rows)),
                 self._split(self.value(rows)),
                 attn_mask=mask,
                 dropout_p=self.attention_dropout if self.training else 0.0,
             )
-        context = context.transpose(1, 2).reshape(rows.shape)
-        return self.norm(self.dropout(self.output(context)) + rows)
+        context = context.transpose(1, 2).reshape(asking.shape)
+        return self.norm(self.dropout(self.output(context)) + asking)
 
-    def _entity_aware(self, rows: Tensor, pieces: int, mask: Tensor | None) -> Tensor:
+    def _entity_aware(self, rows: Tensor, pieces: int, mask: Tensor | None, wanted: slice) -> Tensor:
         batch, length, hidden = rows.shape
-        piece_rows, entity_rows = rows[:, :pieces], rows[:, pieces:]
+        first, last, _ = wanted.indices(length)
+        piece_rows, entity_rows = rows[:, first : min(last, pieces)], rows[:, max(first, pieces) : last]
         to_pieces = torch.cat([self.query(piece_rows), self.entity_to_piece_query(entity_rows)], dim=1)
         to_entities = torch.cat(
             [self.piece_to_entity_query(piece_rows), self.entity_to_entity_query(entity_rows)], dim=1
@@ -105,7 +109,7 @@ class SelfAttention(nn.Module):
             self._split(to_entities * scale).flatten(0, 1),
             self._split(self.key(rows)).flatten(0, 1),
             pieces,
-        ).view(batch, self.heads, length, length)
+        ).view(batch, self.heads, last - first, length)
         if mask is not None:
             scores = scores + mask if self.training else scores.add_(mask)
         weights = F.dropout(scores.softmax(-1), self.attention_dropout, self.training)

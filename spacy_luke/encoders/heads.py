@@ -2,40 +2,105 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
-from .inputs import EncoderInput, EncoderOutput
+from .config import LukeConfig
+from .inputs import EncoderInput
 from .luke import LukeEncoder
 
 
-class EntitySpanClassification(nn.Module):
-    """An encoder with a label for every span: the last class of the LUKE family for named entities.
+class TaskModule(nn.Module):
+    """An encoder with a head.
 
-    Features of a span are its first piece, its last piece and its entity state (section 4.3 of the paper;
-    transformers' `LukeForEntitySpanClassification`).
+    pooling: whether transformers' class of the same name has a pooler, which it does not use.
+    labels: rows of the head.
     """
+
+    pooling: ClassVar[bool] = True
 
     def __init__(self, encoder: LukeEncoder, labels: int):
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(encoder.config.hidden_dropout_prob)
-        self.classifier = nn.Linear(3 * encoder.config.hidden_size, labels)
+        self._make_head(encoder.config, labels)
+
+    def _make_head(self, config: LukeConfig, labels: int) -> None:
+        raise NotImplementedError
 
     def reset_head(self) -> None:
-        """Random weights for the classifier, as the reference initialises it."""
-        nn.init.normal_(self.classifier.weight, std=self.encoder.config.initializer_range)
-        nn.init.zeros_(self.classifier.bias)
+        """Random weights for the head, as the reference initialises it."""
+        for name, part in self.named_children():
+            if name != "encoder" and isinstance(part, nn.Linear):
+                nn.init.normal_(part.weight, std=self.encoder.config.initializer_range)
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
+
+
+class EntitySpanClassification(TaskModule):
+    """A label for every span (`LukeForEntitySpanClassification`; Yamada et al. 2020, section 4.3).
+
+    Features of a span are its first piece, its last piece and its entity state.
+    """
+
+    def _make_head(self, config: LukeConfig, labels: int) -> None:
+        self.classifier = nn.Linear(3 * config.hidden_size, labels)
 
     def forward(self, batch: EncoderInput) -> Tensor:
         """*Shape:* -> (batch, entities, labels), float32 logits; rows of masked entities mean nothing."""
-        output: EncoderOutput = self.encoder(batch)
+        output = self.encoder(batch)
+        assert output.pieces is not None
         assert output.entities is not None
         assert batch.entity_spans is not None
         first, end = batch.entity_spans.unbind(-1)
         last = (end - 1).clamp(min=0)
         features = torch.cat([_rows(output.pieces, first), _rows(output.pieces, last), output.entities], dim=-1)
         return self.classifier(self.dropout(features)).float()
+
+
+class EntityClassification(TaskModule):
+    """Labels for the one entity of each row (`LukeForEntityClassification`; Yamada et al. 2020, section 4.1)."""
+
+    def _make_head(self, config: LukeConfig, labels: int) -> None:
+        self.classifier = nn.Linear(config.hidden_size, labels)
+
+    def forward(self, batch: EncoderInput) -> Tensor:
+        """*Shape:* -> (batch, labels), float32 logits"""
+        entities = self.encoder(batch, states="entities").entities
+        assert entities is not None
+        return self.classifier(self.dropout(entities[:, 0])).float()
+
+
+class EntityPairClassification(TaskModule):
+    """Labels for the two entities of each row (`LukeForEntityPairClassification`; Yamada et al. 2020, section 4.2).
+
+    The classifier has no bias, but for checkpoints of the official repository whose config.json has
+    `classifier_bias` (mLUKE's), which transformers ignores.
+    """
+
+    def _make_head(self, config: LukeConfig, labels: int) -> None:
+        self.classifier = nn.Linear(2 * config.hidden_size, labels, bias=bool(config.extra.get("classifier_bias")))
+
+    def forward(self, batch: EncoderInput) -> Tensor:
+        """*Shape:* -> (batch, labels), float32 logits"""
+        entities = self.encoder(batch, states="entities").entities
+        assert entities is not None
+        return self.classifier(self.dropout(entities[:, :2].flatten(1))).float()
+
+
+class QuestionAnswering(TaskModule):
+    """Start and end of an answer (`LukeForQuestionAnswering`; Yamada et al. 2020, section 4.5). No dropout."""
+
+    pooling = False
+
+    def _make_head(self, config: LukeConfig, labels: int) -> None:
+        self.qa_outputs = nn.Linear(config.hidden_size, 2)
+
+    def forward(self, batch: EncoderInput) -> Tensor:
+        """*Shape:* -> (batch, pieces, 2), float32 logits of start and end"""
+        return self.qa_outputs(self.encoder(batch, states="pieces").pieces).float()
 
 
 def _rows(states: Tensor, index: Tensor) -> Tensor:

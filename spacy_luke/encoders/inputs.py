@@ -48,11 +48,12 @@ class EncoderInput:
 class EncoderOutput:
     """States of the last layer.
 
-    pieces: *Shape:* (batch, pieces, hidden)
-    entities: None for an input without entities. *Shape:* (batch, entities, hidden)
+    pieces: None if only the entities were asked for. *Shape:* (batch, pieces, hidden)
+    entities: None for an input without entities, or if only the pieces were asked for.
+        *Shape:* (batch, entities, hidden)
     pooled: the first piece through the pooler; None if the encoder has none. *Shape:* (batch, hidden)
     """
 
-    pieces: Tensor
+    pieces: Tensor | None
     entities: Tensor | None
     pooled: Tensor | None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from .activations import get_activation
-from .attention import SelfAttention
+from .attention import ALL_ROWS, SelfAttention
 from .config import LukeConfig
 from .embeddings import EntityEmbeddings, PieceEmbeddings, init_weights
 from .inputs import EncoderInput, EncoderOutput
+
+States = Literal["all", "pieces", "entities"]
 
 
 class FeedForward(nn.Module):
@@ -36,9 +40,9 @@ class LukeLayer(nn.Module):
         self.attention = SelfAttention(config)
         self.feed_forward = FeedForward(config)
 
-    def forward(self, rows: Tensor, pieces: int, mask: Tensor | None) -> Tensor:
-        """*Shape:* (batch, rows, hidden) -> the same; see `SelfAttention.forward`."""
-        return self.feed_forward(self.attention(rows, pieces, mask))
+    def forward(self, rows: Tensor, pieces: int, mask: Tensor | None, wanted: slice = ALL_ROWS) -> Tensor:
+        """*Shape:* (batch, rows, hidden) -> (batch, wanted rows, hidden); see `SelfAttention.forward`."""
+        return self.feed_forward(self.attention(rows, pieces, mask, wanted))
 
 
 class LukeEncoder(nn.Module):
@@ -60,12 +64,16 @@ class LukeEncoder(nn.Module):
         """Random weights as the reference initialises them (`initializer_range`)."""
         init_weights(self, self.config.initializer_range)
 
-    def forward(self, batch: EncoderInput) -> EncoderOutput:
-        """Encode one padded batch; states are float32 whatever the precision."""
-        with torch.autocast(batch.piece_ids.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16"):
-            return self._encode(batch)
+    def forward(self, batch: EncoderInput, *, states: States = "all") -> EncoderOutput:
+        """Encode one padded batch; states are float32 whatever the precision.
 
-    def _encode(self, batch: EncoderInput) -> EncoderOutput:
+        states: what is to be read of the output: "all", only "pieces" or only "entities". The last layer computes no
+            other rows.
+        """
+        with torch.autocast(batch.piece_ids.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16"):
+            return self._encode(batch, states)
+
+    def _encode(self, batch: EncoderInput, states: States) -> EncoderOutput:
         rows = self.embeddings(batch.piece_ids, batch.piece_types)
         keep = batch.piece_mask
         if batch.entity_ids is not None:
@@ -75,11 +83,15 @@ class LukeEncoder(nn.Module):
             keep = torch.cat([keep, batch.entity_mask], dim=1)
         pieces = batch.piece_ids.shape[1]
         mask = additive_mask(keep, rows.dtype)
-        for layer in self.layers:
+        *earlier, last = self.layers
+        for layer in earlier:
             rows = layer(rows, pieces, mask)
+        if states == "entities":
+            return EncoderOutput(pieces=None, entities=last(rows, pieces, mask, slice(pieces, None)), pooled=None)
+        rows = last(rows, pieces, mask, slice(0, pieces) if states == "pieces" else ALL_ROWS)
         return EncoderOutput(
             pieces=rows[:, :pieces],
-            entities=rows[:, pieces:] if batch.entity_ids is not None else None,
+            entities=rows[:, pieces:] if batch.entity_ids is not None and states == "all" else None,
             pooled=torch.tanh(self.pooler(rows[:, 0]).float()) if self.pooler is not None else None,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,27 +16,26 @@ from spacy.vocab import Vocab
 from thinc.api import Model
 from torch import nn
 
-from ..batching.windows import SentenceWindows, Windows, build_sentence_windows
-from ..box import box_checkpoint
-from ..checkpoints.reader import Checkpoint, Description, open_checkpoint
+from ..box import box_checkpoint, box_encoder
+from ..checkpoints.reader import OF_ENCODER, Checkpoint, Description, open_checkpoint
 from ..checkpoints.source import locate
 from ..checkpoints.writer import checkpoint_bytes, save_checkpoint
 from ..errors import LukeError, warn
 from ..models.wrapper import attach_module, torch_module
 
 CFG = "cfg"
-# Names that checkpoints use for "this span is no entity" (and, later, "no relation").
-NEGATIVE_LABELS = ("NIL", "[NIL]", "O", "NONE", "None", "no_entity")
 
 
 class LukePipe(TrainablePipe):
     """A component whose weights, labels, tokenizer and entity vocabulary come from a checkpoint.
 
-    A component that was added and never given weights takes the model in the box when it is first used.
+    A component that was added and never given weights takes those of the model in the box when it is first used, if
+    the box has them.
     """
 
     architecture: ClassVar[str]  # the transformers class that a saved component is
     factory: ClassVar[str]
+    needs_labels: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -43,8 +43,7 @@ class LukePipe(TrainablePipe):
         model: Model,
         name: str,
         *,
-        windows: Windows | None,
-        negative_label: str | None,
+        windows: Any,
         max_batch_pieces: int,
         scorer: Callable[..., dict[str, Any]] | None,
     ):
@@ -57,7 +56,6 @@ class LukePipe(TrainablePipe):
         self.scorer = scorer
         self.max_batch_pieces = max_batch_pieces
         self._windows_setting = windows
-        self._negative_setting = negative_label
         self._description: Description | None = None
         self._warned_sentences = False
 
@@ -70,13 +68,8 @@ class LukePipe(TrainablePipe):
 
     @property
     def label_data(self) -> tuple[str, ...]:
-        """Labels for `[initialize.components.X] labels`, without the negative one."""
-        return tuple(label for label in self.labels if label != self.negative_label)
-
-    @property
-    def negative_label(self) -> str:
-        """The label that means "nothing here"."""
-        return find_negative(self.name, self.labels, self._negative_setting)
+        """Labels for `[initialize.components.X] labels`: those that can be predicted."""
+        return self.labels
 
     @property
     def has_weights(self) -> bool:
@@ -98,14 +91,6 @@ class LukePipe(TrainablePipe):
         self._module.encoder.requires_grad_(not frozen)
 
     @property
-    def windows(self) -> Windows:
-        """The windows in use: those of the config, else those that the checkpoint was trained with, else the
-        paper's; never longer than the encoder's positions allow."""
-        description = self._require_weights()
-        windows = self._windows_setting or build_sentence_windows(**description.settings.get("windows", {}))
-        return windows.shortened(description.config.max_pieces - 2)
-
-    @property
     def _module(self) -> nn.Module:
         module = torch_module(self.model)
         if module is None:
@@ -119,8 +104,8 @@ class LukePipe(TrainablePipe):
 
     def _require_weights_or_box(self) -> Description:
         """Before predictions: a component that nobody gave weights takes those in the box, with a warning."""
-        if self._description is None:
-            self._load(open_checkpoint(box_checkpoint(self.factory)))
+        if self._description is None and (path := box_checkpoint(self.factory)) is not None:
+            self._load(open_checkpoint(path))
             warn("W001", name=self.name, labels=", ".join(self.label_data))
         return self._require_weights()
 
@@ -130,19 +115,23 @@ class LukePipe(TrainablePipe):
             raise LukeError(
                 "L042", name=self.name, expected=self.architecture, path=checkpoint.path, found=checkpoint.architecture
             )
-        find_negative(self.name, checkpoint.labels, self._negative_setting)
+        self._check_labels(checkpoint.labels)
         self._adopt(checkpoint, checkpoint.labels, new_head=False)
+
+    def _check_labels(self, labels: tuple[str, ...]) -> None:
+        """An error if the labels of a checkpoint do not suit the settings."""
 
     def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
         settings = self.model.layers[0].attrs
-        module, entity_vocab = checkpoint.load_span_classifier(
-            settings["entity_vocab"], labels=len(labels) if new_head else None
+        module, entity_vocab = checkpoint.load_task_module(
+            self.architecture, settings["entity_vocab"], labels=len(labels) if new_head else None
         )
         module.encoder.precision = settings["precision"]
         attach_module(self.model, module)
+        config = module.encoder.config
         self._description = Description(
             self.architecture,
-            module.encoder.config,
+            replace(config, extra={**config.extra, **self._config_entries(new_head)}),
             checkpoint.tokenizer,
             entity_vocab,
             labels,
@@ -153,9 +142,15 @@ class LukePipe(TrainablePipe):
         if checkpoint.tokenizer.lowercase and not checkpoint.tokenizer.case_types:
             warn("W008", name=str(checkpoint.path))
 
+    def _config_entries(self, new_head: bool) -> dict[str, Any]:
+        """Entries of config.json that the head needs."""
+        return {}
+
     def _settings_to_save(self, checkpoint: Checkpoint) -> dict[str, Any]:
         settings = dict(checkpoint.settings)
-        if isinstance(self._windows_setting, SentenceWindows):
+        if checkpoint.architecture != self.architecture:  # windows of another task
+            settings = {name: value for name, value in settings.items() if name in OF_ENCODER}
+        if is_dataclass(self._windows_setting):
             settings["windows"] = vars(self._windows_setting)
         return settings
 
@@ -178,29 +173,33 @@ class LukePipe(TrainablePipe):
         A checkpoint with this component's head keeps it if it has all labels of the data; otherwise a new head is
         trained. L043 if there are no labels.
         """
-        data_labels = tuple(labels) if labels is not None else self._labels_of(get_examples)
         from_box = checkpoint is None
-        source = box_checkpoint(self.factory) if checkpoint is None else locate(checkpoint, revision)
-        opened = open_checkpoint(source)
+        source = locate(checkpoint, revision) if checkpoint is not None else box_checkpoint(self.factory)
+        opened = open_checkpoint(source or box_encoder())
         has_head = opened.architecture == self.architecture
-        if has_head and (not data_labels or (not from_box and set(data_labels) <= set(opened.labels))):
+        wanted = tuple(labels) if labels is not None else self._labels_of(get_examples)
+        new = self._labels_of_new_head(wanted)
+        if has_head and (not new or (not from_box and set(new) <= set(opened.labels))):
             self._load(opened)
-        elif not data_labels:
+        elif self.needs_labels and not new:
             raise LukeError("L043", name=self.name)
         else:
             if has_head and not from_box:
-                warn("W006", name=self.name, data=", ".join(data_labels), checkpoint=", ".join(opened.labels))
-            negative = self._negative_setting or NEGATIVE_LABELS[0]
-            rest = tuple(label for label in data_labels if label != negative)
-            self._adopt(opened, (negative, *rest), new_head=True)
-        self._report_gold(get_examples())
+                warn("W006", name=self.name, data=", ".join(wanted), checkpoint=", ".join(opened.labels))
+            self._adopt(opened, new, new_head=True)
+        self._prepare(get_examples)
 
     def _labels_of(self, get_examples: Callable[[], Iterable[Any]]) -> tuple[str, ...]:
         """The labels of the gold annotation, sorted."""
-        raise NotImplementedError
+        return ()
 
-    def _report_gold(self, examples: Iterable[Any]) -> None:
-        """Warn of gold annotation that cannot be learned."""
+    def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """Labels of a new head in the order of its rows, for the labels wanted; () for no labels."""
+        return labels
+
+    def _prepare(self, get_examples: Callable[[], Iterable[Any]]) -> None:
+        """With weights and labels there: learn from the data what is not learned by gradients, and warn of gold
+        annotation that cannot be learned."""
 
     # Docs
 
@@ -243,17 +242,3 @@ class LukePipe(TrainablePipe):
 
     def _cfg(self) -> dict[str, Any]:
         return {"weights": self.has_weights}
-
-
-def find_negative(name: str, labels: tuple[str, ...], setting: str | None) -> str:
-    """The negative label among `labels`: the one set, else one of the usual names, else the only possible one."""
-    if setting is not None:
-        if labels and setting not in labels:
-            raise LukeError("L044", label=setting, name=name, labels=", ".join(labels))
-        return setting
-    for label in NEGATIVE_LABELS:
-        if label in labels:
-            return label
-    if "LABEL_0" in labels:  # config.json without names: the paper's code puts the negative label first
-        return "LABEL_0"
-    raise LukeError("L030", labels=", ".join(labels), count=len(labels))

@@ -18,7 +18,7 @@ from ..batching.collate import batch_rows, collate
 from ..batching.mention_rows import MentionRow, mention_rows
 from ..batching.mentions import Candidates, Suggester, find_candidates, suggest
 from ..batching.pieces import DocPieces, doc_pieces
-from ..batching.windows import Windows
+from ..batching.windows import Windows, build_sentence_windows
 from ..checkpoints.reader import SPAN_CLASSIFIER
 from ..encoders.luke import set_dropout
 from ..errors import LukeError, warn
@@ -28,6 +28,7 @@ from ..training.losses import cross_entropy
 from .base import LukePipe
 from .decoding import SpanLogits, greedy, positive_spans
 from .gold import GoldReport, GoldSpans, gold_spans, listed
+from .negative import NO_ENTITY, find_negative
 from .sampling import TrainingSample, every_mention, sample_negatives
 
 DEFAULT_CONFIG = """
@@ -156,10 +157,10 @@ class LukeNER(LukePipe):
             model,
             name,
             windows=windows,
-            negative_label=negative_label,
             max_batch_pieces=max_batch_pieces,
             scorer=scorer,
         )
+        self._negative_setting = negative_label
         at_least = {"max_mention_pieces": (max_mention_pieces, 1), "chunk_size": (chunk_size, 1)}
         if max_negatives is not None:
             at_least["max_negatives"] = (max_negatives, 0)
@@ -177,6 +178,37 @@ class LukeNER(LukePipe):
         self.threshold = threshold
         self.spans_key = spans_key
         self.missed_gold: Counter[str] = Counter()
+
+    @property
+    def label_data(self) -> tuple[str, ...]:
+        """Labels for `[initialize.components.X] labels`, without the negative one."""
+        return tuple(label for label in self.labels if label != self.negative_label)
+
+    @property
+    def negative_label(self) -> str:
+        """The label that means "no entity"; L030 if there is none."""
+        return self._negative_of(self.labels)
+
+    @property
+    def windows(self) -> Windows:
+        """The windows in use: those of the config, else those that the checkpoint was trained with, else the
+        paper's; never longer than the encoder's positions allow."""
+        description = self._require_weights()
+        windows = self._windows_setting or build_sentence_windows(**description.settings.get("windows", {}))
+        return windows.shortened(description.config.max_pieces - 2)
+
+    def _negative_of(self, labels: tuple[str, ...]) -> str:
+        negative = find_negative(self.name, labels, self._negative_setting, NO_ENTITY)
+        if negative is None:
+            raise LukeError("L030", labels=", ".join(labels), count=len(labels))
+        return negative
+
+    def _check_labels(self, labels: tuple[str, ...]) -> None:
+        self._negative_of(labels)
+
+    def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        negative = self._negative_setting or NO_ENTITY[0]
+        return (negative, *(label for label in labels if label != negative)) if labels else ()
 
     # Prediction
 
@@ -318,9 +350,9 @@ class LukeNER(LukePipe):
         negative = self.labels.index(self.negative_label)
         return sample_negatives(candidates, gold, negative, self.max_negatives)
 
-    def _report_gold(self, examples: Iterable[Example]) -> None:
+    def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         report = GoldReport()
-        for example in examples:
+        for example in get_examples():
             spans = self._gold_of(example.reference)
             if spans:
                 [candidates] = self._encode([example.predicted]).candidates

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import LukeForEntitySpanClassification, LukeForMaskedLM
 
-from spacy_luke.checkpoints.reader import open_checkpoint
+from spacy_luke.checkpoints.reader import SPAN_CLASSIFIER, open_checkpoint
 from spacy_luke.checkpoints.weights import PickledWeights, SafetensorsWeights
 from spacy_luke.errors import LukeError
 from tests.util import ENTITIES, luke_config, make_input, randomise, reference_input, write_luke
@@ -112,7 +112,7 @@ def test_labels_are_read_in_the_order_of_their_ids(tmp_path):
 
 
 def test_a_new_head_has_as_many_rows_as_asked_for(folder):
-    module, _ = open_checkpoint(folder).load_span_classifier("special", labels=7)
+    module, _ = open_checkpoint(folder).load_task_module(SPAN_CLASSIFIER, "special", labels=7)
     assert module.classifier.weight.shape == (7, 96)
     assert not module.classifier.bias.any()
 
@@ -122,7 +122,7 @@ def test_a_new_head_has_as_many_rows_as_asked_for(folder):
 
 def test_special_keeps_the_special_entities_and_their_rows(folder, original):
     checkpoint = open_checkpoint(folder)
-    module, vocab = checkpoint.load_span_classifier("special", labels=2)
+    module, vocab = checkpoint.load_task_module(SPAN_CLASSIFIER, "special", labels=2)
     table = original[1].entity_embeddings.entity_embeddings.weight
     assert len(vocab) == 4
     assert module.encoder.config.entity_vocab_size == 4
@@ -132,7 +132,7 @@ def test_special_keeps_the_special_entities_and_their_rows(folder, original):
 
 def test_a_file_of_titles_keeps_those_that_are_known(folder, original, tmp_path):
     (tmp_path / "titles.txt").write_text("Babbage\nNobody\n\nLondon\n")
-    module, vocab = open_checkpoint(folder).load_span_classifier(str(tmp_path / "titles.txt"), labels=2)
+    module, vocab = open_checkpoint(folder).load_task_module(SPAN_CLASSIFIER, str(tmp_path / "titles.txt"), labels=2)
     table = original[1].entity_embeddings.entity_embeddings.weight
     assert len(vocab) == 6
     assert "Nobody" not in vocab
@@ -185,7 +185,7 @@ def test_layers_beyond_the_configuration_are_unknown_keys(folder):
 def test_a_head_that_is_not_there_is_named(folder):
     edit(folder, architectures=["LukeForEntitySpanClassification"])
     with pytest.raises(LukeError, match=r"L024.*classifier\.bias, classifier\.weight"):
-        open_checkpoint(folder).load_span_classifier("special")
+        open_checkpoint(folder).load_task_module(SPAN_CLASSIFIER, "special")
 
 
 @pytest.mark.parametrize(

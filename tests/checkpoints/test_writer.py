@@ -30,7 +30,7 @@ def trained(tmp_path_factory) -> tuple[Description, EntitySpanClassification]:
     labels = dict(enumerate(LABELS))
     write_luke(folder, randomise(LukeForEntitySpanClassification(luke_config(id2label=labels, type_vocab_size=1))))
     checkpoint = open_checkpoint(folder)
-    module, vocab = checkpoint.load_span_classifier("special")
+    module, vocab = checkpoint.load_task_module(SPAN_CLASSIFIER, "special")
     config = module.encoder.config
     return Description(SPAN_CLASSIFIER, config, checkpoint.tokenizer, vocab, LABELS), module.eval()
 
@@ -88,7 +88,7 @@ def test_reading_gives_back_what_was_written(tmp_path, trained):
     description, module = trained
     save_checkpoint(tmp_path / "out", description, module)
     checkpoint = open_checkpoint(tmp_path / "out")
-    reread, vocab = checkpoint.load_span_classifier("full")
+    reread, vocab = checkpoint.load_task_module(SPAN_CLASSIFIER, "full")
     assert checkpoint.labels == LABELS
     assert checkpoint.config == description.config
     assert vocab.to_json() == description.entity_vocab.to_json()
@@ -106,7 +106,7 @@ def test_weights_may_be_stored_as_float16(tmp_path, trained):
     description, module = trained
     save_checkpoint(tmp_path / "out", description, module, dtype=torch.float16)
     assert {t.dtype for t in saved_weights(tmp_path / "out").values()} == {torch.float16}
-    reread, _ = open_checkpoint(tmp_path / "out").load_span_classifier("full")
+    reread, _ = open_checkpoint(tmp_path / "out").load_task_module(SPAN_CLASSIFIER, "full")
     assert torch.equal(reread.classifier.weight, module.classifier.weight.half().float())
 
 
@@ -194,10 +194,10 @@ def test_a_killed_save_leaves_a_folder_that_loads_whole_or_not_at_all(tmp_path, 
         with pytest.raises(Stop):
             save_checkpoint(out, description, altered(module))
     with pytest.raises(LukeError, match=r"L021.*config\.json") if at > 1 else contextlib.nullcontext():
-        loaded, _ = open_checkpoint(out).load_span_classifier("full")
+        loaded, _ = open_checkpoint(out).load_task_module(SPAN_CLASSIFIER, "full")
         assert torch.equal(loaded.encoder.pooler.bias, before)
     save_checkpoint(out, description, altered(module))  # and it can be saved again
-    loaded, _ = open_checkpoint(out).load_span_classifier("full")
+    loaded, _ = open_checkpoint(out).load_task_module(SPAN_CLASSIFIER, "full")
     assert torch.equal(loaded.encoder.pooler.bias, before + 1)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import LukeForEntitySpanClassification, LukeModel
 
-from spacy_luke.checkpoints.reader import open_checkpoint
+from spacy_luke.checkpoints.reader import SPAN_CLASSIFIER, open_checkpoint
 from spacy_luke.encoders.activations import ACTIVATIONS
 from spacy_luke.encoders.config import LukeConfig
 from spacy_luke.encoders.inputs import EncoderInput
@@ -162,7 +162,7 @@ def span_classifiers(folder: Path, **changes: Any) -> tuple[torch.nn.Module, tor
     labels = {i: f"L{i}" for i in range(5)}
     model = randomise(LukeForEntitySpanClassification(luke_config(id2label=labels, **changes)))
     write_luke(folder, model)
-    return model, open_checkpoint(folder).load_span_classifier("full")[0].eval()
+    return model, open_checkpoint(folder).load_task_module(SPAN_CLASSIFIER, "full")[0].eval()
 
 
 @pytest.mark.parametrize("entity_aware", [True, False])

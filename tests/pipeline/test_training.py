@@ -1,5 +1,7 @@
 """Training `luke_ner` inside spaCy."""
 
+import json
+import shutil
 import warnings
 from pathlib import Path
 
@@ -16,7 +18,6 @@ from thinc.api import Adam, Config
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.models.architectures import build_luke_encoder
-from spacy_luke.pipeline.base import find_negative
 from spacy_luke.training.losses import cross_entropy
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -327,9 +328,15 @@ def test_a_lower_casing_tokenizer_without_case_types_is_named(blank, checkpoint)
     assert pipe.has_weights
 
 
-def test_labels_without_a_negative_one_are_an_error() -> None:
+def test_labels_without_a_negative_one_are_an_error(checkpoint: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "checkpoint")
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {"0": "PER", "1": "ORG", "2": "LOC"}
+    (folder / "config.json").write_text(json.dumps(config))
+    pipe = spacy.blank("en").add_pipe("luke_ner")
     with pytest.raises(LukeError, match=r"L030.*PER"):
-        find_negative("luke_ner", ("PER", "LOC"), None)
+        pipe.load_checkpoint(folder)
+    assert not pipe.labels
 
 
 def test_an_unknown_precision_is_an_error() -> None:
