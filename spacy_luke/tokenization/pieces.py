@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from .case import case_type
 from .loading import load_tokenizer
 
 _CACHE_SIZE = 500_000
+_LONGEST_CACHED = 64
+# A word as spaCy's tokenizers would cut it, roughly: enough for its case.
+_WORD = re.compile(r"\w+(?:[.'’&]\w+)*")
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,13 @@ class TextPieces:
     """The pieces of a text that was cut at given boundaries.
 
     ids: *Shape:* (pieces,), int64
+    types: token type ids. *Shape:* (pieces,), int64
     byte_spans: half-open ranges of the text's UTF-8 bytes. With byte-level BPE they tile the text. *Shape:* (pieces, 2)
     boundary_index: boundary (in characters) -> number of pieces before it.
     """
 
     ids: np.ndarray
+    types: np.ndarray
     byte_spans: np.ndarray
     boundary_index: dict[int, int]
 
@@ -141,7 +147,16 @@ class PieceTokenizer:
             pieces_before[end] = len(ids)
         index = {b: pieces_before[moved(text, b)] for b in boundaries}
         spans = np.array(byte_spans, dtype=np.int64).reshape(-1, 2)
-        return TextPieces(np.array(ids, dtype=np.int64), spans, index)
+        types = self._text_types(text, spans) if self.case_types else np.zeros(len(ids), dtype=np.int64)
+        return TextPieces(np.array(ids, dtype=np.int64), types, spans, index)
+
+    def _text_types(self, text: str, byte_spans: np.ndarray) -> np.ndarray:
+        """The case type of the word that the last byte of each piece belongs to."""
+        of_char = np.zeros(len(text), dtype=np.int64)
+        for word in _WORD.finditer(text):
+            of_char[word.start() : word.end()] = case_type(word[0])
+        of_byte = np.repeat(of_char, [len(ch.encode("utf8")) for ch in text])
+        return of_byte[np.maximum(byte_spans[:, 1] - 1, 0)] if len(of_byte) else np.zeros(0, dtype=np.int64)
 
     def _prefix(self, text: str) -> str:
         """The space that goes in front of a whole text."""
@@ -149,6 +164,8 @@ class PieceTokenizer:
 
     def _segment(self, text: str) -> _Segment:
         segment = self._cache.get(text)
+        if segment is None and len(text) > _LONGEST_CACHED:
+            return self._tokenize(text)
         if segment is None:
             if len(self._cache) >= _CACHE_SIZE:
                 self._cache.clear()
