@@ -16,7 +16,11 @@ from .extensions import register_extensions
 __version__ = "0.1.0"
 __all__ = ["Answer", "LukeError", "LukeWarning", "Relation", "from_checkpoint", "has_annotation"]
 
-_FACTORIES = {"LukeForEntitySpanClassification": "luke_ner"}
+_FACTORIES = {
+    "LukeForEntitySpanClassification": "luke_ner",
+    "LukeForEntityPairClassification": "luke_relations",
+    "LukeForEntityClassification": "luke_entity_typer",
+}
 
 
 def from_checkpoint(

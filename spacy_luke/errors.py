@@ -62,6 +62,8 @@ ERRORS: dict[str, str] = {
     "the label that means 'no entity'.",
     "L031": "Cannot make a LUKE checkpoint from model_type {model_type!r}. Possible: bert, roberta, xlm-roberta.",
     "L032": "The entity vocabulary gives id {identifier} to {title!r}, but the entity table has only {rows} rows.",
+    "L033": "No marker pieces {markers}: the tokenizer has none, and the piece table of {rows} rows has no room for "
+    "them after the tokenizer's {pieces} pieces. This checkpoint was not made for marked entities.",
     # components
     "L040": "Component {name!r} has no weights yet. Call nlp.initialize() with [initialize.components.{name}] "
     "checkpoint, or nlp.get_pipe({name!r}).load_checkpoint(...), or load a saved pipeline.",
@@ -109,4 +111,9 @@ WARNINGS: dict[str, str] = {
     "W008": "The tokenizer of {name!r} lower-cases its text but the checkpoint has no case types; named entities "
     "are recognised better with them (upcycle with case types).",
     "W009": "Component {name!r}: {count} gold spans have several labels; only the first is learned.",
+    "W013": "A Doc has {count} candidate pairs; the {maximum} pairs of entities that are nearest to each other are "
+    "taken. Raise max_pairs, or narrow them with max_distance, type_pairs or sentences.",
+    "W014": "Component {name!r}: {count} {what} were left out ({reasons}).",
+    "W019": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}. Do "
+    "the predicted Docs have entities? A corpus reader with mentions = true gives them the gold ones.",
 }

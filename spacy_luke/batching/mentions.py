@@ -110,7 +110,7 @@ def find_candidates(
     if wrong.any():
         start, end = suggested[wrong][0].tolist()
         raise LukeError("L045", start=start, end=end, length=len(doc))
-    first, last = _trim(doc, pieces, suggested)
+    first, last = trim(doc, pieces, suggested)
     sentence_of = np.repeat(np.arange(len(pieces.sentences)), np.diff(pieces.sentences, axis=1)[:, 0])
     blank = first > last
     first_known, last_known = np.where(blank, 0, first), np.where(blank, 0, last)
@@ -134,7 +134,7 @@ def find_candidates(
     return Candidates(suggested[keep], mention_of.reshape(-1), mentions, window_of, cut, left_out)
 
 
-def _trim(doc: Doc, pieces: DocPieces, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def trim(doc: Doc, pieces: DocPieces, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First and last token of each span that is not white space; first > last if there is none."""
     is_word = (pieces.pieces.ends > pieces.pieces.starts) & np.array([not t.is_space for t in doc], dtype=bool)
     index = np.arange(len(doc))

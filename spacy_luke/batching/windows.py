@@ -1,6 +1,7 @@
 """How the pieces of a Doc are cut into windows that the encoder reads.
 
-A window is the piece sequence of one forward pass. Mentions of a sentence are scored in a window of that sentence.
+A window is the piece sequence of one forward pass. Mentions of a sentence are scored in a window of that sentence,
+pairs in a window of their sentences.
 """
 
 from __future__ import annotations
@@ -39,6 +40,27 @@ class Windows(Protocol):
         """Every mention of at most `longest_mention` pieces in a sentence lies in a window of that sentence."""
 
 
+@runtime_checkable
+class PassageWindows(Protocol):
+    """Finds the window in which given spans are seen together."""
+
+    @property
+    def max_pieces(self) -> int:
+        """Longest window in pieces, without special pieces."""
+
+    def shortened(self, max_pieces: int) -> PassageWindows:
+        """The same with windows of at most `max_pieces`."""
+
+    def around(
+        self, hull: tuple[int, int], passage: tuple[int, int], pieces: int, reserved: int
+    ) -> tuple[int, int] | None:
+        """The piece range that shows the hull of some spans with their passage (the sentences that they are in), or
+        with as much of it as fits; None if the hull does not fit.
+
+        pieces: of the Doc. reserved: places of the window that markers take.
+        """
+
+
 @dataclass(frozen=True)
 class SentenceWindows:
     """One window a sentence, with the pieces around it as context if wanted, as in the paper (section 4.3).
@@ -61,26 +83,21 @@ class SentenceWindows:
                 continue
             if end - start <= self.max_pieces:
                 if self.context == "document":
-                    start, end = self._with_context(start, end, pieces)
+                    start, end = _with_context(start, end, (0, pieces), self.max_pieces)
                 windows.append(Window(start, end, index))
             else:
                 windows += [Window(a, b, index) for a, b in self._cover(start, end, longest_mention)]
         return windows
 
-    def _with_context(self, start: int, end: int, pieces: int) -> tuple[int, int]:
-        """Fill up with pieces of both sides: half of the room for the shorter side, the rest for the other.
-
-        As in the paper's code (studio-ousia/luke, examples/legacy/ner/utils.py, `convert_examples_to_features`).
-        """
-        room = self.max_pieces - (end - start)
-        before, after = start, pieces - end
-        if before < after:
-            left = min(before, room // 2)
-            right = min(after, room - left)
-        else:
-            right = min(after, room // 2)
-            left = min(before, room - right)
-        return start - left, end + right
+    def around(
+        self, hull: tuple[int, int], passage: tuple[int, int], pieces: int, reserved: int
+    ) -> tuple[int, int] | None:
+        limit = self.max_pieces - reserved
+        if hull[1] - hull[0] > limit:
+            return None
+        if passage[1] - passage[0] > limit:
+            return _with_context(*hull, passage, limit)
+        return _with_context(*passage, (0, pieces), limit) if self.context == "document" else passage
 
     def _cover(self, start: int, end: int, longest_mention: int) -> list[tuple[int, int]]:
         overlap = max(longest_mention, self.max_pieces // 4)
@@ -88,7 +105,23 @@ class SentenceWindows:
         return [(min(a, end - self.max_pieces), min(a + self.max_pieces, end)) for a in starts]
 
 
-def build_sentence_windows(max_pieces: int = 510, context: Context = "document") -> Windows:
+def _with_context(start: int, end: int, within: tuple[int, int], max_pieces: int) -> tuple[int, int]:
+    """Fill up with pieces of both sides: half of the room for the shorter side, the rest for the other.
+
+    As in the paper's code (studio-ousia/luke, examples/legacy/ner/utils.py, `convert_examples_to_features`).
+    """
+    room = max_pieces - (end - start)
+    before, after = start - within[0], within[1] - end
+    if before < after:
+        left = min(before, room // 2)
+        right = min(after, room - left)
+    else:
+        right = min(after, room // 2)
+        left = min(before, room - right)
+    return start - left, end + right
+
+
+def build_sentence_windows(max_pieces: int = 510, context: Context = "document") -> SentenceWindows:
     """Windows of a sentence each, as `spacy-luke.sentence_windows.v1`.
 
     max_pieces: longest window in pieces, without the two special pieces; an encoder with fewer positions lowers it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from thinc.api import Model
-from thinc.types import Floats3d
+from thinc.types import Floats2d, Floats3d
 
 from ..encoders.inputs import EncoderInput
 from ..errors import LukeError
@@ -29,6 +29,16 @@ def build_luke_encoder(entity_vocab: str = "special", precision: Precision = "fl
 def build_span_classifier(encoder: Model[Any, Any]) -> Model[EncoderInput, Floats3d]:
     """A label for every span, as `spacy-luke.SpanClassifier.v1`: LukeForEntitySpanClassification."""
     return wrap_task_module("luke_span_classifier", encoder)
+
+
+def build_pair_classifier(encoder: Model[Any, Any]) -> Model[EncoderInput, Floats2d]:
+    """Labels for every pair, as `spacy-luke.PairClassifier.v1`: LukeForEntityPairClassification."""
+    return wrap_task_module("luke_pair_classifier", encoder)
+
+
+def build_entity_classifier(encoder: Model[Any, Any]) -> Model[EncoderInput, Floats2d]:
+    """Labels for every entity, as `spacy-luke.EntityClassifier.v1`: LukeForEntityClassification."""
+    return wrap_task_module("luke_entity_classifier", encoder)
 
 
 def _no_forward(model: Model, X: Any, is_train: bool) -> Any:

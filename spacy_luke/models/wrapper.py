@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors.torch import load, save
 from thinc.api import ArgsKwargs, Model, Optimizer, PyTorchShim, torch2xp, xp2torch
 from thinc.layers.pytorchwrapper import forward
-from thinc.types import Floats3d
 from torch import Tensor, nn
 
 from ..encoders.inputs import EncoderInput
@@ -83,7 +82,7 @@ def torch_module(model: Model) -> nn.Module | None:
     return model.shims[0]._model if model.shims else None
 
 
-def wrap_task_module(name: str, encoder: Model) -> Model[EncoderInput, Floats3d]:
+def wrap_task_module(name: str, encoder: Model) -> Model[EncoderInput, Any]:
     """A Thinc model from padded batches to logits that gets its PyTorch module from a checkpoint, later.
 
     encoder: the encoder's settings, kept as a layer so that it is found by walking the model.
@@ -103,14 +102,14 @@ def _convert_inputs(model: Model, batch: EncoderInput, is_train: bool) -> tuple[
 
 def _convert_outputs(
     model: Model, batch_and_logits: tuple[EncoderInput, Tensor], is_train: bool
-) -> tuple[Floats3d, Callable[[Floats3d], ArgsKwargs]]:
+) -> tuple[Any, Callable[[Any], ArgsKwargs]]:
     logits = batch_and_logits[1]
 
-    def backprop(d_logits: Floats3d) -> ArgsKwargs:
+    def backprop(d_logits: Any) -> ArgsKwargs:
         gradient = xp2torch(d_logits, device=logits.device)
         return ArgsKwargs(args=((logits,),), kwargs={"grad_tensors": gradient})
 
-    return cast(Floats3d, torch2xp(logits)), backprop
+    return torch2xp(logits), backprop
 
 
 def _to_bytes(module: nn.Module) -> bytes:

@@ -179,7 +179,7 @@ class LukePipe(TrainablePipe):
         has_head = opened.architecture == self.architecture
         wanted = tuple(labels) if labels is not None else self._labels_of(get_examples)
         new = self._labels_of_new_head(wanted)
-        if has_head and (not new or (not from_box and set(new) <= set(opened.labels))):
+        if has_head and (not new or (not from_box and self._has_all(opened.labels, wanted))):
             self._load(opened)
         elif self.needs_labels and not new:
             raise LukeError("L043", name=self.name)
@@ -192,6 +192,10 @@ class LukePipe(TrainablePipe):
     def _labels_of(self, get_examples: Callable[[], Iterable[Any]]) -> tuple[str, ...]:
         """The labels of the gold annotation, sorted."""
         return ()
+
+    def _has_all(self, labels: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+        """Whether a head with `labels` can learn the labels that are wanted."""
+        return set(wanted) <= set(labels)
 
     def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         """Labels of a new head in the order of its rows, for the labels wanted; () for no labels."""

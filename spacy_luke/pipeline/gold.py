@@ -94,11 +94,17 @@ def gold_spans(
     return gold
 
 
-def _find(example: Example, span: Span, mention: dict[tuple[int, int], int]) -> tuple[int | None, str]:
+def aligned_tokens(example: Example, span: Span) -> tuple[int, int] | None:
+    """The tokens of the predicted Doc for a span of the reference; None if it ends inside a token."""
     aligned = example.get_aligned_spans_y2x([span], allow_overlap=True)
-    if not aligned:
+    return (aligned[0].start, aligned[0].end) if aligned else None
+
+
+def _find(example: Example, span: Span, mention: dict[tuple[int, int], int]) -> tuple[int | None, str]:
+    tokens = aligned_tokens(example, span)
+    if tokens is None:
         return None, "not on token boundaries"
-    start, end = aligned[0].start, aligned[0].end
+    start, end = tokens
     if (start, end) in mention:
         return mention[start, end], ""
     doc = example.predicted

@@ -22,3 +22,21 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, 
     loss = -np.log(np.maximum(probabilities[rows, targets], 1e-30)).sum()
     probabilities[rows, targets] -= 1.0
     return probabilities.astype(np.float32), float(loss)
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of independent labels, in float64."""
+    return 0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64)))
+
+
+def binary_cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, float]:
+    """Gradient and sum over the rows of the binary cross entropy, which is averaged over the labels of a row.
+
+    Divided by the number of rows, it is the reference's mean over all elements (torch's BCEWithLogitsLoss).
+
+    *Shapes:* (rows, labels), (rows, labels) of 0 and 1 -> (rows, labels), float32, and a number
+    """
+    x = logits.astype(np.float64)
+    loss = np.maximum(x, 0) - x * targets + np.log1p(np.exp(-np.abs(x)))
+    gradient = (sigmoid(x) - targets) / logits.shape[-1]
+    return gradient.astype(np.float32), float(loss.mean(axis=-1).sum())

@@ -1,0 +1,280 @@
+"""What `luke_relations` and `luke_entity_typer` share: each item, a pair or a span, is marked in its text: one row."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from spacy.tokens import Doc, Span
+from spacy.training import Example, validate_examples
+from spacy.vocab import Vocab
+from thinc.api import Model, Optimizer
+
+from ..batching.collate import RowInput, batch_rows, collate
+from ..batching.markers import MarkerVocab, Passage, find_passage, marked_row, marker_ids
+from ..batching.pieces import doc_pieces
+from ..batching.windows import PassageWindows, build_sentence_windows
+from ..encoders.luke import set_dropout
+from ..errors import LukeError, warn
+from ..tokenization.entity_vocab import PAD
+from ..training.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
+from .base import LukePipe
+from .gold import listed
+
+ItemT = TypeVar("ItemT", bound=tuple[Span, ...])
+MULTI_LABEL, SINGLE_LABEL = "multi_label_classification", "single_label_classification"
+# Items that are tokenised and sorted by length at a time: memory does not grow with their number.
+_AT_A_TIME = 1024
+
+
+@dataclass(frozen=True)
+class ScoredItems:
+    """Raw scores of the items of a Doc.
+
+    items: pairs (head, tail), or spans as tuples of one.
+    logits: *Shape:* (items, labels), float32
+    """
+
+    items: list[tuple[Span, ...]]
+    logits: np.ndarray
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the items of a Doc should be labelled.
+
+    labels: 1 for the labels of each item. *Shape:* (items, labels), float32
+    known: False for items without annotation. *Shape:* (items,)
+    """
+
+    labels: np.ndarray
+    known: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """The row of item `item` of Doc `doc`."""
+
+    doc: int
+    item: int
+    row: RowInput
+
+    @property
+    def pieces(self) -> int:
+        return self.row.pieces
+
+    @property
+    def entities(self) -> int:
+        return self.row.entities
+
+
+class MarkedPipe(LukePipe):
+    """Labels for items that are marked in their text.
+
+    windows: how much of the Doc is seen with an item; null = as the checkpoint was trained, else its sentences.
+    max_mention_pieces: pieces of a mention, markers included, that give it its position; the rest does not count.
+    multi_label: several labels for an item, each with a probability of its own (sigmoid), or just one (softmax);
+        null = as the checkpoint was trained, else `default_multi_label`.
+    threshold: least probability in [0, 1] of a predicted label; null = 0.5 with `multi_label`, else 0.
+    """
+
+    default_multi_label: ClassVar[bool]
+    what: ClassVar[str]  # the items, in messages
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        windows: PassageWindows | None,
+        max_mention_pieces: int,
+        multi_label: bool | None,
+        threshold: float | None,
+        max_batch_pieces: int,
+        scorer: Callable[..., dict[str, Any]] | None,
+    ):
+        super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=scorer)
+        if max_mention_pieces < 1:
+            reason = "it must be at least 1"
+            raise LukeError("L047", setting="max_mention_pieces", value=max_mention_pieces, reason=reason)
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise LukeError("L047", setting="threshold", value=threshold, reason="it is a probability in [0, 1]")
+        self.max_mention_pieces = max_mention_pieces
+        self._multi_label_setting = multi_label
+        self._threshold_setting = threshold
+
+    @property
+    def windows(self) -> PassageWindows:
+        """The windows in use; never longer than the encoder's positions allow."""
+        description = self._require_weights()
+        default = {"context": "none", **description.settings.get("windows", {})}
+        windows = self._windows_setting or build_sentence_windows(**default)
+        return windows.shortened(description.config.max_pieces - 2)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an item may have several labels."""
+        if self._multi_label_setting is not None:
+            return self._multi_label_setting
+        problem = self._description.config.extra.get("problem_type") if self._description else None
+        return {MULTI_LABEL: True, SINGLE_LABEL: False}.get(str(problem), self.default_multi_label)
+
+    @property
+    def threshold(self) -> float:
+        """Least probability of a predicted label."""
+        if self._threshold_setting is not None:
+            return self._threshold_setting
+        return 0.5 if self.multi_label else 0.0
+
+    def _config_entries(self, new_head: bool) -> dict[str, Any]:
+        if not new_head and self._multi_label_setting is None:
+            return {}
+        multi = self.default_multi_label if self._multi_label_setting is None else self._multi_label_setting
+        return {"problem_type": MULTI_LABEL if multi else SINGLE_LABEL}
+
+    @abstractmethod
+    def _items(self, doc: Doc) -> list[tuple[Span, ...]]:
+        """The items of a Doc, each once."""
+
+    @abstractmethod
+    def _targets(self, example: Example, items: Sequence[tuple[Span, ...]]) -> Targets:
+        """Targets of the items of the predicted Doc; L041 for labels that the component does not have."""
+
+    # Prediction
+
+    def predict(self, docs: Iterable[Doc]) -> list[ScoredItems]:
+        """Raw scores of the items of each Doc."""
+        docs = list(docs)
+        labels = len(self._require_weights_or_box().labels)
+        self._warn_without_sentences(docs)
+        items = [self._items(doc) for doc in docs]
+        passages = self._passages(docs, items)
+        logits = [np.zeros((len(of_doc), labels), dtype=np.float32) for of_doc in items]
+        seen = [np.zeros(len(of_doc), dtype=bool) for of_doc in items]
+        for group, batch in self._batches(docs, passages):
+            scores = self.model.ops.to_numpy(self.model.predict(batch))
+            for placed, row_scores in zip(group, scores, strict=True):
+                logits[placed.doc][placed.item] = row_scores
+                seen[placed.doc][placed.item] = True
+        return [
+            ScoredItems([item for item, ok in zip(of_doc, mask, strict=True) if ok], scores[mask])
+            for of_doc, scores, mask in zip(items, logits, seen, strict=True)
+        ]
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Softmax, or sigmoid with `multi_label`, in float64. *Shape:* (items, labels) -> the same"""
+        if not len(logits):
+            return logits.astype(np.float64)
+        return sigmoid(logits) if self.multi_label else softmax(logits)
+
+    def _passages(self, docs: Sequence[Doc], items: Sequence[Sequence[tuple[Span, ...]]]) -> list[list[Passage | None]]:
+        """What is seen with each item; None, and a warning, for items that no window holds."""
+        tokenizer = self._require_weights().tokenizer
+        windows = self.windows
+        left_out: Counter[str] = Counter()
+        found: list[list[Passage | None]] = []
+        for doc, of_doc in zip(docs, items, strict=True):
+            found.append([])
+            pieces = doc_pieces(doc, tokenizer) if of_doc else None
+            for item in of_doc:
+                assert pieces is not None
+                passage = find_passage(doc, pieces, [(span.start, span.end) for span in item], windows)
+                if isinstance(passage, str):
+                    left_out[passage] += 1
+                found[-1].append(None if isinstance(passage, str) else passage)
+        self._warn_left_out(left_out)
+        return found
+
+    def _batches(
+        self, docs: Sequence[Doc], passages: Sequence[Sequence[Passage | None]]
+    ) -> Iterator[tuple[list[_Placed], Any]]:
+        """Padded inputs, with the items that are their rows. Items of all Docs go together, sorted by length."""
+        description = self._require_weights()
+        vocab = MarkerVocab(
+            description.tokenizer,
+            description.entity_vocab,
+            marker_ids(description.tokenizer, description.config.vocab_size),
+            self.max_mention_pieces,
+            self.windows.max_pieces + 2,
+        )
+        todo = (
+            (doc, item, passage)
+            for doc, of_doc in enumerate(passages)
+            for item, passage in enumerate(of_doc)
+            if passage is not None
+        )
+        while some := list(islice(todo, _AT_A_TIME)):
+            rows = [(doc, item, marked_row(docs[doc], passage, vocab)) for doc, item, passage in some]
+            self._warn_left_out(Counter({"too far apart for a window": sum(row is None for *_, row in rows)}))
+            placed = [_Placed(doc, item, row) for doc, item, row in rows if row is not None]
+            for group in batch_rows(placed, self.max_batch_pieces):
+                pad = {"piece_pad": description.tokenizer.special.pad, "entity_pad": description.entity_vocab[PAD]}
+                yield group, collate([p.row for p in group], **pad)
+
+    def _warn_left_out(self, left_out: Counter[str]) -> None:
+        left_out = +left_out
+        if left_out:
+            warn("W014", name=self.name, what=self.what, count=left_out.total(), reasons=listed(left_out), stacklevel=4)
+
+    # Training
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Accumulate the gradient of the mean loss over the items, and step if `sgd` is given.
+
+        drop: every dropout rate of the model (0.1 in the paper).
+
+        The loss is the cross entropy, or with `multi_label` the binary cross entropy, averaged over items and labels,
+        as in the reference. Several updates before a step add up. Items without gold annotation are left out.
+        """
+        losses = losses if losses is not None else {}
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, f"{type(self).__name__}.update")
+        self._require_weights()
+        docs = [example.predicted for example in examples]
+        self._warn_without_sentences(docs)
+        items = [self._items(doc) for doc in docs]
+        targets = [self._targets(example, of_doc) for example, of_doc in zip(examples, items, strict=True)]
+        passages = [
+            [passage if known else None for passage, known in zip(of_doc, gold.known, strict=True)]
+            for of_doc, gold in zip(self._passages(docs, items), targets, strict=True)
+        ]
+        total = sum(passage is not None for of_doc in passages for passage in of_doc)
+        set_dropout(self._module, drop)
+        for group, batch in self._batches(docs, passages):
+            logits, backprop = self.model.begin_update(batch)
+            wanted = np.stack([targets[placed.doc].labels[placed.item] for placed in group])
+            scores = self.model.ops.to_numpy(logits)
+            if self.multi_label:
+                gradient, loss = binary_cross_entropy(scores, wanted)
+            else:
+                gradient, loss = cross_entropy(scores, wanted.argmax(axis=1))
+            backprop(self.model.ops.asarray2f(gradient / total))  # type: ignore[arg-type]
+            losses[self.name] += loss / total
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
+
+    def _warn_missed(self, what: str, total: int, reason: str, missed: Sequence[str]) -> None:
+        if missed:
+            examples = "; ".join(missed[:5])
+            count = len(missed)
+            warn("W019", name=self.name, what=what, missed=count, total=total, reasons=reason, examples=examples)
+
+    def _unknown_labels(self, labels: Iterable[str]) -> LukeError:
+        return LukeError(
+            "L041", labels=", ".join(sorted(set(labels))), name=self.name, known=", ".join(self.label_data)
+        )

@@ -1,0 +1,319 @@
+"""`luke_relations`: two entities are marked in their text, and the classifier says how they are related."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+from spacy.vocab import Vocab
+from thinc.api import Config, Model
+
+from ..annotations import RELATIONS, Relation, get_relations, has_annotation, set_relations
+from ..batching.pairs import EntityPairs, PairGetter
+from ..batching.windows import PassageWindows
+from ..checkpoints.reader import PAIR_CLASSIFIER
+from .directions import BACKWARD, FORWARD, both_directions, is_directed, split_direction
+from .gold import aligned_tokens
+from .marked import MarkedPipe, ScoredItems, Targets
+from .negative import NO_RELATION, find_negative
+
+TYPE_PAIRS = "type_pairs"
+DEFAULT_CONFIG = """
+[luke_relations]
+windows = null
+max_mention_pieces = 30
+multi_label = null
+threshold = null
+negative_label = null
+directed_labels = null
+symmetric = []
+max_batch_pieces = 4096
+
+[luke_relations.model]
+@architectures = "spacy-luke.PairClassifier.v1"
+
+[luke_relations.model.encoder]
+@architectures = "spacy-luke.LukeEncoder.v1"
+entity_vocab = "special"
+precision = "float32"
+
+[luke_relations.pairs]
+@misc = "spacy-luke.entity_pairs.v1"
+spans_key = null
+across_sentences = false
+max_distance = null
+type_pairs = null
+both_directions = true
+max_pairs = 5000
+
+[luke_relations.scorer]
+@scorers = "spacy-luke.relations_scorer.v1"
+"""
+
+
+@Language.factory(
+    "luke_relations",
+    requires=["doc.ents"],
+    assigns=["doc._.relations"],
+    default_config=Config().from_str(DEFAULT_CONFIG)["luke_relations"],
+    default_score_weights={"rel_micro_f": 1.0, "rel_micro_p": 0.0, "rel_micro_r": 0.0, "rel_per_type": None},
+)
+def make_luke_relations(
+    nlp: Language,
+    name: str,
+    model: Model,
+    windows: PassageWindows | None,
+    pairs: PairGetter,
+    max_mention_pieces: int,
+    multi_label: bool | None,
+    threshold: float | None,
+    negative_label: str | None,
+    directed_labels: bool | None,
+    symmetric: list[str],
+    max_batch_pieces: int,
+    scorer: Callable[..., dict[str, Any]] | None,
+) -> LukeRelations:
+    """Make a `luke_relations` component; see `LukeRelations` for the settings."""
+    return LukeRelations(
+        nlp.vocab,
+        model,
+        name,
+        windows=windows,
+        pairs=pairs,
+        max_mention_pieces=max_mention_pieces,
+        multi_label=multi_label,
+        threshold=threshold,
+        negative_label=negative_label,
+        directed_labels=directed_labels,
+        symmetric=symmetric,
+        max_batch_pieces=max_batch_pieces,
+        scorer=scorer,
+    )
+
+
+class LukeRelations(MarkedPipe):
+    """Relations by classifying pairs of entities (Yamada et al. 2020, section 4.2).
+
+    pairs: the candidate pairs (head, tail) of a Doc; default: all ordered pairs of `doc.ents` in one sentence.
+    negative_label: label for "not related"; null = found among the labels by its name (no_relation, NA, Other, …).
+        With `multi_label` there is usually none.
+    directed_labels: the labels say which entity is the head ("Cause-Effect(e2,e1)"), and each pair is scored once, in
+        text order; null = if the checkpoint's labels look so. Gold and predicted relations have plain labels.
+    symmetric: labels whose direction means nothing: learned in both directions, predicted once, in text order.
+
+    The other settings are those of `MarkedPipe`.
+    """
+
+    architecture = PAIR_CLASSIFIER
+    factory = "luke_relations"
+    default_multi_label = False
+    what = "pairs"
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        windows: PassageWindows | None,
+        pairs: PairGetter,
+        max_mention_pieces: int,
+        multi_label: bool | None,
+        threshold: float | None,
+        negative_label: str | None,
+        directed_labels: bool | None,
+        symmetric: list[str],
+        max_batch_pieces: int,
+        scorer: Callable[..., dict[str, Any]] | None,
+    ):
+        super().__init__(
+            vocab,
+            model,
+            name,
+            windows=windows,
+            max_mention_pieces=max_mention_pieces,
+            multi_label=multi_label,
+            threshold=threshold,
+            max_batch_pieces=max_batch_pieces,
+            scorer=scorer,
+        )
+        self.pairs = pairs
+        self.symmetric = frozenset(symmetric)
+        self._negative_setting = negative_label
+        self._directed_setting = directed_labels
+
+    @property
+    def label_data(self) -> tuple[str, ...]:
+        """Labels of relations, without the negative one and without directions."""
+        named = (split_direction(label)[0] if self.directed_labels else label for label in self.labels)
+        return tuple(dict.fromkeys(label for label in named if label != self.negative_label))
+
+    @property
+    def negative_label(self) -> str | None:
+        """The label that means "not related"; None if there is none."""
+        return find_negative(self.name, self.labels, self._negative_setting, NO_RELATION)
+
+    @property
+    def directed_labels(self) -> bool:
+        """Whether the labels of the classifier carry the direction."""
+        if self._directed_setting is not None:
+            return self._directed_setting
+        return any(map(is_directed, self.labels))
+
+    def _check_labels(self, labels: tuple[str, ...]) -> None:
+        find_negative(self.name, labels, self._negative_setting, NO_RELATION)
+
+    def logits(self, docs: Iterable[Doc]) -> list[tuple[list[tuple[Span, Span]], np.ndarray]]:
+        """Per Doc its candidate pairs (head, tail) and their raw scores, before softmax or sigmoid.
+
+        *Shape:* (pairs, labels), float32; labels in the order of `labels`, the negative one included.
+        """
+        return [([(head, tail) for head, tail in scored.items], scored.logits) for scored in self.predict(docs)]
+
+    def set_annotations(self, docs: Iterable[Doc], scores: Sequence[ScoredItems]) -> None:
+        """Decode raw scores into `doc._.relations`."""
+        for doc, scored in zip(docs, scores, strict=True):
+            set_relations(doc, self._decode(scored))
+
+    def _decode(self, scored: ScoredItems) -> list[Relation]:
+        probabilities = self.probabilities(scored.logits)
+        negative = self.negative_label
+        chosen = probabilities >= self.threshold
+        if not self.multi_label and len(probabilities):
+            chosen &= np.arange(len(self.labels)) == probabilities.argmax(axis=1)[:, None]
+        best: dict[tuple[Any, ...], Relation] = {}
+        for i, label in np.argwhere(chosen).tolist():
+            name = self.labels[label]
+            if name == negative:
+                continue
+            relation = self._relation(scored.items[i], name, float(probabilities[i, label]))
+            key = (*((s.start, s.end, s.label) for s in (relation.head, relation.tail)), relation.label)
+            if key not in best or best[key].score < relation.score:
+                best[key] = relation
+        return list(best.values())
+
+    def _relation(self, pair: tuple[Span, ...], label: str, score: float) -> Relation:
+        head, tail = pair
+        backward = False
+        if self.directed_labels:
+            label, backward = split_direction(label)
+        if label in self.symmetric:
+            head, tail = _in_text_order(head, tail)
+        elif backward:
+            head, tail = tail, head
+        return Relation(head, tail, label, score)
+
+    # Candidates
+
+    def _items(self, doc: Doc) -> list[tuple[Span, ...]]:
+        pairs = list(self.pairs(doc))
+        if isinstance(self.pairs, EntityPairs) and self.pairs.type_pairs == "learned" and self._description:
+            allowed = {tuple(pair) for pair in self._description.settings.get(TYPE_PAIRS, ())}
+            pairs = [pair for pair in pairs if EntityPairs.allows(pair, allowed)]
+        if self.directed_labels:
+            pairs = [_in_text_order(head, tail) for head, tail in pairs]
+        unique = {tuple((s.start, s.end, s.label) for s in pair): pair for pair in pairs}
+        return list(unique.values())
+
+    # Training
+
+    def _labels_of(self, get_examples: Callable[[], Iterable[Example]]) -> tuple[str, ...]:
+        return tuple(sorted({r.label for example in get_examples() for r in get_relations(example.reference)}))
+
+    def _has_all(self, labels: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+        return {split_direction(label)[0] for label in wanted} <= {split_direction(label)[0] for label in labels}
+
+    def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if not labels:
+            return ()
+        negative = self._negative_setting or next((n for n in NO_RELATION if n in labels), None)
+        if negative is None and not self._multi_label_setting:
+            negative = NO_RELATION[0]
+        rest = tuple(label for label in labels if label != negative)
+        if self._directed_setting:
+            rest = both_directions(rest, self.symmetric)
+        return (negative, *rest) if negative else rest
+
+    def _targets(self, example: Example, items: Sequence[tuple[Span, ...]]) -> Targets:
+        return self._match(example, items)[0]
+
+    def _match(self, example: Example, items: Sequence[tuple[Span, ...]]) -> tuple[Targets, list[Relation]]:
+        """Targets, and the gold relations between spans that are no candidate pair."""
+        known = np.full(len(items), has_annotation(example.reference, RELATIONS))
+        targets = np.zeros((len(items), len(self.labels)), dtype=np.float32)
+        index: dict[tuple[Any, ...], list[int]] = {}
+        for i, pair in enumerate(items):
+            index.setdefault(tuple((s.start, s.end) for s in pair), []).append(i)
+        unknown, missed = [], []
+        for relation in get_relations(example.reference):
+            if relation.label == self.negative_label:
+                continue
+            head, tail = (aligned_tokens(example, span) for span in (relation.head, relation.tail))
+            found = False
+            for pair, label in self._readings(head, tail, relation.label):
+                if label not in self.labels:
+                    unknown.append(relation.label)
+                for i in index.get(pair, ()):
+                    targets[i, self.labels.index(label)] = 1.0
+                    found = True
+            if not found:
+                missed.append(relation)
+        if unknown:
+            raise self._unknown_labels(unknown)
+        if self.negative_label is not None:
+            targets[targets.sum(axis=1) == 0, self.labels.index(self.negative_label)] = 1.0
+        elif not self.multi_label:
+            known &= targets.any(axis=1)
+        return Targets(targets, known), missed
+
+    def _readings(self, head: Any, tail: Any, label: str) -> list[tuple[tuple[Any, Any], str]]:
+        """The pairs of token ranges, and their labels, that say the same as a gold relation."""
+        if head is None or tail is None:
+            return []
+        name, backward = split_direction(label) if self.directed_labels else (label, False)
+        if backward:
+            head, tail = tail, head
+        symmetric = name in self.symmetric
+        if not self.directed_labels:
+            return [((head, tail), name), *([((tail, head), name)] if symmetric else [])]
+        reverse = (head[0], -head[1]) > (tail[0], -tail[1])
+        pair = (tail, head) if reverse else (head, tail)
+        return [(pair, name if symmetric else f"{name}{BACKWARD if reverse else FORWARD}")]
+
+    def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
+        if isinstance(self.pairs, EntityPairs) and self.pairs.type_pairs == "learned":
+            self._learn_type_pairs(get_examples)
+        total = 0
+        lost: list[Relation] = []
+        for example in get_examples():
+            relations = get_relations(example.reference)
+            total += len(relations)
+            if relations:
+                lost += self._match(example, self._items(example.predicted))[1]
+        self._warn_missed(
+            "relations",
+            total,
+            "their spans are no candidate pair",
+            [f"{r.head.text!r} {r.label} {r.tail.text!r}" for r in lost],
+        )
+
+    def _learn_type_pairs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
+        """Allow only pairs with the labels of a related pair of the data."""
+        seen = set()
+        for relation in (r for example in get_examples() for r in get_relations(example.reference)):
+            pair = (relation.head.label_, relation.tail.label_)
+            seen.add(pair)
+            if self.directed_labels or relation.label in self.symmetric:
+                seen.add(pair[::-1])
+        description = self._require_weights()
+        settings = {**description.settings, TYPE_PAIRS: sorted(map(list, seen))}
+        self._description = replace(description, settings=settings)
+
+
+def _in_text_order(a: Span, b: Span) -> tuple[Span, Span]:
+    return (b, a) if (a.start, -a.end) > (b.start, -b.end) else (a, b)
