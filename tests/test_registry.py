@@ -29,7 +29,12 @@ GOLDEN = {
         "spacy-luke.span_suggester.v1",
     ],
     "spacy_readers": ["spacy-luke.gold_mentions_corpus.v1"],
-    "spacy_scorers": ["spacy-luke.ner_scorer.v1"],
+    "spacy_scorers": [
+        "spacy-luke.entity_typer_scorer.v1",
+        "spacy-luke.ner_scorer.v1",
+        "spacy-luke.qa_scorer.v1",
+        "spacy-luke.relations_scorer.v1",
+    ],
 }
 FUNCTIONS = [
     (group.removeprefix("spacy_"), name)

@@ -8,7 +8,7 @@ from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 
 from spacy_luke.training.corpus import build_gold_mentions_corpus
-from spacy_luke.training.scorers import build_ner_scorer
+from spacy_luke.training.ner_scorer import build_ner_scorer
 
 NLP = spacy.blank("en")
 

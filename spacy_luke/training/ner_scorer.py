@@ -1,4 +1,4 @@
-"""Scorers of the components."""
+"""Scores of named entities."""
 
 from __future__ import annotations
 
