@@ -20,6 +20,7 @@ _FACTORIES = {
     "LukeForEntitySpanClassification": "luke_ner",
     "LukeForEntityPairClassification": "luke_relations",
     "LukeForEntityClassification": "luke_entity_typer",
+    "LukeForQuestionAnswering": "luke_qa",
 }
 
 

@@ -87,6 +87,8 @@ ERRORS: dict[str, str] = {
     "doc.char_span(10, 15) for characters.",
     "L072": "The answer text {text!r} is not in the answer's span {span!r}.",
     "L073": "No annotation {name!r}. Known: {known}.",
+    # questions
+    "L080": "{argument} = {value!r} cannot be used: it must be {wanted}.",
     # converters and command line
     "L060": "{path}, line {line}: {reason}.",
     "L061": "{path} does not exist or has no file to convert.",
@@ -113,9 +115,16 @@ WARNINGS: dict[str, str] = {
     "W009": "Component {name!r}: {count} gold spans have several labels; only the first is learned.",
     "W012": "{count} gold entities or spans in {path} end inside a token of the predicted Docs and were left out. "
     "Train with the tokenizer that the corpus was made with.",
+    "W012": "{path}: {lost} of {total} gold mentions do not lie on token boundaries of the pipeline's tokenizer and are "
+    "not given to the predicted Docs. First: {examples}. Make the reference Docs with the tokenizer of the pipeline "
+    "(doc.char_span), or give the pipeline a tokenizer that splits there.",
     "W013": "A Doc has {count} candidate pairs; the {maximum} pairs of entities that are nearest to each other are "
     "taken. Raise max_pairs, or narrow them with max_distance, type_pairs or sentences.",
     "W014": "Component {name!r}: {count} {what} were left out ({reasons}).",
+    "W015": "Component {name!r}: {count} questions are longer than {maximum} pieces; only their beginning is read. "
+    "First: {first!r}. Raise max_question_pieces, which may be up to half of a window.",
+    "W016": "Component {name!r}: {count} questions are empty; they have no answer.",
+    "W017": "Component {name!r}: {missed} of {total} gold answers cannot be learned ({reasons}). First: {examples}.",
     "W019": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}. Do "
     "the predicted Docs have entities? A corpus reader with mentions = true gives them the gold ones.",
 }

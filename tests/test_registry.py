@@ -18,15 +18,17 @@ GOLDEN = {
         "spacy-luke.EntityClassifier.v1",
         "spacy-luke.LukeEncoder.v1",
         "spacy-luke.PairClassifier.v1",
+        "spacy-luke.QuestionAnswering.v1",
         "spacy-luke.SpanClassifier.v1",
     ],
     "spacy_callbacks": ["spacy-luke.freeze_encoder.v1"],
     "spacy_cli": ["luke"],
-    "spacy_factories": ["luke_entity_typer", "luke_ner", "luke_relations"],
+    "spacy_factories": ["luke_entity_typer", "luke_ner", "luke_qa", "luke_relations"],
     "spacy_misc": [
         "spacy-luke.entity_pairs.v1",
         "spacy-luke.sentence_windows.v1",
         "spacy-luke.span_suggester.v1",
+        "spacy-luke.strided_windows.v1",
     ],
     "spacy_readers": ["spacy-luke.gold_mentions_corpus.v1"],
     "spacy_scorers": [

@@ -41,5 +41,10 @@ def build_entity_classifier(encoder: Model[Any, Any]) -> Model[EncoderInput, Flo
     return wrap_task_module("luke_entity_classifier", encoder)
 
 
+def build_question_answering(encoder: Model[Any, Any]) -> Model[EncoderInput, Floats3d]:
+    """Start and end of an answer, as `spacy-luke.QuestionAnswering.v1`: LukeForQuestionAnswering."""
+    return wrap_task_module("luke_question_answering", encoder)
+
+
 def _no_forward(model: Model, X: Any, is_train: bool) -> Any:
     raise NotImplementedError("The encoder runs inside its task model's PyTorch module.")

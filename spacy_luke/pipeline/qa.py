@@ -1,0 +1,343 @@
+"""`luke_qa`: answers to questions about a Doc, as spans of its text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example, validate_examples
+from spacy.vocab import Vocab
+from thinc.api import Config, Model, Optimizer
+
+from ..annotations import Answer, get_questions, set_answers
+from ..batching.collate import batch_rows, collate
+from ..batching.questions import SPECIAL_PIECES, QuestionReader, QuestionRow
+from ..batching.strided import ContextWindows, build_strided_windows
+from ..checkpoints.reader import QUESTION_ANSWERING
+from ..encoders.luke import set_dropout
+from ..errors import LukeError, warn
+from ..tokenization.entity_vocab import PAD
+from ..training.losses import cross_entropy
+from .answers import N_BEST, NOTHING, FoundAnswers, merged, to_answers, window_answers
+from .base import LukePipe
+from .gold_answers import AnswerReport, PieceAnswer, answers_by_question, find_answers, target
+
+DEFAULT_CONFIG = """
+[luke_qa]
+windows = null
+max_question_pieces = 64
+max_answer_pieces = 30
+n_best = 1
+no_answer_threshold = 0.0
+max_entities = 128
+max_batch_pieces = 4096
+
+[luke_qa.model]
+@architectures = "spacy-luke.QuestionAnswering.v1"
+
+[luke_qa.model.encoder]
+@architectures = "spacy-luke.LukeEncoder.v1"
+entity_vocab = "full"
+precision = "float32"
+
+[luke_qa.scorer]
+@scorers = "spacy-luke.qa_scorer.v1"
+"""
+
+# Rows that are sorted by length at a time: memory does not grow with the number of questions.
+_AT_A_TIME = 1024
+
+
+@Language.factory(
+    "luke_qa",
+    assigns=["doc._.answers"],
+    requires=["doc._.questions"],
+    default_config=Config().from_str(DEFAULT_CONFIG)["luke_qa"],
+    default_score_weights={"qa_f1": 1.0, "qa_em": 0.0},
+)
+def make_luke_qa(
+    nlp: Language,
+    name: str,
+    model: Model,
+    windows: ContextWindows | None,
+    max_question_pieces: int,
+    max_answer_pieces: int,
+    n_best: int,
+    no_answer_threshold: float | None,
+    max_entities: int,
+    max_batch_pieces: int,
+    scorer: Callable[..., dict[str, Any]] | None,
+) -> LukeQA:
+    """Make a `luke_qa` component; see `LukeQA` for the settings."""
+    return LukeQA(
+        nlp.vocab,
+        model,
+        name,
+        windows=windows,
+        max_question_pieces=max_question_pieces,
+        max_answer_pieces=max_answer_pieces,
+        n_best=n_best,
+        no_answer_threshold=no_answer_threshold,
+        max_entities=max_entities,
+        max_batch_pieces=max_batch_pieces,
+        scorer=scorer,
+    )
+
+
+@dataclass(frozen=True)
+class QuestionWindow:
+    """What a row of logits is about.
+
+    question: as it was asked.
+    chars: the half-open range of characters of the Doc that each piece of `<s> question </s></s> window </s>` stands
+        for, (-1, -1) for pieces that are not the Doc's. *Shape:* (pieces, 2), int64
+    """
+
+    question: str
+    chars: np.ndarray
+
+
+class LukeQA(LukePipe):
+    """Answers from the text of a Doc to the questions in `doc._.questions` (Yamada et al. 2020, section 4.5).
+
+    windows: how a long Doc is cut; null = as the checkpoint was trained, else the paper's windows of 508 pieces,
+        question included, every 128 pieces.
+    max_question_pieces: of a longer question only the beginning is read, and a warning given; never more than half of
+        a window.
+    max_answer_pieces: longest answer in pieces.
+    n_best: answers that are written for each question, best first.
+    no_answer_threshold: how much larger the logit of "no answer" must be than that of the best answer to be preferred;
+        0 = the larger one decides; null = always answer.
+    max_entities: most entities of a window that are given to the encoder: those of `doc.ents` whose `kb_id_` is a
+        title of the entity vocabulary (the paper's links to Wikipedia); 0 = none.
+    max_batch_pieces: most pieces and entities of one forward pass, padding included.
+
+    A Doc without text, or an empty question, has the answer None with score 1 and without logit.
+    """
+
+    architecture = QUESTION_ANSWERING
+    factory = "luke_qa"
+    needs_labels = False
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        windows: ContextWindows | None,
+        max_question_pieces: int,
+        max_answer_pieces: int,
+        n_best: int,
+        no_answer_threshold: float | None,
+        max_entities: int,
+        max_batch_pieces: int,
+        scorer: Callable[..., dict[str, Any]] | None,
+    ):
+        super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=scorer)
+        _check_at_least("max_question_pieces", max_question_pieces, 1)
+        _check_at_least("max_answer_pieces", max_answer_pieces, 1)
+        _check_at_least("n_best", n_best, 1)
+        _check_at_least("max_entities", max_entities, 0)
+        self.max_question_pieces = max_question_pieces
+        self.max_answer_pieces = max_answer_pieces
+        self.n_best = n_best
+        self.no_answer_threshold = no_answer_threshold
+        self.max_entities = max_entities
+
+    @property
+    def windows(self) -> ContextWindows:
+        """The windows in use: those of the config, else those that the checkpoint was trained with, else the
+        paper's; never longer than the encoder's positions allow."""
+        description = self._require_weights()
+        windows = self._windows_setting or build_strided_windows(**description.settings.get("windows", {}))
+        return windows.shortened(description.config.max_pieces - SPECIAL_PIECES)
+
+    def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        return ()
+
+    # Prediction
+
+    def answer(self, doc: Doc, question: str, n_best: int = 1) -> tuple[Answer, ...]:
+        """The `n_best` best answers to one question, one of which may be "no answer". The Doc is left as it is.
+
+        L080 if `doc` is no Doc or `question` no string.
+        """
+        for argument, value, kind in (("doc", doc, Doc), ("question", question, str)):
+            if not isinstance(value, kind):
+                wanted = "a Doc, as nlp(text) gives" if kind is Doc else "a string"
+                raise LukeError("L080", argument=argument, value=value, wanted=wanted)
+        _check_at_least("n_best", n_best, 1)
+        self._require_weights_or_box()
+        [[found]] = self._find([doc], [(question,)], n_best)
+        return to_answers(doc, question, found, n_best, self.no_answer_threshold)
+
+    def logits(self, docs: Iterable[Doc]) -> list[tuple[list[QuestionWindow], list[np.ndarray]]]:
+        """Per Doc the windows of its questions, in the order of the questions and of the text, and their raw logits of
+        start and end, before softmax.
+
+        Empty questions and Docs without text have no windows. *Shape:* (pieces, 2) each, float32
+        """
+        docs = list(docs)
+        self._require_weights_or_box()
+        questions = [get_questions(doc) for doc in docs]
+        found: list[dict[tuple[int, int], tuple[QuestionWindow, np.ndarray]]] = [{} for _ in docs]
+        for group, scores in self._scored(docs, questions):
+            for row, row_scores in zip(group, scores, strict=True):
+                start, end = row.range
+                chars = np.full((row.pieces, 2), -1, dtype=np.int64)
+                chars[row.context_at : -1] = row.context.chars[start:end]
+                window = QuestionWindow(questions[row.doc][row.question], chars)
+                found[row.doc][row.question, row.window] = (window, row_scores[: row.pieces].copy())
+        in_order = [[of_doc[key] for key in sorted(of_doc)] for of_doc in found]
+        return [([window for window, _ in of_doc], [scores for _, scores in of_doc]) for of_doc in in_order]
+
+    def predict(self, docs: Iterable[Doc]) -> list[list[FoundAnswers]]:
+        """The best answers to each question in `doc._.questions`, with raw scores."""
+        docs = list(docs)
+        self._require_weights_or_box()
+        return self._find(docs, [get_questions(doc) for doc in docs], self.n_best)
+
+    def set_annotations(self, docs: Iterable[Doc], scores: Sequence[Sequence[FoundAnswers]]) -> None:
+        """Write `doc._.answers`: `n_best` for each question, in the order of the questions, best first.
+
+        Docs without questions are left as they are.
+        """
+        for doc, of_doc in zip(docs, scores, strict=True):
+            answers: list[Answer] = []
+            for question, found in zip(get_questions(doc), of_doc, strict=True):
+                answers += to_answers(doc, question, found, self.n_best, self.no_answer_threshold)
+            if of_doc:
+                set_answers(doc, answers)
+
+    def _find(self, docs: Sequence[Doc], questions: Sequence[Sequence[str]], n_best: int) -> list[list[FoundAnswers]]:
+        keep = max(N_BEST, n_best)
+        best = [[NOTHING] * len(of_doc) for of_doc in questions]
+        for group, scores in self._scored(docs, questions):
+            for row, row_scores in zip(group, scores, strict=True):
+                found = window_answers(row, row_scores, self.max_answer_pieces, keep)
+                best[row.doc][row.question] = merged(best[row.doc][row.question], found, keep)
+        return best
+
+    def _scored(
+        self, docs: Sequence[Doc], questions: Sequence[Sequence[str]]
+    ) -> Iterator[tuple[list[QuestionRow], np.ndarray]]:
+        """Rows and their logits, in batches. *Shape:* (rows, pieces with padding, 2)"""
+        reader = self._reader()
+        contexts = [reader.context(doc) if of_doc else None for doc, of_doc in zip(docs, questions, strict=True)]
+        rows = (
+            row
+            for index, (context, of_doc) in enumerate(zip(contexts, questions, strict=True))
+            for number, question in enumerate(of_doc)
+            if context is not None
+            for row in reader.rows(index, number, context, question)
+        )
+        for group, batch in self._batches(rows):
+            yield group, self.model.ops.to_numpy(self.model.predict(batch))
+        self._warn_of(reader)
+
+    def _reader(self) -> QuestionReader:
+        description = self._require_weights()
+        return QuestionReader(
+            description.tokenizer,
+            description.entity_vocab,
+            self.windows,
+            max_question_pieces=self.max_question_pieces,
+            max_entities=self.max_entities,
+        )
+
+    def _warn_of(self, reader: QuestionReader) -> None:
+        if reader.too_long:
+            maximum, first = reader.max_question_pieces, reader.first_too_long
+            warn("W015", name=self.name, count=reader.too_long, maximum=maximum, first=first, stacklevel=4)
+        if reader.empty:
+            warn("W016", name=self.name, count=reader.empty, stacklevel=4)
+
+    def _batches(self, rows: Iterable[QuestionRow]) -> Iterator[tuple[list[QuestionRow], Any]]:
+        """Padded inputs and the rows they are made of. Rows of all Docs go together, sorted by length."""
+        description = self._require_weights()
+        special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
+        todo = iter(rows)
+        while some := list(islice(todo, _AT_A_TIME)):
+            for group in batch_rows(some, self.max_batch_pieces):
+                inputs = [row.make(special) for row in group]
+                yield group, collate(inputs, piece_pad=special.pad, entity_pad=entity_pad)
+
+    # Training
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Accumulate the gradient of the mean loss over the windows of all questions, and step if `sgd` is given.
+
+        drop: every dropout rate of the model (0.1 in the paper).
+
+        The loss of a window is the mean of the cross entropies of start and end over its pieces, as in the reference,
+        but padding takes no part: so it does not depend on the other rows of the batch. Questions are those of the
+        references that have a gold answer, which may be None. Several updates before a step add up.
+        """
+        losses = losses if losses is not None else {}
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "LukeQA.update")
+        self._require_weights()
+        reader = self._reader()
+        rows: list[QuestionRow] = []
+        gold: list[list[list[PieceAnswer]]] = []
+        for index, example in enumerate(examples):
+            gold.append([])
+            for of_question, answers in self._gold(example, reader, AnswerReport(), index):
+                rows += of_question
+                gold[-1].append(answers)
+        set_dropout(self._module, drop)
+        for group, batch in self._batches(rows):
+            logits, backprop = self.model.begin_update(batch)
+            targets = np.array([target(row, gold[row.doc][row.question]) for row in group])
+            scores = np.array(self.model.ops.to_numpy(logits), dtype=np.float32)
+            scores[~batch.piece_mask.numpy()] = -np.inf
+            by_edge = [cross_entropy(scores[:, :, edge], targets[:, edge]) for edge in (0, 1)]
+            gradient = np.stack([d for d, _ in by_edge], axis=-1) / (2 * len(rows))
+            backprop(self.model.ops.asarray3f(gradient))  # type: ignore[arg-type]
+            losses[self.name] += sum(loss for _, loss in by_edge) / (2 * len(rows))
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
+
+    def _gold(
+        self, example: Example, reader: QuestionReader, report: AnswerReport, index: int = 0
+    ) -> Iterator[tuple[list[QuestionRow], list[PieceAnswer]]]:
+        """The rows of each question that can be learned, numbered in this order, and its gold answers."""
+        by_question = answers_by_question(example)
+        context = reader.context(example.predicted) if by_question else None
+        number = 0
+        for question, answers in by_question.items():
+            assert context is not None
+            rows = list(reader.rows(index, number, context, question))
+            found = find_answers(example, answers, context, rows[0].plan.windows if rows else [], report)
+            if found is not None:
+                yield rows, found
+                number += 1
+
+    def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
+        reader, report = self._reader(), AnswerReport()
+        for example in get_examples():
+            for _ in self._gold(example, reader, report):
+                pass
+        self._warn_of(reader)
+        report.warn(self.name)
+
+
+def _check_at_least(setting: str, value: Any, minimum: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        reason = f"it must be a number, at least {minimum}"
+        raise LukeError("L047", setting=setting, value=value, reason=reason)
