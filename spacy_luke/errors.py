@@ -113,11 +113,8 @@ WARNINGS: dict[str, str] = {
     "W008": "The tokenizer of {name!r} lower-cases its text but the checkpoint has no case types; named entities "
     "are recognised better with them (upcycle with case types).",
     "W009": "Component {name!r}: {count} gold spans have several labels; only the first is learned.",
-    "W012": "{count} gold entities or spans in {path} end inside a token of the predicted Docs and were left out. "
-    "Train with the tokenizer that the corpus was made with.",
-    "W012": "{path}: {lost} of {total} gold mentions do not lie on token boundaries of the pipeline's tokenizer and are "
-    "not given to the predicted Docs. First: {examples}. Make the reference Docs with the tokenizer of the pipeline "
-    "(doc.char_span), or give the pipeline a tokenizer that splits there.",
+    "W012": "{path}: {lost} of {total} gold mentions begin or end inside a token of the predicted Docs and are left "
+    "out. First: {examples}. Use the tokenizer that the corpus was made with, or one that splits there.",
     "W013": "A Doc has {count} candidate pairs; the {maximum} pairs of entities that are nearest to each other are "
     "taken. Raise max_pairs, or narrow them with max_distance, type_pairs or sentences.",
     "W014": "Component {name!r}: {count} {what} were left out ({reasons}).",

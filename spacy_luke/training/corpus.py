@@ -10,7 +10,7 @@ from spacy.language import Language
 from spacy.tokens import Span, SpanGroup
 from spacy.training import Corpus, Example
 
-from ..annotations import QUESTIONS, get_questions, has_annotation, set_questions
+from ..annotations import get_answers, get_questions, set_questions
 from ..errors import warn
 
 
@@ -18,68 +18,93 @@ def build_gold_mentions_corpus(
     path: str | Path | None,
     sentences: bool = True,
     mentions: bool = False,
+    limit: int = 0,
     spans_key: str | None = None,
     questions: bool = False,
-    limit: int = 0,
 ) -> Callable[[Language], Iterator[Example]]:
     """Read DocBins, as `spacy-luke.gold_mentions_corpus.v1`.
 
     path: a .spacy file or a folder of them.
     sentences: predicted Docs start with the sentence boundaries of their references, as evaluations on corpora that
         come sentence by sentence do; components that split sentences then leave them alone.
-    mentions: predicted Docs start with the entities of their references, for components that classify given mentions.
-    spans_key: predicted Docs start with the spans under this key of `doc.spans` of their references.
-    questions: predicted Docs start with the questions of their references.
+    mentions: predicted Docs start with the entities of their references, with their labels, links (`kb_id_`) and ids,
+        for components that classify given mentions.
     limit: most Docs to read; 0 = all.
+    spans_key: predicted Docs start with the spans under this key of `doc.spans` of their references.
+    questions: predicted Docs start with the questions about their references; those that only a gold answer has come
+        last.
 
-    Entities and spans that the tokens of the predicted Doc cut are left out, with a warning (W012).
+    What a reference is not annotated with, the predicted Doc is not given. Mentions that do not lie on the predicted
+    Doc's tokens cannot be given, either; each read tells how many at its end (W012).
     """
     if path is None:
         raise ValueError(Errors.E913)
     corpus = Corpus(path, limit=limit)
 
     def read(nlp: Language) -> Iterator[Example]:
-        lost = 0
+        total = 0
+        lost: list[Span] = []
         for example in corpus(nlp):
-            give_sentences(example, wanted=sentences)
-            lost += give_mentions(example, entities=mentions, spans_key=spans_key)
-            if questions and has_annotation(example.reference, QUESTIONS):
-                set_questions(example.predicted, get_questions(example.reference))
+            if sentences:
+                _give_sentences(example)
+            if mentions:
+                total += len(example.reference.ents)
+                lost += _give_entities(example)
+            if spans_key is not None:
+                total += len(example.reference.spans.get(spans_key, ()))
+                lost += _give_spans(example, spans_key)
+            if questions:
+                _give_questions(example)
             yield example
         if lost:
-            warn("W012", count=lost, path=path)
+            first = "; ".join(f"{span.text!r} ({span.label_})" for span in lost[:5])
+            warn("W012", path=path, lost=len(lost), total=total, examples=first)
 
     return read
 
 
-def give_sentences(example: Example, *, wanted: bool) -> None:
-    """Copy the sentence boundaries of the reference to the predicted Doc, as far as their tokens align."""
-    if wanted and example.reference.has_annotation("SENT_START"):
+def _give_sentences(example: Example) -> None:
+    if example.reference.has_annotation("SENT_START"):
         for starts, token in zip(example.get_aligned_sent_starts(), example.predicted, strict=True):
             token.is_sent_start = bool(starts)
 
 
-def give_mentions(example: Example, *, entities: bool, spans_key: str | None) -> int:
-    """Copy entities and spans of the reference, with their ids, to the predicted Doc; RETURNS: how many were lost."""
-    reference, predicted = example.reference, example.predicted
-    lost = 0
-    if entities:
-        copied = _aligned(example, reference.ents)
-        lost += len(reference.ents) - len(copied)
-        predicted.set_ents(copied)
-    if spans_key is not None and spans_key in reference.spans:
-        spans = list(reference.spans[spans_key])
-        copied = _aligned(example, spans)
-        lost += len(spans) - len(copied)
-        predicted.spans[spans_key] = SpanGroup(predicted, name=spans_key, spans=copied)
+def _give_entities(example: Example) -> list[Span]:
+    """Give the entities; returns those that do not align. Tokens without gold annotation stay without."""
+    if not example.reference.has_annotation("ENT_IOB"):
+        return []
+    predicted = example.predicted
+    given, lost = _aligned(example, example.reference.ents)
+    taken = {token.i for span in given for token in span}
+    unknown = [i for i, iob in enumerate(example.get_aligned("ENT_IOB")) if iob == 0 and i not in taken]
+    predicted.set_ents(given, missing=[predicted[i : i + 1] for i in unknown])
     return lost
 
 
-def _aligned(example: Example, spans: Iterable[Span]) -> list[Span]:
-    copies = []
+def _give_spans(example: Example, key: str) -> list[Span]:
+    """Give the spans under a key; returns those that do not align."""
+    if key not in example.reference.spans:
+        return []
+    given, lost = _aligned(example, example.reference.spans[key])
+    example.predicted.spans[key] = SpanGroup(example.predicted, name=key, spans=given)
+    return lost
+
+
+def _give_questions(example: Example) -> None:
+    asked = [*get_questions(example.reference), *(answer.question for answer in get_answers(example.reference))]
+    if asked:
+        set_questions(example.predicted, dict.fromkeys(asked))
+
+
+def _aligned(example: Example, spans: Iterable[Span]) -> tuple[list[Span], list[Span]]:
+    """Spans of the reference as spans of the predicted Doc, and those that end inside one of its tokens."""
+    given, lost = [], []
     for span in spans:
-        if aligned := example.get_aligned_spans_y2x([span], allow_overlap=True):
-            start, end = aligned[0].start, aligned[0].end
-            copy = Span(example.predicted, start, end, label=span.label, kb_id=span.kb_id, span_id=span.id)
-            copies.append(copy)
-    return copies
+        found = example.get_aligned_spans_y2x([span], allow_overlap=True)
+        if found:
+            start, end = found[0].start, found[0].end
+            label, kb_id, span_id = span.label, span.kb_id, span.id
+            given.append(Span(example.predicted, start, end, label=label, kb_id=kb_id, span_id=span_id))
+        else:
+            lost.append(span)
+    return given, lost

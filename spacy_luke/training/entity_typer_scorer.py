@@ -2,62 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from spacy.scorer import PRFScore
+from spacy.tokens import Doc
 from spacy.training import Example
 
 from ..annotations import get_entity_types, typed_spans
+from .scoring import Place, Places, per_label, places, prf
+
+Types = frozenset[str]
 
 
 def build_entity_typer_scorer() -> Callable[..., dict[str, Any]]:
-    """Scores of the types of given spans, as `spacy-luke.entity_typer_scorer.v1`.
+    """Scores of `luke_entity_typer`, as `spacy-luke.entity_typer_scorer.v1`.
 
-    Over the spans whose types the references give (a predicted span without types, or none at all, has predicted
-    nothing), None if no reference gives any:
+    What is scored are the spans of the reference whose types are annotated; a span that the predicted Doc does not have
+    is one with no type predicted, and what is predicted for other spans does not count.
 
-    - `types_micro_p`, `types_micro_r`, `types_micro_f`, and `types_per_type`: over all pairs of span and type
-    - `types_macro_p` …: loose macro average, the mean precision of the spans that were given types and the mean recall
-      of those that have some (Ling and Weld 2012, section 5.1; Choi et al. 2018)
-    - `types_acc`: share of the spans whose types are all right
+    - `types_micro_p`, `_r`, `_f`: over all pairs of a span and a type ("loose micro" of Ling and Weld 2012; the score
+      of Open Entity in Yamada et al. 2020, section 4.1).
+    - `types_macro_p`, `_r`, `_f`: their "loose macro": precision is the mean, over the spans with a predicted type, of
+      the share of predicted types that are right; recall is the mean, over the spans with a gold type, of the share of
+      gold types that were predicted. So does the scorer of Choi et al. 2018 (uwnlp/open_type, `eval_metric.py`,
+      `macro`) for UFET; others divide both sums by the number of all spans.
+    - `types_acc`: share of the spans with exactly the gold types (their "strict").
+    - `types_per_type`: precision, recall and F1 by type.
+
+    Scores are None if there is no annotated span; micro and macro also if no span has a type, gold or predicted.
     """
     return partial(score_entity_types)
 
 
 def score_entity_types(examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
     """See `build_entity_typer_scorer`."""
+    pairs = [pair for example in examples for pair in _predicted_and_gold(example)]
     micro = PRFScore()
-    per_type: dict[str, PRFScore] = {}
-    precisions: list[float] = []
-    recalls: list[float] = []
-    right = spans = 0
-    for example in examples:
-        for span in typed_spans(example.reference):
-            gold = set(get_entity_types(span))
-            here = example.predicted.char_span(span.start_char, span.end_char)
-            predicted = set(get_entity_types(here)) if here is not None else set()
-            spans += 1
-            right += gold == predicted
-            micro.score_set(predicted, gold)
-            for label in gold | predicted:
-                per_type.setdefault(label, PRFScore()).score_set(predicted & {label}, gold & {label})
-            if predicted:
-                precisions.append(len(gold & predicted) / len(predicted))
-            if gold:
-                recalls.append(len(gold & predicted) / len(gold))
-    if not spans:
-        names = [f"types_{kind}_{score}" for kind in ("micro", "macro") for score in "prf"]
-        return dict.fromkeys([*names, "types_acc", "types_per_type"])
-    precision, recall = (sum(values) / len(values) if values else 0.0 for values in (precisions, recalls))
+    per_type: defaultdict[str, PRFScore] = defaultdict(PRFScore)
+    for cand, gold in pairs:
+        micro.score_set(set(cand), set(gold))
+        for label in cand | gold:
+            per_type[label].score_set({label} & cand, {label} & gold)
     return {
-        "types_micro_p": micro.precision,
-        "types_micro_r": micro.recall,
-        "types_micro_f": micro.fscore,
-        "types_macro_p": precision,
-        "types_macro_r": recall,
-        "types_macro_f": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
-        "types_acc": right / spans,
-        "types_per_type": {label: per_type[label].to_dict() for label in sorted(per_type)},
+        **prf("types_micro", micro),
+        **_loose_macro(pairs),
+        "types_acc": sum(cand == gold for cand, gold in pairs) / len(pairs) if pairs else None,
+        **per_label("types_per_type", per_type),
     }
+
+
+def _loose_macro(pairs: Sequence[tuple[Types, Types]]) -> dict[str, float | None]:
+    right = [len(cand & gold) / len(cand) for cand, gold in pairs if cand]
+    covered = [len(cand & gold) / len(gold) for cand, gold in pairs if gold]
+    if not right and not covered:
+        return prf("types_macro", None)
+    p = sum(right) / len(right) if right else 0.0
+    r = sum(covered) / len(covered) if covered else 0.0
+    return {"types_macro_p": p, "types_macro_r": r, "types_macro_f": 2 * p * r / (p + r) if p + r else 0.0}
+
+
+def _predicted_and_gold(example: Example) -> Iterator[tuple[Types, Types]]:
+    """Predicted and gold types of each annotated span of the reference."""
+    if typed_spans(example.reference):
+        cand_place, gold_place = places(example)
+        cand, gold = _types(example.predicted, cand_place), _types(example.reference, gold_place)
+        for place, types in gold.items():
+            yield cand.get(place, frozenset()), types
+
+
+def _types(doc: Doc, place: Places) -> dict[Place, Types]:
+    return {place(span): frozenset(get_entity_types(span)) for span in typed_spans(doc)}

@@ -7,21 +7,27 @@ import numpy as np
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities along the last axis, in float64."""
+    return np.exp(log_softmax(logits))
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Logarithms of the probabilities along the last axis, in float64; exact for probabilities near 0, too."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    exps = np.exp(shifted)
-    return exps / exps.sum(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, float]:
     """Gradient and sum of the cross entropy of each row with its target class.
 
+    Classes that cannot be, such as padding, have logits of -inf.
+
     *Shapes:* (rows, classes), (rows,) -> (rows, classes), float32, and a number
     """
-    probabilities = softmax(logits)
+    logs = log_softmax(logits)
     rows = np.arange(len(targets))
-    loss = -np.log(np.maximum(probabilities[rows, targets], 1e-30)).sum()
-    probabilities[rows, targets] -= 1.0
-    return probabilities.astype(np.float32), float(loss)
+    gradient = np.exp(logs)
+    gradient[rows, targets] -= 1.0
+    return gradient.astype(np.float32), float(-logs[rows, targets].sum())
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

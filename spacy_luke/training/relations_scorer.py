@@ -1,7 +1,8 @@
-"""Scores of relations."""
+"""Scores of relations: with the entities at hand, with their labels, and of the entities that were found only."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -10,88 +11,112 @@ from spacy.scorer import PRFScore
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from ..annotations import RELATIONS, Relation, get_relations, has_annotation
+from ..annotations import RELATIONS, get_relations, has_annotation
+from .scoring import Place, Places, per_label, places, prf
 
-Chars = tuple[int, int]
-Key = tuple[Chars, Chars, str]
+# Place and labels of an end of a relation; several labels only where spans under a key overlap completely.
+End = tuple[Place, tuple[str, ...]]
+# Head, tail, label
+Fact = tuple[End, End, str]
 
 
 def build_relations_scorer(
     symmetric: list[str] | None = None, negative_label: str | None = None, spans_key: str | None = None
 ) -> Callable[..., dict[str, Any]]:
-    """Exact-match scores of relations, as `spacy-luke.relations_scorer.v1`.
+    """Scores of `luke_relations`, as `spacy-luke.relations_scorer.v1`.
 
     symmetric: labels whose direction does not count.
-    negative_label: a label in gold or predicted relations that means "not related" and is left out.
+    negative_label: label that means "not related"; relations with it are ignored, gold and predicted.
     spans_key: the entities are the spans under this key of `doc.spans`; null = `doc.ents`.
 
-    A relation is right if its head, its tail (by characters) and its label are. Over all labels, and Docs whose reference
-    has annotation, None if none has:
+    A relation is right if head, tail and label are. Micro-averaged precision, recall and F1 without the negative label,
+    as in TACRED's scorer (Zhang et al. 2017):
 
-    - `rel_micro_p`, `rel_micro_r`, `rel_micro_f`, and `rel_per_type`: all gold relations count, so with predicted
-      entities these are end-to-end scores, with gold ones those of the relations alone
-    - `rel_strict_p` …: the labels of both entities have to be right as well
-    - `rel_found_p` …: only relations, gold and predicted, whose entities are both in the reference and in the predicted
-      Doc: what the relation component does with the entities that were found
+    - `rel_micro_p`, `_r`, `_f`: all relations ("boundaries" in Taillé et al. 2020). With gold entities these are the
+      usual scores of relation classification; with predicted entities they are end-to-end scores: a relation whose
+      entities were not found is missed.
+    - `rel_per_type`: the same by label.
+    - `rel_strict_p`, `_r`, `_f`: the labels of both entities must be right, too ("strict" in Bekoulis et al. 2018 and
+      Taillé et al. 2020). An end without a label has that of the entity in its place. None if no gold end has one.
+    - `rel_found_p`, `_r`, `_f`: only relations, gold and predicted, whose two spans are entities of both Docs. Beside
+      end-to-end scores, they say how much is lost by the relations and how much by the entities.
+
+    References without annotated relations are left out. Scores are None if there is nothing gold and nothing predicted.
     """
     return partial(
-        score_relations, symmetric=tuple(symmetric or ()), negative_label=negative_label, spans_key=spans_key
+        score_relations, symmetric=frozenset(symmetric or ()), negative_label=negative_label, spans_key=spans_key
     )
 
 
 def score_relations(
     examples: Iterable[Example],
     *,
-    symmetric: tuple[str, ...] = (),
-    negative_label: str | None = None,
-    spans_key: str | None = None,
+    symmetric: frozenset[str],
+    negative_label: str | None,
+    spans_key: str | None,
     **kwargs: Any,
 ) -> dict[str, Any]:
     """See `build_relations_scorer`."""
     micro, strict, found = PRFScore(), PRFScore(), PRFScore()
-    per_type: dict[str, PRFScore] = {}
-    annotated = False
-
-    def key(relation: Relation) -> Key:
-        head, tail = chars(relation.head), chars(relation.tail)
-        if relation.label in symmetric and tail < head:
-            head, tail = tail, head
-        return head, tail, relation.label
-
+    per_type: defaultdict[str, PRFScore] = defaultdict(PRFScore)
+    gold_ends: list[End] = []
     for example in examples:
         if not has_annotation(example.reference, RELATIONS):
             continue
-        annotated = True
-        gold, predicted = (
-            {key(relation): relation for relation in get_relations(doc) if relation.label != negative_label}
-            for doc in (example.reference, example.predicted)
+        docs = zip((example.predicted, example.reference), places(example), strict=True)
+        (cand, cand_entities), (gold, gold_entities) = (
+            _facts(doc, place, symmetric, negative_label, spans_key) for doc, place in docs
         )
-        micro.score_set(set(predicted), set(gold))
-        strict.score_set(*({(k, *labels(r, k)) for k, r in side.items()} for side in (predicted, gold)))
-        common = entities(example.reference, spans_key) & entities(example.predicted, spans_key)
-        found.score_set(*({k for k in side if k[0] in common and k[1] in common} for side in (predicted, gold)))
-        for label in {k[2] for k in [*gold, *predicted]}:
-            of_label = ({k for k in side if k[2] == label} for side in (predicted, gold))
-            per_type.setdefault(label, PRFScore()).score_set(*of_label)
-    scores: dict[str, Any] = {}
-    for name, score in (("rel_micro", micro), ("rel_strict", strict), ("rel_found", found)):
-        values = (score.precision, score.recall, score.fscore) if annotated else (None, None, None)
-        scores.update(zip((f"{name}_p", f"{name}_r", f"{name}_f"), values, strict=True))
-    scores["rel_per_type"] = {label: per_type[label].to_dict() for label in sorted(per_type)} if annotated else None
-    return scores
+        strict.score_set(cand, gold)
+        gold_ends += (end for *ends, _ in gold for end in ends)
+        cand_plain, gold_plain = _without_labels(cand), _without_labels(gold)
+        micro.score_set(cand_plain, gold_plain)
+        for label in {fact[-1] for fact in cand_plain | gold_plain}:
+            per_type[label].score_set(_labelled(cand_plain, label), _labelled(gold_plain, label))
+        both = cand_entities & gold_entities
+        found.score_set(_between(cand_plain, both), _between(gold_plain, both))
+    comparable = not gold_ends or any(labels for _, labels in gold_ends)
+    return {
+        **prf("rel_micro", micro),
+        **prf("rel_strict", strict if comparable else None),
+        **prf("rel_found", found),
+        **per_label("rel_per_type", per_type),
+    }
 
 
-def chars(span: Span) -> Chars:
-    """The characters of a span: what tokenisations have in common."""
-    return span.start_char, span.end_char
+def _facts(
+    doc: Doc, place: Places, symmetric: frozenset[str], negative_label: str | None, spans_key: str | None
+) -> tuple[set[Fact], set[Place]]:
+    """The relations of a Doc, and the places of its entities."""
+    entities: defaultdict[Place, set[str]] = defaultdict(set)
+    for span in doc.ents if spans_key is None else doc.spans.get(spans_key, ()):
+        entities[place(span)].update(_label(span))
+
+    def end(span: Span) -> End:
+        labels = _label(span) or entities.get(place(span), set())
+        return place(span), tuple(sorted(labels))
+
+    facts = set()
+    for relation in get_relations(doc):
+        if relation.label != negative_label:
+            head, tail = end(relation.head), end(relation.tail)
+            if relation.label in symmetric:
+                head, tail = sorted((head, tail))
+            facts.add((head, tail, relation.label))
+    return facts, set(entities)
 
 
-def labels(relation: Relation, key: Key) -> tuple[str, str]:
-    """The labels of the two entities, in the order of the key."""
-    pair = (relation.head.label_, relation.tail.label_)
-    return pair if chars(relation.head) == key[0] else pair[::-1]
+def _label(span: Span) -> set[str]:
+    return {span.label_} if span.label_ else set()
 
 
-def entities(doc: Doc, spans_key: str | None) -> set[Chars]:
-    """The characters of the entities of a Doc."""
-    return {chars(span) for span in (doc.ents if spans_key is None else doc.spans.get(spans_key, ()))}
+def _without_labels(facts: set[Fact]) -> set[tuple[Place, Place, str]]:
+    return {(head, tail, label) for (head, _), (tail, _), label in facts}
+
+
+def _labelled(facts: set[tuple[Place, Place, str]], label: str) -> set[tuple[Place, Place, str]]:
+    return {fact for fact in facts if fact[-1] == label}
+
+
+def _between(facts: set[tuple[Place, Place, str]], entities: set[Place]) -> set[tuple[Place, Place, str]]:
+    return {fact for fact in facts if fact[0] in entities and fact[1] in entities}

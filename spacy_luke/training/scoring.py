@@ -1,0 +1,48 @@
+"""What the scorers share: places in a text that do not depend on its tokens, and the shape of the results."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import Any
+
+from spacy.scorer import PRFScore
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+
+# First and end, in characters that are no white space.
+Place = tuple[int, int]
+
+
+class Places:
+    """The places of the spans of a Doc.
+
+    The Docs of an Example have the same text up to white space and case, so the same words have the same place in both,
+    however each Doc is cut into tokens. spaCy's alignment would drop spans that end inside a token of the other Doc; in
+    a score, they are wrong and have to count.
+    """
+
+    def __init__(self, doc: Doc):
+        # As spaCy's alignment: lower case, in which some characters are two ("İ").
+        widths = (0 if char.isspace() else len(char.lower()) for char in doc.text)
+        self._before = list(accumulate(widths, initial=0))
+
+    def __call__(self, span: Span) -> Place:
+        return self._before[span.start_char], self._before[span.end_char]
+
+
+def places(example: Example) -> tuple[Places, Places]:
+    """Places in the predicted Doc and in the reference; spaCy's E949 if their texts are not the same."""
+    _ = example.alignment
+    return Places(example.predicted), Places(example.reference)
+
+
+def prf(prefix: str, score: PRFScore | None) -> dict[str, float | None]:
+    """`{prefix}_p`, `_r` and `_f`; None, as spaCy's scorer does it, if there is nothing gold and nothing predicted."""
+    if score is None or not len(score):
+        return {f"{prefix}_{part}": None for part in "prf"}
+    return {f"{prefix}_{part}": value for part, value in score.to_dict().items()}
+
+
+def per_label(key: str, scores: dict[str, PRFScore]) -> dict[str, Any]:
+    """Label -> `p`, `r` and `f`, labels in alphabetical order; None if there is no label."""
+    return {key: {label: scores[label].to_dict() for label in sorted(scores)} or None}
