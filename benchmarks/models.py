@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import ByteLevelBPETokenizer
-from transformers import LukeConfig, LukeForEntitySpanClassification
+from transformers import LukeConfig, LukeForEntitySpanClassification, LukeForQuestionAnswering, LukePreTrainedModel
 
 LABELS = ["NIL", "MISC", "PER", "ORG", "LOC"]
 SIZES = {
@@ -18,8 +18,10 @@ SIZES = {
 }
 
 
-def random_luke(folder: Path, size: str, texts: Iterable[str]) -> Path:
-    """A random LukeForEntitySpanClassification whose byte-level BPE is trained on `texts`."""
+def random_luke(
+    folder: Path, size: str, texts: Iterable[str], *, head: type[LukePreTrainedModel] = LukeForEntitySpanClassification
+) -> Path:
+    """A random LUKE with a head, whose byte-level BPE is trained on `texts`."""
     folder.mkdir(parents=True, exist_ok=True)
     bpe = ByteLevelBPETokenizer()
     specials = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -31,6 +33,7 @@ def random_luke(folder: Path, size: str, texts: Iterable[str]) -> Path:
     entities = {"[PAD]": 0, "[UNK]": 1, "[MASK]": 2, "[MASK2]": 3}
     (folder / "entity_vocab.json").write_text(json.dumps(entities), encoding="utf8")
     torch.manual_seed(0)
+    labels = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
     config = LukeConfig(
         vocab_size=len(vocab) + 2,
         entity_vocab_size=len(entities),
@@ -39,9 +42,8 @@ def random_luke(folder: Path, size: str, texts: Iterable[str]) -> Path:
         type_vocab_size=1,
         layer_norm_eps=1e-5,
         initializer_range=0.05,
-        id2label=dict(enumerate(LABELS)),
-        label2id={label: i for i, label in enumerate(LABELS)},
+        **({} if head is LukeForQuestionAnswering else labels),
         **SIZES[size],
     )
-    LukeForEntitySpanClassification(config).save_pretrained(folder)
+    head(config).save_pretrained(folder)
     return folder
