@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from spacy.training import Example
 
-from ..annotations import ANSWERS, Answer, get_answers, has_annotation
-from ..batching.questions import Context, QuestionRow
+from ..annotations import Answer, get_answers
+from ..batching.questions import Context, QuestionReader, QuestionRow
 from ..batching.strided import ContextWindow
 from ..errors import warn
 from .gold import aligned_tokens, listed
@@ -45,42 +45,30 @@ class AnswerReport:
             warn("W017", name=name, missed=count, total=self.total, reasons=reasons, examples="; ".join(self.first))
 
 
-def answers_by_question(example: Example) -> dict[str, list[Answer]]:
-    """The gold answers of a reference, by question; a question that has none says nothing and is not in it."""
-    found: dict[str, list[Answer]] = {}
-    if has_annotation(example.reference, ANSWERS):
-        for answer in get_answers(example.reference):
-            found.setdefault(answer.question, []).append(answer)
-    return found
+def gold_rows(
+    example: Example, reader: QuestionReader, report: AnswerReport, index: int = 0
+) -> Iterator[tuple[list[QuestionRow], list[PieceAnswer]]]:
+    """The rows of each question that can be learned, and its alternative gold answers; [] if it is unanswerable.
 
+    index: of the Doc, for the rows. Questions are numbered as they come.
 
-def find_answers(
-    example: Example,
-    answers: Iterable[Answer],
-    context: Context,
-    windows: Sequence[ContextWindow],
-    report: AnswerReport,
-) -> list[PieceAnswer] | None:
-    """The alternative answers to one question as pieces; [] if it is unanswerable; None if it cannot be learned.
-
-    windows: of the question. [] if the question is empty.
-
+    A question without gold Answer says nothing and is left out; so is one with answers none of which is in a window.
     An alternative with a span wins over one without.
     """
-    spans = [answer for answer in answers if answer.span is not None]
-    found: list[PieceAnswer] = []
-    for answer in spans:
-        report.total += 1
-        pieces = _pieces(context, _characters(example, answer))
-        if pieces is None:
-            report.miss(answer, NOT_IN_TEXT)
-        elif not windows:
-            report.miss(answer, NOTHING_ASKED)
-        elif not any(start <= pieces[0] and pieces[1] < end for start, end in windows):
-            report.miss(answer, NO_WINDOW)
-        else:
-            found.append(pieces)
-    return None if not windows or (spans and not found) else found
+    by_question: dict[str, list[Answer]] = {}
+    for answer in get_answers(example.reference):
+        by_question.setdefault(answer.question, []).append(answer)
+    if not by_question:
+        return
+    context = reader.context(example.predicted)
+    number = 0
+    for question, answers in by_question.items():
+        rows = list(reader.rows(index, number, context, question))
+        spans = [answer for answer in answers if answer.span is not None]
+        found = _find(example, spans, context, rows[0].plan.windows if rows else [], report)
+        if rows and (found or not spans):
+            yield rows, found
+            number += 1
 
 
 def target(row: QuestionRow, answers: Sequence[PieceAnswer]) -> tuple[int, int]:
@@ -94,6 +82,29 @@ def target(row: QuestionRow, answers: Sequence[PieceAnswer]) -> tuple[int, int]:
         if start <= first and last < end:
             return row.context_at + first - start, row.context_at + last - start
     return 0, 0
+
+
+def _find(
+    example: Example,
+    answers: Iterable[Answer],
+    context: Context,
+    windows: Sequence[ContextWindow],
+    report: AnswerReport,
+) -> list[PieceAnswer]:
+    """The answers to a question as pieces, those that lie in a window as a whole."""
+    found = []
+    for answer in answers:
+        report.total += 1
+        pieces = _pieces(context, _characters(example, answer))
+        if pieces is None:
+            report.miss(answer, NOT_IN_TEXT)
+        elif not windows:
+            report.miss(answer, NOTHING_ASKED)
+        elif not any(start <= pieces[0] and pieces[1] < end for start, end in windows):
+            report.miss(answer, NO_WINDOW)
+        else:
+            found.append(pieces)
+    return found
 
 
 def _characters(example: Example, answer: Answer) -> tuple[int, int] | None:

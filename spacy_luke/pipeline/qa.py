@@ -18,14 +18,14 @@ from ..annotations import Answer, get_questions, set_answers
 from ..batching.collate import batch_rows, collate
 from ..batching.questions import SPECIAL_PIECES, QuestionReader, QuestionRow
 from ..batching.strided import ContextWindows, build_strided_windows
-from ..checkpoints.reader import QUESTION_ANSWERING
+from ..checkpoints.reader import QUESTION_ANSWERING, Checkpoint
 from ..encoders.luke import set_dropout
 from ..errors import LukeError, warn
 from ..tokenization.entity_vocab import PAD
 from ..training.losses import cross_entropy
 from .answers import N_BEST, NOTHING, FoundAnswers, merged, to_answers, window_answers
 from .base import LukePipe
-from .gold_answers import AnswerReport, PieceAnswer, answers_by_question, find_answers, target
+from .gold_answers import AnswerReport, PieceAnswer, gold_rows, target
 
 DEFAULT_CONFIG = """
 [luke_qa]
@@ -58,7 +58,13 @@ _AT_A_TIME = 1024
     assigns=["doc._.answers"],
     requires=["doc._.questions"],
     default_config=Config().from_str(DEFAULT_CONFIG)["luke_qa"],
-    default_score_weights={"qa_f1": 1.0, "qa_em": 0.0},
+    default_score_weights={
+        "qa_f1": 1.0,
+        "qa_em": 0.0,
+        "qa_has_answer_em": None,
+        "qa_has_answer_f1": None,
+        "qa_no_answer_em": None,
+    },
 )
 def make_luke_qa(
     nlp: Language,
@@ -144,6 +150,9 @@ class LukeQA(LukePipe):
         _check_at_least("max_answer_pieces", max_answer_pieces, 1)
         _check_at_least("n_best", n_best, 1)
         _check_at_least("max_entities", max_entities, 0)
+        if windows is not None and not isinstance(windows, ContextWindows):
+            reason = "they must cut a context beside a question, as spacy-luke.strided_windows.v1 does"
+            raise LukeError("L047", setting="windows", value=windows, reason=reason)
         self.max_question_pieces = max_question_pieces
         self.max_answer_pieces = max_answer_pieces
         self.n_best = n_best
@@ -157,6 +166,20 @@ class LukeQA(LukePipe):
         description = self._require_weights()
         windows = self._windows_setting or build_strided_windows(**description.settings.get("windows", {}))
         return windows.shortened(description.config.max_pieces - SPECIAL_PIECES)
+
+    def freeze_encoder(self, frozen: bool = True) -> None:
+        """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""
+        super().freeze_encoder(frozen)
+        self._freeze_entity_table()
+
+    def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
+        super()._adopt(checkpoint, labels, new_head=new_head)
+        self._freeze_entity_table()
+
+    def _freeze_entity_table(self) -> None:
+        """The rows of the entities are never trained, as in the paper's code: few of them are in the data."""
+        encoder: Any = self._module.encoder
+        encoder.entity_embeddings.entity.requires_grad_(False)
 
     def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         return ()
@@ -296,7 +319,7 @@ class LukeQA(LukePipe):
         gold: list[list[list[PieceAnswer]]] = []
         for index, example in enumerate(examples):
             gold.append([])
-            for of_question, answers in self._gold(example, reader, AnswerReport(), index):
+            for of_question, answers in gold_rows(example, reader, AnswerReport(), index):
                 rows += of_question
                 gold[-1].append(answers)
         set_dropout(self._module, drop)
@@ -313,25 +336,10 @@ class LukeQA(LukePipe):
             self.finish_update(sgd)
         return losses
 
-    def _gold(
-        self, example: Example, reader: QuestionReader, report: AnswerReport, index: int = 0
-    ) -> Iterator[tuple[list[QuestionRow], list[PieceAnswer]]]:
-        """The rows of each question that can be learned, numbered in this order, and its gold answers."""
-        by_question = answers_by_question(example)
-        context = reader.context(example.predicted) if by_question else None
-        number = 0
-        for question, answers in by_question.items():
-            assert context is not None
-            rows = list(reader.rows(index, number, context, question))
-            found = find_answers(example, answers, context, rows[0].plan.windows if rows else [], report)
-            if found is not None:
-                yield rows, found
-                number += 1
-
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         reader, report = self._reader(), AnswerReport()
         for example in get_examples():
-            for _ in self._gold(example, reader, report):
+            for _ in gold_rows(example, reader, report):
                 pass
         self._warn_of(reader)
         report.warn(self.name)
@@ -339,5 +347,5 @@ class LukeQA(LukePipe):
 
 def _check_at_least(setting: str, value: Any, minimum: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        reason = f"it must be a number, at least {minimum}"
+        reason = f"it must be a whole number, at least {minimum}"
         raise LukeError("L047", setting=setting, value=value, reason=reason)
