@@ -10,7 +10,7 @@ from spacy.language import Language
 from spacy.tokens import Span, SpanGroup
 from spacy.training import Corpus, Example
 
-from ..annotations import get_answers, get_questions, set_questions
+from ..annotations import QUESTIONS, get_answers, get_questions, has_annotation, set_questions
 from ..errors import warn
 
 
@@ -91,9 +91,10 @@ def _give_spans(example: Example, key: str) -> list[Span]:
 
 
 def _give_questions(example: Example) -> None:
-    asked = [*get_questions(example.reference), *(answer.question for answer in get_answers(example.reference))]
-    if asked:
-        set_questions(example.predicted, dict.fromkeys(asked))
+    reference = example.reference
+    asked = [*get_questions(reference), *(answer.question for answer in get_answers(reference))]
+    if asked or has_annotation(reference, QUESTIONS):
+        set_questions(example.predicted, list(dict.fromkeys(asked)))
 
 
 def _aligned(example: Example, spans: Iterable[Span]) -> tuple[list[Span], list[Span]]:

@@ -1,12 +1,16 @@
-"""The corpus reader that gives gold annotation to predicted Docs, and the scorer."""
+"""The corpus reader that gives gold annotation to predicted Docs, and the scorer of `luke_ner`."""
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import spacy
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
+from spacy_luke.annotations import ANSWERS, QUESTIONS, get_questions, has_annotation, set_answers, set_questions
+from spacy_luke.errors import LukeWarning
 from spacy_luke.training.corpus import build_gold_mentions_corpus
 from spacy_luke.training.ner_scorer import build_ner_scorer
 
@@ -42,6 +46,114 @@ def test_predicted_docs_have_the_gold_entities_if_asked(corpus: Path) -> None:
     [example] = build_gold_mentions_corpus(corpus, sentences=False, mentions=True)(NLP)
     assert [(e.text, e.label_) for e in example.predicted.ents] == [("Bo Li", "PER")]
     assert not example.predicted.has_annotation("SENT_START")
+
+
+def write(folder: Path, *docs: Doc) -> Path:
+    DocBin(docs=docs, store_user_data=True).to_disk(folder / "more.spacy")
+    return folder / "more.spacy"
+
+
+def read_one(path: Path, **settings: Any) -> Example:
+    [example] = build_gold_mentions_corpus(path, **settings)(NLP)
+    return example
+
+
+def can_t() -> Doc:
+    """ "can't", one token here, is two in the predicted Doc; "U.K.-based", three here, is one there."""
+    words = ["Ada", "can't", "leave", "U.K.", "-", "based", "Acme"]
+    return Doc(NLP.vocab, words=words, spaces=[True, True, True, False, False, True, False])
+
+
+def everything(span: Span) -> tuple[str, str, str, str]:
+    return span.text, span.label_, span.kb_id_, span.id_
+
+
+def test_given_entities_keep_labels_links_and_ids(tmp_path: Path) -> None:
+    doc = can_t()
+    doc.set_ents([Span(doc, 0, 2, label="PER", kb_id="Q7259", span_id="ada"), Span(doc, 6, 7, label="ORG", kb_id="Q1")])
+    example = read_one(write(tmp_path, doc), mentions=True)
+    wanted = [("Ada can't", "PER", "Q7259", "ada"), ("Acme", "ORG", "Q1", "")]
+    assert [everything(ent) for ent in example.predicted.ents] == wanted
+    assert (example.predicted.ents[0].start, example.predicted.ents[0].end) == (0, 3)
+
+
+def test_given_spans_keep_labels_links_and_ids_and_may_overlap(tmp_path: Path) -> None:
+    doc = can_t()
+    doc.spans["mentions"] = [
+        Span(doc, 0, 2, label="PER", kb_id="Q7259", span_id="ada"),
+        Span(doc, 1, 3),
+        Span(doc, 1, 3, label="ACT"),
+    ]
+    doc.spans["others"] = [Span(doc, 0, 1)]
+    predicted = read_one(write(tmp_path, doc), spans_key="mentions").predicted
+    wanted = [("Ada can't", "PER", "Q7259", "ada"), ("can't leave", "", "", ""), ("can't leave", "ACT", "", "")]
+    assert [everything(span) for span in predicted.spans["mentions"]] == wanted
+    assert list(predicted.spans) == ["mentions"]
+    assert not predicted.has_annotation("ENT_IOB")
+
+
+def test_mentions_that_end_inside_a_predicted_token_are_reported_once_per_read(tmp_path: Path) -> None:
+    doc = can_t()
+    doc.set_ents([Span(doc, 0, 1, label="PER"), Span(doc, 3, 4, label="LOC"), Span(doc, 6, 7, label="ORG")])
+    doc.spans["mentions"] = list(doc.ents)
+    read = build_gold_mentions_corpus(write(tmp_path, doc, doc), mentions=True, spans_key="mentions")
+    for _ in range(2):
+        with pytest.warns(LukeWarning, match=r"\[W012\] .*more\.spacy: 4 of 12 gold .* 'U\.K\.' \(LOC\)") as given:
+            examples = list(read(NLP))
+        assert len(given) == 1
+    for example in examples:
+        assert [ent.text for ent in example.predicted.ents] == ["Ada", "Acme"]
+        assert [span.text for span in example.predicted.spans["mentions"]] == ["Ada", "Acme"]
+
+
+def test_there_is_no_warning_if_nothing_is_lost(corpus: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        list(build_gold_mentions_corpus(corpus, mentions=True, spans_key="mentions", questions=True)(NLP))
+
+
+def test_what_a_reference_is_not_annotated_with_is_not_given(tmp_path: Path) -> None:
+    predicted = read_one(write(tmp_path, can_t()), mentions=True, spans_key="mentions", questions=True).predicted
+    assert not predicted.has_annotation("ENT_IOB")
+    assert not predicted.has_annotation("SENT_START")
+    assert not list(predicted.spans)
+    assert not has_annotation(predicted, QUESTIONS)
+
+
+def test_none_found_is_an_annotation_too(tmp_path: Path) -> None:
+    doc = can_t()
+    doc.set_ents([])
+    doc.spans["mentions"] = []
+    set_questions(doc, [])
+    predicted = read_one(write(tmp_path, doc), mentions=True, spans_key="mentions", questions=True).predicted
+    assert [token.ent_iob_ for token in predicted] == ["O"] * len(predicted)
+    assert not predicted.spans["mentions"]
+    assert has_annotation(predicted, QUESTIONS)
+    assert not get_questions(predicted)
+
+
+def test_tokens_without_entity_annotation_stay_without(tmp_path: Path) -> None:
+    doc = can_t()
+    doc.set_ents([Span(doc, 0, 1, label="PER")], missing=[doc[1:3]])
+    predicted = read_one(write(tmp_path, doc), mentions=True).predicted
+    assert [(token.text, token.ent_iob_) for token in predicted] == [
+        ("Ada", "B"),
+        ("ca", ""),
+        ("n't", ""),
+        ("leave", ""),
+        ("U.K.-based", "O"),
+        ("Acme", "O"),
+    ]
+
+
+def test_predicted_docs_have_the_questions_if_asked(tmp_path: Path) -> None:
+    doc = can_t()
+    set_questions(doc, ["Who?", "Why?"])
+    set_answers(doc, [("Where?", doc[3:4]), ("Who?", doc[0:1])])
+    assert not has_annotation(read_one(write(tmp_path, doc)).predicted, QUESTIONS)
+    predicted = read_one(write(tmp_path, doc), questions=True).predicted
+    assert get_questions(predicted) == ("Who?", "Why?", "Where?")
+    assert not has_annotation(predicted, ANSWERS)
 
 
 def test_a_missing_path_is_spacys_error() -> None:
