@@ -43,8 +43,8 @@ def window_answers(row: QuestionRow, logits: np.ndarray, max_answer_pieces: int,
     keep: most answers to return.
 
     An answer lies in the context, starts at a piece that has no more context in another window, and joins one of the
-    best `N_BEST` starts (`keep` if that is more) with one of as many best ends. If no two of them fit, all are tried, so
-    that some answer is found unless the window has only white space to start from; the reference has none then.
+    best `N_BEST` starts (`keep` if that is more) with one of as many best ends. If no two of them fit, all are tried,
+    so that some answer is found unless the window has only white space to start from; the reference has none then.
     """
     start, end = row.range
     scores = logits[row.context_at : row.context_at + end - start].astype(np.float64)
