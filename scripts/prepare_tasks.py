@@ -9,6 +9,7 @@ knowledgenet  relations of KnowledgeNet; folds 1 and 2 train, fold 3 dev
 typing        the 39 entity types of CrossNER, on its own train and dev parts; the entities are in doc.spans["mentions"]
 squad         questions of half of SQuAD 2.0's dev set: 13 articles train, 3 articles dev
 qamr          questions of QAMR's dev set on single sentences; a tenth of the sentences is dev
+qa            both together
 """
 
 from __future__ import annotations
@@ -22,10 +23,19 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
 
 from spacy_luke.annotations import set_entity_types
-from spacy_luke.converters import ConversionReport, read_iob, write_docbin
+from spacy_luke.converters import (
+    ConversionReport,
+    read_iob,
+    read_knowledgenet,
+    read_qamr,
+    read_semeval2010,
+    read_squad,
+    write_docbin,
+)
 
 SEED = 0
 DEV_SHARE = 0.1
+DEV_FOLD = 3
 CROSSNER_DOMAINS = ("ai", "literature", "music", "politics", "science")
 MENTIONS = "mentions"
 
@@ -36,6 +46,45 @@ def split(docs: Sequence[Doc]) -> Parts:
     """A random tenth is dev; both keep the order of the file."""
     chosen = set(random.Random(SEED).sample(range(len(docs)), round(DEV_SHARE * len(docs))))
     return [d for i, d in enumerate(docs) if i not in chosen], [d for i, d in enumerate(docs) if i in chosen]
+
+
+def semeval(assets: Path, vocab: Vocab) -> Parts:
+    """Sentences with two entities and the relation between them, or none."""
+    docs, report = read_semeval2010(assets / "relations" / "semeval2010_task8" / "train.txt", vocab=vocab)
+    print(f"{report}\n")
+    return split(docs)
+
+
+def knowledgenet(assets: Path, vocab: Vocab) -> Parts:
+    """Sentences with all their facts."""
+    docs, report = read_knowledgenet(assets / "relations" / "knowledgenet" / "train.jsonl", vocab=vocab)
+    print(f"{report}\n")
+    return [d for d in docs if d.user_data["fold"] != DEV_FOLD], [d for d in docs if d.user_data["fold"] == DEV_FOLD]
+
+
+def squad(assets: Path, vocab: Vocab) -> Parts:
+    """Paragraphs with questions, some of which they do not answer."""
+    (train, train_report), (dev, dev_report) = (
+        read_squad(assets / "qa" / "squad2_half" / f"{part}.json", vocab=vocab) for part in ("train", "dev")
+    )
+    print(f"{train_report}\n{dev_report}\n")
+    return train, dev
+
+
+def qamr(assets: Path, vocab: Vocab) -> Parts:
+    """Sentences with all their questions."""
+    docs, report = read_qamr(assets / "qa" / "qamr" / "dev.tsv", vocab=vocab)
+    print(f"{report}\n")
+    return split(docs)
+
+
+def qa(assets: Path, vocab: Vocab) -> Parts:
+    """Both corpora of questions together, shuffled."""
+    parts = zip(squad(assets, vocab), qamr(assets, vocab), strict=True)
+    train, dev = ([*a, *b] for a, b in parts)
+    for docs in (train, dev):
+        random.Random(SEED).shuffle(docs)
+    return train, dev
 
 
 def typing(assets: Path, vocab: Vocab) -> Parts:
@@ -59,7 +108,14 @@ def typing(assets: Path, vocab: Vocab) -> Parts:
     return read("train"), read("dev")
 
 
-TASKS: Mapping[str, Callable[[Path, Vocab], Parts]] = {"typing": typing}
+TASKS: Mapping[str, Callable[[Path, Vocab], Parts]] = {
+    "semeval": semeval,
+    "knowledgenet": knowledgenet,
+    "typing": typing,
+    "squad": squad,
+    "qamr": qamr,
+    "qa": qa,
+}
 
 
 def main() -> None:

@@ -87,6 +87,8 @@ ERRORS: dict[str, str] = {
     "doc.char_span(10, 15) for characters.",
     "L072": "The answer text {text!r} is not in the answer's span {span!r}.",
     "L073": "No annotation {name!r}. Known: {known}.",
+    "L076": "displacy has no style {style!r}. Known: {known}.",
+    "L077": "Style {style!r} cannot show this: {problem}.",
     # questions
     "L080": "{argument} = {value!r} cannot be used: it must be {wanted}.",
     # converters and command line
@@ -94,6 +96,8 @@ ERRORS: dict[str, str] = {
     "L061": "{path} does not exist or has no file to convert.",
     "L062": "Cannot read --types entry {entry!r}: write OLD=NEW, or OLD= to drop the type.",
     "L063": "No converter {kind!r}. Known: {known}.",
+    "L064": "{path}, {place}: {reason}.",
+    "L065": "{path} has only {what}. Needed beside it: {needed}; or name that file with {option}.",
 }
 
 WARNINGS: dict[str, str] = {
@@ -113,6 +117,8 @@ WARNINGS: dict[str, str] = {
     "W008": "The tokenizer of {name!r} lower-cases its text but the checkpoint has no case types; named entities "
     "are recognised better with them (upcycle with case types).",
     "W009": "Component {name!r}: {count} gold spans have several labels; only the first is learned.",
+    "W010": "Style {style!r}: a Doc is not annotated, so nothing is marked in it. Add {component!r} to the pipeline, "
+    "or set {attribute}.",
     "W012": "{path}: {lost} of {total} gold mentions begin or end inside a token of the predicted Docs and are left "
     "out. First: {examples}. Use the tokenizer that the corpus was made with, or one that splits there.",
     "W013": "A Doc has {count} candidate pairs; the {maximum} pairs of entities that are nearest to each other are "

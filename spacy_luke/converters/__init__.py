@@ -10,12 +10,23 @@ from spacy.tokens import Doc
 from ..errors import LukeError
 from .docbin import write_docbin
 from .iob import read_iob
+from .knowledgenet import read_knowledgenet
+from .qamr import read_qamr
 from .report import ConversionReport
+from .semeval2010 import read_semeval2010
+from .squad import read_squad
 
-# Reads one file, given its path; each kind has its own keyword options.
+# Reads one file, given its path; each kind has its own keyword options. The first line of its docstring, a name and
+# what the files are, describes the kind on the command line.
 Converter: TypeAlias = Callable[..., tuple[list[Doc], ConversionReport]]
 
-CONVERTERS: Mapping[str, Converter] = {"iob": read_iob}
+CONVERTERS: Mapping[str, Converter] = {
+    "iob": read_iob,
+    "knowledgenet": read_knowledgenet,
+    "qamr": read_qamr,
+    "semeval2010": read_semeval2010,
+    "squad": read_squad,
+}
 
 
 def get_converter(kind: str) -> Converter:
@@ -24,4 +35,15 @@ def get_converter(kind: str) -> Converter:
     return CONVERTERS[kind]
 
 
-__all__ = ["CONVERTERS", "ConversionReport", "Converter", "get_converter", "read_iob", "write_docbin"]
+__all__ = [
+    "CONVERTERS",
+    "ConversionReport",
+    "Converter",
+    "get_converter",
+    "read_iob",
+    "read_knowledgenet",
+    "read_qamr",
+    "read_semeval2010",
+    "read_squad",
+    "write_docbin",
+]

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+
+from spacy.tokens import Doc
+
+from ..annotations import RELATIONS, get_answers, get_entity_types, get_questions, get_relations, has_annotation
+from ..annotations import typed_spans as get_typed_spans
 
 SHOWN = 5
+SHOWN_LABELS = 25
 
 
 @dataclass(kw_only=True)
@@ -29,60 +36,152 @@ class Noted:
         return f"{self.count}" + (f" ({', '.join(self.first)}{more})" if self.first else "")
 
 
+def titled(title: str) -> dict[str, str]:
+    """Metadata of a field that is shown under this title, with the first places where it happened."""
+    return {"title": title}
+
+
 @dataclass(kw_only=True)
 class ConversionReport:
-    """Counts of one or several converted files; places are `file:line`."""
+    """Counts of one or several converted files; places are `file:line` or `file:record`."""
 
-    files: list[str] = field(default_factory=list)  # one description each, with scheme and columns
+    files: list[str] = field(default_factory=list)  # one description each, e.g. with scheme and columns
     documents: int = 0
     sentences: int = 0
     tokens: int = 0
-    entities: Counter[str] = field(default_factory=Counter)  # by the type written
-    dropped: Counter[str] = field(default_factory=Counter)  # by the type in the file
-    repaired_tags: Noted = field(default_factory=Noted)  # read, but not as written (I- without B-)
-    bad_tags: Noted = field(default_factory=Noted)  # not a tag: read as O
-    bad_lines: Noted = field(default_factory=Noted)  # a column is missing, or a multi-word line: left out or read as O
-    empty_tokens: Noted = field(default_factory=Noted)  # no token but whitespace: left out
-    unaligned_texts: Noted = field(default_factory=Noted)  # '# text' lines that are not the tokens
     comments: int = 0
+    # What was written
+    entities: Counter[str] = field(default_factory=Counter)
+    relations: Counter[str] = field(default_factory=Counter)
+    unrelated: int = 0  # documents that are annotated with having no relation
+    typed_spans: int = 0
+    entity_types: Counter[str] = field(default_factory=Counter)
+    questions: int = 0
+    answered: int = 0  # questions with an answer in their Doc
+    answers: int = 0  # alternatives count each
+    unanswerable: int = 0  # questions whose Doc says that it has no answer
+    # What was not, by the label in the file
+    dropped: Counter[str] = field(default_factory=Counter)
+    dropped_relations: Counter[str] = field(default_factory=Counter)
+    # Columns
+    repaired_tags: Noted = field(
+        default_factory=Noted, metadata=titled("Tags repaired")
+    )  # read, but not as written (I- without B-)
+    bad_tags: Noted = field(default_factory=Noted, metadata=titled("Not a tag, read as O"))
+    bad_lines: Noted = field(
+        default_factory=Noted, metadata=titled("Lines without all columns")
+    )  # or a multi-word line: left out or read as O
+    empty_tokens: Noted = field(
+        default_factory=Noted, metadata=titled("Empty tokens left out")
+    )  # no token but whitespace
+    unaligned_texts: Noted = field(
+        default_factory=Noted, metadata=titled("'# text' is not the tokens; a space after every token instead")
+    )
+    # Entities and relations
+    expanded_spans: Noted = field(
+        default_factory=Noted, metadata=titled("Spans with an edge inside a token, expanded to whole tokens")
+    )
+    overlapping_entities: Noted = field(
+        default_factory=Noted,
+        metadata=titled("Entities left out, because they overlap a longer one or one in the same place"),
+    )
+    ambiguous_ids: Noted = field(
+        default_factory=Noted, metadata=titled("Entities with several ids, of which the first is written")
+    )
+    repeated_relations: Noted = field(
+        default_factory=Noted, metadata=titled("Relations that are there more than once, written once")
+    )
+    lost_relations: Noted = field(
+        default_factory=Noted,
+        metadata=titled("Relations left out, because an entity of theirs is, or both are the same"),
+    )
+    unlabelled: Noted = field(
+        default_factory=Noted, metadata=titled("Sentences without a label, not annotated with relations")
+    )
+    # Questions and answers
+    repeated_questions: Noted = field(
+        default_factory=Noted,
+        metadata=titled("Questions asked more than once about a text, written once with all answers"),
+    )
+    unannotated_questions: Noted = field(
+        default_factory=Noted, metadata=titled("Questions that the file gives no answer to, written without")
+    )
+    moved_answers: Noted = field(default_factory=Noted, metadata=titled("Answers found elsewhere than the file says"))
+    lost_answers: Noted = field(
+        default_factory=Noted,
+        metadata=titled("Answers left out, because their text is not where the file says, nor in one other place"),
+    )
+    lost_questions: Noted = field(
+        default_factory=Noted, metadata=titled("Questions left out, because all their answers are")
+    )
+    filled_answers: Noted = field(default_factory=Noted, metadata=titled("Answers with small gaps, which were filled"))
+    cut_answers: Noted = field(
+        default_factory=Noted, metadata=titled("Answers with large gaps, cut to their longest part")
+    )
+
+    def count(self, docs: Iterable[Doc]) -> None:
+        """Add what was written into these Docs."""
+        for doc in docs:
+            self.documents += 1
+            self.tokens += len(doc)
+            self.sentences += len(list(doc.sents)) if doc.has_annotation("SENT_START") else 0
+            self.entities.update(span.label_ for span in doc.ents)
+            relations = get_relations(doc)
+            self.relations.update(relation.label for relation in relations)
+            self.unrelated += has_annotation(doc, RELATIONS) and not relations
+            for span in get_typed_spans(doc):
+                self.typed_spans += 1
+                self.entity_types.update(get_entity_types(span))
+            answers = get_answers(doc)
+            answered = {answer.question for answer in answers if answer.span is not None}
+            self.questions += len(get_questions(doc))
+            self.answered += len(answered)
+            self.answers += sum(answer.span is not None for answer in answers)
+            self.unanswerable += len({answer.question for answer in answers} - answered)
 
     def extend(self, other: ConversionReport) -> None:
         """Add the counts of `other`, for a whole folder's report."""
-        self.files.extend(other.files)
-        self.documents += other.documents
-        self.sentences += other.sentences
-        self.tokens += other.tokens
-        self.entities.update(other.entities)
-        self.dropped.update(other.dropped)
-        self.comments += other.comments
-        for name in ("repaired_tags", "bad_tags", "bad_lines", "empty_tokens", "unaligned_texts"):
-            getattr(self, name).extend(getattr(other, name))
+        for item in fields(self):
+            mine, more = getattr(self, item.name), getattr(other, item.name)
+            if isinstance(mine, int):
+                setattr(self, item.name, mine + more)
+            elif isinstance(mine, Counter):
+                mine.update(more)
+            else:
+                mine.extend(more)
 
     def __str__(self) -> str:
         shown = self.files[:SHOWN]
         if len(self.files) > SHOWN:
             shown.append(f"… and {len(self.files) - SHOWN} more files")
-        lines = [
-            *shown,
-            f"{self.documents} documents, {self.sentences} sentences, {self.tokens} tokens",
-            f"Entities: {by_type(self.entities)}",
-        ]
-        optional = {
-            "Entities left out": by_type(self.dropped) if self.dropped else "",
-            "Tags repaired": self.repaired_tags,
-            "Not a tag, read as O": self.bad_tags,
-            "Lines without all columns": self.bad_lines,
-            "Empty tokens left out": self.empty_tokens,
-            "'# text' is not the tokens; a space after every token instead": self.unaligned_texts,
-        }
-        for title, value in optional.items():
-            if value.count if isinstance(value, Noted) else value:
-                lines.append(f"{title}: {value}")
+        sentences = f"{self.sentences} sentences, " if self.sentences else ""
+        lines = [*shown, f"{self.documents} documents, {sentences}{self.tokens} tokens"]
+        if self.entities or not (self.relations or self.unrelated or self.typed_spans or self.questions):
+            lines.append(f"Entities: {by_type(self.entities)}")
+        if self.relations or self.unrelated:
+            lines.append(f"Relations: {by_type(self.relations)}; {self.unrelated} documents without any")
+        if self.typed_spans:
+            lines.append(f"Typed entities: {self.typed_spans}; types: {by_type(self.entity_types)}")
+        if self.questions:
+            lines.append(
+                f"Questions: {self.questions}, of which {self.answered} have {self.answers} different answers and "
+                f"{self.unanswerable} have none in their text"
+            )
+        if self.dropped:
+            lines.append(f"Entities left out: {by_type(self.dropped)}")
+        if self.dropped_relations:
+            lines.append(f"Relations left out: {by_type(self.dropped_relations)}")
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, Noted) and value.count:
+                lines.append(f"{item.metadata['title']}: {value}")
         if self.comments:
             lines.append(f"Comment lines: {self.comments}")
         return "\n".join(lines)
 
 
 def by_type(counts: Counter[str]) -> str:
-    types = ", ".join(f"{label} {count}" for label, count in counts.most_common())
-    return f"{counts.total()}" + (f" ({types})" if types else "")
+    types = [f"{label} {count}" for label, count in counts.most_common(SHOWN_LABELS)]
+    if len(counts) > SHOWN_LABELS:
+        types.append(f"… and {len(counts) - SHOWN_LABELS} more")
+    return f"{counts.total()}" + (f" ({', '.join(types)})" if types else "")

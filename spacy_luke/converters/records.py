@@ -1,0 +1,112 @@
+"""JSON and JSON Lines files -> records whose every complaint names the file and the place in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, NoReturn
+
+from ..errors import LukeError
+from .columns import read_lines
+
+KINDS: Mapping[Any, str] = {
+    str: "a string",
+    int: "a whole number",
+    list: "a list",
+    dict: "an object",
+    bool: "true or false",
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """One object of a file.
+
+    place: where it is, as error messages say it: "line 3", "record 3", "data[0].paragraphs[2]".
+    """
+
+    path: Path
+    place: str
+    values: Mapping[str, Any]
+
+    @property
+    def short(self) -> str:
+        """The place as reports say it: "train.jsonl:3"."""
+        return f"{self.path.name}:{self.place.removeprefix('line ').removeprefix('record ')}"
+
+    def get(self, name: str, kind: type | UnionType, *default: Any) -> Any:
+        """The value of a field. L064 if it is of another type, or not there and there is no default."""
+        if name not in self.values and default:
+            return default[0]
+        value = self.values.get(name)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+            wanted = KINDS.get(kind, str(kind))
+            self.fail(f"{name!r} is not {wanted}" if name in self.values else f"it has no {name!r}, {wanted}")
+        return value
+
+    def inner(self, name: str) -> list[Record]:
+        """The objects of a list in the record."""
+        records = []
+        for number, values in enumerate(self.get(name, list)):
+            place = f"{self.place}.{name}[{number}]" if self.place else f"{name}[{number}]"
+            if not isinstance(values, dict):
+                raise LukeError("L064", path=self.path, place=place, reason="it is not an object")
+            records.append(Record(self.path, place, values))
+        return records
+
+    def words(self, name: str) -> list[str]:
+        """The value of a field that is a list of strings."""
+        values = self.get(name, list)
+        if not values or not all(isinstance(value, str) for value in values):
+            self.fail(f"{name!r} is not a list of words")
+        return values
+
+    def fail(self, reason: str) -> NoReturn:
+        raise LukeError("L064", path=self.path, place=self.place or "top level", reason=reason)
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file."""
+    text = "\n".join(read_lines(path))
+    if not text.strip():
+        raise LukeError("L060", path=path, line=1, reason="the file is empty")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        reason = f"not JSON ({error.msg}, column {error.colno})"
+        raise LukeError("L060", path=path, line=error.lineno, reason=reason) from None
+
+
+def read_object(path: Path) -> Record:
+    """A JSON file that is one object."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise LukeError("L060", path=path, line=1, reason="the file is not one JSON object")
+    return Record(path, "", content)
+
+
+def read_records(path: Path) -> list[Record]:
+    """The objects of a JSON file that is a list of them, or of a JSON Lines file."""
+    lines = read_lines(path)
+    first = next((line.lstrip() for line in lines if line.strip()), "")
+    if first.startswith("["):
+        found = [(f"record {number}", values) for number, values in enumerate(read_json(path), start=1)]
+    else:
+        found = [(f"line {n}", _line(path, n, line)) for n, line in enumerate(lines, start=1) if line.strip()]
+    if not found:
+        raise LukeError("L060", path=path, line=1, reason="the file is empty")
+    for place, values in found:
+        if not isinstance(values, dict):
+            raise LukeError("L064", path=path, place=place, reason="it is not an object")
+    return [Record(path, place, values) for place, values in found]
+
+
+def _line(path: Path, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        reason = f"not JSON ({error.msg}, column {error.colno})"
+        raise LukeError("L060", path=path, line=number, reason=reason) from None

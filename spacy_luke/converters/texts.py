@@ -1,0 +1,80 @@
+"""Texts with characters -> Docs with entities and relations on whole tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from spacy.lang.en import English
+from spacy.tokenizer import Tokenizer
+from spacy.tokens import Doc, Span
+from spacy.util import filter_spans
+from spacy.vocab import Vocab
+
+from ..annotations import Relation, set_relations
+from .report import ConversionReport
+
+# The label of entities in a corpus that does not say what they are.
+ENTITY = "ENTITY"
+
+# Half-open token range
+Place = tuple[int, int]
+# Head, tail, label
+Fact = tuple[Place, Place, str]
+
+
+def english_tokenizer(vocab: Vocab | None) -> Tokenizer:
+    """The tokenizer of `spacy.blank("en")`."""
+    return English(vocab=True if vocab is None else vocab).tokenizer
+
+
+def mark_one_sentence(doc: Doc) -> Doc:
+    for token in doc:
+        token.is_sent_start = token.i == 0
+    return doc
+
+
+def char_span(
+    doc: Doc, start: int, end: int, report: ConversionReport, place: str, *, label: str = ENTITY, kb_id: str = ""
+) -> Span | None:
+    """The tokens that the characters touch, without white space at the edges; None if there are none."""
+    if not 0 <= start < end <= len(doc.text):
+        return None
+    text = doc.text[start:end]
+    start, end = start + len(text) - len(text.lstrip()), end - len(text) + len(text.rstrip())
+    span = doc.char_span(start, end, label=label, kb_id=kb_id, alignment_mode="expand") if start < end else None
+    if span is not None and (span.start_char, span.end_char) != (start, end):
+        report.expanded_spans.add(f"{place} {doc.text[start:end]!r} in {span.text!r}")
+    return span
+
+
+def set_entities(doc: Doc, spans: Iterable[Span], report: ConversionReport, place: str) -> None:
+    """Write `doc.ents`; of spans that overlap, the longest is kept, and of those in the same place the first.
+
+    All other tokens are outside entities.
+    """
+    spans = list(spans)
+    kept = filter_spans(spans)
+    doc.set_ents(kept, default="outside")
+    written = {(span.start, span.end) for span in kept}
+    labels = {(span.start, span.end, span.label_, span.kb_id_, span.id_) for span in kept}
+    for span in spans:
+        key = (span.start, span.end, span.label_, span.kb_id_, span.id_)
+        if key not in labels:  # the same entity twice is no loss
+            labels.add(key)
+            other = " of another kind" if key[:2] in written else ""
+            report.overlapping_entities.add(f"{place} {span.text!r}{other}")
+
+
+def write_relations(doc: Doc, facts: Sequence[Fact], report: ConversionReport, place: str) -> None:
+    """Write `doc._.relations`; only those between entities of the Doc, and each once."""
+    entities = {(span.start, span.end): span for span in doc.ents}
+    relations = []
+    for number, (head, tail, label) in enumerate(facts):
+        if (head, tail, label) in facts[:number]:
+            report.repeated_relations.add(place)
+        elif head not in entities or tail not in entities or head == tail:
+            report.dropped_relations[label] += 1
+            report.lost_relations.add(place)
+        else:
+            relations.append(Relation(entities[head], entities[tail], label))
+    set_relations(doc, relations)
