@@ -2,8 +2,8 @@
 
 Corpus: https://github.com/uwnlp/qamr (Michael et al. 2018), the README of its data. Columns of the questions, separated
 by tabulators: sentence id, indices of the key words, annotator, number of the question, index of its key word,
-question, indices of the answer, and two answers of validators as `annotator:indices`. The sentences are in another file,
-`wiki-sentences.tsv`: id and tokens, separated by spaces.
+question, indices of the answer, and two answers of validators as `annotator:indices`. The sentences are in another
+file, `wiki-sentences.tsv`: id and tokens, separated by spaces.
 """
 
 from __future__ import annotations
