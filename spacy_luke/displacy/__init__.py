@@ -1,0 +1,94 @@
+"""Relations, entity types and answers as pictures, in the manner of `spacy.displacy`.
+
+    from spacy_luke import displacy
+    displacy.render(doc, style="relations")
+
+displaCy draws arcs between the tokens of a tree; relations run between spans, several from one span and across
+sentences, so they have a view of their own here. What displaCy has (its colours and registry, its pages, its Jupyter
+output and render wrapper, its markup of entities) is used as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from spacy import displacy as _spacy
+from spacy.tokens import Doc, Span
+
+from ..errors import LukeError
+from .answers import render_answers
+from .check import mapping
+from .entities import parse_ents, render_ents
+from .options import Options
+from .page import Settings, whole_page
+from .parse import Parser, parse_answers, parse_relations, parse_types
+from .relations import render_relations
+from .types import render_types
+
+__all__ = ["parse_answers", "parse_ents", "parse_relations", "parse_types", "render"]
+
+Renderer = Callable[[Sequence[Mapping[str, Any]], Options], list[str]]
+_NO_OPTIONS: Mapping[str, Any] = {}
+STYLES: dict[str, tuple[Parser, Renderer]] = {
+    "relations": (parse_relations, render_relations),
+    "types": (parse_types, render_types),
+    "answers": (parse_answers, render_answers),
+    "ent": (parse_ents, render_ents),
+}
+
+
+def render(
+    docs: Iterable[Doc | Span | Mapping[str, Any]] | Doc | Span | Mapping[str, Any],
+    style: str = "relations",
+    page: bool = False,
+    minify: bool = False,
+    jupyter: bool | None = None,
+    options: Mapping[str, Any] = _NO_OPTIONS,
+    manual: bool = False,
+) -> Any:
+    """Draw what the components found, as `spacy.displacy.render` does.
+
+    docs: Docs, Spans, or, if `manual`, the dicts that `parse_relations` and its like return.
+    style: "relations", "types", "answers", or "ent" for displaCy's entities with their scores.
+    page: a whole HTML page. It is to be saved in UTF-8 and loads nothing from elsewhere.
+    minify: without line ends and indentation, those of the text excepted.
+    jupyter: display it in a notebook; None = if there is one.
+    options: see `Options`, and for "ent" those of displaCy.
+    Returns the markup; None if it was displayed in a notebook.
+    """
+    if style not in STYLES:
+        raise LukeError("L076", style=style, known=", ".join(STYLES))
+    parse, draw = STYLES[style]
+    one = isinstance(docs, Doc | Span | Mapping)
+    listed: list[Any] = [docs] if one else list(docs)
+    read = Options.read(options)
+    parsed: list[Mapping[str, Any]] = []
+    for doc in listed:  # a comprehension would hide from a warning who called
+        parsed.append(mapping(style, doc) if manual else parse(_doc(style, doc), options))
+    rendered = draw(parsed, read)
+    markup = "".join(rendered)
+    if page:
+        settings = Settings.read(parsed[0] if parsed else {}, read)
+        markup = whole_page(rendered, settings, minify=minify)
+    return _show(markup, jupyter)
+
+
+def _doc(style: str, doc: Any) -> Doc:
+    if isinstance(doc, Span):
+        return doc.as_doc()
+    if not isinstance(doc, Doc):
+        problem = f"it is neither a Doc nor a Span but {doc!r}; for dicts, say manual=True"
+        raise LukeError("L077", style=style, problem=problem)
+    return doc
+
+
+def _show(markup: str, jupyter: bool | None) -> Any:
+    """The end of `spacy.displacy.render`, which cannot be given a style of our own."""
+    if _spacy.RENDER_WRAPPER is not None:
+        markup = _spacy.RENDER_WRAPPER(markup)
+    if jupyter or (jupyter is None and _spacy.is_in_jupyter()):
+        from IPython.display import HTML, display
+
+        return display(HTML(f'<span class="tex2jax_ignore">{markup}</span>'))
+    return markup

@@ -1,0 +1,83 @@
+"""Questions with their answers: the best one marked in the text, the others listed with their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spacy.displacy.render import EntityRenderer
+
+from . import check
+from .options import Options, score_text
+from .page import Settings, document, fine_print
+from .text import clean, escape, one_line
+
+STYLE = "answers"
+COLOR = "#ffeb80"  # displaCy's yellow
+NO_ANSWER = "no answer"
+# displaCy's TPL_ENT without a label, so that exactly the answer's characters are marked
+TEMPLATE = (
+    '<mark class="entity luke-answer" style="background: {bg}; color: #000; padding: 0.25em 0; border-radius: 0.2em; '
+    '-webkit-box-decoration-break: clone; box-decoration-break: clone">{text}</mark>'
+)
+CELL = (
+    "padding: 0.15em 1em 0.15em 0; border: 0; text-align: start; vertical-align: top; background: none; color: inherit"
+)
+
+
+def render_answers(parsed: Sequence[Mapping[str, Any]], options: Options) -> list[str]:
+    """The markup of each parsed Doc."""
+    return [_render(one, options) for one in parsed]
+
+
+def _render(parsed: Mapping[str, Any], options: Options) -> str:
+    text = check.string(STYLE, parsed, "text")
+    settings = Settings.read(parsed, options)
+    questions = check.items(STYLE, parsed, "questions")
+    content = "".join(_question(question, text, settings, options) for question in questions)
+    return document("luke-answers", content or _context(text, None, settings, options), settings)
+
+
+def _question(question: Mapping[str, Any], text: str, settings: Settings, options: Options) -> str:
+    asked = check.string(STYLE, question, "question")
+    found = []
+    for answer in check.items(STYLE, question, "answers"):
+        stretch = None
+        if answer.get("start") is not None:
+            stretch = check.ends(STYLE, answer, "start", "end", len(text), "characters")
+        found.append((stretch, check.score(STYLE, answer)))
+    shown = [(stretch, score) for stretch, score in found if score is None or score >= options.min_score]
+    listed = shown[: options.n_best or None]
+    best = listed[0][0] if listed else None
+    heading = f'<div style="font-weight: bold; margin: 1em 0 0.2em"><bdi>{escape(one_line(asked))}</bdi></div>'
+    rows = "".join(_row(i, stretch, score, text, options) for i, (stretch, score) in enumerate(listed, 1))
+    table = f'<table style="border-collapse: collapse; border: 0; margin: 0.3em 0">{rows}</table>' if rows else ""
+    if not found:
+        table = '<div style="opacity: 0.75; font-style: italic">not answered yet</div>'
+    print_ = fine_print(len(found) - len(shown), len(shown), options)
+    return f'<section class="luke-question">{heading}{_context(text, best, settings, options)}{table}{print_}</section>'
+
+
+def _context(text: str, best: tuple[int, int] | None, settings: Settings, options: Options) -> str:
+    """The text by displaCy's own renderer, as one with an entity where the answer is."""
+    renderer = EntityRenderer(options={"template": TEMPLATE})
+    renderer.direction = settings.direction
+    color = options.label_colors.get("ANSWER", COLOR)
+    ents = [] if best is None else [{"start": best[0], "end": best[1], "label": "", "params": {"bg": escape(color)}}]
+    content = renderer.render_ents(clean(text), ents, None).strip()
+    # Line ends are in the text already, and every space counts
+    content = content.replace("<br>", "\n")
+    return content.replace("line-height: 2.5", "line-height: 1.7; white-space: pre-wrap", 1)
+
+
+def _row(number: int, stretch: tuple[int, int] | None, score: float | None, text: str, options: Options) -> str:
+    if stretch is None:
+        answer = f'<span style="font-style: italic">{NO_ANSWER}</span>'
+    else:
+        answer = f"<bdi>{escape(one_line(text[slice(*stretch)]) or text[slice(*stretch)])}</bdi>"
+    weight = "bold" if number == 1 else "normal"
+    return (
+        f'<tr class="luke-listed"><td style="{CELL}; opacity: 0.75">{number}</td>'
+        f'<td style="{CELL}; font-weight: {weight}">{answer}</td>'
+        f'<td style="{CELL}; font-variant-numeric: tabular-nums">{escape(score_text(score, options))}</td></tr>'
+    )

@@ -1,0 +1,133 @@
+"""The options of `render`, checked, and the colours of labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from spacy.displacy.render import DEFAULT_LABEL_COLORS, EntityRenderer
+
+from ..errors import LukeError
+
+# Names of CoNLL-2003, TACRED and OpenEntity for which displaCy has a colour under another name
+SAME_COLOR = {
+    "PER": "PERSON",
+    "ORGANIZATION": "ORG",
+    "LOCATION": "LOC",
+    "CITY": "GPE",
+    "COUNTRY": "GPE",
+    "STATE_OR_PROVINCE": "GPE",
+    "PLACE": "LOC",
+    "TITLE": "WORK_OF_ART",
+    "MISC": "WORK_OF_ART",
+    "OBJECT": "PRODUCT",
+    "NATIONALITY": "NORP",
+}
+# Lines on white that can be told apart; contrast 4.5:1 or better (WCAG 2.1, 1.4.3)
+LINE_COLORS = ("#1f5fa8", "#a83232", "#2b7430", "#7b3fa0", "#87560a", "#006d77", "#a8306f", "#4a4a4a")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the views read from displaCy's dict of options. Other keys are left to other styles, as in displaCy.
+
+    min_score: what is less probable is left out.
+    labels: the relation labels or entity types that are shown; None = all.
+    ents: labels of the entities that are shown beside those of relations; None = all.
+    width: px of a line of text in the view of relations; 0 = do not wrap, scroll.
+    distance: px from one level of arcs to the next.
+    join_sentences: relations across at most so many sentence boundaries are arcs, the others are listed.
+    n_best: answers per question; 0 = all.
+    """
+
+    min_score: float = 0.0
+    labels: tuple[str, ...] | None = None
+    ents: tuple[str, ...] | None = None
+    scores: bool = True
+    fine_print: bool = True
+    width: float = 800
+    distance: float = 24
+    join_sentences: int = 1
+    n_best: int = 5
+    color: str = "#000000"
+    bg: str = "#ffffff"
+    font: str = "Arial, Helvetica, sans-serif"
+    direction: str | None = None
+    label_colors: Mapping[str, str] = field(default_factory=dict)
+    line_colors: Mapping[str, str] = field(default_factory=dict)
+    own_look: bool = False
+
+    @classmethod
+    def read(cls, options: Mapping[str, Any]) -> Options:
+        """Check a dict of options."""
+        colors = {str(label).upper(): color for label, color in (options.get("colors") or {}).items()}
+        return cls(
+            min_score=_number(options, "min_score", cls.min_score, most=1),
+            labels=_labels(options, "labels"),
+            ents=_labels(options, "ents"),
+            scores=bool(options.get("scores", cls.scores)),
+            fine_print=bool(options.get("fine_print", cls.fine_print)),
+            width=_number(options, "width", cls.width),
+            distance=max(18, _number(options, "distance", cls.distance)),  # the height of a label
+            join_sentences=int(_number(options, "join_sentences", cls.join_sentences)),
+            n_best=int(_number(options, "n_best", cls.n_best)),
+            color=options.get("color", cls.color),
+            bg=options.get("bg", cls.bg),
+            font=options.get("font", cls.font),
+            direction=_direction(options),
+            label_colors=label_colors(options),
+            line_colors=colors,
+            own_look="bg" in options or "color" in options,
+        )
+
+    def shows(self, label: str, score: float | None) -> bool:
+        """Whether a relation or type is to be seen."""
+        return (self.labels is None or label in self.labels) and (score is None or score >= self.min_score)
+
+    def label_color(self, label: str) -> str:
+        """Background of an entity label."""
+        return self.label_colors.get(label.upper(), "#ddd")
+
+
+def label_colors(options: Mapping[str, Any]) -> dict[str, str]:
+    """displaCy's colours with those of its registry and of the options, for more names."""
+    colors: dict[str, str] = EntityRenderer(options={"colors": options.get("colors") or {}}).colors
+    more = {name: colors[other] for name, other in SAME_COLOR.items() if other in DEFAULT_LABEL_COLORS}
+    return {**more, **colors}
+
+
+def score_text(score: float | None, options: Options) -> str:
+    """A score as it is shown, not yet escaped; "" if there is none to show. Only a certain one is 0 or 1."""
+    if score is None or not options.scores:
+        return ""
+    if 0 < score < 0.005:
+        return "<0.01"
+    return ">0.99" if 0.995 <= score < 1 else f"{score:.2f}"
+
+
+def _number(options: Mapping[str, Any], name: str, default: float, most: float = math.inf) -> float:
+    value = options.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most or math.isinf(value):
+        reason = "give a number in [0, 1]" if most == 1 else "give a number that is not negative"
+        raise LukeError("L047", setting=f'options["{name}"]', value=value, reason=reason)
+    return value
+
+
+def _labels(options: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+    value = options.get(name)
+    if value is None:
+        return None
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise LukeError("L047", setting=f'options["{name}"]', value=value, reason="give a list of labels")
+    return tuple(value)
+
+
+def _direction(options: Mapping[str, Any]) -> str | None:
+    value = options.get("direction")
+    if value not in (None, "ltr", "rtl"):
+        raise LukeError("L047", setting='options["direction"]', value=value, reason="give 'ltr' or 'rtl'")
+    return value
