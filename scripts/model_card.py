@@ -205,8 +205,9 @@ The encoder is [{base_model}](https://huggingface.co/{base_model})
 embeddings from the embedding of the mask. It was never pretrained on entities. As its tokenizer lower-cases all text,
 every piece carries the case of its word as a type embedding.
 
-`python -m spacy project run mini` made it from the assets in `project.yml`: the 1,600 steps of `configs/mini.cfg`, in
-batches of 32 Docs, from one seed.
+`python -m spacy project run mini` makes it from the assets in `project.yml`: 1,600 steps of `configs/mini.cfg` in
+batches of 32 Docs, from one seed. Of the checkpoints, one every 400 steps, the best on the sample of the dev sets is
+kept.
 
 ## Data and licence
 
