@@ -76,7 +76,7 @@ def render(
 
 def _doc(style: str, doc: Any) -> Doc:
     if isinstance(doc, Span):
-        return doc.as_doc()
+        return doc.as_doc(copy_user_data=True)
     if not isinstance(doc, Doc):
         problem = f"it is neither a Doc nor a Span but {doc!r}; for dicts, say manual=True"
         raise LukeError("L077", style=style, problem=problem)
