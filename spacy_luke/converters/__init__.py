@@ -9,23 +9,29 @@ from spacy.tokens import Doc
 
 from ..errors import LukeError
 from .docbin import write_docbin
+from .docred import read_docred
+from .fewrel import read_fewrel
 from .iob import read_iob
 from .knowledgenet import read_knowledgenet
 from .qamr import read_qamr
 from .report import ConversionReport
 from .semeval2010 import read_semeval2010
 from .squad import read_squad
+from .tacred import read_tacred
 
 # Reads one file, given its path; each kind has its own keyword options. The first line of its docstring, a name and
 # what the files are, describes the kind on the command line.
 Converter: TypeAlias = Callable[..., tuple[list[Doc], ConversionReport]]
 
 CONVERTERS: Mapping[str, Converter] = {
+    "docred": read_docred,
+    "fewrel": read_fewrel,
     "iob": read_iob,
     "knowledgenet": read_knowledgenet,
     "qamr": read_qamr,
     "semeval2010": read_semeval2010,
     "squad": read_squad,
+    "tacred": read_tacred,
 }
 
 
@@ -40,10 +46,13 @@ __all__ = [
     "ConversionReport",
     "Converter",
     "get_converter",
+    "read_docred",
+    "read_fewrel",
     "read_iob",
     "read_knowledgenet",
     "read_qamr",
     "read_semeval2010",
     "read_squad",
+    "read_tacred",
     "write_docbin",
 ]

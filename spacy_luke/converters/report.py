@@ -54,6 +54,7 @@ class ConversionReport:
     entities: Counter[str] = field(default_factory=Counter)
     relations: Counter[str] = field(default_factory=Counter)
     unrelated: int = 0  # documents that are annotated with having no relation
+    entity_relations: int = 0  # relations between entities of several mentions; `relations` counts pairs of mentions
     typed_spans: int = 0
     entity_types: Counter[str] = field(default_factory=Counter)
     questions: int = 0
@@ -77,6 +78,10 @@ class ConversionReport:
     unaligned_texts: Noted = field(
         default_factory=Noted, metadata=titled("'# text' is not the tokens; a space after every token instead")
     )
+    merged_words: Noted = field(
+        default_factory=Noted, metadata=titled("Words of a multi-word token, written as the one token of the text")
+    )
+    empty_nodes: Noted = field(default_factory=Noted, metadata=titled("Empty nodes left out"))
     # Entities and relations
     expanded_spans: Noted = field(
         default_factory=Noted, metadata=titled("Spans with an edge inside a token, expanded to whole tokens")
@@ -84,6 +89,12 @@ class ConversionReport:
     overlapping_entities: Noted = field(
         default_factory=Noted,
         metadata=titled("Entities left out, because they overlap a longer one or one in the same place"),
+    )
+    empty_entities: Noted = field(
+        default_factory=Noted, metadata=titled("Entities left out, because all their tokens are empty")
+    )
+    broken_entities: Noted = field(
+        default_factory=Noted, metadata=titled("Entities left out, because they have gaps, or no start or no end")
     )
     ambiguous_ids: Noted = field(
         default_factory=Noted, metadata=titled("Entities with several ids, of which the first is written")
@@ -94,6 +105,13 @@ class ConversionReport:
     lost_relations: Noted = field(
         default_factory=Noted,
         metadata=titled("Relations left out, because an entity of theirs is, or both are the same"),
+    )
+    nearest_mentions: Noted = field(
+        default_factory=Noted,
+        metadata=titled("Relations of entities that are together in no sentence, written between the nearest mentions"),
+    )
+    rejected: Noted = field(
+        default_factory=Noted, metadata=titled("Examples that are not answered with 'accept', left out")
     )
     unlabelled: Noted = field(
         default_factory=Noted, metadata=titled("Sentences without a label, not annotated with relations")
@@ -160,6 +178,10 @@ class ConversionReport:
             lines.append(f"Entities: {by_type(self.entities)}")
         if self.relations or self.unrelated:
             lines.append(f"Relations: {by_type(self.relations)}; {self.unrelated} documents without any")
+        if self.entity_relations:
+            lines.append(
+                f"Relations between entities: {self.entity_relations}; written as pairs of mentions, see above"
+            )
         if self.typed_spans:
             lines.append(f"Typed entities: {self.typed_spans}; types: {by_type(self.entity_types)}")
         if self.questions:

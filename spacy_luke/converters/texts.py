@@ -66,7 +66,10 @@ def set_entities(doc: Doc, spans: Iterable[Span], report: ConversionReport, plac
 
 
 def write_relations(doc: Doc, facts: Sequence[Fact], report: ConversionReport, place: str) -> None:
-    """Write `doc._.relations`; only those between entities of the Doc, and each once."""
+    """Write `doc._.relations`; only those between entities of the Doc, and each once.
+
+    Where there are facts and none of them can be written, the Doc stays without annotation: it does have relations.
+    """
     entities = {(span.start, span.end): span for span in doc.ents}
     relations = []
     for number, (head, tail, label) in enumerate(facts):
@@ -77,4 +80,5 @@ def write_relations(doc: Doc, facts: Sequence[Fact], report: ConversionReport, p
             report.lost_relations.add(place)
         else:
             relations.append(Relation(entities[head], entities[tail], label))
-    set_relations(doc, relations)
+    if relations or not facts:
+        set_relations(doc, relations)

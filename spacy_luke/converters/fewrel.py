@@ -1,0 +1,84 @@
+"""FewRel: sentences grouped by the relation between a head and a tail, which are items of Wikidata.
+
+Format: https://github.com/thunlp/FewRel (Han et al. 2018), data/README. A mention is the indices of its tokens:
+
+    {"P177": [{"tokens": ["The", …], "h": ["golden gate bridge", "Q44440", [[1, 2, 3]]], "t": ["…", "Q…", [[6]]]}, …]}
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+
+from ..errors import LukeError
+from .records import Record, read_object
+from .report import ConversionReport
+from .sentences import Names, Sentences, label_spans, pair_mentions, read_names, read_sentences
+from .texts import ENTITY, Place, set_entities, write_relations
+from .words import Spaces
+
+
+def read_fewrel(
+    path: str | Path, *, names: str | Path | None = None, spaces: Spaces = "text", vocab: Vocab | None = None
+) -> tuple[list[Doc], ConversionReport]:
+    """FewRel (JSON): sentences by relation, with a head and a tail from Wikidata.
+
+    A Doc is a sentence with the mentions of head and tail, labelled "ENTITY"; `ent.kb_id_` is the Wikidata id. Where
+    one of them is mentioned several times, the relation is written between all pairs.
+
+    names: JSON file with the names of the relations (pid2name.json of FewRel), to write them instead of P177 and so on.
+    spaces: "text" = spaces between tokens are guessed as in English text; "all" = there is one after every token.
+    vocab: Vocabulary of the Docs, by default a new one.
+    """
+    path = Path(path)
+    vocab = Vocab() if vocab is None else vocab
+    named = read_names(names)
+    report = ConversionReport(files=[f"{path}: FewRel"])
+    content = read_object(path)
+    docs = [
+        make_doc(record, relation, named, spaces, vocab, report)
+        for relation in content.values
+        for record in content.inner(relation)
+    ]
+    if not docs:
+        raise LukeError("L060", path=path, line=1, reason="there is no sentence in it")
+    report.count(docs)
+    return docs, report
+
+
+def make_doc(
+    record: Record, relation: str, names: Names, spaces: Spaces, vocab: Vocab, report: ConversionReport
+) -> Doc:
+    sentences = read_sentences(record, [record.words("tokens")], spaces, vocab, report)
+    doc = sentences.doc
+    mentions: list[list[Place]] = []
+    places: dict[Place, tuple[str, str, str]] = {}
+    for role in ("h", "t"):
+        value = record.get(role, list)
+        if len(value) != 3 or not isinstance(value[1], str) or not isinstance(value[2], list) or not value[2]:
+            record.fail(f"{role!r} is not [name, id, lists of token indices]")
+        mentions.append([read_mention(record, role, indices, sentences) for indices in value[2]])
+        for place in mentions[-1]:
+            if place in places:
+                report.overlapping_entities.add(f"{record.short} {doc[slice(*place)].text!r}")
+            places.setdefault(place, (ENTITY, value[1], ""))
+    set_entities(doc, label_spans(doc, places), report, record.short)
+    kept = {(span.start, span.end) for span in doc.ents}
+    heads, tails = ([place for place in found if place in kept] for found in mentions)
+    facts, _ = pair_mentions(heads, tails, doc, names.find(record, relation))
+    # Without a pair, write_relations reports the one that is lost.
+    write_relations(doc, facts or [(mentions[0][0], mentions[1][0], relation)], report, record.short)
+    return doc
+
+
+def read_mention(record: Record, role: str, indices: object, sentences: Sentences) -> Place:
+    if not isinstance(indices, list) or not indices or not all(type(index) is int for index in indices):
+        record.fail(f"{role!r} is not [name, id, lists of token indices]")
+    if indices != list(range(indices[0], indices[-1] + 1)):
+        record.fail(f"the tokens {indices} of {role!r} are not next to each other")
+    place = sentences.place(record, f"{role!r}", indices[0], indices[-1] + 1)
+    if place is None:
+        record.fail(f"all tokens of {role!r} are empty")
+    return place
