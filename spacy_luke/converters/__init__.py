@@ -10,10 +10,12 @@ from spacy.tokens import Doc
 from ..errors import LukeError
 from .docbin import write_docbin
 from .docred import read_docred
+from .entity_typing import read_entity_typing
 from .fewrel import read_fewrel
 from .iob import read_iob
 from .knowledgenet import read_knowledgenet
 from .qamr import read_qamr
+from .rel_component import read_rel_component
 from .report import ConversionReport
 from .semeval2010 import read_semeval2010
 from .squad import read_squad
@@ -25,10 +27,12 @@ Converter: TypeAlias = Callable[..., tuple[list[Doc], ConversionReport]]
 
 CONVERTERS: Mapping[str, Converter] = {
     "docred": read_docred,
+    "entity_typing": read_entity_typing,
     "fewrel": read_fewrel,
     "iob": read_iob,
     "knowledgenet": read_knowledgenet,
     "qamr": read_qamr,
+    "rel_component": read_rel_component,
     "semeval2010": read_semeval2010,
     "squad": read_squad,
     "tacred": read_tacred,
@@ -47,10 +51,12 @@ __all__ = [
     "Converter",
     "get_converter",
     "read_docred",
+    "read_entity_typing",
     "read_fewrel",
     "read_iob",
     "read_knowledgenet",
     "read_qamr",
+    "read_rel_component",
     "read_semeval2010",
     "read_squad",
     "read_tacred",
