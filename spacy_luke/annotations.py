@@ -12,8 +12,10 @@ None to an attribute removes an annotation.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, cast
 
 from spacy.tokens import Doc, Span
@@ -76,7 +78,7 @@ def has_annotation(doc: Doc, name: str) -> bool:
 
 
 # Relations: by the characters of the head, a list of [distance to the tail, length of the tail, label, score, label of
-# the head, label of the tail]. A Doc without any has a mark of its own.
+# the head, label of the tail]. A Doc without any has an empty list at its begin, which goes where relations go.
 
 
 def get_relations(doc: Doc) -> tuple[Relation, ...]:
@@ -85,10 +87,11 @@ def get_relations(doc: Doc) -> tuple[Relation, ...]:
     Relations with a span outside the Doc, as in a part of a longer one, are left out.
     """
     found = []
+    characters = _Characters(doc)
     for start, end, values in _by_span(doc, RELATIONS):
-        head = _char_span(doc, start, end)
+        head = characters.span(start, end)
         for distance, length, label, score, head_label, tail_label in values:
-            tail = _char_span(doc, start + distance, start + distance + length)
+            tail = characters.span(start + distance, start + distance + length)
             if head is not None and tail is not None:
                 found.append(Relation(_labelled(head, head_label), _labelled(tail, tail_label), label, score))
     found.sort(key=lambda r: (r.head.start, r.head.end, r.tail.start, r.tail.end))
@@ -103,7 +106,7 @@ def set_relations(doc: Doc, relations: Iterable[Relation | tuple[Any, ...]] | No
     checked = None if relations is None else [_relation(doc, item) for item in _listed(relations, "doc._.relations")]
     _clear(doc, RELATIONS)
     if checked is not None and not checked:
-        _data(doc)[_key(RELATIONS)] = True  # annotated, with none found
+        _data(doc)[_key(RELATIONS, 0, 0)] = []  # annotated, with none found
     for relation in checked or ():
         head, tail = relation.head, relation.tail
         _data(doc).setdefault(_key(RELATIONS, head.start_char, head.end_char), []).append(
@@ -124,7 +127,7 @@ def _relation(doc: Doc, item: Any) -> Relation:
     if not isinstance(item, Relation):
         raise LukeError("L070", attribute="doc._.relations", value=item, wanted="Relation(head, tail, label, score)")
     for role, span in (("head", item.head), ("tail", item.tail)):
-        _check_span(doc, span, f"{role} of a relation")
+        check_span(doc, span, f"{role} of a relation")
     if not isinstance(item.label, str) or not item.label:
         raise LukeError("L070", attribute="doc._.relations", value=item.label, wanted="a label that is a string")
     _check_score(item.score, "doc._.relations")
@@ -141,6 +144,7 @@ def get_entity_types(span: Span) -> tuple[str, ...]:
 
 def set_entity_types(span: Span, types: Iterable[str] | None) -> None:
     """Replace the types of a span, without scores; None removes the annotation."""
+    check_span(span.doc, span, "span with types")
     key = _key(ENTITY_TYPES, span.start_char, span.end_char)
     if types is None:
         _data(span.doc).pop(key, None)
@@ -161,6 +165,7 @@ def get_entity_type_scores(span: Span) -> dict[str, float]:
 
 def set_entity_type_scores(span: Span, scores: Mapping[str, float]) -> None:
     """Set the probability of each label."""
+    check_span(span.doc, span, "span with types")
     if not isinstance(scores, Mapping):
         raise LukeError("L070", attribute="span._.entity_type_scores", value=scores, wanted="a dict label -> score")
     for score in scores.values():
@@ -170,7 +175,8 @@ def set_entity_type_scores(span: Span, scores: Mapping[str, float]) -> None:
 
 def typed_spans(doc: Doc) -> list[Span]:
     """The spans of a Doc whose types are annotated, in text order."""
-    spans = (_char_span(doc, start, end) for start, end, _ in _by_span(doc, ENTITY_TYPES))
+    characters = _Characters(doc)
+    spans = (characters.span(start, end) for start, end, _ in _by_span(doc, ENTITY_TYPES))
     return sorted((s for s in spans if s is not None), key=lambda s: (s.start, s.end))
 
 
@@ -203,10 +209,11 @@ def get_answers(doc: Doc) -> tuple[Answer, ...]:
     Several gold answers to a question are alternatives.
     """
     answers = []
+    characters = _Characters(doc)
     for question, start, end, score, logit in _data(doc).get(_key(ANSWERS)) or ():
         if start < 0:
             answers.append(Answer(question, None, "", score, logit))
-        elif (span := _char_span(doc, start, end)) is not None:
+        elif (span := characters.span(start, end)) is not None:
             answers.append(Answer(question, span, doc.text[start:end], score, logit, start))
     return tuple(answers)
 
@@ -237,7 +244,7 @@ def _answer(doc: Doc, item: Any) -> Answer:
     if not isinstance(item, Answer) or not isinstance(item.question, str) or not isinstance(item.text, str):
         raise LukeError("L070", attribute="doc._.answers", value=item, wanted="Answer(question, span, text, score)")
     if item.span is not None:
-        _check_span(doc, item.span, "span of an answer")
+        check_span(doc, item.span, "span of an answer")
         end = item.start_char + len(item.text)
         if item.start_char < 0 or doc.text[item.start_char : end] != item.text:
             raise LukeError("L072", text=item.text, span=item.span.text)
@@ -276,11 +283,21 @@ def _clear(doc: Doc, name: str) -> None:
         del _data(doc)[key]
 
 
-def _char_span(doc: Doc, start: int, end: int) -> Span | None:
-    """The tokens that the characters touch; None outside the Doc."""
-    if not 0 <= start < end <= len(doc.text):
-        return None
-    return doc.char_span(start, end, alignment_mode="expand")
+class _Characters:
+    """Spans of a Doc by their characters. One search a span: `Doc.char_span` makes the text of the Doc each time."""
+
+    def __init__(self, doc: Doc):
+        self._doc = doc
+        self._starts = [token.idx for token in doc]
+        self._ends = [token.idx + len(token) for token in doc]
+        self._length = len(doc.text)
+
+    def span(self, start: int, end: int) -> Span | None:
+        """The tokens that the characters touch; None outside the Doc."""
+        if not 0 <= start < end <= self._length:
+            return None
+        first, last = bisect_right(self._ends, start), bisect_left(self._starts, end)
+        return self._doc[first:last] if first < last else None
 
 
 def _labelled(span: Span, label: str) -> Span:
@@ -293,7 +310,8 @@ def _listed(items: Any, attribute: str) -> list[Any]:
     return list(items)
 
 
-def _check_span(doc: Doc, span: Any, role: str) -> None:
+def check_span(doc: Doc, span: Any, role: str) -> None:
+    """L071 for anything that is no span of the Doc with at least one token."""
     if not isinstance(span, Span):
         raise LukeError("L071", role=role, value=span, reason="it is not a spaCy Span")
     if span.doc is not doc:
@@ -303,5 +321,8 @@ def _check_span(doc: Doc, span: Any, role: str) -> None:
 
 
 def _check_score(score: Any, attribute: str) -> None:
-    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+    # NumPy's numbers are Real, too.
+    if (
+        isinstance(score, bool) or not isinstance(score, Real) or not 0 <= float(score) <= 1
+    ):  # NumPy's numbers are Real, too
         raise LukeError("L070", attribute=attribute, value=score, wanted="a score in [0, 1]")

@@ -116,7 +116,7 @@ WARNINGS: dict[str, str] = {
     "W007": "Optimizer setting {setting} is not supported for LUKE encoders and has no effect.",
     "W008": "The tokenizer of {name!r} lower-cases its text but the checkpoint has no case types; named entities "
     "are recognised better with them (upcycle with case types).",
-    "W009": "Component {name!r}: {count} gold spans have several labels; only the first is learned.",
+    "W009": "Component {name!r}: {count} gold {what} have several labels; only the first is learned.",
     "W010": "Style {style!r}: a Doc is not annotated, so nothing is marked in it. Add {component!r} to the pipeline, "
     "or set {attribute}.",
     "W012": "{path}: {lost} of {total} gold mentions begin or end inside a token of the predicted Docs and are left "

@@ -30,45 +30,76 @@ _MASKS = (MASK, MASK2)
 
 @dataclass(frozen=True)
 class Passage:
-    """Marked spans and the part of the Doc that the encoder sees.
+    """The part of a Doc's text that the encoder sees, and what is marked in it.
 
-    spans: token ranges, without white space at their edges.
-    start, end: token range of what is seen.
+    spans: half-open ranges of the text's characters, without white space at their edges.
     """
 
+    text: str
     spans: tuple[tuple[int, int], ...]
-    start: int
-    end: int
 
 
-def find_passage(
-    doc: Doc, pieces: DocPieces, spans: Sequence[tuple[int, int]], windows: PassageWindows
-) -> Passage | str:
-    """Where some spans of a Doc can be seen together: their sentences, or as much as a window holds around the spans.
+def find_passages(
+    doc: Doc, pieces: DocPieces, items: Sequence[Sequence[tuple[int, int]]], windows: PassageWindows
+) -> list[Passage | str]:
+    """Where the spans of each item can be seen together: their sentences, or as much as a window holds around them.
 
-    RETURNS: The passage, or the reason why there is none.
+    items: token ranges; each item has the same number of them.
+    RETURNS: For each item its passage, or the reason why there is none.
 
     L045 for a span that is empty, reversed or outside the Doc.
     """
-    for start, end in spans:
-        if not 0 <= start < end <= len(doc):
-            raise LukeError("L045", start=start, end=end, length=len(doc))
-    first, last = trim(doc, pieces, np.array(spans, dtype=np.int64))
-    if (first > last).any():
-        return "white space only"
-    low, high = int(first.min()), int(last.max())
-    owner = np.searchsorted(pieces.sentences[:, 0], [low, high], side="right") - 1
-    from_token, to_token = int(pieces.sentences[owner[0], 0]), int(pieces.sentences[owner[1], 1])
-    starts, ends = pieces.pieces.starts, pieces.pieces.ends
-    whole = (int(starts[from_token]), int(ends[to_token - 1]))
-    hull = (int(starts[low]), int(ends[high]))
-    window = windows.around(hull, whole, len(pieces.pieces.ids), reserved=2 * len(spans))
-    if window is None:
-        return "too far apart for a window" if len(spans) > 1 else "too long for a window"
-    if window != whole:  # the tokens that are wholly in it
-        from_token = min(int(np.searchsorted(starts, window[0], side="left")), low)
-        to_token = max(int(np.searchsorted(ends, window[1], side="right")), high + 1)
-    return Passage(tuple(zip(first.tolist(), (last + 1).tolist(), strict=True)), from_token, to_token)
+    if not len(items):
+        return []
+    spans = np.array(items, dtype=np.int64)
+    wrong = (spans[..., 0] < 0) | (spans[..., 1] <= spans[..., 0]) | (spans[..., 1] > len(doc))
+    if wrong.any():
+        start, end = spans[wrong][0].tolist()
+        raise LukeError("L045", start=start, end=end, length=len(doc))
+    first, last = (edge.reshape(spans.shape[:2]) for edge in trim(doc, pieces, spans.reshape(-1, 2)))
+    cut = _Cut(doc, pieces, windows, 2 * spans.shape[1])
+    return [
+        "white space only" if (a > b).any() else cut(a, b) or too_long(len(a)) for a, b in zip(first, last, strict=True)
+    ]
+
+
+def too_long(spans: int) -> str:
+    """Why there is no window for an item of so many spans."""
+    return "too far apart for a window" if spans > 1 else "too long for a window"
+
+
+class _Cut:
+    """Cuts passages out of a Doc. What all of them need is made once; equal texts are one object."""
+
+    def __init__(self, doc: Doc, pieces: DocPieces, windows: PassageWindows, reserved: int):
+        self._pieces = pieces
+        self._windows = windows
+        self._reserved = reserved
+        self._text = doc.text
+        self._char_starts = [token.idx for token in doc]
+        self._char_ends = [token.idx + len(token) for token in doc]
+        self._texts: dict[tuple[int, int], str] = {}
+
+    def __call__(self, first: np.ndarray, last: np.ndarray) -> Passage | None:
+        """first, last: tokens of the spans; None if no window holds them all. *Shape:* (spans,)"""
+        sentences, starts, ends = self._pieces.sentences, self._pieces.pieces.starts, self._pieces.pieces.ends
+        low, high = int(first.min()), int(last.max())
+        owner = np.searchsorted(sentences[:, 0], [low, high], side="right") - 1
+        from_token, to_token = int(sentences[owner[0], 0]), int(sentences[owner[1], 1])
+        whole = (int(starts[from_token]), int(ends[to_token - 1]))
+        hull = (int(starts[low]), int(ends[high]))
+        window = self._windows.around(hull, whole, len(self._pieces.pieces.ids), self._reserved)
+        if window is None:
+            return None
+        if window != whole:  # the tokens that are wholly in it
+            from_token = min(int(np.searchsorted(starts, window[0], side="left")), low)
+            to_token = max(int(np.searchsorted(ends, window[1], side="right")), high + 1)
+        start = moved(self._text, self._char_starts[from_token])
+        at_end = to_token == len(self._char_starts)
+        end = len(self._text) if at_end else moved(self._text, self._char_starts[to_token])
+        text = self._texts.setdefault((start, end), self._text[start:end])
+        spans = zip(first.tolist(), last.tolist(), strict=True)
+        return Passage(text, tuple((self._char_starts[a] - start, self._char_ends[b] - start) for a, b in spans))
 
 
 @dataclass(frozen=True)
@@ -93,26 +124,21 @@ def marker_ids(tokenizer: PieceTokenizer, rows: int) -> tuple[int, int]:
 
     rows: of the piece table. L033 if it has no room for them.
     """
-    known = [tokenizer.vocab.get(marker) for marker in MARKERS]
-    if known[0] is not None and known[1] is not None:
-        return known[0], known[1]
-    if rows < tokenizer.rows + 2:
+    first, second = (tokenizer.vocab.get(marker) for marker in MARKERS)
+    if first is None or second is None:
+        first, second = tokenizer.rows, tokenizer.rows + 1
+    if max(first, second) >= rows:
         raise LukeError("L033", markers=" and ".join(MARKERS), rows=rows, pieces=tokenizer.rows)
-    return tokenizer.rows, tokenizer.rows + 1
+    return first, second
 
 
-def marked_row(doc: Doc, passage: Passage, vocab: MarkerVocab) -> RowInput | None:
+def marked_row(passage: Passage, vocab: MarkerVocab) -> RowInput | None:
     """The row that shows a passage with one span (<ent>, [MASK]) or two (<ent> and <ent2>, [MASK] and [MASK2]).
 
-    None if cutting the text elsewhere than `find_passage` did makes the spans too long for a row.
+    None if cutting the text elsewhere than `find_passages` did makes the spans too long for a row.
     """
-    text = doc.text
-    first = doc[passage.start].idx
-    start = moved(text, first)
-    end = len(text) if passage.end == len(doc) else moved(text, doc[passage.end].idx)
-    chars = [(doc[a].idx - start, doc[b - 1].idx + len(doc[b - 1]) - start) for a, b in passage.spans]
-    found = vocab.tokenizer.encode_text(text[start:end], {edge for span in chars for edge in span})
-    ranges = [(found.boundary_index[a], found.boundary_index[b]) for a, b in chars]
+    found = vocab.tokenizer.encode_text(passage.text, {edge for span in passage.spans for edge in span})
+    ranges = [(found.boundary_index[a], found.boundary_index[b]) for a, b in passage.spans]
     kept = _fitting(len(found.ids), ranges, vocab.max_pieces - 2 - 2 * len(ranges))
     if kept is None:
         return None

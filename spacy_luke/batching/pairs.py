@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -11,8 +11,6 @@ from spacy.tokens import Doc, Span
 
 from ..errors import LukeError, warn
 from .pieces import sentence_ranges
-
-TypePairs = Collection[tuple[str, str]]
 
 
 @runtime_checkable
@@ -25,7 +23,10 @@ class PairGetter(Protocol):
 
 @dataclass(frozen=True)
 class EntityPairs:
-    """Ordered pairs of different entities; see `build_entity_pairs`."""
+    """Ordered pairs of different entities; see `build_entity_pairs`.
+
+    Which type pairs are "learned" is known to the component; without one, any pair is taken.
+    """
 
     spans_key: str | None
     across_sentences: bool
@@ -35,43 +36,55 @@ class EntityPairs:
     max_pairs: int
 
     def spans(self, doc: Doc) -> list[Span]:
-        """The entities, in text order, longer ones first where they begin together."""
+        """The entities, each once, in text order, longer ones first where they begin together."""
         spans = doc.ents if self.spans_key is None else doc.spans.get(self.spans_key, ())
-        return sorted(spans, key=lambda span: (span.start, -span.end))
+        unique = {(span.start, span.end, span.label): span for span in spans}
+        return sorted(unique.values(), key=lambda span: (span.start, -span.end))
 
     def __call__(self, doc: Doc) -> list[tuple[Span, Span]]:
         spans = self.spans(doc)
-        start, end = (np.array([getattr(span, edge) for span in spans], dtype=np.int64) for edge in ("start", "end"))
-        # The later span of two begins at or after the earlier one.
-        first, second = np.triu_indices(len(spans), k=1)
-        distance = np.maximum(start[second] - end[first], 0)
-        keep = np.ones(len(first), dtype=bool)
-        if self.max_distance is not None:
-            keep &= distance <= self.max_distance
-        if not self.across_sentences and len(spans):
-            begins = sentence_ranges(doc)[:, 0]
-            sentence_of_start = np.searchsorted(begins, start, side="right")
-            sentence_of_end = np.searchsorted(begins, end - 1, side="right")
-            keep &= sentence_of_start[first] == np.maximum(sentence_of_end[first], sentence_of_end[second])
-        index = np.flatnonzero(keep)
-        pairs = [(spans[first[i]], spans[second[i]]) for i in index]
-        if self.both_directions:
-            pairs = [pair for a, b in pairs for pair in ((a, b), (b, a))]
-            index = np.repeat(index, 2)
-        if self.type_pairs is not None and self.type_pairs != "learned":
-            allowed = [self.allows(pair, self.type_pairs) for pair in pairs]
-            pairs = [pair for pair, ok in zip(pairs, allowed, strict=True) if ok]
-            index = index[np.array(allowed, dtype=bool)]
-        if len(pairs) > self.max_pairs:
-            warn("W013", count=len(pairs), maximum=self.max_pairs)
-            nearest = np.argsort(distance[index], kind="stable")[: self.max_pairs]
-            pairs = [pairs[i] for i in np.sort(nearest)]
-        return pairs
+        head, tail = self._candidates(doc, spans)
+        if len(head) > self.max_pairs:
+            warn("W013", count=len(head), maximum=self.max_pairs)
+            start, end = _edges(spans)
+            between = np.maximum(start[head] - end[tail], start[tail] - end[head])
+            nearest = np.sort(np.argsort(np.maximum(between, 0), kind="stable")[: self.max_pairs])
+            head, tail = head[nearest], tail[nearest]
+        return [(spans[i], spans[j]) for i, j in zip(head.tolist(), tail.tolist(), strict=True)]
 
-    @staticmethod
-    def allows(pair: tuple[Span, Span], type_pairs: TypePairs) -> bool:
-        """Whether the labels of head and tail are one of the given pairs."""
-        return (pair[0].label_, pair[1].label_) in type_pairs
+    def _candidates(self, doc: Doc, spans: Sequence[Span]) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of heads and of tails. *Shape:* (pairs,) each"""
+        start, end = _edges(spans)
+        # Spans begin in order: the partners of a span that begin after it and before `limit` are a range.
+        limit = np.full(len(spans), len(doc) + 1)
+        if self.max_distance is not None:
+            limit = np.minimum(limit, end + self.max_distance + 1)
+        if not self.across_sentences and spans:
+            sentences = sentence_ranges(doc)
+            sentence_end = sentences[np.searchsorted(sentences[:, 0], start, side="right") - 1, 1]
+            limit = np.minimum(limit, np.where(end <= sentence_end, sentence_end, 0))
+        index = np.arange(len(spans))
+        partners = np.maximum(np.searchsorted(start, limit, side="left") - index - 1, 0)
+        first = np.repeat(index, partners)
+        second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(partners) - partners, partners)
+        if not self.across_sentences and spans:
+            keep = end[second] <= sentence_end[first]
+            first, second = first[keep], second[keep]
+        head, tail = first, second
+        if self.both_directions:
+            head, tail = (np.stack(pair, axis=1).ravel() for pair in ((first, second), (second, first)))
+        if self.type_pairs is None or self.type_pairs == "learned":
+            return head, tail
+        labels, label_of = np.unique([span.label_ for span in spans], return_inverse=True)
+        allowed = np.array([[(a, b) in self.type_pairs for b in labels.tolist()] for a in labels.tolist()], dtype=bool)
+        keep = allowed[label_of[head], label_of[tail]] if len(head) else np.zeros(0, dtype=bool)
+        return head[keep], tail[keep]
+
+
+def _edges(spans: Sequence[Span]) -> tuple[np.ndarray, np.ndarray]:
+    """First and end tokens. *Shape:* (spans,) each"""
+    start, end = (np.array([getattr(span, edge) for span in spans], dtype=np.int64) for edge in ("start", "end"))
+    return start, end
 
 
 def build_entity_pairs(
@@ -100,7 +113,7 @@ def build_entity_pairs(
     if type_pairs == "learned":
         allowed = "learned"
     elif type_pairs is not None:
-        if isinstance(type_pairs, str) or not all(len(p) == 2 and not isinstance(p, str) for p in type_pairs):
+        if isinstance(type_pairs, str) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in type_pairs):
             reason = 'it is a list of [head label, tail label], "learned" or null'
             raise LukeError("L047", setting="type_pairs", value=type_pairs, reason=reason)
         allowed = frozenset((head, tail) for head, tail in type_pairs)

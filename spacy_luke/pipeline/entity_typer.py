@@ -91,7 +91,8 @@ class LukeEntityTyper(MarkedPipe):
     architecture = ENTITY_CLASSIFIER
     factory = "luke_entity_typer"
     default_multi_label = True
-    what = "spans"
+    what = gold_what = "spans"
+    no_item = "they are no spans of the predicted Doc"
 
     def __init__(
         self,
@@ -147,35 +148,26 @@ class LukeEntityTyper(MarkedPipe):
         spans = (span for example in get_examples() for span in typed_spans(example.reference))
         return tuple(sorted({label for span in spans for label in get_entity_types(span)}))
 
-    def _targets(self, example: Example, items: Sequence[tuple[Span, ...]]) -> Targets:
-        return self._match(example, items)[0]
+    def _is_annotated(self, reference: Doc) -> bool:
+        return bool(typed_spans(reference))
 
-    def _match(self, example: Example, items: Sequence[tuple[Span, ...]]) -> tuple[Targets, list[Span]]:
-        """Targets, and the gold spans that are no candidates."""
+    def _targets(self, example: Example, items: Sequence[tuple[Span, ...]]) -> Targets:
         index = {(span.start, span.end): i for i, (span,) in enumerate(items)}
         targets = Targets(np.zeros((len(items), len(self.labels)), dtype=np.float32), np.zeros(len(items), dtype=bool))
         unknown: set[str] = set()
-        missed = []
         for span in typed_spans(example.reference):
+            targets.gold += 1
             types = get_entity_types(span)
             unknown |= set(types) - set(self.labels)
             tokens = aligned_tokens(example, span)
             i = index.get(tokens) if tokens is not None else None
             if i is None:
-                missed.append(span)
+                targets.missed.append(repr(span.text))
                 continue
             known = [self.labels.index(label) for label in types if label in self.labels]
             targets.labels[i, known if self.multi_label else known[:1]] = 1.0
             targets.known[i] = self.multi_label or bool(known)
+            targets.several_labels += not self.multi_label and len(known) > 1
         if unknown:
             raise self._unknown_labels(unknown)
-        return targets, missed
-
-    def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
-        total = 0
-        missed: list[Span] = []
-        for example in get_examples():
-            if spans := typed_spans(example.reference):
-                total += len(spans)
-                missed += self._match(example, self._items(example.predicted))[1]
-        self._warn_missed("spans", total, "they are no spans of the predicted Doc", [repr(s.text) for s in missed])
+        return targets

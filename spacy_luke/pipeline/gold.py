@@ -60,7 +60,7 @@ class GoldReport:
                 examples="; ".join(self.first),
             )
         if self.several_labels:
-            warn("W009", name=name, count=self.several_labels)
+            warn("W009", name=name, count=self.several_labels, what="spans")
 
 
 def listed(counts: Counter[str]) -> str:

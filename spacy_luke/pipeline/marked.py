@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, ClassVar, TypeVar
 
@@ -16,9 +16,10 @@ from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer
 
 from ..batching.collate import RowInput, batch_rows, collate
-from ..batching.markers import MarkerVocab, Passage, find_passage, marked_row, marker_ids
+from ..batching.markers import MarkerVocab, Passage, find_passages, marked_row, marker_ids, too_long
 from ..batching.pieces import doc_pieces
 from ..batching.windows import PassageWindows, build_sentence_windows
+from ..checkpoints.reader import Checkpoint
 from ..encoders.luke import set_dropout
 from ..errors import LukeError, warn
 from ..tokenization.entity_vocab import PAD
@@ -44,16 +45,21 @@ class ScoredItems:
     logits: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass
 class Targets:
-    """What the items of a Doc should be labelled.
+    """What the items of a Doc should be labelled, and what of the gold annotation is lost on the way.
 
     labels: 1 for the labels of each item. *Shape:* (items, labels), float32
     known: False for items without annotation. *Shape:* (items,)
+    gold: how many gold items there are; missed: those that are no items of the predicted Doc, as text.
+    several_labels: how many items have several labels where only the first is learned.
     """
 
     labels: np.ndarray
     known: np.ndarray
+    gold: int = 0
+    missed: list[str] = field(default_factory=list)
+    several_labels: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,10 @@ class MarkedPipe(LukePipe):
     """
 
     default_multi_label: ClassVar[bool]
-    what: ClassVar[str]  # the items, in messages
+    # In messages: the items, their gold annotation, and why some of that cannot be learned.
+    what: ClassVar[str]
+    gold_what: ClassVar[str]
+    no_item: ClassVar[str]
 
     def __init__(
         self,
@@ -100,6 +109,9 @@ class MarkedPipe(LukePipe):
         scorer: Callable[..., dict[str, Any]] | None,
     ):
         super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=scorer)
+        if windows is not None and not isinstance(windows, PassageWindows):
+            reason = "they must show given spans with their sentences, as spacy-luke.sentence_windows.v1 does"
+            raise LukeError("L047", setting="windows", value=windows, reason=reason)
         if max_mention_pieces < 1:
             reason = "it must be at least 1"
             raise LukeError("L047", setting="max_mention_pieces", value=max_mention_pieces, reason=reason)
@@ -138,9 +150,17 @@ class MarkedPipe(LukePipe):
         multi = self.default_multi_label if self._multi_label_setting is None else self._multi_label_setting
         return {"problem_type": MULTI_LABEL if multi else SINGLE_LABEL}
 
+    def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
+        marker_ids(checkpoint.tokenizer, checkpoint.config.vocab_size)  # L033, while nothing has changed
+        super()._adopt(checkpoint, labels, new_head=new_head)
+
     @abstractmethod
     def _items(self, doc: Doc) -> list[tuple[Span, ...]]:
         """The items of a Doc, each once."""
+
+    @abstractmethod
+    def _is_annotated(self, reference: Doc) -> bool:
+        """Whether a reference says anything about the items."""
 
     @abstractmethod
     def _targets(self, example: Example, items: Sequence[tuple[Span, ...]]) -> Targets:
@@ -157,7 +177,7 @@ class MarkedPipe(LukePipe):
         passages = self._passages(docs, items)
         logits = [np.zeros((len(of_doc), labels), dtype=np.float32) for of_doc in items]
         seen = [np.zeros(len(of_doc), dtype=bool) for of_doc in items]
-        for group, batch in self._batches(docs, passages):
+        for group, batch in self._batches(passages):
             scores = self.model.ops.to_numpy(self.model.predict(batch))
             for placed, row_scores in zip(group, scores, strict=True):
                 logits[placed.doc][placed.item] = row_scores
@@ -181,19 +201,17 @@ class MarkedPipe(LukePipe):
         found: list[list[Passage | None]] = []
         for doc, of_doc in zip(docs, items, strict=True):
             found.append([])
-            pieces = doc_pieces(doc, tokenizer) if of_doc else None
-            for item in of_doc:
-                assert pieces is not None
-                passage = find_passage(doc, pieces, [(span.start, span.end) for span in item], windows)
+            if not of_doc:
+                continue
+            spans = [[(span.start, span.end) for span in item] for item in of_doc]
+            for passage in find_passages(doc, doc_pieces(doc, tokenizer), spans, windows):
                 if isinstance(passage, str):
                     left_out[passage] += 1
                 found[-1].append(None if isinstance(passage, str) else passage)
         self._warn_left_out(left_out)
         return found
 
-    def _batches(
-        self, docs: Sequence[Doc], passages: Sequence[Sequence[Passage | None]]
-    ) -> Iterator[tuple[list[_Placed], Any]]:
+    def _batches(self, passages: Sequence[Sequence[Passage | None]]) -> Iterator[tuple[list[_Placed], Any]]:
         """Padded inputs, with the items that are their rows. Items of all Docs go together, sorted by length."""
         description = self._require_weights()
         vocab = MarkerVocab(
@@ -210,8 +228,9 @@ class MarkedPipe(LukePipe):
             if passage is not None
         )
         while some := list(islice(todo, _AT_A_TIME)):
-            rows = [(doc, item, marked_row(docs[doc], passage, vocab)) for doc, item, passage in some]
-            self._warn_left_out(Counter({"too far apart for a window": sum(row is None for *_, row in rows)}))
+            rows = [(doc, item, marked_row(passage, vocab)) for doc, item, passage in some]
+            tried = zip(some, rows, strict=True)
+            self._warn_left_out(Counter(too_long(len(p.spans)) for (*_, p), (*_, row) in tried if row is None))
             placed = [_Placed(doc, item, row) for doc, item, row in rows if row is not None]
             for group in batch_rows(placed, self.max_batch_pieces):
                 pad = {"piece_pad": description.tokenizer.special.pad, "entity_pad": description.entity_vocab[PAD]}
@@ -246,7 +265,7 @@ class MarkedPipe(LukePipe):
         self._require_weights()
         docs = [example.predicted for example in examples]
         self._warn_without_sentences(docs)
-        items = [self._items(doc) for doc in docs]
+        items = [self._items(e.predicted) if self._is_annotated(e.reference) else [] for e in examples]
         targets = [self._targets(example, of_doc) for example, of_doc in zip(examples, items, strict=True)]
         passages = [
             [passage if known else None for passage, known in zip(of_doc, gold.known, strict=True)]
@@ -254,7 +273,7 @@ class MarkedPipe(LukePipe):
         ]
         total = sum(passage is not None for of_doc in passages for passage in of_doc)
         set_dropout(self._module, drop)
-        for group, batch in self._batches(docs, passages):
+        for group, batch in self._batches(passages):
             logits, backprop = self.model.begin_update(batch)
             wanted = np.stack([targets[placed.doc].labels[placed.item] for placed in group])
             scores = self.model.ops.to_numpy(logits)
@@ -268,11 +287,22 @@ class MarkedPipe(LukePipe):
             self.finish_update(sgd)
         return losses
 
-    def _warn_missed(self, what: str, total: int, reason: str, missed: Sequence[str]) -> None:
+    def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
+        """Tell how much of the gold annotation cannot be learned."""
+        total = missed = several = 0
+        first: list[str] = []
+        for example in get_examples():
+            if self._is_annotated(example.reference):
+                targets = self._targets(example, self._items(example.predicted))
+                total += targets.gold
+                missed += len(targets.missed)
+                several += targets.several_labels
+                first += targets.missed[: 5 - len(first)]
         if missed:
-            examples = "; ".join(missed[:5])
-            count = len(missed)
-            warn("W019", name=self.name, what=what, missed=count, total=total, reasons=reason, examples=examples)
+            named: dict[str, Any] = {"what": self.gold_what, "reasons": self.no_item, "examples": "; ".join(first)}
+            warn("W019", name=self.name, missed=missed, total=total, **named)
+        if several:
+            warn("W009", name=self.name, count=several, what=self.what)
 
     def _unknown_labels(self, labels: Iterable[str]) -> LukeError:
         return LukeError(

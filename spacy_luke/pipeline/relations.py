@@ -13,7 +13,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 from thinc.api import Config, Model
 
-from ..annotations import RELATIONS, Relation, get_relations, has_annotation, set_relations
+from ..annotations import RELATIONS, Relation, check_span, get_relations, has_annotation, set_relations
 from ..batching.pairs import EntityPairs, PairGetter
 from ..batching.windows import PassageWindows
 from ..checkpoints.reader import PAIR_CLASSIFIER
@@ -113,6 +113,8 @@ class LukeRelations(MarkedPipe):
     factory = "luke_relations"
     default_multi_label = False
     what = "pairs"
+    gold_what = "relations"
+    no_item = "their spans are no candidate pair"
 
     def __init__(
         self,
@@ -149,9 +151,13 @@ class LukeRelations(MarkedPipe):
 
     @property
     def label_data(self) -> tuple[str, ...]:
-        """Labels of relations, without the negative one and without directions."""
-        named = (split_direction(label)[0] if self.directed_labels else label for label in self.labels)
-        return tuple(dict.fromkeys(label for label in named if label != self.negative_label))
+        """Labels for `[initialize.components.X] labels`: those of relations, without the negative one and without
+        directions where the settings alone bring them back."""
+        labels = self.labels
+        related = tuple(label for label in labels if label != self.negative_label)
+        plain = tuple(dict.fromkeys(split_direction(label)[0] for label in related))
+        shorter = (plain, related) if self.directed_labels else (related,)
+        return next((s for s in shorter if set(self._labels_of_new_head(s)) == set(labels)), labels)
 
     @property
     def negative_label(self) -> str | None:
@@ -161,9 +167,10 @@ class LukeRelations(MarkedPipe):
     @property
     def directed_labels(self) -> bool:
         """Whether the labels of the classifier carry the direction."""
-        if self._directed_setting is not None:
-            return self._directed_setting
-        return any(map(is_directed, self.labels))
+        return self._directs(self.labels)
+
+    def _directs(self, labels: Iterable[str]) -> bool:
+        return any(map(is_directed, labels)) if self._directed_setting is None else self._directed_setting
 
     def _check_labels(self, labels: tuple[str, ...]) -> None:
         find_negative(self.name, labels, self._negative_setting, NO_RELATION)
@@ -211,14 +218,29 @@ class LukeRelations(MarkedPipe):
     # Candidates
 
     def _items(self, doc: Doc) -> list[tuple[Span, ...]]:
-        pairs = list(self.pairs(doc))
-        if isinstance(self.pairs, EntityPairs) and self.pairs.type_pairs == "learned" and self._description:
-            allowed = {tuple(pair) for pair in self._description.settings.get(TYPE_PAIRS, ())}
-            pairs = [pair for pair in pairs if EntityPairs.allows(pair, allowed)]
+        pairs = self._getter(doc)
+        if not isinstance(self.pairs, EntityPairs):
+            pairs = [_checked(doc, pair) for pair in pairs]
         if self.directed_labels:
             pairs = [_in_text_order(head, tail) for head, tail in pairs]
         unique = {tuple((s.start, s.end, s.label) for s in pair): pair for pair in pairs}
         return list(unique.values())
+
+    @property
+    def _getter(self) -> PairGetter:
+        """The pair getter, with the types that were learned; with directed labels it gives each pair once."""
+        pairs = self.pairs
+        if not isinstance(pairs, EntityPairs):
+            return pairs
+        types = pairs.type_pairs
+        if types == "learned":
+            learned = self._require_weights().settings.get(TYPE_PAIRS)
+            types = None if learned is None else frozenset((head, tail) for head, tail in learned)
+        if not self.directed_labels:
+            return replace(pairs, type_pairs=types)
+        if types is not None and pairs.both_directions:
+            types = types | {(tail, head) for head, tail in types}
+        return replace(pairs, type_pairs=types, both_directions=False)
 
     # Training
 
@@ -226,50 +248,60 @@ class LukeRelations(MarkedPipe):
         return tuple(sorted({r.label for example in get_examples() for r in get_relations(example.reference)}))
 
     def _has_all(self, labels: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-        return {split_direction(label)[0] for label in wanted} <= {split_direction(label)[0] for label in labels}
+        negative = find_negative(self.name, labels, None, NO_RELATION)
+        wanted = tuple(label for label in wanted if label != negative)
+        if self._directs(labels):
+            wanted = both_directions(wanted, self.symmetric)
+        return set(wanted) <= set(labels)
 
     def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
-        if not labels:
-            return ()
         negative = self._negative_setting or next((n for n in NO_RELATION if n in labels), None)
         if negative is None and not self._multi_label_setting:
             negative = NO_RELATION[0]
-        rest = tuple(label for label in labels if label != negative)
-        if self._directed_setting:
-            rest = both_directions(rest, self.symmetric)
-        return (negative, *rest) if negative else rest
+        related = tuple(label for label in labels if label != negative)
+        if self._directs(related):
+            related = both_directions(related, self.symmetric)
+        return (negative, *related) if negative and related else related
+
+    def _is_annotated(self, reference: Doc) -> bool:
+        return has_annotation(reference, RELATIONS)
 
     def _targets(self, example: Example, items: Sequence[tuple[Span, ...]]) -> Targets:
-        return self._match(example, items)[0]
-
-    def _match(self, example: Example, items: Sequence[tuple[Span, ...]]) -> tuple[Targets, list[Relation]]:
-        """Targets, and the gold relations between spans that are no candidate pair."""
-        known = np.full(len(items), has_annotation(example.reference, RELATIONS))
-        targets = np.zeros((len(items), len(self.labels)), dtype=np.float32)
+        targets = Targets(
+            np.zeros((len(items), len(self.labels)), dtype=np.float32),
+            np.full(len(items), self._is_annotated(example.reference)),
+        )
         index: dict[tuple[Any, ...], list[int]] = {}
         for i, pair in enumerate(items):
             index.setdefault(tuple((s.start, s.end) for s in pair), []).append(i)
-        unknown, missed = [], []
+        column = {label: i for i, label in enumerate(self.labels)}
+        unknown: set[str] = set()
+        several: set[int] = set()
         for relation in get_relations(example.reference):
             if relation.label == self.negative_label:
                 continue
+            targets.gold += 1
             head, tail = (aligned_tokens(example, span) for span in (relation.head, relation.tail))
-            found = False
-            for pair, label in self._readings(head, tail, relation.label):
-                if label not in self.labels:
-                    unknown.append(relation.label)
-                for i in index.get(pair, ()):
-                    targets[i, self.labels.index(label)] = 1.0
-                    found = True
-            if not found:
-                missed.append(relation)
+            readings = self._readings(head, tail, relation.label)
+            if any(label not in column for _, label in readings):
+                unknown.add(relation.label)
+                continue
+            rows = [(i, column[label]) for pair, label in readings for i in index.get(pair, ())]
+            if not rows:
+                targets.missed.append(f"{relation.head.text!r} {relation.label} {relation.tail.text!r}")
+            for i, label in rows:
+                if self.multi_label or not targets.labels[i].any():
+                    targets.labels[i, label] = 1.0
+                elif not targets.labels[i, label]:
+                    several.add(i)
         if unknown:
             raise self._unknown_labels(unknown)
+        targets.several_labels = len(several)
         if self.negative_label is not None:
-            targets[targets.sum(axis=1) == 0, self.labels.index(self.negative_label)] = 1.0
+            targets.labels[~targets.labels.any(axis=1), column[self.negative_label]] = 1.0
         elif not self.multi_label:
-            known &= targets.any(axis=1)
-        return Targets(targets, known), missed
+            targets.known &= targets.labels.any(axis=1)
+        return targets
 
     def _readings(self, head: Any, tail: Any, label: str) -> list[tuple[tuple[Any, Any], str]]:
         """The pairs of token ranges, and their labels, that say the same as a gold relation."""
@@ -287,32 +319,33 @@ class LukeRelations(MarkedPipe):
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         if isinstance(self.pairs, EntityPairs) and self.pairs.type_pairs == "learned":
-            self._learn_type_pairs(get_examples)
-        total = 0
-        lost: list[Relation] = []
-        for example in get_examples():
-            relations = get_relations(example.reference)
-            total += len(relations)
-            if relations:
-                lost += self._match(example, self._items(example.predicted))[1]
-        self._warn_missed(
-            "relations",
-            total,
-            "their spans are no candidate pair",
-            [f"{r.head.text!r} {r.label} {r.tail.text!r}" for r in lost],
-        )
+            self._learn_type_pairs(self.pairs, get_examples)
+        super()._prepare(get_examples)
 
-    def _learn_type_pairs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
+    def _learn_type_pairs(self, pairs: EntityPairs, get_examples: Callable[[], Iterable[Example]]) -> None:
         """Allow only pairs with the labels of a related pair of the data."""
-        seen = set()
-        for relation in (r for example in get_examples() for r in get_relations(example.reference)):
-            pair = (relation.head.label_, relation.tail.label_)
-            seen.add(pair)
-            if self.directed_labels or relation.label in self.symmetric:
-                seen.add(pair[::-1])
+        seen: set[tuple[str, ...]] = set()
+        for example in get_examples():
+            label_of = {(span.start, span.end): span.label_ for span in pairs.spans(example.reference)}
+            for relation in get_relations(example.reference):
+                if relation.label == self.negative_label:
+                    continue
+                ends = (relation.head, relation.tail)
+                pair = tuple(span.label_ or label_of.get((span.start, span.end), "") for span in ends)
+                seen.add(pair)
+                if self.directed_labels or relation.label in self.symmetric:
+                    seen.add(pair[::-1])
         description = self._require_weights()
         settings = {**description.settings, TYPE_PAIRS: sorted(map(list, seen))}
         self._description = replace(description, settings=settings)
+
+
+def _checked(doc: Doc, pair: Any) -> tuple[Span, Span]:
+    """A pair as a pair getter of the user gave it; L071 if it is none."""
+    head, tail = pair if isinstance(pair, tuple | list) and len(pair) == 2 else (pair, pair)
+    check_span(doc, head, "head of a candidate pair")
+    check_span(doc, tail, "tail of a candidate pair")
+    return head, tail
 
 
 def _in_text_order(a: Span, b: Span) -> tuple[Span, Span]:
