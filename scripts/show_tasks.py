@@ -1,0 +1,61 @@
+"""Relations, entity types and answers that trained pipelines find in a text, as one HTML page.
+
+    python scripts/show_tasks.py scripts/demo_text.txt page.html --relations training/knowledgenet/model-last
+        --types training/typing/model-last --qa training/qa/model-last --question "Who founded Apple?"
+
+The entities are those of the model in the box. Each pipeline is optional.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc, SpanGroup
+
+from spacy_luke import displacy
+from spacy_luke.annotations import set_relations
+from spacy_luke.box import box_pipeline
+
+MENTIONS = "mentions"  # the key of doc.spans that the typing model of the project reads
+
+
+def annotate(doc: Doc, nlp: Language) -> Doc:
+    """Run the last component of a pipeline on a Doc that has sentences and entities."""
+    return nlp.get_pipe(nlp.pipe_names[-1])(doc)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("text", type=Path, help="a text file")
+    parser.add_argument("page", type=Path, help="the HTML file to write")
+    parser.add_argument("--relations", help="a pipeline with luke_relations")
+    parser.add_argument("--types", help="a pipeline with luke_entity_typer")
+    parser.add_argument("--qa", help="a pipeline with luke_qa")
+    parser.add_argument("--question", action="append", default=[], help="may be repeated")
+    parser.add_argument("--min-score", type=float, default=0.5, help="least probability of what is shown")
+    args = parser.parse_args()
+
+    doc = spacy.load(box_pipeline())(args.text.read_text(encoding="utf8").strip())
+    options = {"min_score": args.min_score, "width": 900}
+    parts = []
+    if args.relations:
+        parts.append(displacy.render(annotate(doc, spacy.load(args.relations)), style="relations", options=options))
+        set_relations(doc, None)
+    if args.types:
+        doc.spans[MENTIONS] = SpanGroup(doc, name=MENTIONS, spans=list(doc.ents))
+        parts.append(displacy.render(annotate(doc, spacy.load(args.types)), style="types", options=options))
+    if args.qa:
+        doc._.questions = args.question
+        parts.append(displacy.render(annotate(doc, spacy.load(args.qa)), style="answers", options={"n_best": 1}))
+    body = "\n<hr>\n".join(parts)
+    style = "font-family: sans-serif; max-width: 960px; margin: 2em auto"
+    head = '<head><meta charset="utf-8"></head>'
+    page = f'<!DOCTYPE html>\n<html lang="en">{head}\n<body style="{style}">\n{body}\n</body></html>\n'
+    args.page.write_text(page, encoding="utf8")
+
+
+if __name__ == "__main__":
+    main()
