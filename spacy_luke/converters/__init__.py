@@ -8,6 +8,7 @@ from typing import TypeAlias
 from spacy.tokens import Doc
 
 from ..errors import LukeError
+from .conllu import read_conllu
 from .docbin import write_docbin
 from .docred import read_docred
 from .entity_typing import read_entity_typing
@@ -26,6 +27,7 @@ from .tacred import read_tacred
 Converter: TypeAlias = Callable[..., tuple[list[Doc], ConversionReport]]
 
 CONVERTERS: Mapping[str, Converter] = {
+    "conllu": read_conllu,
     "docred": read_docred,
     "entity_typing": read_entity_typing,
     "fewrel": read_fewrel,
@@ -50,6 +52,7 @@ __all__ = [
     "ConversionReport",
     "Converter",
     "get_converter",
+    "read_conllu",
     "read_docred",
     "read_entity_typing",
     "read_fewrel",

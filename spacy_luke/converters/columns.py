@@ -14,6 +14,7 @@ from .tags import is_tag
 
 NEWDOC = re.compile(r"#\s*newdoc\b")
 TEXT = re.compile(r"#\s*text\s*=\s*(.*)")
+FIELDS = re.compile(r"#\s*global\.Entity\s*=\s*(.*)")
 # CoNLL-U's lines for a multi-word token ("3-4") and an empty node ("3.1"), between the numbered tokens.
 NO_TOKEN = re.compile(r"\d+[-.]\d+")
 DOCSTART = "-DOCSTART-"
@@ -44,10 +45,15 @@ class Table:
     documents: list[list[Sentence]]
     has_marks: bool  # '-DOCSTART-' or '# newdoc' was seen; without them there is one group
     comments: int
+    entity_fields: list[str] = field(default_factory=list)  # of a '# global.Entity' line
 
     @property
     def sentences(self) -> list[Sentence]:
         return [sentence for document in self.documents for sentence in document]
+
+    def sentences_per_doc(self, wanted: int | None) -> int:
+        """0 for whole documents. None: these where the file marks documents, else single sentences."""
+        return wanted if wanted is not None else 0 if self.has_marks else 1
 
 
 def read_lines(path: Path) -> list[str]:
@@ -89,6 +95,8 @@ def read_table(path: Path) -> Table:
             table.comments += 1
             if found := TEXT.match(line):
                 sentence.text, sentence.text_line = found[1].strip(), number
+            elif found := FIELDS.match(line):
+                table.entity_fields = found[1].strip().split("-")
         else:
             sentence.rows.append(Row(line=number, cells=cells))
     end_sentence()

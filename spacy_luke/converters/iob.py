@@ -9,15 +9,17 @@ from pathlib import Path
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
-from .columns import NO_TOKEN, Row, Sentence, find_columns, is_index_column, read_table
+from .columns import NO_TOKEN, Row, Sentence, Table, find_columns, is_index_column, read_table
 from .report import ConversionReport
 from .tags import Entity, find_scheme, is_tag, read_entities
+from .texts import set_entities
 
 
 @dataclass(kw_only=True)
 class Tokens:
     """The words of one sentence with their tags; a word that is left out of the Doc is not here."""
 
+    place: str
     words: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
@@ -48,8 +50,30 @@ def read_iob(
     there is one after every token.
     """
     path = Path(path)
-    vocab = Vocab() if vocab is None else vocab
-    table = read_table(path)
+    return read_columns(
+        path,
+        read_table(path),
+        types=types,
+        only=only,
+        n_sents=n_sents,
+        token_column=token_column,
+        tag_column=tag_column,
+        vocab=vocab,
+    )
+
+
+def read_columns(
+    path: Path,
+    table: Table,
+    *,
+    types: Mapping[str, str] | None,
+    only: Collection[str] | None,
+    n_sents: int | None,
+    token_column: int | None = None,
+    tag_column: int | None = None,
+    vocab: Vocab | None,
+) -> tuple[list[Doc], ConversionReport]:
+    """`read_iob` of a table that has been read."""
     token, tag = find_columns(path, table, token=token_column, tag=tag_column)
     has_index = token > 0 and is_index_column(table.sentences, 0)
     report = ConversionReport(comments=table.comments)
@@ -61,28 +85,49 @@ def read_iob(
         ]
         for document in table.documents
     ]
-    scheme = find_scheme(tokens.tags for group in groups for tokens in group)
+    scheme = read_tags(path, groups, report)
     report.files.append(f"{path}: {scheme}, tokens in column {token + 1}, tags in column {tag + 1}")
+    docs = make_docs(groups, types, only, table.sentences_per_doc(n_sents), vocab, report)
+    return docs, report
+
+
+def read_tags(path: Path, groups: Sequence[Sequence[Tokens]], report: ConversionReport) -> str:
+    """Find the entities of all tags, and the scheme that these are written in."""
+    scheme = find_scheme(tokens.tags for group in groups for tokens in group)
     for group in groups:
         for tokens in group:
-            entities, repaired = read_entities(tokens.tags, scheme)
+            tokens.entities, repaired = read_entities(tokens.tags, scheme)
             for index in repaired:
                 report.repaired_tags.add(f"{path.name}:{tokens.lines[index]}")
-            tokens.entities = choose_types(entities, types or {}, only, report)
-    size = n_sents if n_sents is not None else 0 if table.has_marks else 1
+    return scheme
+
+
+def make_docs(
+    groups: Sequence[Sequence[Tokens]],
+    types: Mapping[str, str] | None,
+    only: Collection[str] | None,
+    size: int,
+    vocab: Vocab | None,
+    report: ConversionReport,
+) -> list[Doc]:
+    """Docs of `size` sentences within each group (0: all of it), with the entities of the chosen types."""
+    vocab = Vocab() if vocab is None else vocab
+    for group in groups:
+        for tokens in group:
+            tokens.entities = choose_types(tokens.entities, types or {}, only, report)
     docs = [
-        make_doc(group[start : start + (size or len(group))], vocab)
+        make_doc(group[start : start + (size or len(group))], vocab, report)
         for group in groups
         for start in range(0, len(group), size or len(group) or 1)
     ]
-    report.documents += len(docs)
-    return docs, report
+    report.count(docs)
+    return docs
 
 
 def read_tokens(
     path: Path, sentence: Sentence, token: int, tag: int, has_index: bool, report: ConversionReport
 ) -> Tokens:
-    tokens = Tokens()
+    tokens = Tokens(place=f"{path.name}:{sentence.rows[0].line}")
     for row in sentence.rows:
         place = f"{path.name}:{row.line}"
         if has_index and NO_TOKEN.fullmatch(row.cells[0]):
@@ -104,9 +149,6 @@ def read_tokens(
     if sentence.text and spaces is None:
         report.unaligned_texts.add(f"{path.name}:{sentence.text_line}")
     tokens.spaces = [True] * len(tokens.words) if spaces is None else spaces
-    if tokens.words:
-        report.sentences += 1
-        report.tokens += len(tokens.words)
     return tokens
 
 
@@ -136,12 +178,11 @@ def choose_types(
         if not new or (only is not None and new not in only):
             report.dropped[old] += 1
         else:
-            report.entities[new] += 1
             chosen.append((start, end, new))
     return chosen
 
 
-def make_doc(sentences: Sequence[Tokens], vocab: Vocab) -> Doc:
+def make_doc(sentences: Sequence[Tokens], vocab: Vocab, report: ConversionReport) -> Doc:
     words = [word for tokens in sentences for word in tokens.words]
     spaces = [space for tokens in sentences for space in tokens.spaces]
     starts: list[bool | int | None] = [index == 0 for tokens in sentences for index in range(len(tokens.words))]
@@ -152,5 +193,5 @@ def make_doc(sentences: Sequence[Tokens], vocab: Vocab) -> Doc:
     for tokens in sentences:
         spans.extend(Span(doc, offset + start, offset + end, label=label) for start, end, label in tokens.entities)
         offset += len(tokens.words)
-    doc.set_ents(spans, default="outside")
+    set_entities(doc, spans, report, sentences[0].place)
     return doc

@@ -76,7 +76,7 @@ class ConversionReport:
         default_factory=Noted, metadata=titled("Empty tokens left out")
     )  # no token but whitespace
     unaligned_texts: Noted = field(
-        default_factory=Noted, metadata=titled("'# text' is not the tokens; a space after every token instead")
+        default_factory=Noted, metadata=titled("'# text' is not the tokens, whose own spaces are written instead")
     )
     merged_words: Noted = field(
         default_factory=Noted, metadata=titled("Words of a multi-word token, written as the one token of the text")

@@ -27,7 +27,7 @@ def read_squad(path: str | Path, *, vocab: Vocab | None = None) -> tuple[list[Do
 
     A Doc is a paragraph, without sentence boundaries. Several answers to a question are alternatives; a question that
     the paragraph does not answer (`is_impossible`) has an Answer without a span. `doc.user_data["title"]` is the title
-    of the article, and `doc.user_data["question_ids"]` a dict of the ids of each question.
+    of the article, and `doc.user_data["question_ids"]` a dict of the tuple of ids of each question.
 
     vocab: Vocabulary of the Docs, by default a new one.
     """
@@ -58,7 +58,7 @@ def make_doc(title: str, paragraph: Record, tokenizer: Tokenizer, report: Conver
             continue
         ids.setdefault(question, []).append(str(record.get("id", str | int, "")))
         asked.append((question, answers, record.short))
-    doc.user_data["question_ids"] = ids
+    doc.user_data["question_ids"] = {question: tuple(found) for question, found in ids.items()}
     write_questions(doc, asked, report)
     return doc
 
