@@ -194,12 +194,12 @@ def get_questions(doc: Doc) -> tuple[str, ...]:
 
 def set_questions(doc: Doc, questions: Iterable[str] | None) -> None:
     """Replace the questions about a Doc; None removes the annotation."""
+    items = None if questions is None else _listed(questions, "doc._.questions")
+    for question in items or ():
+        if not isinstance(question, str):
+            raise LukeError("L070", attribute="doc._.questions", value=question, wanted="strings")
     _clear(doc, QUESTIONS)
-    if questions is not None:
-        items = _listed(questions, "doc._.questions")
-        for question in items:
-            if not isinstance(question, str):
-                raise LukeError("L070", attribute="doc._.questions", value=question, wanted="strings")
+    if items is not None:
         _data(doc)[_key(QUESTIONS)] = items
 
 
