@@ -13,23 +13,49 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from typer import Argument, Option
 
-from ..converters import ConversionReport, get_converter, write_docbin
+from ..converters import CONVERTERS, ConversionReport, Converter, get_converter, write_docbin
 from ..errors import LukeError
 from . import luke_cli
 from .errors import one_line_errors
 
 
-@luke_cli.command("convert")
+def list_kinds() -> str:
+    """One line for each kind of file; the backspace tells click not to join the lines."""
+    width = max(map(len, CONVERTERS))
+    lines = [f"  {kind:{width}}  {describe(kind)}" for kind in sorted(CONVERTERS)]
+    return "\n".join(["\b", "Kinds of files:", *lines])
+
+
+def describe(kind: str) -> str:
+    """The first line of the converter's docstring."""
+    return (inspect.getdoc(CONVERTERS[kind]) or "").partition("\n")[0]
+
+
+def help_of(option: str, text: str) -> str:
+    """The help of an option, after the kinds that have it."""
+    return f"[{', '.join(kind for kind in sorted(CONVERTERS) if option in options_of(CONVERTERS[kind]))}] {text}"
+
+
+def options_of(read: Converter) -> list[str]:
+    """Names of the options that a kind has."""
+    return [name for name in inspect.signature(read).parameters if name not in ("path", "vocab")]
+
+
+@luke_cli.command("convert", epilog=list_kinds())
 def convert_cli(
-    kind: Annotated[str, Argument(help="What the files are: iob (IOB1, IOB2 or BILUO tags in columns).")],
+    kind: Annotated[str, Argument(help="What the files are; see the kinds below.")],
     source: Annotated[Path, Argument(metavar="IN", help="A file, or a folder whose files are all read.")],
     target: Annotated[Path, Argument(metavar="OUT", help="A .spacy file, or a folder for one .spacy file per file.")],
     types: Annotated[
         list[str] | None,
-        Option(metavar="OLD=NEW", help="Rename an entity type; 'OLD=' leaves it out. May be repeated."),
+        Option(
+            metavar="OLD=NEW",
+            help=help_of("types", "Rename an entity type; 'OLD=' leaves it out. May be repeated."),
+        ),
     ] = None,
     only: Annotated[
-        str | None, Option(metavar="A,B,…", help="Keep only these entity types (by their new names).")
+        str | None,
+        Option(metavar="A,B,…", help=help_of("only", "Keep only these entity types (by their new names).")),
     ] = None,
     suffix: Annotated[str, Option(help="In a folder, read only the files whose names end so, e.g. '.conll'.")] = "",
     n_sents: Annotated[
@@ -38,30 +64,72 @@ def convert_cli(
             "--n-sents",
             "-n",
             min=0,
-            help="Sentences per Doc; 0 for no limit. Default: whole documents where the file marks them, else 1.",
+            help=help_of(
+                "n_sents",
+                "Sentences per Doc; 0 for no limit. Default: whole documents where the file marks them, else 1.",
+            ),
         ),
     ] = None,
     token_column: Annotated[
         int | None,
-        Option(help="Number of the column with the tokens, from 1, or from -1 at the right. Default: found."),
+        Option(
+            help=help_of(
+                "token_column", "Number of the column with the tokens, from 1, or from -1 at the right. Default: found."
+            )
+        ),
     ] = None,
     tag_column: Annotated[
-        int | None, Option(help="Number of the column with the tags. Default: the first column of entity tags.")
+        int | None,
+        Option(
+            help=help_of("tag_column", "Number of the column with the tags. Default: the first column of entity tags.")
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        Option(help=help_of("key", "Name of the entities in the MISC column. Default: Entity, NER, NE or name.")),
+    ] = None,
+    names: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help=help_of("names", "JSON file with the names of the relations, to write them, not ids."),
+        ),
+    ] = None,
+    sentences: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help=help_of("sentences", "File with the sentences. Default: wiki-sentences.tsv beside IN."),
+        ),
+    ] = None,
+    spaces: Annotated[
+        str | None,
+        Option(
+            help=help_of(
+                "spaces",
+                "Spaces between tokens: 'text' (the default), guessed as in English text, or 'all', after each.",
+            )
+        ),
     ] = None,
 ) -> None:
     """Convert a corpus to .spacy training files.
 
-    Reports what was read, repaired and left out. Nothing is written if a file cannot be read.
+    Reports what was read, repaired and left out. Nothing is written if a file cannot be read. Each kind of file has
+    options of its own, as said in brackets.
 
     Example: python -m spacy luke convert iob train.conll train.spacy --types person=PER --types product=
     """
     with one_line_errors():
         given = {
-            "types": read_types(types or []),
+            "types": read_types(types) if types else None,
             "only": [name.strip() for name in only.split(",") if name.strip()] if only is not None else None,
             "n_sents": n_sents,
             "token_column": token_column,
             "tag_column": tag_column,
+            "key": key,
+            "names": names,
+            "sentences": sentences,
+            "spaces": spaces,
         }
         options = {name: value for name, value in given.items() if value is not None}
         report = convert(kind, find_files(source, suffix), source, target, **options)
@@ -72,7 +140,7 @@ def convert(kind: str, files: Sequence[Path], source: Path, target: Path, **opti
     """Convert `files`, which are `source` or below it; nothing is written if one of them cannot be read."""
     read = get_converter(kind)
     for name in options:
-        if name not in inspect.signature(read).parameters:
+        if name not in options_of(read):
             raise typer.BadParameter(f"--{name.replace('_', '-')} is not an option of {kind!r}.")
     vocab = Vocab()
     report = ConversionReport()

@@ -88,7 +88,7 @@ def read_mentions(
         if place is None:
             report.empty_entities.add(record.short)
         else:
-            spans.append(Span(sentences.doc, *place, label=mention.get("type", str), span_id=str(number)))
+            spans.append(Span(sentences.doc, *place, label=mention.label("type"), span_id=str(number)))
     return spans
 
 
@@ -98,7 +98,7 @@ def write_facts(doc: Doc, record: Record, places: list[list[Place]], names: Name
     seen: set[tuple[int, int, str]] = set()
     labels = record.inner("labels")
     for item in labels:
-        head, tail, label = item.get("h", int), item.get("t", int), names.find(item, item.get("r", str))
+        head, tail, label = item.get("h", int), item.get("t", int), names.find(item, item.label("r"))
         if not (0 <= head < len(places) and 0 <= tail < len(places)):
             item.fail(f"there are entities 0 to {len(places) - 1}, not both {head} and {tail}")
         if (head, tail, label) in seen:

@@ -7,6 +7,7 @@ Format: https://github.com/thunlp/FewRel (Han et al. 2018), data/README. A menti
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 from spacy.tokens import Doc
@@ -76,7 +77,7 @@ def make_doc(
 def read_mention(record: Record, role: str, indices: object, sentences: Sentences) -> Place:
     if not isinstance(indices, list) or not indices or not all(type(index) is int for index in indices):
         record.fail(f"{role!r} is not [name, id, lists of token indices]")
-    if indices != list(range(indices[0], indices[-1] + 1)):
+    if any(after != before + 1 for before, after in pairwise(indices)):
         record.fail(f"the tokens {indices} of {role!r} are not next to each other")
     place = sentences.place(record, f"{role!r}", indices[0], indices[-1] + 1)
     if place is None:

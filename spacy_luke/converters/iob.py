@@ -37,7 +37,9 @@ def read_iob(
     tag_column: int | None = None,
     vocab: Vocab | None = None,
 ) -> tuple[list[Doc], ConversionReport]:
-    """Read a column file: one token a line, an empty line after each sentence, '#' comments.
+    """IOB1, IOB2 or BILUO tags in columns: a token a line, an empty line after each sentence.
+
+    Lines that begin with '#' are comments.
 
     types: New name of an entity type; an empty name leaves its entities out. Other types stay as they are.
     only: The types to keep, by their new names; None keeps all.

@@ -51,7 +51,8 @@ def make_doc(name: str, text: str, records: Iterable[Record], tokenizer: Tokeniz
 
     def find(record: Record, role: str) -> Place:
         value = record.get(role, list)
-        if len(value) != 3 or not all(type(edge) is int for edge in value[:2]):
+        edges = [type(edge) is int for edge in value[:2]]
+        if len(value) != 3 or not all(edges) or not isinstance(value[2], str | None):
             record.fail(f"{role!r} is not [first character, end, id or null]")
         start, end, kb_id = value
         counted = ConversionReport() if (start, end) in seen else report
@@ -69,7 +70,7 @@ def make_doc(name: str, text: str, records: Iterable[Record], tokenizer: Tokeniz
     for record in records:
         place = place or record.short
         doc.user_data["fold"], doc.user_data["doc"] = record.get("fold", int), name
-        facts.append((find(record, "subject"), find(record, "object"), record.get("relation", str)))
+        facts.append((find(record, "subject"), find(record, "object"), record.label("relation")))
     set_entities(doc, spans.values(), report, place)
     write_relations(doc, facts, report, place)
     return doc

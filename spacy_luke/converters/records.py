@@ -57,6 +57,13 @@ class Record:
             records.append(Record(self.path, place, values))
         return records
 
+    def label(self, name: str) -> str:
+        """The value of a field that is a string and not empty."""
+        value: str = self.get(name, str)
+        if not value:
+            self.fail(f"{name!r} is empty")
+        return value
+
     def words(self, name: str) -> list[str]:
         """The value of a field that is a list of strings."""
         values = self.get(name, list)

@@ -54,7 +54,7 @@ def make_doc(record: Record, vocab: Vocab, report: ConversionReport) -> Doc:
     doc = read_tokens(record, vocab)
     doc.user_data["meta"] = dict(record.get("meta", dict, {}))
     spans = [
-        Span(doc, *read_place(item, doc), label=item.get("label", str))
+        Span(doc, *read_place(item, doc), label=item.label("label"))
         for item in (record.inner("spans") if "spans" in record.values else [])
     ]
     places = [(span.start, span.end) for span in spans]
@@ -65,7 +65,7 @@ def make_doc(record: Record, vocab: Vocab, report: ConversionReport) -> Doc:
     facts: list[Fact] = []
     for item in record.inner("relations"):
         head, tail = (read_end(item, role, places, doc) for role in ("head", "child"))
-        facts.append((head, tail, item.get("label", str)))
+        facts.append((head, tail, item.label("label")))
     write_relations(doc, facts, report, record.short)
     return doc
 

@@ -56,7 +56,7 @@ def make_doc(record: Record, spaces: Spaces, vocab: Vocab, report: ConversionRep
         if place is None:
             record.fail(f"all tokens of {role!r} are empty")
         places.append(place)
-        spans.append(Span(doc, *place, label=record.get(f"{role}_type", str)))
+        spans.append(Span(doc, *place, label=record.label(f"{role}_type")))
     set_entities(doc, spans, report, record.short)
     label = record.get("relation", str, "")
     if not label:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import inspect
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,10 @@ from spacy.cli._util import app
 from spacy.tokens import Doc, DocBin
 from typer.testing import CliRunner, Result
 
+from spacy_luke.annotations import get_relations
 from spacy_luke.cli import luke_cli
+from spacy_luke.cli.convert import convert_cli, options_of
+from spacy_luke.converters import CONVERTERS
 
 IOB = "Ann\tB-PER\nin\tO\nRome\tB-LOC\n\n"
 
@@ -78,11 +83,69 @@ def test_types_and_only(corpus, tmp_path):
     assert [span.label_ for span in load(tmp_path / "out.spacy")[0].ents] == ["person"]
 
 
-def test_an_option_that_a_kind_does_not_have_is_refused(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr("spacy_luke.converters.CONVERTERS", {"other": lambda path, *, vocab, types: ([], None)})
-    result = luke("convert", "other", corpus, tmp_path / "out", "--tag-column", "2")
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        ("squad", ["--tag-column", "2"]),
+        ("squad", ["--types", "A=B"]),
+        ("iob", ["--names", "names.json"]),
+        ("iob", ["--key", "NER"]),
+        ("fewrel", ["--sentences", "sentences.tsv"]),
+        ("knowledgenet", ["--spaces", "all"]),
+    ],
+)
+def test_an_option_that_a_kind_does_not_have_is_refused(corpus, tmp_path, kind, option):
+    result = luke("convert", kind, corpus, tmp_path / "out", *option)
     assert result.exit_code == 2
-    assert "--tag-column is not an option of 'other'" in result.output
+    assert f"{option[0]} is not an option of '{kind}'" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_help_describes_every_kind_in_a_line():
+    result = luke("convert", "--help")
+    lines = [line.split(maxsplit=1) for line in result.output.splitlines()]
+    described = {line[0]: line[1] for line in lines if len(line) == 2 and line[0] in CONVERTERS}
+    assert described.keys() == CONVERTERS.keys()
+    assert "[qamr] File with the sentences" in " ".join(result.output.split())
+    assert described["squad"] == "SQuAD 1.1 and 2.0 (JSON): paragraphs with questions and their answers."
+
+
+@pytest.mark.parametrize("kind", CONVERTERS)
+def test_every_option_of_a_converter_is_one_of_the_command(kind):
+    known = inspect.signature(convert_cli).parameters
+    assert all(name in known for name in options_of(CONVERTERS[kind]))
+
+
+@pytest.mark.parametrize("kind", CONVERTERS)
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\xff\xfe", b"{", b"[[", b"prose"])
+def test_what_is_no_such_file_is_one_coded_line_and_nothing_is_written(tmp_path, kind, content):
+    (tmp_path / "in").write_bytes(content)
+    result = luke("convert", kind, tmp_path / "in", tmp_path / "out.spacy")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("[L06")
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out.spacy").exists()
+
+
+def test_names_are_written(tmp_path):
+    sentence = {"tokens": ["Ann", "met", "Bo"], "h": ["ann", "Q1", [[0]]], "t": ["bo", "Q2", [[2]]]}
+    (tmp_path / "in.json").write_text(json.dumps({"P1": [sentence]}))
+    (tmp_path / "names.json").write_text(json.dumps({"P1": ["meets", "…"]}))
+    options = ["--names", tmp_path / "names.json", "--spaces", "all"]
+    result = luke("convert", "fewrel", tmp_path / "in.json", tmp_path / "out.spacy", *options)
+    assert result.exit_code == 0
+    assert "Relations: 1 (meets 1)" in result.output
+    assert get_relations(load(tmp_path / "out.spacy")[0])[0].label == "meets"
+
+
+def test_sentences_may_be_elsewhere(tmp_path):
+    (tmp_path / "sentences.tsv").write_text("s:1\tAnn met Bo\n")
+    (tmp_path / "in.tsv").write_text("s:1\t0\tw\t0\t0\tWho?\t0\tv:0\tw:0\n")
+    result = luke("convert", "qamr", tmp_path / "in.tsv", tmp_path / "out.spacy")
+    assert result.stderr.startswith("[L065]")
+    options = ["--sentences", tmp_path / "sentences.tsv"]
+    assert luke("convert", "qamr", tmp_path / "in.tsv", tmp_path / "out.spacy", *options).exit_code == 0
+    assert load(tmp_path / "out.spacy")[0].text == "Ann met Bo"
 
 
 @pytest.mark.parametrize(
@@ -93,6 +156,8 @@ def test_an_option_that_a_kind_does_not_have_is_refused(corpus, tmp_path, monkey
         (["iob", "train.iob", "--types", "PER"], "L062"),
         (["iob", "train.iob", "--types", "=PER"], "L062"),
         (["iob", "train.iob", "--tag-column", "9"], "L060"),
+        (["tacred", "train.iob", "--spaces", "some"], "L060"),
+        (["docred", "train.iob", "--names", "missing.json"], "L061"),
     ],
 )
 def test_a_mistake_is_one_coded_line(corpus, tmp_path, args, code):
