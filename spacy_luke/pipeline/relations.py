@@ -151,13 +151,10 @@ class LukeRelations(MarkedPipe):
 
     @property
     def label_data(self) -> tuple[str, ...]:
-        """Labels for `[initialize.components.X] labels`: those of relations, without the negative one and without
-        directions where the settings alone bring them back."""
-        labels = self.labels
-        related = tuple(label for label in labels if label != self.negative_label)
-        plain = tuple(dict.fromkeys(split_direction(label)[0] for label in related))
-        shorter = (plain, related) if self.directed_labels else (related,)
-        return next((s for s in shorter if set(self._labels_of_new_head(s)) == set(labels)), labels)
+        """Labels for `[initialize.components.X] labels`: those of relations, without the negative one and, if the
+        settings say that labels are directed, without directions."""
+        related = (label for label in self.labels if label != self.negative_label)
+        return tuple(dict.fromkeys(split_direction(label)[0] if self._directed_setting else label for label in related))
 
     @property
     def negative_label(self) -> str | None:
@@ -248,8 +245,7 @@ class LukeRelations(MarkedPipe):
         return tuple(sorted({r.label for example in get_examples() for r in get_relations(example.reference)}))
 
     def _has_all(self, labels: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-        negative = find_negative(self.name, labels, None, NO_RELATION)
-        wanted = tuple(label for label in wanted if label != negative)
+        wanted = tuple(label for label in wanted if not self._means_unrelated(label, labels))
         if self._directs(labels):
             wanted = both_directions(wanted, self.symmetric)
         return set(wanted) <= set(labels)
@@ -262,6 +258,14 @@ class LukeRelations(MarkedPipe):
         if self._directs(related):
             related = both_directions(related, self.symmetric)
         return (negative, *related) if negative and related else related
+
+    def _means_unrelated(self, label: str, labels: tuple[str, ...]) -> bool:
+        """Whether a gold label means "not related" to a head with `labels`, which may have another name for that."""
+        if self._negative_setting is not None:
+            return label == self._negative_setting
+        return label == find_negative(self.name, labels, None, NO_RELATION) or (
+            label in NO_RELATION and label not in labels
+        )
 
     def _is_annotated(self, reference: Doc) -> bool:
         return has_annotation(reference, RELATIONS)
@@ -278,7 +282,7 @@ class LukeRelations(MarkedPipe):
         unknown: set[str] = set()
         several: set[int] = set()
         for relation in get_relations(example.reference):
-            if relation.label == self.negative_label:
+            if self._means_unrelated(relation.label, self.labels):
                 continue
             targets.gold += 1
             head, tail = (aligned_tokens(example, span) for span in (relation.head, relation.tail))
@@ -328,7 +332,7 @@ class LukeRelations(MarkedPipe):
         for example in get_examples():
             label_of = {(span.start, span.end): span.label_ for span in pairs.spans(example.reference)}
             for relation in get_relations(example.reference):
-                if relation.label == self.negative_label:
+                if self._means_unrelated(relation.label, self.labels):
                     continue
                 ends = (relation.head, relation.tail)
                 pair = tuple(span.label_ or label_of.get((span.start, span.end), "") for span in ends)
