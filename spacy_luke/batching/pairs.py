@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -11,6 +11,9 @@ from spacy.tokens import Doc, Span
 
 from ..errors import LukeError, warn
 from .pieces import sentence_ranges
+
+# Pairs that are looked at together; a span with more partners goes alone.
+_AT_A_TIME = 1 << 17
 
 
 @runtime_checkable
@@ -43,42 +46,58 @@ class EntityPairs:
 
     def __call__(self, doc: Doc) -> list[tuple[Span, Span]]:
         spans = self.spans(doc)
-        head, tail = self._candidates(doc, spans)
-        if len(head) > self.max_pairs:
-            warn("W013", count=len(head), maximum=self.max_pairs)
-            start, end = _edges(spans)
-            between = np.maximum(start[head] - end[tail], start[tail] - end[head])
-            nearest = np.sort(np.argsort(np.maximum(between, 0), kind="stable")[: self.max_pairs])
-            head, tail = head[nearest], tail[nearest]
-        return [(spans[i], spans[j]) for i, j in zip(head.tolist(), tail.tolist(), strict=True)]
-
-    def _candidates(self, doc: Doc, spans: Sequence[Span]) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of heads and of tails. *Shape:* (pairs,) each"""
         start, end = _edges(spans)
+        pairs = np.zeros((2, 0), dtype=np.int64)
+        count = 0
+        for some in self._candidates(doc, spans, start, end):
+            count += some.shape[1]
+            pairs = np.concatenate([pairs, some], axis=1)
+            if pairs.shape[1] > self.max_pairs:
+                head, tail = pairs
+                between = np.maximum(start[head] - end[tail], start[tail] - end[head])
+                pairs = pairs[:, np.sort(np.argsort(np.maximum(between, 0), kind="stable")[: self.max_pairs])]
+        if count > self.max_pairs:
+            warn("W013", count=count, maximum=self.max_pairs)
+        return [(spans[i], spans[j]) for i, j in pairs.T.tolist()]
+
+    def _candidates(self, doc: Doc, spans: Sequence[Span], start: np.ndarray, end: np.ndarray) -> Iterator[np.ndarray]:
+        """Indices of heads and tails, some at a time, so that memory does not grow with the number of all pairs.
+
+        start, end: of the spans. *Shape of the results:* (2, pairs)
+        """
+        if not spans:
+            return
         # Spans begin in order: the partners of a span that begin after it and before `limit` are a range.
         limit = np.full(len(spans), len(doc) + 1)
         if self.max_distance is not None:
             limit = np.minimum(limit, end + self.max_distance + 1)
-        if not self.across_sentences and spans:
+        if not self.across_sentences:
             sentences = sentence_ranges(doc)
             sentence_end = sentences[np.searchsorted(sentences[:, 0], start, side="right") - 1, 1]
             limit = np.minimum(limit, np.where(end <= sentence_end, sentence_end, 0))
         index = np.arange(len(spans))
         partners = np.maximum(np.searchsorted(start, limit, side="left") - index - 1, 0)
-        first = np.repeat(index, partners)
-        second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(partners) - partners, partners)
-        if not self.across_sentences and spans:
-            keep = end[second] <= sentence_end[first]
-            first, second = first[keep], second[keep]
-        head, tail = first, second
-        if self.both_directions:
-            head, tail = (np.stack(pair, axis=1).ravel() for pair in ((first, second), (second, first)))
-        if self.type_pairs is None or self.type_pairs == "learned":
-            return head, tail
         labels, label_of = np.unique([span.label_ for span in spans], return_inverse=True)
-        allowed = np.array([[(a, b) in self.type_pairs for b in labels.tolist()] for a in labels.tolist()], dtype=bool)
-        keep = allowed[label_of[head], label_of[tail]] if len(head) else np.zeros(0, dtype=bool)
-        return head[keep], tail[keep]
+        allowed = self._allowed(labels.tolist())
+        for part in np.split(index, np.flatnonzero(np.diff(np.cumsum(partners) // _AT_A_TIME)) + 1):
+            count = partners[part]
+            first = np.repeat(part, count)
+            second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(count) - count, count)
+            if not self.across_sentences:
+                keep = end[second] <= sentence_end[first]
+                first, second = first[keep], second[keep]
+            pairs = np.stack([first, second])
+            if self.both_directions:
+                pairs = np.stack([pairs, pairs[::-1]], axis=-1).reshape(2, -1)
+            if allowed is not None:
+                pairs = pairs[:, allowed[label_of[pairs[0]], label_of[pairs[1]]]]
+            yield pairs
+
+    def _allowed(self, labels: Sequence[str]) -> np.ndarray | None:
+        """Which labels of head and tail may be paired; None if all may. *Shape:* (labels, labels), bool"""
+        if self.type_pairs is None or self.type_pairs == "learned":
+            return None
+        return np.array([[(a, b) in self.type_pairs for b in labels] for a in labels], dtype=bool)
 
 
 def _edges(spans: Sequence[Span]) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,8 @@ Asked: TypeAlias = tuple[str, list[Answer], str]
 def write_questions(doc: Doc, asked: Iterable[Asked], report: ConversionReport) -> None:
     """Write each question once, and each of its answers once.
 
-    Where a question is asked twice and only once said to have no answer, it has one.
+    Where a question is asked twice and only once said to have no answer, it has one. A Doc with no answer at all, as
+    those of a file to be answered, is left without annotation.
     """
     merged: dict[str, dict[tuple[int, str], Answer]] = {}
     for question, answers, place in asked:
@@ -33,4 +34,5 @@ def write_questions(doc: Doc, asked: Iterable[Asked], report: ConversionReport) 
     for known in merged.values():
         spans = [answer for answer in known.values() if answer.span is not None]
         answers += spans or list(known.values())
-    set_answers(doc, answers)
+    if answers:
+        set_answers(doc, answers)

@@ -17,6 +17,7 @@ from ..annotations import RELATIONS, Relation, check_span, get_relations, has_an
 from ..batching.pairs import EntityPairs, PairGetter
 from ..batching.windows import PassageWindows
 from ..checkpoints.reader import PAIR_CLASSIFIER
+from ..errors import LukeError
 from .directions import BACKWARD, FORWARD, both_directions, is_directed, split_direction
 from .gold import aligned_tokens
 from .marked import MarkedPipe, ScoredItems, Targets
@@ -144,6 +145,9 @@ class LukeRelations(MarkedPipe):
             max_batch_pieces=max_batch_pieces,
             scorer=scorer,
         )
+        if not callable(pairs):
+            reason = "it must be a function from a Doc to pairs of its Spans"
+            raise LukeError("L047", setting="pairs", value=pairs, reason=reason)
         self.pairs = pairs
         self.symmetric = frozenset(symmetric)
         self._negative_setting = negative_label
@@ -170,7 +174,11 @@ class LukeRelations(MarkedPipe):
         return any(map(is_directed, labels)) if self._directed_setting is None else self._directed_setting
 
     def _check_labels(self, labels: tuple[str, ...]) -> None:
-        find_negative(self.name, labels, self._negative_setting, NO_RELATION)
+        negative = find_negative(self.name, labels, self._negative_setting, NO_RELATION)
+        plain = [label for label in labels if label not in self.symmetric and label != negative]
+        if self._directed_setting and plain and not any(map(is_directed, plain)):
+            reason = f"no label of the checkpoint ends with {FORWARD} or {BACKWARD}: {', '.join(labels)}"
+            raise LukeError("L047", setting="directed_labels", value=True, reason=reason)
 
     def logits(self, docs: Iterable[Doc]) -> list[tuple[list[tuple[Span, Span]], np.ndarray]]:
         """Per Doc its candidate pairs (head, tail) and their raw scores, before softmax or sigmoid.
@@ -217,7 +225,7 @@ class LukeRelations(MarkedPipe):
     def _items(self, doc: Doc) -> list[tuple[Span, ...]]:
         pairs = self._getter(doc)
         if not isinstance(self.pairs, EntityPairs):
-            pairs = [_checked(doc, pair) for pair in pairs]
+            pairs = _checked(doc, pairs)
         if self.directed_labels:
             pairs = [_in_text_order(head, tail) for head, tail in pairs]
         unique = {tuple((s.start, s.end, s.label) for s in pair): pair for pair in pairs}
@@ -245,9 +253,11 @@ class LukeRelations(MarkedPipe):
         return tuple(sorted({r.label for example in get_examples() for r in get_relations(example.reference)}))
 
     def _has_all(self, labels: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+        if self._negative_setting is not None and self._negative_setting not in labels:
+            return False
         wanted = tuple(label for label in wanted if not self._means_unrelated(label, labels))
         if self._directs(labels):
-            wanted = both_directions(wanted, self.symmetric)
+            wanted = both_directions(wanted, self.symmetric.intersection(labels))
         return set(wanted) <= set(labels)
 
     def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -319,7 +329,9 @@ class LukeRelations(MarkedPipe):
             return [((head, tail), name), *([((tail, head), name)] if symmetric else [])]
         reverse = (head[0], -head[1]) > (tail[0], -tail[1])
         pair = (tail, head) if reverse else (head, tail)
-        return [(pair, name if symmetric else f"{name}{BACKWARD if reverse else FORWARD}")]
+        # A head made elsewhere may have both directions of a symmetric label: either says the same.
+        plain = symmetric and name in self.labels
+        return [(pair, name if plain else f"{name}{BACKWARD if reverse else FORWARD}")]
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         if isinstance(self.pairs, EntityPairs) and self.pairs.type_pairs == "learned":
@@ -344,12 +356,17 @@ class LukeRelations(MarkedPipe):
         self._description = replace(description, settings=settings)
 
 
-def _checked(doc: Doc, pair: Any) -> tuple[Span, Span]:
-    """A pair as a pair getter of the user gave it; L071 if it is none."""
-    head, tail = pair if isinstance(pair, tuple | list) and len(pair) == 2 else (pair, pair)
-    check_span(doc, head, "head of a candidate pair")
-    check_span(doc, tail, "tail of a candidate pair")
-    return head, tail
+def _checked(doc: Doc, pairs: Any) -> list[tuple[Span, Span]]:
+    """The pairs that a pair getter of the user gave; L071 for anything else."""
+    if not isinstance(pairs, Iterable):
+        raise LukeError("L071", role="result of the pair getter", value=pairs, reason="it is no list of pairs of Spans")
+    checked = []
+    for pair in pairs:
+        head, tail = pair if isinstance(pair, tuple | list) and len(pair) == 2 else (pair, pair)
+        check_span(doc, head, "head of a candidate pair")
+        check_span(doc, tail, "tail of a candidate pair")
+        checked.append((head, tail))
+    return checked
 
 
 def _in_text_order(a: Span, b: Span) -> tuple[Span, Span]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
+import warnings
 
 import pytest
 import spacy
@@ -137,6 +138,29 @@ def test_three_hundred_entities_are_bounded_in_number_and_memory() -> None:
     assert max(gaps) <= 27, "5000 = 2 x (299 + 298 + … + 292) + the rest"
     near = build_entity_pairs("sc", max_distance=2)(doc)
     assert len(near) == 2 * 299
+
+
+def test_pairs_are_the_same_however_many_are_looked_at_together(monkeypatch) -> None:
+    doc = make_doc(40, [(i, i + 1, "AB"[i % 2]) for i in range(40)], starts=[7, 20])
+    getters = [build_entity_pairs("sc", across_sentences=x, max_pairs=n) for x in (True, False) for n in (50, 5000)]
+    getters.append(build_entity_pairs("sc", across_sentences=True, type_pairs=[["A", "B"]], max_pairs=20))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LukeWarning)
+        expected = [named(getter(doc)) for getter in getters]
+        for at_a_time in (1, 10, 100):
+            monkeypatch.setattr("spacy_luke.batching.pairs._AT_A_TIME", at_a_time)
+            assert [named(getter(doc)) for getter in getters] == expected
+
+
+def test_thousands_of_entities_do_not_fill_the_memory() -> None:
+    doc = make_doc(3000, [(i, i + 1, "A") for i in range(3000)])
+    tracemalloc.start()
+    with pytest.warns(LukeWarning, match=r"W013.*8997000"):
+        pairs = build_entity_pairs("sc", across_sentences=True, max_pairs=100)(doc)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(pairs) == 100
+    assert peak < 40e6, "the indices of all of them would be 144e6 bytes"
 
 
 def test_learned_types_are_any_types_to_a_getter_alone() -> None:

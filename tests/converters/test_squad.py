@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from spacy_luke.annotations import get_answers, get_questions
+from spacy_luke.annotations import ANSWERS, get_answers, get_questions, has_annotation
 from spacy_luke.converters import read_squad
 from spacy_luke.errors import LukeError
 
@@ -51,6 +51,7 @@ def test_an_unanswered_question_is_no_impossible_one(tmp_path):
     (doc,), report = read_squad(write_json(tmp_path / "a.json", squad(asked("Why?"))))
     assert get_questions(doc) == ("Why?",)
     assert get_answers(doc) == ()
+    assert not has_annotation(doc, ANSWERS)
     assert report.unannotated_questions.count == 1
 
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import spacy
 from spacy.tokens import Doc, Span
+from spacy.vocab import Vocab
 
 import spacy_luke
 from spacy_luke import has_annotation
 from spacy_luke.errors import LukeError, LukeWarning
+from spacy_luke.pipeline.relations import LukeRelations
 from tests.pipeline.marked_model import (
     ENTITY,
     PAIR,
@@ -117,6 +119,7 @@ def test_any_function_may_choose_the_pairs(checkpoint, reference) -> None:
         ("L071.*head.*not a spaCy Span", lambda doc: [7]),
         ("L071.*empty", lambda doc: [(doc[0:1], doc[2:2])]),
         ("L071.*another Doc", lambda doc: [(doc[0:1], doc.copy()[1:2])]),
+        ("L071.*pair getter, None,.*no list of pairs", lambda doc: None),
     ],
 )
 def test_what_is_no_pair_is_an_error(checkpoint, monkeypatch, code: str, pairs) -> None:
@@ -124,6 +127,14 @@ def test_what_is_no_pair_is_an_error(checkpoint, monkeypatch, code: str, pairs) 
     monkeypatch.setattr(pipe, "pairs", pairs)
     with pytest.raises(LukeError, match=code):
         pipe.logits([one_sentence(nlp.make_doc(TEXT))])
+
+
+def test_pairs_must_be_a_function() -> None:
+    model = spacy.blank("en").add_pipe("luke_relations").model
+    settings = {"windows": None, "max_mention_pieces": 30, "multi_label": None, "threshold": None, "symmetric": []}
+    settings |= {"negative_label": None, "directed_labels": None, "max_batch_pieces": 4096, "scorer": None}
+    with pytest.raises(LukeError, match=r"L047.*pairs = \[\]"):
+        LukeRelations(Vocab(), model, "luke_relations", pairs=[], **settings)
 
 
 def test_spans_that_overlap_are_marked_and_seen_whole(checkpoint) -> None:

@@ -145,6 +145,13 @@ def test_directed_labels_do_not_care_for_the_order_of_type_pairs(folders, types)
     assert len(pipe.logits([doc])[0][0]) == 2
 
 
+def test_plain_labels_cannot_be_directed(folders, tmp_path) -> None:
+    with pytest.raises(LukeError, match=r"L047.*directed_labels = True.*\(e1,e2\)"):
+        component(folders["plain"], directed_labels=True)
+    write_checkpoint(tmp_path, PAIR, ("Other", "met"))
+    assert component(tmp_path, directed_labels=True, symmetric=["met"]).directed_labels
+
+
 def test_labels_may_look_directed_and_not_be(folders) -> None:
     pipe = component(folders["directed"], directed_labels=False)
     row = [0, 5.0, 0, 0, 0]

@@ -310,6 +310,17 @@ def test_label_data_makes_a_head_that_learns_the_same(folder, config, facts) -> 
         assert labels - {pipe.negative_label} == second[pair] - {again.negative_label}
 
 
+def test_a_symmetric_label_may_have_two_directions_in_the_checkpoint(tmp_path) -> None:
+    labels = ("Other", "met(e1,e2)", "met(e2,e1)")
+    write_checkpoint(tmp_path, PAIR, labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LukeWarning)
+        nlp, pipe = component(tmp_path, data=[(DATA[0][0], [(0, 2, "met"), (4, 2, "met")])], symmetric=["met"])
+    assert pipe.labels == labels
+    gold = example(nlp, DATA[0][0], [(0, 2, "met"), (4, 2, "met")])
+    assert targets(pipe, gold) == {(0, 2): {"met(e1,e2)"}, (2, 4): {"met(e2,e1)"}, (0, 4): {"Other"}}
+
+
 # What cannot be learned
 
 
@@ -446,8 +457,9 @@ def test_a_negative_label_of_the_data_or_the_settings_comes_first(folder) -> Non
         _, pipe = component(folder, data=[(DATA[0][0], [(0, 2, "hates")])], negative_label="nothing")
     assert pipe.labels == ("nothing", "hates")
     assert pipe.negative_label == "nothing"
-    with pytest.raises(LukeError, match="L044"):
-        component(folder, data=DATA, negative_label="nothing")
+    with pytest.warns(LukeWarning, match="W006"):
+        _, pipe = component(folder, data=DATA, negative_label="nothing")
+    assert pipe.labels == ("nothing", "lives_in", "met"), "the checkpoint calls it no_relation"
 
 
 @pytest.mark.parametrize("facts", [[], [(0, 2, "no_relation")]])
