@@ -37,12 +37,16 @@ class RowInput:
     piece_ids, piece_types: special pieces included. *Shape:* (pieces,), int64
     entity_ids: *Shape:* (entities,), int64
     entity_spans: half-open piece ranges, special pieces counted. *Shape:* (entities, 2), int64
+    items: what is classified, as indices of its entities; None = by the head. *Shape:* (items, entities of an item)
+    global_mask: pieces with global attention; None = none. *Shape:* (pieces,), bool
     """
 
     piece_ids: np.ndarray
     piece_types: np.ndarray
     entity_ids: np.ndarray
     entity_spans: np.ndarray
+    items: np.ndarray | None = None
+    global_mask: np.ndarray | None = None
 
     @property
     def pieces(self) -> int:
@@ -79,7 +83,8 @@ def batch_rows(rows: Sequence[RowT], max_batch_pieces: int) -> Iterator[list[Row
 
 
 def collate(rows: Sequence[RowInput], *, piece_pad: int, entity_pad: int) -> EncoderInput:
-    """Pad rows into one encoder input, without entity tensors if no row has an entity.
+    """Pad rows into one encoder input: without entity tensors if no row has an entity, without items or global pieces
+    if the rows have none.
 
     piece_pad, entity_pad: ids of the padding pieces and entities.
     """
@@ -97,5 +102,19 @@ def collate(rows: Sequence[RowInput], *, piece_pad: int, entity_pad: int) -> Enc
         entity_ids[i, : row.entities] = row.entity_ids
         entity_spans[i, : row.entities] = row.entity_spans
         entity_mask[i, : row.entities] = True
-    tensors = (piece_ids, piece_mask, piece_types, *((entity_ids, entity_spans, entity_mask) if most else ()))
-    return EncoderInput(*(torch.from_numpy(t) for t in tensors))
+    tensors: dict[str, np.ndarray] = {"piece_ids": piece_ids, "piece_mask": piece_mask, "piece_types": piece_types}
+    if most:
+        tensors |= {"entity_ids": entity_ids, "entity_spans": entity_spans, "entity_mask": entity_mask}
+    for name in ("items", "global_mask"):
+        parts = [part for row in rows if (part := getattr(row, name)) is not None]
+        if parts:
+            tensors[name] = _padded(parts)
+    return EncoderInput(**{name: torch.from_numpy(array) for name, array in tensors.items()})
+
+
+def _padded(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays that differ in their first dimension, one below the other, filled up with 0."""
+    padded = np.zeros((len(parts), max(map(len, parts)), *parts[0].shape[1:]), dtype=parts[0].dtype)
+    for i, part in enumerate(parts):
+        padded[i, : len(part)] = part
+    return padded

@@ -20,7 +20,7 @@ from ..tokenization.alignment import moved
 from ..tokenization.entity_vocab import MASK, MASK2, EntityVocab
 from ..tokenization.pieces import PieceTokenizer
 from .collate import RowInput
-from .mentions import trim
+from .mentions import WHITE_SPACE, token_ranges, too_long, trim
 from .pieces import DocPieces
 from .windows import PassageWindows
 
@@ -51,21 +51,10 @@ def find_passages(
     """
     if not len(items):
         return []
-    spans = np.array(items, dtype=np.int64)
-    wrong = (spans[..., 0] < 0) | (spans[..., 1] <= spans[..., 0]) | (spans[..., 1] > len(doc))
-    if wrong.any():
-        start, end = spans[wrong][0].tolist()
-        raise LukeError("L045", start=start, end=end, length=len(doc))
+    spans = token_ranges(items, doc)
     first, last = (edge.reshape(spans.shape[:2]) for edge in trim(doc, pieces, spans.reshape(-1, 2)))
     cut = _Cut(doc, pieces, windows, 2 * spans.shape[1])
-    return [
-        "white space only" if (a > b).any() else cut(a, b) or too_long(len(a)) for a, b in zip(first, last, strict=True)
-    ]
-
-
-def too_long(spans: int) -> str:
-    """Why there is no window for an item of so many spans."""
-    return "too far apart for a window" if spans > 1 else "too long for a window"
+    return [WHITE_SPACE if (a > b).any() else cut(a, b) or too_long(len(a)) for a, b in zip(first, last, strict=True)]
 
 
 class _Cut:

@@ -14,7 +14,9 @@ from thinc.types import Ragged
 
 from ..errors import LukeError
 from .pieces import DocPieces, sentence_ranges
-from .windows import Window, Windows
+from .windows import Window, Windows, best_windows
+
+WHITE_SPACE = "white space only"
 
 
 @runtime_checkable
@@ -105,11 +107,7 @@ def find_candidates(
 
     L045 for a span that is empty, reversed or outside the Doc.
     """
-    suggested = np.unique(suggested.reshape(-1, 2).astype(np.int64), axis=0)
-    wrong = (suggested[:, 0] < 0) | (suggested[:, 1] <= suggested[:, 0]) | (suggested[:, 1] > len(doc))
-    if wrong.any():
-        start, end = suggested[wrong][0].tolist()
-        raise LukeError("L045", start=start, end=end, length=len(doc))
+    suggested = np.unique(token_ranges(suggested, doc).reshape(-1, 2), axis=0)
     first, last = trim(doc, pieces, suggested)
     sentence_of = np.repeat(np.arange(len(pieces.sentences)), np.diff(pieces.sentences, axis=1)[:, 0])
     blank = first > last
@@ -119,7 +117,7 @@ def find_candidates(
     long = ~blank & ~crossing & (ranges[:, 1] - ranges[:, 0] > longest_mention)
     left_out: Counter[str] = Counter()
     for reason, mask in (
-        ("white space only", blank),
+        (WHITE_SPACE, blank),
         ("across a sentence boundary", crossing),
         (f"longer than {longest_mention} pieces", long),
     ):
@@ -127,11 +125,25 @@ def find_candidates(
             left_out[reason] = int(mask.sum())
     keep = ~(blank | crossing | long)
     mentions, mention_of = np.unique(ranges[keep], axis=0, return_inverse=True)
-    first_token = np.zeros(len(mentions), dtype=np.int64)
-    first_token[mention_of] = first[keep]
     cut = windows(len(pieces.pieces.ids), _sentence_pieces(pieces), longest_mention)
-    window_of = _best_windows(mentions, sentence_of[first_token] if len(mentions) else first_token, cut)
+    window_of = best_windows(mentions, cut)
+    assert (window_of >= 0).all(), "Windows must cover every mention"
     return Candidates(suggested[keep], mention_of.reshape(-1), mentions, window_of, cut, left_out)
+
+
+def token_ranges(spans: Any, doc: Doc) -> np.ndarray:
+    """Half-open token ranges as int64; L045 for one that is empty, reversed or outside the Doc. *Shape:* (…, 2)"""
+    ranges = np.asarray(spans, dtype=np.int64)
+    wrong = (ranges[..., 0] < 0) | (ranges[..., 1] <= ranges[..., 0]) | (ranges[..., 1] > len(doc))
+    if wrong.any():
+        start, end = ranges[wrong][0].tolist()
+        raise LukeError("L045", start=start, end=end, length=len(doc))
+    return ranges
+
+
+def too_long(spans: int) -> str:
+    """Why there is no window for an item of so many spans."""
+    return "too far apart for a window" if spans > 1 else "too long for a window"
 
 
 def trim(doc: Doc, pieces: DocPieces, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -147,25 +159,6 @@ def _sentence_pieces(pieces: DocPieces) -> np.ndarray:
     """Piece ranges of the sentences. *Shape:* (sentences, 2)"""
     starts, ends = pieces.sentences[:, 0], pieces.sentences[:, 1]
     return np.stack([pieces.pieces.starts[starts], pieces.pieces.ends[ends - 1]], axis=1)
-
-
-def _best_windows(mentions: np.ndarray, sentences: np.ndarray, windows: list[Window]) -> np.ndarray:
-    """For each mention the window of its sentence that gives it most context on its poorer side."""
-    starts, ends, owner = (np.array([getattr(w, a) for w in windows]) for a in ("start", "end", "sentence"))
-    best = np.zeros(len(mentions), dtype=np.int64)
-    if not len(mentions):
-        return best
-    low = np.searchsorted(owner, sentences, side="left")
-    high = np.searchsorted(owner, sentences, side="right")
-    best[:] = low
-    context = np.full(len(mentions), -1)
-    for step in range(int((high - low).max())):
-        window = np.minimum(low + step, high - 1)
-        room = np.minimum(mentions[:, 0] - starts[window], ends[window] - mentions[:, 1])
-        better = room > context
-        best[better], context[better] = window[better], room[better]
-    assert (context >= 0).all(), "Windows must cover every mention"
-    return best
 
 
 def suggest(suggester: Any, docs: list[Doc], pieces: list[DocPieces], ops: Ops) -> list[np.ndarray]:

@@ -1,4 +1,8 @@
-"""Questions about Docs as rows of the encoder: `<s> question </s></s> window of the context </s>`."""
+"""Questions about Docs as rows of the encoder: `<s> question </s></s> window of the context </s>`.
+
+Between the two there may be one separator instead, as in the official script of Longformer for TriviaQA. Pieces before
+the first separator have global attention, where the encoder has any (Beltagy et al. 2020, section 5).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,6 @@ from ..tokenization.pieces import PieceTokenizer
 from .collate import RowInput
 from .strided import ContextWindow, ContextWindows, max_context
 
-SPECIAL_PIECES = 4
 # Pieces that give an entity its position; LukeTokenizer's max_mention_length.
 _MAX_ENTITY_PIECES = 30
 
@@ -51,10 +54,12 @@ class Plan:
     """A question and the windows of the context that it is asked about.
 
     ids, types: of the question, as far as it is read. *Shape:* (pieces,), int64
+    separators: between question and context.
     """
 
     ids: np.ndarray
     types: np.ndarray
+    separators: int
     windows: list[ContextWindow]
 
     @cached_property
@@ -87,12 +92,12 @@ class QuestionRow:
     @property
     def context_at(self) -> int:
         """Position in the row of the first piece of the window: after `<s> question </s></s>`."""
-        return len(self.plan.ids) + 3
+        return 1 + len(self.plan.ids) + self.plan.separators
 
     @property
     def pieces(self) -> int:
         start, end = self.range
-        return len(self.plan.ids) + end - start + SPECIAL_PIECES
+        return self.context_at + end - start + 1
 
     @property
     def entities(self) -> int:
@@ -107,14 +112,15 @@ class QuestionRow:
     def make(self, special: SpecialPieces) -> RowInput:
         """The row's tensors; entities and positions are those of LukeTokenizer(question, context, …)."""
         start, end = self.range
-        bos, eos = [special.bos], [special.eos]
+        bos, eos, between = [special.bos], [special.eos], [special.eos] * self.plan.separators
         spans = self.context.entity_spans[self.shown] - start + self.context_at
         spans[:, 1] = np.minimum(spans[:, 1], spans[:, 0] + _MAX_ENTITY_PIECES)
         return RowInput(
-            np.concatenate([bos, self.plan.ids, eos, eos, self.context.ids[start:end], eos]),
-            np.concatenate([[0], self.plan.types, [0, 0], self.context.types[start:end], [0]]),
+            np.concatenate([bos, self.plan.ids, between, self.context.ids[start:end], eos]),
+            np.concatenate([[0], self.plan.types, [0] * len(between), self.context.types[start:end], [0]]),
             self.context.entity_ids[self.shown],
             spans,
+            global_mask=np.arange(self.pieces) <= len(self.plan.ids),
         )
 
 
@@ -124,6 +130,7 @@ class QuestionReader:
     entity_vocab: entities of `doc.ents` with a `kb_id_` among its titles are given to the encoder.
     max_question_pieces: of a longer question only the beginning is read; never more than half of a window.
     max_entities: most entities of a row; the first in the text are taken, of those that lie in the window.
+    separators: between question and context: 2, as transformers writes them, or 1.
 
     too_long, first_too_long: how many questions were cut, and the first of them. empty: how many had nothing to read.
     """
@@ -136,12 +143,14 @@ class QuestionReader:
         *,
         max_question_pieces: int,
         max_entities: int,
+        separators: int,
     ):
         self.tokenizer = tokenizer
         self.entity_vocab = entity_vocab
         self.windows = windows
         self.max_question_pieces = min(max_question_pieces, windows.max_pieces // 2)
         self.max_entities = max_entities
+        self.separators = separators
         self.too_long = self.empty = 0
         self.first_too_long = ""
 
@@ -167,7 +176,7 @@ class QuestionReader:
             self.first_too_long = self.first_too_long or question
             self.too_long += 1
         ids, types = asked.ids[: self.max_question_pieces], asked.types[: self.max_question_pieces]
-        plan = Plan(ids, types, self.windows.cover(len(context.ids), len(ids)))
+        plan = Plan(ids, types, self.separators, self.windows.cover(len(context.ids), len(ids)))
         first, last = context.entity_spans[:, 0], context.entity_spans[:, 1]
         for index, (start, end) in enumerate(plan.windows):
             shown = np.flatnonzero((first >= start) & (last <= end))[: self.max_entities]

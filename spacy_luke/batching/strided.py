@@ -1,4 +1,5 @@
-"""How a long context is cut for questions: windows of one length, each a stride further than the one before."""
+"""Windows of one length, each a stride further than the one before: for questions, and for encoders that read whole
+documents."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from ..errors import LukeError
+from .windows import Window, best_windows
 
 # Half-open range of a context's pieces.
 ContextWindow = tuple[int, int]
@@ -44,6 +46,8 @@ class StridedWindows:
 
     As in the code of the paper, which takes it from BERT's (google-research/bert, run_squad.py,
     `convert_examples_to_features`).
+
+    They are `ContextWindows` for questions, `Windows` for mentions, and have a place for items of several mentions.
     """
 
     max_pieces: int
@@ -60,6 +64,35 @@ class StridedWindows:
             windows.append((start, min(start + room, pieces)))
             start += min(room, self.stride)
         return windows
+
+    def __call__(self, pieces: int, sentences: np.ndarray, longest_mention: int) -> list[Window]:
+        """Neighbours share at least `longest_mention` pieces, whatever the stride."""
+        if self.max_pieces < 2 * longest_mention:
+            raise LukeError("L046", max_pieces=self.max_pieces, minimum=2 * longest_mention)
+        overlapping = replace(self, stride=min(self.stride, self.max_pieces - longest_mention))
+        return [Window(start, end, (0, pieces)) for start, end in overlapping.cover(pieces, 0)]
+
+    def place(self, hulls: np.ndarray, pieces: int) -> tuple[list[Window], np.ndarray]:
+        """The windows of a Doc and, for each of some piece ranges, the one that shows most around it.
+
+        A range in none of them gets a window of its own, which it is in the middle of; so do its neighbours that fit.
+        RETURNS: Windows, and the index of that of each range, -1 if the range is longer than a window.
+            *Shapes:* (ranges, 2) -> (ranges,)
+        """
+        windows = [Window(start, end, (0, pieces)) for start, end in self.cover(pieces, 0)]
+        window_of = best_windows(hulls, windows)
+        length = hulls[:, 1] - hulls[:, 0]
+        todo = np.flatnonzero((window_of < 0) & (length <= self.max_pieces))
+        todo = todo[np.argsort(hulls[todo, 0], kind="stable")]
+        while len(todo):
+            margin = (self.max_pieces - int(length[todo[0]])) // 2
+            start = max(min(int(hulls[todo[0], 0]) - margin, pieces - self.max_pieces), 0)
+            end = min(start + self.max_pieces, pieces)
+            inside = (hulls[todo, 0] >= start) & (hulls[todo, 1] <= end)
+            window_of[todo[inside]] = len(windows)
+            windows.append(Window(start, end, (0, pieces)))
+            todo = todo[~inside]
+        return windows, window_of
 
 
 def max_context(windows: Sequence[ContextWindow]) -> np.ndarray:
@@ -83,9 +116,9 @@ def max_context(windows: Sequence[ContextWindow]) -> np.ndarray:
 
 
 def build_strided_windows(max_pieces: int = 508, stride: int = 128) -> StridedWindows:
-    """Windows for questions about long contexts, as `spacy-luke.strided_windows.v1`.
+    """Windows of one length over a Doc, whatever its sentences, as `spacy-luke.strided_windows.v1`.
 
-    max_pieces: question and context together, in pieces, without the four special pieces; an encoder with fewer
+    max_pieces: longest window in pieces, question and context together, without special pieces; an encoder with fewer
         positions lowers it.
     stride: pieces from the begin of a window to the begin of the next. A larger one is faster and shows less around
         an answer near an edge.

@@ -1,11 +1,12 @@
 """How the pieces of a Doc are cut into windows that the encoder reads.
 
 A window is the piece sequence of one forward pass. Mentions of a sentence are scored in a window of that sentence,
-pairs in a window of their sentences.
+pairs in a window of their sentences; `strided.py` has windows that know no sentences.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
@@ -18,11 +19,12 @@ Context = Literal["document", "none"]
 
 @dataclass(frozen=True)
 class Window:
-    """A half-open range of a Doc's pieces, and the sentence (its index in the Doc) whose mentions it scores."""
+    """A half-open range of a Doc's pieces, and the range whose mentions it scores, if they lie in it: a sentence or
+    the Doc."""
 
     start: int
     end: int
-    sentence: int
+    scores: tuple[int, int]
 
 
 @runtime_checkable
@@ -37,7 +39,10 @@ class Windows(Protocol):
         """The same with windows of at most `max_pieces`."""
 
     def __call__(self, pieces: int, sentences: np.ndarray, longest_mention: int) -> list[Window]:
-        """Every mention of at most `longest_mention` pieces in a sentence lies in a window of that sentence."""
+        """Every mention of at most `longest_mention` pieces in a sentence lies in a window that scores it.
+
+        Windows are in the order of the ranges that they score, which are equal or do not overlap, then of the text.
+        """
 
 
 @runtime_checkable
@@ -78,15 +83,15 @@ class SentenceWindows:
         if self.max_pieces < 2 * longest_mention:
             raise LukeError("L046", max_pieces=self.max_pieces, minimum=2 * longest_mention)
         windows = []
-        for index, (start, end) in enumerate(sentences.tolist()):
+        for start, end in sentences.tolist():
             if start == end:
                 continue
-            if end - start <= self.max_pieces:
-                if self.context == "document":
-                    start, end = _with_context(start, end, (0, pieces), self.max_pieces)
-                windows.append(Window(start, end, index))
+            if end - start > self.max_pieces:
+                windows += [Window(a, b, (start, end)) for a, b in self._cover(start, end, longest_mention)]
+            elif self.context == "document":
+                windows.append(Window(*_with_context(start, end, (0, pieces), self.max_pieces), (start, end)))
             else:
-                windows += [Window(a, b, index) for a, b in self._cover(start, end, longest_mention)]
+                windows.append(Window(start, end, (start, end)))
         return windows
 
     def around(
@@ -119,6 +124,29 @@ def _with_context(start: int, end: int, within: tuple[int, int], max_pieces: int
         right = min(after, room // 2)
         left = min(before, room - right)
     return start - left, end + right
+
+
+def best_windows(ranges: np.ndarray, windows: Sequence[Window]) -> np.ndarray:
+    """For each piece range the index of the window that scores it and shows most on its poorer side; -1 for none.
+
+    windows: in the order that `Windows` gives. *Shapes:* (ranges, 2) -> (ranges,)
+    """
+    best = np.full(len(ranges), -1, dtype=np.int64)
+    if not len(ranges) or not windows:
+        return best
+    starts, ends, owner = (np.array([getattr(w, a) for w in windows]) for a in ("start", "end", "scores"))
+    far = int(ends.max()) + 1  # one key for owner and place: the windows of an owner lie side by side
+    place = np.maximum(np.searchsorted(owner[:, 0], ranges[:, 0], side="right") - 1, 0)
+    of_range = owner[place, 0] * far
+    first = np.searchsorted(owner[:, 0] * far + ends, of_range + ranges[:, 1], side="left")
+    last = np.searchsorted(owner[:, 0] * far + starts, of_range + ranges[:, 0], side="right") - 1
+    most = np.full(len(ranges), -1)
+    for step in range(int((last - first).max(initial=-1)) + 1):
+        window = np.minimum(first + step, len(windows) - 1)
+        room = np.minimum(ranges[:, 0] - starts[window], ends[window] - ranges[:, 1])
+        better = (first + step <= last) & (room > most)
+        best[better], most[better] = window[better], room[better]
+    return best
 
 
 def build_sentence_windows(max_pieces: int = 510, context: Context = "document") -> SentenceWindows:

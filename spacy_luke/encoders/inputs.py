@@ -24,6 +24,10 @@ class EncoderInput:
         position. *Shape:* (batch, entities, 2), int64
     entity_mask: True for real entities. *Shape:* (batch, entities), bool
 
+    items: what is classified: for each item the indices of its entities; None = what the head takes by itself.
+        *Shape:* (batch, items, entities of an item), int64
+    global_mask: True for pieces with global attention (Longformer); None = none. *Shape:* (batch, pieces), bool
+
     The three entity tensors are all None for an input without entities. With windows of 3 and 2 pieces, one with a
     mention of its last two pieces:
 
@@ -37,6 +41,8 @@ class EncoderInput:
     entity_ids: Tensor | None = None
     entity_spans: Tensor | None = None
     entity_mask: Tensor | None = None
+    items: Tensor | None = None
+    global_mask: Tensor | None = None
 
     def to(self, device: torch.device | str) -> EncoderInput:
         """The same batch on another device."""

@@ -16,7 +16,7 @@ from thinc.api import Config, Model, Optimizer
 
 from ..annotations import Answer, get_questions, set_answers
 from ..batching.collate import batch_rows, collate
-from ..batching.questions import SPECIAL_PIECES, QuestionReader, QuestionRow
+from ..batching.questions import QuestionReader, QuestionRow
 from ..batching.strided import ContextWindows, build_strided_windows
 from ..checkpoints.reader import QUESTION_ANSWERING, Checkpoint
 from ..encoders.luke import set_dropout
@@ -35,6 +35,7 @@ max_answer_pieces = 30
 n_best = 1
 no_answer_threshold = 0.0
 max_entities = 128
+separators = 2
 max_batch_pieces = 4096
 
 [luke_qa.model]
@@ -76,6 +77,7 @@ def make_luke_qa(
     n_best: int,
     no_answer_threshold: float | None,
     max_entities: int,
+    separators: int,
     max_batch_pieces: int,
     scorer: Callable[..., dict[str, Any]] | None,
 ) -> LukeQA:
@@ -90,6 +92,7 @@ def make_luke_qa(
         n_best=n_best,
         no_answer_threshold=no_answer_threshold,
         max_entities=max_entities,
+        separators=separators,
         max_batch_pieces=max_batch_pieces,
         scorer=scorer,
     )
@@ -121,6 +124,8 @@ class LukeQA(LukePipe):
         0 = the larger one decides; null = always answer.
     max_entities: most entities of a window that are given to the encoder: those of `doc.ents` whose `kb_id_` is a
         title of the entity vocabulary (the paper's links to Wikipedia); 0 = none.
+    separators: special pieces between question and context: 2 as in RoBERTa, LUKE and transformers' Longformer, or 1 as
+        in the official script of Longformer for TriviaQA.
     max_batch_pieces: most pieces and entities of one forward pass, padding included.
 
     A Doc without text, or an empty question, has the answer None with score 1 and without logit.
@@ -142,6 +147,7 @@ class LukeQA(LukePipe):
         n_best: int,
         no_answer_threshold: float | None,
         max_entities: int,
+        separators: int,
         max_batch_pieces: int,
         scorer: Callable[..., dict[str, Any]] | None,
     ):
@@ -150,6 +156,8 @@ class LukeQA(LukePipe):
         _check_at_least("max_answer_pieces", max_answer_pieces, 1)
         _check_at_least("n_best", n_best, 1)
         _check_at_least("max_entities", max_entities, 0)
+        if separators not in (1, 2):
+            raise LukeError("L047", setting="separators", value=separators, reason="it must be 1 or 2")
         if windows is not None and not isinstance(windows, ContextWindows):
             reason = "they must cut a context beside a question, as spacy-luke.strided_windows.v1 does"
             raise LukeError("L047", setting="windows", value=windows, reason=reason)
@@ -158,6 +166,7 @@ class LukeQA(LukePipe):
         self.n_best = n_best
         self.no_answer_threshold = no_answer_threshold
         self.max_entities = max_entities
+        self.separators = separators
 
     @property
     def windows(self) -> ContextWindows:
@@ -165,7 +174,7 @@ class LukeQA(LukePipe):
         paper's; never longer than the encoder's positions allow."""
         description = self._require_weights()
         windows = self._windows_setting or build_strided_windows(**description.settings.get("windows", {}))
-        return windows.shortened(description.config.max_pieces - SPECIAL_PIECES)
+        return windows.shortened(description.config.max_pieces - 2 - self.separators)
 
     def freeze_encoder(self, frozen: bool = True) -> None:
         """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""
@@ -272,6 +281,7 @@ class LukeQA(LukePipe):
             self.windows,
             max_question_pieces=self.max_question_pieces,
             max_entities=self.max_entities,
+            separators=self.separators,
         )
 
     def _warn_of(self, reader: QuestionReader) -> None:

@@ -18,7 +18,7 @@ def candidates(counts: list[int]) -> Candidates:
     total = sum(counts)
     window_of = np.repeat(np.arange(len(counts)), counts)
     spans = np.zeros((total, 2), dtype=np.int64)
-    windows = [Window(0, 10, i) for i in range(len(counts))]
+    windows = [Window(0, 10, (i, i + 1)) for i in range(len(counts))]
     return Candidates(spans, np.arange(total), spans, window_of, windows, Counter())
 
 
@@ -28,7 +28,7 @@ def test_chunks_are_as_equal_as_the_paper_makes_them(counts: list[int], chunk_si
     rows = mention_rows(0, found, np.arange(sum(counts)), chunk_size)
     assert sorted(np.concatenate([r.mentions for r in rows]).tolist() if rows else []) == list(range(sum(counts)))
     for i, n in enumerate(counts):
-        sizes = [len(r.mentions) for r in rows if r.window.sentence == i]
+        sizes = [len(r.mentions) for r in rows if r.window.scores[0] == i]
         assert len(sizes) <= (math.ceil(n / chunk_size) if n else 0)
         assert all(size <= chunk_size for size in sizes)
         if n:
@@ -37,7 +37,7 @@ def test_chunks_are_as_equal_as_the_paper_makes_them(counts: list[int], chunk_si
 
 rows_strategy = st.lists(
     st.tuples(st.integers(1, 300), st.integers(1, 128)).map(
-        lambda p: MentionRow(0, Window(0, p[0], 0), np.zeros(p[1]))
+        lambda p: MentionRow(0, Window(0, p[0], (0, p[0])), np.zeros(p[1]))
     ),
     max_size=60,
 )

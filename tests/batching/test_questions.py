@@ -34,7 +34,7 @@ def bpe(tmp_path_factory) -> tuple[PieceTokenizer, LukeTokenizer]:
 
 
 def make_reader(tokenizer: PieceTokenizer, **settings) -> QuestionReader:
-    given = {"max_question_pieces": 64, "max_entities": 128, **settings}
+    given = {"max_question_pieces": 64, "max_entities": 128, "separators": 2, **settings}
     return QuestionReader(tokenizer, EntityVocab(ENTITIES), StridedWindows(508, 128), **given)
 
 
@@ -102,3 +102,16 @@ def test_a_reader_counts_what_it_cuts(bpe) -> None:
         list(reader.rows(0, 0, context, question))
     assert (reader.too_long, reader.first_too_long, reader.empty) == (2, "Who met whom, and where?", 2)
     assert not list(reader.rows(0, 0, reader.context(NLP.make_doc("  ")), "Who?"))
+
+
+@pytest.mark.parametrize("separators", [1, 2])
+def test_the_question_is_global_before_one_or_two_separators(bpe, separators: int) -> None:
+    reader = make_reader(bpe[0], separators=separators)
+    context = reader.context(NLP.make_doc("Ada met Bo."))
+    [row] = reader.rows(0, 0, context, "Who met?")
+    made, special = row.make(bpe[0].special), bpe[0].special
+    question = len(row.plan.ids)
+    assert row.pieces == len(made.piece_ids) == len(made.piece_types) == question + len(context.ids) + separators + 2
+    assert made.piece_ids[question + 1 : row.context_at].tolist() == [special.eos] * separators
+    assert made.piece_ids[row.context_at :].tolist() == [*context.ids.tolist(), special.eos]
+    assert np.flatnonzero(made.global_mask).tolist() == list(range(question + 1)), "as transformers by default"

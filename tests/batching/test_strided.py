@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_luke.batching.strided import ContextWindows, StridedWindows, build_strided_windows, max_context
-from spacy_luke.batching.windows import Windows, build_sentence_windows
+from spacy_luke.batching.windows import Windows, best_windows, build_sentence_windows
 from spacy_luke.errors import LukeError
 
 
@@ -62,5 +62,53 @@ def test_settings_that_make_no_windows_are_errors(settings) -> None:
 
 def test_windows_of_sentences_and_of_contexts_are_told_apart() -> None:
     assert isinstance(build_strided_windows(), ContextWindows)
-    assert not isinstance(build_strided_windows(), Windows)
+    assert isinstance(build_strided_windows(), Windows)
     assert not isinstance(build_sentence_windows(), ContextWindows)
+
+
+@given(
+    max_pieces=st.integers(4, 60),
+    stride=st.integers(1, 80),
+    pieces=st.integers(0, 300),
+    longest=st.integers(1, 40),
+    data=st.data(),
+)
+def test_mentions_lie_in_the_window_that_shows_most_around_them(max_pieces, stride, pieces, longest, data) -> None:
+    longest = min(longest, max_pieces // 2)
+    windows = StridedWindows(max_pieces, stride)(pieces, np.array([[0, pieces]]), longest)
+    assert all(w.end - w.start <= max_pieces and w.scores == (0, pieces) for w in windows)
+    if not pieces:
+        assert windows == []
+        return
+    start = data.draw(st.integers(0, pieces - 1))
+    end = data.draw(st.integers(start + 1, min(start + longest, pieces)))
+    [found] = best_windows(np.array([[start, end]]), windows)
+    rooms = [min(start - w.start, w.end - end) for w in windows]
+    assert rooms[found] == max(rooms) >= 0
+
+
+def test_windows_too_short_for_a_mention_are_refused() -> None:
+    with pytest.raises(LukeError, match="L046"):
+        StridedWindows(20, 10)(5, np.array([[0, 5]]), 16)
+
+
+ranges = st.tuples(st.integers(0, 250), st.integers(1, 60)).map(lambda r: (r[0], min(r[0] + r[1], 251)))
+
+
+@given(st.integers(1, 50), st.integers(1, 50), st.lists(ranges, max_size=30))
+def test_every_range_that_fits_has_a_window(max_pieces: int, stride: int, hulls: list[tuple[int, int]]) -> None:
+    table = np.array(hulls, dtype=np.int64).reshape(-1, 2)
+    windows, window_of = StridedWindows(max_pieces, stride).place(table, 251)
+    assert all(w.end - w.start <= max_pieces and w.start >= 0 and w.end <= 251 for w in windows)
+    for (start, end), number in zip(hulls, window_of.tolist(), strict=True):
+        if end - start > max_pieces:
+            assert number == -1
+        else:
+            assert windows[number].start <= start
+            assert end <= windows[number].end
+
+
+def test_far_apart_ranges_get_a_window_around_them_that_is_shared() -> None:
+    windows, window_of = StridedWindows(10, 10).place(np.array([[8, 13], [9, 12], [2, 4]]), 40)
+    assert [(w.start, w.end) for w in windows] == [(0, 10), (10, 20), (20, 30), (30, 40), (6, 16)]
+    assert window_of.tolist() == [4, 4, 0]

@@ -31,7 +31,7 @@ def test_document_context_is_that_of_the_paper(before: int, length: int, after: 
 
 def test_without_context_a_window_is_its_sentence() -> None:
     windows = SentenceWindows(64, "none")(30, np.array([[0, 10], [10, 30]]), 10)
-    assert [(w.start, w.end, w.sentence) for w in windows] == [(0, 10, 0), (10, 30, 1)]
+    assert [(w.start, w.end, w.scores) for w in windows] == [(0, 10, (0, 10)), (10, 30, (10, 30))]
 
 
 @given(
