@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -15,14 +13,14 @@ from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer
 
-from ..batching.collate import RowInput, batch_rows, collate
-from ..batching.markers import MarkerVocab, Passage, find_passages, marked_row, marker_ids, too_long
-from ..batching.pieces import doc_pieces
+from ..batching.collate import batch_rows
+from ..batching.layouts import DocumentLayout, Layout, MarkedLayout
+from ..batching.markers import MarkerVocab, marker_ids
+from ..batching.strided import StridedWindows
 from ..batching.windows import PassageWindows, build_sentence_windows
 from ..checkpoints.reader import Checkpoint
 from ..encoders.luke import set_dropout
 from ..errors import LukeError, warn
-from ..tokenization.entity_vocab import PAD
 from ..training.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
 from .base import LukePipe
 from .gold import listed
@@ -60,23 +58,6 @@ class Targets:
     gold: int = 0
     missed: list[str] = field(default_factory=list)
     several_labels: int = 0
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """The row of item `item` of Doc `doc`."""
-
-    doc: int
-    item: int
-    row: RowInput
-
-    @property
-    def pieces(self) -> int:
-        return self.row.pieces
-
-    @property
-    def entities(self) -> int:
-        return self.row.entities
 
 
 class MarkedPipe(LukePipe):
@@ -174,14 +155,14 @@ class MarkedPipe(LukePipe):
         labels = len(self._require_weights_or_box().labels)
         self._warn_without_sentences(docs)
         items = [self._items(doc) for doc in docs]
-        passages = self._passages(docs, items)
+        layout = self._layout()
         logits = [np.zeros((len(of_doc), labels), dtype=np.float32) for of_doc in items]
         seen = [np.zeros(len(of_doc), dtype=bool) for of_doc in items]
-        for group, batch in self._batches(passages):
-            scores = self.model.ops.to_numpy(self.model.predict(batch))
-            for placed, row_scores in zip(group, scores, strict=True):
-                logits[placed.doc][placed.item] = row_scores
-                seen[placed.doc][placed.item] = True
+        for rows, batch in self._batches(layout, layout.place(docs, [_token_ranges(of_doc) for of_doc in items])):
+            scores = self.model.ops.to_numpy(self.model.predict(batch)).reshape(len(rows), -1, labels)
+            for row, row_scores in zip(rows, scores, strict=True):
+                logits[row.doc][row.items] = row_scores[: len(row.items)]
+                seen[row.doc][row.items] = True
         return [
             ScoredItems([item for item, ok in zip(of_doc, mask, strict=True) if ok], scores[mask])
             for of_doc, scores, mask in zip(items, logits, seen, strict=True)
@@ -193,51 +174,26 @@ class MarkedPipe(LukePipe):
             return logits.astype(np.float64)
         return sigmoid(logits) if self.multi_label else softmax(logits)
 
-    def _passages(self, docs: Sequence[Doc], items: Sequence[Sequence[tuple[Span, ...]]]) -> list[list[Passage | None]]:
-        """What is seen with each item; None, and a warning, for items that no window holds."""
-        tokenizer = self._require_weights().tokenizer
-        windows = self.windows
-        left_out: Counter[str] = Counter()
-        found: list[list[Passage | None]] = []
-        for doc, of_doc in zip(docs, items, strict=True):
-            found.append([])
-            if not of_doc:
-                continue
-            spans = [[(span.start, span.end) for span in item] for item in of_doc]
-            for passage in find_passages(doc, doc_pieces(doc, tokenizer), spans, windows):
-                if isinstance(passage, str):
-                    left_out[passage] += 1
-                found[-1].append(None if isinstance(passage, str) else passage)
-        self._warn_left_out(left_out)
-        return found
-
-    def _batches(self, passages: Sequence[Sequence[Passage | None]]) -> Iterator[tuple[list[_Placed], Any]]:
-        """Padded inputs, with the items that are their rows. Items of all Docs go together, sorted by length."""
-        description = self._require_weights()
+    def _layout(self) -> Layout:
+        description, windows = self._require_weights(), self.windows
+        if isinstance(windows, StridedWindows):
+            return DocumentLayout(description.tokenizer, windows)
         vocab = MarkerVocab(
             description.tokenizer,
             description.entity_vocab,
             marker_ids(description.tokenizer, description.config.vocab_size),
             self.max_mention_pieces,
-            self.windows.max_pieces + 2,
+            windows.max_pieces + 2,
         )
-        todo = (
-            (doc, item, passage)
-            for doc, of_doc in enumerate(passages)
-            for item, passage in enumerate(of_doc)
-            if passage is not None
-        )
-        while some := list(islice(todo, _AT_A_TIME)):
-            rows = [(doc, item, marked_row(passage, vocab)) for doc, item, passage in some]
-            tried = zip(some, rows, strict=True)
-            self._warn_left_out(Counter(too_long(len(p.spans)) for (*_, p), (*_, row) in tried if row is None))
-            placed = [_Placed(doc, item, row) for doc, item, row in rows if row is not None]
-            for group in batch_rows(placed, self.max_batch_pieces):
-                pad = {"piece_pad": description.tokenizer.special.pad, "entity_pad": description.entity_vocab[PAD]}
-                yield group, collate([p.row for p in group], **pad)
+        return MarkedLayout(vocab, windows)
 
-    def _warn_left_out(self, left_out: Counter[str]) -> None:
-        left_out = +left_out
+    def _batches(self, layout: Layout, places: Sequence[Any]) -> Iterator[tuple[list[Any], Any]]:
+        """Rows and their padded input. Rows of all Docs go together, sorted by length; at the end, a warning of what
+        was left out."""
+        for start in range(0, len(places), _AT_A_TIME):
+            for group in batch_rows(layout.rows(places[start : start + _AT_A_TIME]), self.max_batch_pieces):
+                yield group, layout.collate(group)
+        left_out = +layout.left_out
         if left_out:
             warn("W014", name=self.name, what=self.what, count=left_out.total(), reasons=listed(left_out), stacklevel=4)
 
@@ -267,21 +223,25 @@ class MarkedPipe(LukePipe):
         self._warn_without_sentences(docs)
         items = [self._items(e.predicted) if self._is_annotated(e.reference) else [] for e in examples]
         targets = [self._targets(example, of_doc) for example, of_doc in zip(examples, items, strict=True)]
-        passages = [
-            [passage if known else None for passage, known in zip(of_doc, gold.known, strict=True)]
-            for of_doc, gold in zip(self._passages(docs, items), targets, strict=True)
-        ]
-        total = sum(passage is not None for of_doc in passages for passage in of_doc)
+        known = [np.flatnonzero(gold.known) for gold in targets]
+        layout = self._layout()
+        chosen = [_token_ranges([of_doc[i] for i in some]) for of_doc, some in zip(items, known, strict=True)]
+        places = layout.place(docs, chosen)
+        total = sum(len(place.items) for place in places)
         set_dropout(self._module, drop)
-        for group, batch in self._batches(passages):
+        for rows, batch in self._batches(layout, places):
             logits, backprop = self.model.begin_update(batch)
-            wanted = np.stack([targets[placed.doc].labels[placed.item] for placed in group])
-            scores = self.model.ops.to_numpy(logits)
+            all_scores = self.model.ops.to_numpy(logits).reshape(len(rows), -1, logits.shape[-1])
+            real = np.arange(all_scores.shape[1]) < np.array([[len(row.items)] for row in rows])
+            wanted = np.concatenate([targets[row.doc].labels[known[row.doc][row.items]] for row in rows])
+            scores = all_scores[real]
             if self.multi_label:
                 gradient, loss = binary_cross_entropy(scores, wanted)
             else:
                 gradient, loss = cross_entropy(scores, wanted.argmax(axis=1))
-            backprop(self.model.ops.asarray2f(gradient / total))  # type: ignore[arg-type]
+            d_logits = np.zeros_like(all_scores)
+            d_logits[real] = gradient / total
+            backprop(self.model.ops.asarray(d_logits.reshape(logits.shape)))
             losses[self.name] += loss / total
         if sgd is not None:
             self.finish_update(sgd)
@@ -308,3 +268,7 @@ class MarkedPipe(LukePipe):
         return LukeError(
             "L041", labels=", ".join(sorted(set(labels))), name=self.name, known=", ".join(self.label_data)
         )
+
+
+def _token_ranges(items: Sequence[tuple[Span, ...]]) -> list[list[tuple[int, int]]]:
+    return [[(span.start, span.end) for span in item] for item in items]

@@ -12,6 +12,7 @@ import torch
 from spacy.tokens import Doc
 
 import spacy_luke
+from spacy_luke.batching import layouts
 from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.pipeline import marked
 from tests.pipeline.marked_model import ENTITY, KINDS, PAIR, TEXT, with_ents, write_checkpoint
@@ -96,7 +97,7 @@ def test_three_hundred_entities_are_bounded_in_number_and_memory(nlp, pipe, monk
         token.is_sent_start = token.i % 150 == 0
     with_ents(doc, [(3 * i, 3 * i + 1, "PER") for i in range(300)])
     alive, most, biggest = weakref.WeakSet(), [], []
-    make = marked.marked_row
+    make = layouts.marked_row
 
     class Row:  # a dataclass that compares its arrays cannot be in a set
         pass
@@ -113,7 +114,7 @@ def test_three_hundred_entities_are_bounded_in_number_and_memory(nlp, pipe, monk
         biggest.append(batch.piece_ids.numel() + batch.entity_ids.numel())
         return torch.zeros(len(batch.piece_ids), len(pipe.labels))
 
-    monkeypatch.setattr(marked, "marked_row", watched)
+    monkeypatch.setattr(layouts, "marked_row", watched)
     monkeypatch.setattr(pipe._module, "forward", no_model)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -130,8 +131,8 @@ def test_three_hundred_entities_are_bounded_in_number_and_memory(nlp, pipe, monk
 
 def test_a_doc_is_tokenised_once_whatever_the_number_of_items(nlp, pipe, monkeypatch) -> None:
     seen = []
-    original = marked.doc_pieces
-    monkeypatch.setattr(marked, "doc_pieces", lambda doc, tokenizer: seen.append(doc) or original(doc, tokenizer))
+    original = layouts.doc_pieces
+    monkeypatch.setattr(layouts, "doc_pieces", lambda doc, tokenizer: seen.append(doc) or original(doc, tokenizer))
     pipe.logits(docs(nlp))
     assert len(seen) == 3, "only those with items"
 
