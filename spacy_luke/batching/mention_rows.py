@@ -21,11 +21,13 @@ class MentionRow:
 
     doc: index of the Doc.
     mentions: indices of mentions of the Doc's `Candidates`. *Shape:* (mentions,)
+    inputs: whether the encoder computes a row of its own for each of them.
     """
 
     doc: int
     window: Window
     mentions: np.ndarray
+    inputs: bool = True
 
     @property
     def pieces(self) -> int:
@@ -34,7 +36,7 @@ class MentionRow:
 
     @property
     def entities(self) -> int:
-        return len(self.mentions)
+        return len(self.mentions) if self.inputs else 0
 
     def make(
         self, pieces: DocPieces, candidates: Candidates, special: SpecialPieces, entity_vocab: EntityVocab
@@ -49,11 +51,12 @@ class MentionRow:
         )
 
 
-def mention_rows(doc: int, candidates: Candidates, mentions: np.ndarray, chunk_size: int) -> list[MentionRow]:
+def mention_rows(doc: int, candidates: Candidates, mentions: np.ndarray, chunk_size: int | None) -> list[MentionRow]:
     """The rows that show the given mentions of a Doc to the encoder.
 
     chunk_size: most mentions in a row. n mentions of a window are split in order into k = ceil(n / chunk_size) chunks
-        of ceil(n / k), as in the paper's code: under full attention a span's scores depend on those beside it.
+        of ceil(n / k), as in the paper's code: under full attention a span's scores depend on those beside it. None, for
+        encoders that read mentions off their pieces: all of a window are in one row.
     """
     rows = []
     order = mentions[np.argsort(candidates.window_of[mentions], kind="stable")]
@@ -62,6 +65,9 @@ def mention_rows(doc: int, candidates: Candidates, mentions: np.ndarray, chunk_s
         if not len(group):
             continue
         window = candidates.windows[int(candidates.window_of[group[0]])]
-        size = math.ceil(len(group) / math.ceil(len(group) / chunk_size))
-        rows += [MentionRow(doc, window, group[i : i + size]) for i in range(0, len(group), size)]
+        size = math.ceil(len(group) / math.ceil(len(group) / (chunk_size or len(group))))
+        rows += [
+            MentionRow(doc, window, group[i : i + size], inputs=chunk_size is not None)
+            for i in range(0, len(group), size)
+        ]
     return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import LukeError
 
@@ -15,7 +15,11 @@ class LukeConfig:
 
     The defaults are the reference class's, not those of the released models: always read config.json. What
     config.json holds beside these fields (labels, versions, …) is kept in `extra` and written back.
+
+    entity_inputs: whether the encoder takes entities beside the pieces.
     """
+
+    entity_inputs: ClassVar[bool] = True
 
     vocab_size: int = 50267
     entity_vocab_size: int = 500000

@@ -16,6 +16,7 @@ from spacy.vocab import Vocab
 from thinc.api import Model
 from torch import nn
 
+from ..batching.strided import build_strided_windows
 from ..box import box_checkpoint, box_encoder
 from ..checkpoints.reader import OF_ENCODER, Checkpoint, Description, open_checkpoint
 from ..checkpoints.source import locate
@@ -206,6 +207,25 @@ class LukePipe(TrainablePipe):
         annotation that cannot be learned."""
 
     # Docs
+
+    def _windows(self, build: Callable[..., Any], *, special_pieces: int) -> Any:
+        """The windows in use: those of the config, else those that the checkpoint was trained with, else `build`'s or,
+        for an encoder without entity inputs, as long as they can be; never longer than the encoder's positions allow.
+
+        special_pieces: those of a row.
+        """
+        description = self._require_weights()
+        longest = description.config.max_pieces - special_pieces
+        saved = description.settings.get("windows", {})
+        if self._windows_setting is not None:
+            windows = self._windows_setting
+        elif "stride" in saved:
+            windows = build_strided_windows(**saved)
+        elif saved or description.config.entity_inputs:
+            windows = build(**saved)
+        else:
+            windows = build_strided_windows(longest, max(3 * longest // 4, 1))
+        return windows.shortened(longest)
 
     def _warn_without_sentences(self, docs: Iterable[Doc]) -> None:
         if not self._warned_sentences and any(len(doc) and not doc.has_annotation("SENT_START") for doc in docs):

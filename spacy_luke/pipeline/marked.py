@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -27,6 +28,7 @@ from .gold import listed
 
 ItemT = TypeVar("ItemT", bound=tuple[Span, ...])
 MULTI_LABEL, SINGLE_LABEL = "multi_label_classification", "single_label_classification"
+_WINDOWS = "it must be spacy-luke.sentence_windows.v1 for LUKE, spacy-luke.strided_windows.v1 for Longformer"
 # Items that are tokenised and sorted by length at a time: memory does not grow with their number.
 _AT_A_TIME = 1024
 
@@ -63,8 +65,10 @@ class Targets:
 class MarkedPipe(LukePipe):
     """Labels for items that are marked in their text.
 
-    windows: how much of the Doc is seen with an item; null = as the checkpoint was trained, else its sentences.
-    max_mention_pieces: pieces of a mention, markers included, that give it its position; the rest does not count.
+    windows: how much of the Doc is seen with an item; null = as the checkpoint was trained, else its sentences (LUKE)
+        or the whole Doc (Longformer).
+    max_mention_pieces: pieces of a mention, markers included, that give it its position in LUKE; the rest does not
+        count.
     multi_label: several labels for an item, each with a probability of its own (sigmoid), or just one (softmax);
         null = as the checkpoint was trained, else `default_multi_label`.
     threshold: least probability in [0, 1] of a predicted label; null = 0.5 with `multi_label`, else 0.
@@ -90,9 +94,8 @@ class MarkedPipe(LukePipe):
         scorer: Callable[..., dict[str, Any]] | None,
     ):
         super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=scorer)
-        if windows is not None and not isinstance(windows, PassageWindows):
-            reason = "they must show given spans with their sentences, as spacy-luke.sentence_windows.v1 does"
-            raise LukeError("L047", setting="windows", value=windows, reason=reason)
+        if windows is not None and not isinstance(windows, PassageWindows | StridedWindows):
+            raise LukeError("L047", setting="windows", value=windows, reason=_WINDOWS)
         if max_mention_pieces < 1:
             reason = "it must be at least 1"
             raise LukeError("L047", setting="max_mention_pieces", value=max_mention_pieces, reason=reason)
@@ -103,12 +106,9 @@ class MarkedPipe(LukePipe):
         self._threshold_setting = threshold
 
     @property
-    def windows(self) -> PassageWindows:
+    def windows(self) -> PassageWindows | StridedWindows:
         """The windows in use; never longer than the encoder's positions allow."""
-        description = self._require_weights()
-        default = {"context": "none", **description.settings.get("windows", {})}
-        windows = self._windows_setting or build_sentence_windows(**default)
-        return windows.shortened(description.config.max_pieces - 2)
+        return self._windows(partial(build_sentence_windows, context="none"), special_pieces=2)
 
     @property
     def multi_label(self) -> bool:
@@ -132,7 +132,11 @@ class MarkedPipe(LukePipe):
         return {"problem_type": MULTI_LABEL if multi else SINGLE_LABEL}
 
     def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
-        marker_ids(checkpoint.tokenizer, checkpoint.config.vocab_size)  # L033, while nothing has changed
+        if checkpoint.config.entity_inputs:
+            marker_ids(checkpoint.tokenizer, checkpoint.config.vocab_size)  # L033, while nothing has changed
+        windows = self._windows_setting
+        if windows is not None and isinstance(windows, PassageWindows) != checkpoint.config.entity_inputs:
+            raise LukeError("L047", setting="windows", value=windows, reason=_WINDOWS)
         super()._adopt(checkpoint, labels, new_head=new_head)
 
     @abstractmethod

@@ -115,10 +115,12 @@ class _Encoded:
 class LukeNER(LukePipe):
     """Named entities by classifying candidate spans (Yamada et al. 2020, section 4.3).
 
-    windows: how a Doc is cut; null = as the checkpoint was trained, else the paper's document context.
+    windows: how a Doc is cut; null = as the checkpoint was trained, else the paper's document context (LUKE) or the
+        whole Doc (Longformer).
     suggester: any spaCy suggester; default: all spans inside a sentence up to 16 pieces.
     max_mention_pieces: longest candidate in pieces; longer ones are left out with a warning.
-    chunk_size: most candidates of a window that are encoded together (128 in the paper).
+    chunk_size: most candidates of a window that are encoded together (128 in the paper); Longformer, whose mentions do
+        not see each other, takes all.
     max_negatives: candidates without label per window in training, drawn at random; the loss
         makes up for it (see `sample_negatives`); null = all, as in the paper.
     overlap: write all positive spans to `doc.spans[spans_key]` and leave `doc.ents` alone; otherwise decode greedily
@@ -193,9 +195,7 @@ class LukeNER(LukePipe):
     def windows(self) -> Windows:
         """The windows in use: those of the config, else those that the checkpoint was trained with, else the
         paper's; never longer than the encoder's positions allow."""
-        description = self._require_weights()
-        windows = self._windows_setting or build_sentence_windows(**description.settings.get("windows", {}))
-        return windows.shortened(description.config.max_pieces - 2)
+        return self._windows(build_sentence_windows, special_pieces=2)
 
     def _negative_of(self, labels: tuple[str, ...]) -> str:
         negative = find_negative(self.name, labels, self._negative_setting, NO_ENTITY)
@@ -273,10 +273,11 @@ class LukeNER(LukePipe):
         """Padded inputs that show the given mentions of each Doc, with the rows they are made of."""
         description = self._require_weights()
         special, vocab = description.tokenizer.special, description.entity_vocab
+        chunk_size = self.chunk_size if description.config.entity_inputs else None
         rows = [
             row
             for doc, (candidates, chosen) in enumerate(zip(encoded.candidates, mentions, strict=True))
-            for row in mention_rows(doc, candidates, chosen, self.chunk_size)
+            for row in mention_rows(doc, candidates, chosen, chunk_size)
         ]
         for group in batch_rows(rows, self.max_batch_pieces):
             inputs = [row.make(encoded.pieces[row.doc], encoded.candidates[row.doc], special, vocab) for row in group]

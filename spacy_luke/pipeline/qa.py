@@ -115,7 +115,7 @@ class LukeQA(LukePipe):
     """Answers from the text of a Doc to the questions in `doc._.questions` (Yamada et al. 2020, section 4.5).
 
     windows: how a long Doc is cut; null = as the checkpoint was trained, else the paper's windows of 508 pieces,
-        question included, every 128 pieces.
+        question included, every 128 pieces (LUKE), or the whole Doc (Longformer).
     max_question_pieces: of a longer question only the beginning is read, and a warning given; never more than half of
         a window.
     max_answer_pieces: longest answer in pieces.
@@ -172,9 +172,7 @@ class LukeQA(LukePipe):
     def windows(self) -> ContextWindows:
         """The windows in use: those of the config, else those that the checkpoint was trained with, else the
         paper's; never longer than the encoder's positions allow."""
-        description = self._require_weights()
-        windows = self._windows_setting or build_strided_windows(**description.settings.get("windows", {}))
-        return windows.shortened(description.config.max_pieces - 2 - self.separators)
+        return self._windows(build_strided_windows, special_pieces=2 + self.separators)
 
     def freeze_encoder(self, frozen: bool = True) -> None:
         """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""
@@ -187,8 +185,9 @@ class LukeQA(LukePipe):
 
     def _freeze_entity_table(self) -> None:
         """The rows of the entities are never trained, as in the paper's code: few of them are in the data."""
-        encoder: Any = self._module.encoder
-        encoder.entity_embeddings.entity.requires_grad_(False)
+        if self._require_weights().config.entity_inputs:
+            encoder: Any = self._module.encoder
+            encoder.entity_embeddings.entity.requires_grad_(False)
 
     def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         return ()

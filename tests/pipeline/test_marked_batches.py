@@ -153,7 +153,7 @@ def test_docs_without_sentences_are_read_whole_with_a_warning(nlp, pipe) -> None
         ("threshold", 1.5),
         ("threshold", -0.1),
         ("max_batch_pieces", 0),
-        ("windows", {"@misc": "spacy-luke.strided_windows.v1"}),
+        ("windows", {"@misc": "spacy-luke.span_suggester.v1"}),
     ],
 )
 @pytest.mark.parametrize("factory", FACTORY.values())
@@ -165,12 +165,19 @@ def test_settings_out_of_range_are_errors(factory: str, setting: str, value) -> 
 
 
 def test_windows_that_show_no_given_spans_are_an_error(nlp, pipe) -> None:
-    strided = spacy.registry.misc.get("spacy-luke.strided_windows.v1")()
     settings = {"max_mention_pieces": 30, "multi_label": None, "threshold": None, "max_batch_pieces": 10}
     more = {"pairs": None, "negative_label": None, "directed_labels": None, "symmetric": []}
     settings.update(more if pipe.name == "luke_relations" else {"spans_key": None})
     with pytest.raises(LukeError, match=r"L047.*windows"):
-        type(pipe)(nlp.vocab, pipe.model, "x", windows=strided, scorer=None, **settings)
+        type(pipe)(nlp.vocab, pipe.model, "x", windows="all", scorer=None, **settings)
+
+
+def test_luke_marks_items_in_their_sentences_only(nlp, pipe, tmp_path) -> None:
+    pipe.to_disk(tmp_path)
+    other = spacy.blank("en").add_pipe(pipe.name, config={"windows": {"@misc": "spacy-luke.strided_windows.v1"}})
+    with pytest.raises(LukeError, match=r"L047.*sentence_windows.v1 for LUKE"):
+        other.load_checkpoint(tmp_path)
+    assert not other.has_weights
 
 
 @pytest.mark.parametrize("factory", FACTORY.values())
