@@ -55,8 +55,8 @@ def mention_rows(doc: int, candidates: Candidates, mentions: np.ndarray, chunk_s
     """The rows that show the given mentions of a Doc to the encoder.
 
     chunk_size: most mentions in a row. n mentions of a window are split in order into k = ceil(n / chunk_size) chunks
-        of ceil(n / k), as in the paper's code: under full attention a span's scores depend on those beside it. None, for
-        encoders that read mentions off their pieces: all of a window are in one row.
+        of ceil(n / k), as in the paper's code: under full attention a span's scores depend on those beside it. None,
+        for encoders that read mentions off their pieces: all of a window are in one row.
     """
     rows = []
     order = mentions[np.argsort(candidates.window_of[mentions], kind="stable")]
