@@ -84,6 +84,10 @@ def convert_cli(
             help=help_of("tag_column", "Number of the column with the tags. Default: the first column of entity tags.")
         ),
     ] = None,
+    spans_key: Annotated[
+        str | None,
+        Option(help=help_of("spans_key", "Key of doc.spans for the mentions. Default: luke_ner.")),
+    ] = None,
     key: Annotated[
         str | None,
         Option(help=help_of("key", "Name of the entities in the MISC column. Default: Entity, NER, NE or name.")),
@@ -126,6 +130,7 @@ def convert_cli(
             "n_sents": n_sents,
             "token_column": token_column,
             "tag_column": tag_column,
+            "spans_key": spans_key,
             "key": key,
             "names": names,
             "sentences": sentences,

@@ -15,6 +15,7 @@ from .entity_typing import read_entity_typing
 from .fewrel import read_fewrel
 from .iob import read_iob
 from .knowledgenet import read_knowledgenet
+from .nested_iob import read_nested_iob
 from .qamr import read_qamr
 from .rel_component import read_rel_component
 from .report import ConversionReport
@@ -33,6 +34,7 @@ CONVERTERS: Mapping[str, Converter] = {
     "fewrel": read_fewrel,
     "iob": read_iob,
     "knowledgenet": read_knowledgenet,
+    "nested_iob": read_nested_iob,
     "qamr": read_qamr,
     "rel_component": read_rel_component,
     "semeval2010": read_semeval2010,
@@ -58,6 +60,7 @@ __all__ = [
     "read_fewrel",
     "read_iob",
     "read_knowledgenet",
+    "read_nested_iob",
     "read_qamr",
     "read_rel_component",
     "read_semeval2010",

@@ -149,13 +149,27 @@ def index_of(number: int, width: int) -> int:
 
 def find_tags(columns: Sequence[Sequence[str]]) -> int | None:
     """The first column of tags that names an entity, else the first of O only; chunk tags do not count."""
+    candidates = tag_columns(columns)
+    return min(candidates)[1] if candidates else None
+
+
+def find_tag_columns(table: Table) -> list[int]:
+    """All 0-based columns of tags."""
+    rows = [row for sentence in table.sentences for row in sentence.rows]
+    width = max((len(row.cells) for row in rows), default=0)
+    columns = [[row.cells[index] for row in rows if index < len(row.cells)] for index in range(width)]
+    return [index for _, index in tag_columns(columns)]
+
+
+def tag_columns(columns: Sequence[Sequence[str]]) -> list[tuple[bool, int]]:
+    """Columns of tags, each with whether it names no entity; chunk tags do not count."""
     candidates: list[tuple[bool, int]] = []
     for index, cells in enumerate(columns):
         tags = [cell for cell in cells if is_tag(cell)]
         labels = {tag.partition("-")[2] for tag in tags} - {""}
         if len(tags) > MOST * len(cells) and not (labels and labels <= CHUNKS):
             candidates.append((not labels, index))
-    return min(candidates)[1] if candidates else None
+    return candidates
 
 
 def is_index_column(sentences: Sequence[Sentence], index: int) -> bool:

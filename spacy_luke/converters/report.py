@@ -52,6 +52,7 @@ class ConversionReport:
     comments: int = 0
     # What was written
     entities: Counter[str] = field(default_factory=Counter)
+    spans: Counter[str] = field(default_factory=Counter)  # in `doc.spans`
     relations: Counter[str] = field(default_factory=Counter)
     unrelated: int = 0  # documents that are annotated with having no relation
     entity_relations: int = 0  # relations between entities of several mentions; `relations` counts pairs of mentions
@@ -89,6 +90,9 @@ class ConversionReport:
     overlapping_entities: Noted = field(
         default_factory=Noted,
         metadata=titled("Entities left out, because they overlap a longer one or one in the same place"),
+    )
+    repeated_mentions: Noted = field(
+        default_factory=Noted, metadata=titled("Mentions that are there more than once, written once")
     )
     empty_entities: Noted = field(
         default_factory=Noted, metadata=titled("Entities left out, because all their tokens are empty")
@@ -145,6 +149,7 @@ class ConversionReport:
             self.tokens += len(doc)
             self.sentences += len(list(doc.sents)) if doc.has_annotation("SENT_START") else 0
             self.entities.update(span.label_ for span in doc.ents)
+            self.spans.update(span.label_ for group in doc.spans.values() for span in group)
             relations = get_relations(doc)
             self.relations.update(relation.label for relation in relations)
             self.unrelated += has_annotation(doc, RELATIONS) and not relations
@@ -175,7 +180,9 @@ class ConversionReport:
             shown.append(f"… and {len(self.files) - SHOWN} more files")
         sentences = f"{self.sentences} sentences, " if self.sentences else ""
         lines = [*shown, f"{self.documents} documents, {sentences}{self.tokens} tokens"]
-        if self.entities or not (self.relations or self.unrelated or self.typed_spans or self.questions):
+        if self.spans:
+            lines.append(f"Spans: {by_type(self.spans)}")
+        if self.entities or not (self.spans or self.relations or self.unrelated or self.typed_spans or self.questions):
             lines.append(f"Entities: {by_type(self.entities)}")
         if self.relations or self.unrelated:
             lines.append(f"Relations: {by_type(self.relations)}; {self.unrelated} documents without any")
