@@ -22,14 +22,7 @@ def random_luke(
     folder: Path, size: str, texts: Iterable[str], *, head: type[LukePreTrainedModel] = LukeForEntitySpanClassification
 ) -> Path:
     """A random LUKE with a head, whose byte-level BPE is trained on `texts`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    bpe = ByteLevelBPETokenizer()
-    specials = ["<s>", "<pad>", "</s>", "<unk>"]
-    bpe.train_from_iterator(texts, vocab_size=30_000, min_frequency=1, special_tokens=specials)
-    bpe.save_model(str(folder))
-    vocab = json.loads((folder / "vocab.json").read_text(encoding="utf8"))
-    vocab["<mask>"] = len(vocab)
-    (folder / "vocab.json").write_text(json.dumps(vocab), encoding="utf8")
+    vocab = write_tokenizer(folder, texts)
     entities = {"[PAD]": 0, "[UNK]": 1, "[MASK]": 2, "[MASK2]": 3}
     (folder / "entity_vocab.json").write_text(json.dumps(entities), encoding="utf8")
     torch.manual_seed(0)
@@ -47,3 +40,16 @@ def random_luke(
     )
     head(config).save_pretrained(folder)
     return folder
+
+
+def write_tokenizer(folder: Path, texts: Iterable[str]) -> dict[str, int]:
+    """Write a byte-level BPE that is trained on `texts`; RETURNS: its vocabulary."""
+    folder.mkdir(parents=True, exist_ok=True)
+    bpe = ByteLevelBPETokenizer()
+    specials = ["<s>", "<pad>", "</s>", "<unk>"]
+    bpe.train_from_iterator(texts, vocab_size=30_000, min_frequency=1, special_tokens=specials)
+    bpe.save_model(str(folder))
+    vocab: dict[str, int] = json.loads((folder / "vocab.json").read_text(encoding="utf8"))
+    vocab["<mask>"] = len(vocab)
+    (folder / "vocab.json").write_text(json.dumps(vocab), encoding="utf8")
+    return vocab

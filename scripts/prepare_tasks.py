@@ -10,6 +10,9 @@ typing        the 39 entity types of CrossNER, on its own train and dev parts; t
 squad         questions of half of SQuAD 2.0's dev set: 13 articles train, 3 articles dev
 qamr          questions of QAMR's dev set on single sentences; a tenth of the sentences is dev
 qa            both together
+litbank       nested mentions of LitBank's 80 beginnings of novels, in doc.spans["luke_ner"]; a fifth of them is dev
+redocred      relations of Re-DocRED's dev set of 500 documents; a fifth of them is dev
+squad_long    answerable questions of squad, on texts of eight paragraphs of an article
 """
 
 from __future__ import annotations
@@ -22,19 +25,25 @@ from pathlib import Path
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
 
-from spacy_luke.annotations import set_entity_types
+from spacy_luke.annotations import Answer, get_answers, get_questions, set_answers, set_entity_types, set_questions
 from spacy_luke.converters import (
     ConversionReport,
+    read_docred,
     read_iob,
     read_knowledgenet,
+    read_nested_iob,
     read_qamr,
     read_semeval2010,
     read_squad,
     write_docbin,
 )
+from spacy_luke.converters.texts import english_tokenizer
 
 SEED = 0
 DEV_SHARE = 0.1
+DEV_SHARE_OF_DOCUMENTS = 0.2
+PARAGRAPHS = 8
+BETWEEN_PARAGRAPHS = "\n\n"
 DEV_FOLD = 3
 CROSSNER_DOMAINS = ("ai", "literature", "music", "politics", "science")
 MENTIONS = "mentions"
@@ -42,9 +51,9 @@ MENTIONS = "mentions"
 Parts = tuple[list[Doc], list[Doc]]  # train and dev
 
 
-def split(docs: Sequence[Doc]) -> Parts:
-    """A random tenth is dev; both keep the order of the file."""
-    chosen = set(random.Random(SEED).sample(range(len(docs)), round(DEV_SHARE * len(docs))))
+def split(docs: Sequence[Doc], dev_share: float = DEV_SHARE) -> Parts:
+    """A random part is dev; both keep the order of the file."""
+    chosen = set(random.Random(SEED).sample(range(len(docs)), round(dev_share * len(docs))))
     return [d for i, d in enumerate(docs) if i not in chosen], [d for i, d in enumerate(docs) if i in chosen]
 
 
@@ -108,6 +117,58 @@ def typing(assets: Path, vocab: Vocab) -> Parts:
     return read("train"), read("dev")
 
 
+def litbank(assets: Path, vocab: Vocab) -> Parts:
+    """Documents of about 2,000 tokens with mentions in mentions."""
+    docs: list[Doc] = []
+    report = ConversionReport()
+    for path in sorted((assets / "ner" / "litbank").glob("*.tsv")):
+        read_docs, counts = read_nested_iob(path, vocab=vocab)
+        docs.extend(read_docs)
+        report.extend(counts)
+    print(f"{report}\n")
+    return split(docs, DEV_SHARE_OF_DOCUMENTS)
+
+
+def redocred(assets: Path, vocab: Vocab) -> Parts:
+    """Documents with relations between all their entities."""
+    docs, report = read_docred(assets / "relations" / "redocred" / "dev.json", vocab=vocab)
+    print(f"{report}\n")
+    return split(docs, DEV_SHARE_OF_DOCUMENTS)
+
+
+def squad_long(assets: Path, vocab: Vocab) -> Parts:
+    """Neighbouring paragraphs of an article as one text. Questions without an answer are left out: they were written
+    for one paragraph, and another may answer them."""
+
+    def join(docs: Sequence[Doc]) -> list[Doc]:
+        by_title: dict[str, list[Doc]] = {}
+        for doc in docs:
+            by_title.setdefault(doc.user_data["title"], []).append(doc)
+        groups = [group[i : i + PARAGRAPHS] for group in by_title.values() for i in range(0, len(group), PARAGRAPHS)]
+        return [doc for group in groups if get_questions(doc := joined(group))]
+
+    train, dev = squad(assets, vocab)
+    return join(train), join(dev)
+
+
+def joined(docs: Sequence[Doc]) -> Doc:
+    """One Doc of several, with those of their questions that have an answer."""
+    texts = [doc.text for doc in docs]
+    doc = english_tokenizer(docs[0].vocab)(BETWEEN_PARAGRAPHS.join(texts))
+    answers: list[Answer] = []
+    offset = 0
+    for part, text in zip(docs, texts, strict=True):
+        for answer in get_answers(part):
+            if answer.span is not None:
+                start = offset + answer.start_char
+                span = doc.char_span(start, start + len(answer.text), alignment_mode="expand")
+                answers.append(Answer(answer.question, span, answer.text, start_char=start))
+        offset += len(text) + len(BETWEEN_PARAGRAPHS)
+    set_questions(doc, list(dict.fromkeys(answer.question for answer in answers)))
+    set_answers(doc, answers)
+    return doc
+
+
 TASKS: Mapping[str, Callable[[Path, Vocab], Parts]] = {
     "semeval": semeval,
     "knowledgenet": knowledgenet,
@@ -115,6 +176,9 @@ TASKS: Mapping[str, Callable[[Path, Vocab], Parts]] = {
     "squad": squad,
     "qamr": qamr,
     "qa": qa,
+    "litbank": litbank,
+    "redocred": redocred,
+    "squad_long": squad_long,
 }
 
 
