@@ -42,6 +42,8 @@ ERRORS: dict[str, str] = {
     "(max_pieces) or an encoder with more positions.",
     "L004": "config.json lacks or has a wrong value for: {problems}.",
     "L005": "precision = {precision!r} is not one of: float32, bfloat16.",
+    "L006": "attention_window = {value!r} is not possible. Give an even number above 0, or a list of {layers} of them, "
+    "one for each layer.",
     # checkpoints
     "L020": "No checkpoint {name!r}: it is not a local folder, not in the local Hugging Face cache, and could not be "
     "downloaded ({reason}). Give the path of a folder with config.json, or the id of a Hub repository.",

@@ -23,6 +23,9 @@ class EncoderInput:
     entity_spans: half-open ranges of 0-based piece positions, special pieces counted; an empty range has no
         position. *Shape:* (batch, entities, 2), int64
     entity_mask: True for real entities. *Shape:* (batch, entities), bool
+    global_mask: True for the pieces that Longformer lets attend to all pieces and be attended to by all; none if None.
+        A piece that `piece_mask` leaves out is not global. LUKE, where all pieces are, does not read it.
+        *Shape:* (batch, pieces), bool
 
     The three entity tensors are all None for an input without entities. With windows of 3 and 2 pieces, one with a
     mention of its last two pieces:
@@ -37,6 +40,7 @@ class EncoderInput:
     entity_ids: Tensor | None = None
     entity_spans: Tensor | None = None
     entity_mask: Tensor | None = None
+    global_mask: Tensor | None = None
 
     def to(self, device: torch.device | str) -> EncoderInput:
         """The same batch on another device."""
@@ -49,7 +53,8 @@ class EncoderOutput:
     """States of the last layer.
 
     pieces: None if only the entities were asked for. *Shape:* (batch, pieces, hidden)
-    entities: None for an input without entities, or if only the pieces were asked for.
+    entities: None for an input without entities, for an encoder that makes no states of them, or if only the pieces
+        were asked for.
         *Shape:* (batch, entities, hidden)
     pooled: the first piece through the pooler; None if the encoder has none. *Shape:* (batch, hidden)
     """

@@ -20,7 +20,7 @@ from ..batching.mentions import Candidates, Suggester, find_candidates, suggest
 from ..batching.pieces import DocPieces, doc_pieces
 from ..batching.windows import Windows, build_sentence_windows
 from ..checkpoints.reader import SPAN_CLASSIFIER
-from ..encoders.luke import set_dropout
+from ..encoders.layers import set_dropout
 from ..errors import LukeError, warn
 from ..extensions import write_scored_spans
 from ..tokenization.entity_vocab import PAD

@@ -19,7 +19,7 @@ from ..batching.collate import batch_rows, collate
 from ..batching.questions import SPECIAL_PIECES, QuestionReader, QuestionRow
 from ..batching.strided import ContextWindows, build_strided_windows
 from ..checkpoints.reader import QUESTION_ANSWERING, Checkpoint
-from ..encoders.luke import set_dropout
+from ..encoders.layers import set_dropout
 from ..errors import LukeError, warn
 from ..tokenization.entity_vocab import PAD
 from ..training.losses import cross_entropy
