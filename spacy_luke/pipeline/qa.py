@@ -18,7 +18,8 @@ from ..annotations import Answer, get_questions, set_answers
 from ..batching.collate import batch_rows, collate
 from ..batching.questions import SPECIAL_PIECES, QuestionReader, QuestionRow
 from ..batching.strided import ContextWindows, build_strided_windows
-from ..checkpoints.reader import QUESTION_ANSWERING, Checkpoint
+from ..checkpoints.heads import QUESTION_ANSWERING
+from ..checkpoints.reader import Checkpoint
 from ..encoders.layers import set_dropout
 from ..errors import LukeError, warn
 from ..tokenization.entity_vocab import PAD

@@ -9,7 +9,8 @@ import pytest
 import torch
 from transformers import LukeForEntitySpanClassification, LukeModel
 
-from spacy_luke.checkpoints.reader import SPAN_CLASSIFIER, open_checkpoint
+from spacy_luke.checkpoints.heads import SPAN_CLASSIFIER
+from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.encoders.activations import ACTIVATIONS
 from spacy_luke.encoders.config import LukeConfig
 from spacy_luke.encoders.inputs import EncoderInput
