@@ -83,6 +83,8 @@ ERRORS: dict[str, str] = {
     "L049": "No component of this package runs architecture {architecture!r}. Runnable: {known}.",
     "L050": "The model in the box is not installed with this copy of the package ({path} is missing). Give a "
     "checkpoint: load_checkpoint(...) or [initialize.components.X] checkpoint.",
+    "L051": "Component {name!r} is configured with the encoder {encoder}, but {path} is a {found} checkpoint. Set "
+    "@architectures = {needed!r} in [components.{name}.model.encoder], or give another checkpoint.",
     # annotations
     "L070": "{attribute} cannot take {value!r}: it must be {wanted}.",
     "L071": "The {role}, {value!r}, cannot be used: {reason}. Give a Span of the same Doc: doc[2:4] for tokens, "

@@ -21,6 +21,7 @@ from ..batching.strided import ContextWindows, build_strided_windows
 from ..checkpoints.heads import QUESTION_ANSWERING
 from ..checkpoints.reader import Checkpoint
 from ..encoders.layers import set_dropout
+from ..encoders.luke import LukeEncoder
 from ..errors import LukeError, warn
 from ..tokenization.entity_vocab import PAD
 from ..training.losses import cross_entropy
@@ -179,8 +180,9 @@ class LukeQA(LukePipe):
 
     def _freeze_entity_table(self) -> None:
         """The rows of the entities are never trained, as in the paper's code: few of them are in the data."""
-        encoder: Any = self._module.encoder
-        encoder.entity_embeddings.entity.requires_grad_(False)
+        encoder = self._module.encoder
+        if isinstance(encoder, LukeEncoder):
+            encoder.entity_embeddings.entity.requires_grad_(False)
 
     def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         return ()
