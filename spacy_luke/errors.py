@@ -42,6 +42,8 @@ ERRORS: dict[str, str] = {
     "(max_pieces) or an encoder with more positions.",
     "L004": "config.json lacks or has a wrong value for: {problems}.",
     "L005": "precision = {precision!r} is not one of: float32, bfloat16.",
+    "L006": "attention_window = {value!r} is not possible. Give an even number above 0, or a list of {layers} of them, "
+    "one for each layer.",
     # checkpoints
     "L020": "No checkpoint {name!r}: it is not a local folder, not in the local Hugging Face cache, and could not be "
     "downloaded ({reason}). Give the path of a folder with config.json, or the id of a Hub repository.",
@@ -60,7 +62,7 @@ ERRORS: dict[str, str] = {
     "L029": "Cannot save to {path}: {reason}. What was there before is unchanged.",
     "L030": "The checkpoint's labels {labels} have no known negative label, and {count} labels. Set negative_label to "
     "the label that means 'no entity'.",
-    "L031": "Cannot make a LUKE checkpoint from model_type {model_type!r}. Possible: bert, roberta, xlm-roberta.",
+    "L031": "Cannot make a {target} checkpoint from model_type {model_type!r}. Possible: bert, roberta, xlm-roberta.",
     "L032": "The entity vocabulary gives id {identifier} to {title!r}, but the entity table has only {rows} rows.",
     "L033": "No marker pieces {markers}: the tokenizer has none, and the piece table of {rows} rows has no room for "
     "them after the tokenizer's {pieces} pieces. This checkpoint was not made for marked entities.",
@@ -81,6 +83,8 @@ ERRORS: dict[str, str] = {
     "L049": "No component of this package runs architecture {architecture!r}. Runnable: {known}.",
     "L050": "The model in the box is not installed with this copy of the package ({path} is missing). Give a "
     "checkpoint: load_checkpoint(...) or [initialize.components.X] checkpoint.",
+    "L051": "Component {name!r} is configured with the encoder {encoder}, but {path} is a {found} checkpoint. Set "
+    "@architectures = {needed!r} in [components.{name}.model.encoder], or give another checkpoint.",
     # annotations
     "L070": "{attribute} cannot take {value!r}: it must be {wanted}.",
     "L071": "The {role}, {value!r}, cannot be used: {reason}. Give a Span of the same Doc: doc[2:4] for tokens, "

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 GOLDEN = {
     "spacy_architectures": [
         "spacy-luke.EntityClassifier.v1",
+        "spacy-luke.LongformerEncoder.v1",
         "spacy-luke.LukeEncoder.v1",
         "spacy-luke.PairClassifier.v1",
         "spacy-luke.QuestionAnswering.v1",

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from tokenizers import ByteLevelBPETokenizer, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from torch import nn
-from transformers import LukeConfig, LukeModel, LukeTokenizer
+from transformers import LongformerConfig, LongformerModel, LukeConfig, LukeModel, LukeTokenizer
 
 from spacy_luke.encoders.inputs import EncoderInput
 
@@ -122,6 +122,23 @@ def luke_config(**changes: Any) -> LukeConfig:
     return LukeConfig(**{**tiny, **changes})
 
 
+def longformer_config(**changes: Any) -> LongformerConfig:
+    """A tiny transformers configuration."""
+    tiny: dict[str, Any] = {
+        "vocab_size": 430,
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 48,
+        "max_position_embeddings": 202,
+        "type_vocab_size": 2,
+        "attention_window": [4, 8, 16],
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+    }
+    return LongformerConfig(**{**tiny, **changes})
+
+
 def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
     """Give every parameter, norms and biases and padding rows too, a value that shows if it is left out."""
     generator = torch.Generator().manual_seed(seed)
@@ -140,6 +157,16 @@ def write_luke(folder: Path, model: nn.Module | None = None, **save: Any) -> nn.
         model = randomise(LukeModel(luke_config(vocab_size=pieces + 2)))
     model.save_pretrained(folder, **save)
     (folder / "entity_vocab.json").write_text(json.dumps(ENTITIES))
+    return model
+
+
+def write_longformer(folder: Path, model: nn.Module | None = None, **save: Any) -> nn.Module:
+    """A complete checkpoint folder, written by transformers; returns the model in it."""
+    folder.mkdir(exist_ok=True)
+    pieces = write_byte_bpe(folder)
+    if model is None:
+        model = randomise(LongformerModel(longformer_config(vocab_size=pieces)))
+    model.save_pretrained(folder, **save)
     return model
 
 
@@ -178,13 +205,15 @@ def make_input(
 
 
 def reference_input(batch: EncoderInput, *, ends: bool = False) -> dict[str, torch.Tensor]:
-    """The same batch as keyword arguments of transformers' LUKE classes.
+    """The same batch as keyword arguments of transformers' LUKE and Longformer classes.
 
     ends: give the first and last piece of each entity, too, as the class with span classifier wants them.
     """
     given = {"input_ids": batch.piece_ids, "attention_mask": batch.piece_mask.long()}
     if batch.piece_types is not None:
         given["token_type_ids"] = batch.piece_types
+    if batch.global_mask is not None:
+        given["global_attention_mask"] = batch.global_mask.long()
     if batch.entity_ids is None:
         return given
     assert batch.entity_spans is not None

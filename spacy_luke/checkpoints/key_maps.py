@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-# Module names inside the backbone: ours -> Hugging Face's.
-LUKE_MODULES = {
+# Module names inside the backbone: ours -> Hugging Face's. The names of both encoders stand in one table: what one of
+# them has alone has a name of its own on both sides.
+MODULES = {
     "embeddings.word": "embeddings.word_embeddings",
     "embeddings.position": "embeddings.position_embeddings",
     "embeddings.token_type": "embeddings.token_type_embeddings",
@@ -17,13 +18,16 @@ LUKE_MODULES = {
     "entity_embeddings.norm": "entity_embeddings.LayerNorm",
     "pooler": "pooler.dense",
 }
-LUKE_LAYER_MODULES = {
+LAYER_MODULES = {
     "attention.query": "attention.self.query",
     "attention.key": "attention.self.key",
     "attention.value": "attention.self.value",
     "attention.piece_to_entity_query": "attention.self.w2e_query",
     "attention.entity_to_piece_query": "attention.self.e2w_query",
     "attention.entity_to_entity_query": "attention.self.e2e_query",
+    "attention.global_query": "attention.self.query_global",
+    "attention.global_key": "attention.self.key_global",
+    "attention.global_value": "attention.self.value_global",
     "attention.output": "attention.output.dense",
     "attention.norm": "attention.output.LayerNorm",
     "feed_forward.inner": "intermediate.dense",
@@ -33,15 +37,24 @@ LUKE_LAYER_MODULES = {
 
 ENTITY_TABLE = "entity_embeddings.entity_embeddings.weight"
 ENTITY_QUERIES = ("w2e_query", "e2w_query", "e2e_query")
+GLOBAL_PROJECTIONS = {"query_global": "query", "key_global": "key", "value_global": "value"}
+# Ours alone: what makes states of mentions for an encoder that has none stands beside the backbone.
+MENTION_STATES = "mention_states."
 
 # Weights of heads: they may stand in a checkpoint from which only the encoder is wanted.
-HEAD_PREFIXES = ("lm_head.", "entity_predictions.", "classifier.", "qa_outputs.", "cls.", "score.")
+HEAD_PREFIXES = ("lm_head.", "entity_predictions.", "classifier.", "qa_outputs.", "cls.", "score.", MENTION_STATES)
 # Buffers that older releases saved; they carry nothing.
 LEGACY_SUFFIXES = (".position_ids", ".token_type_ids")
 LEGACY_NAMES = {".gamma": ".weight", ".beta": ".bias"}
 
 # Prefix of the backbone's weights by model type; a bare model has none.
-BACKBONE_PREFIXES = {"luke": "luke.", "roberta": "roberta.", "xlm-roberta": "roberta.", "bert": "bert."}
+BACKBONE_PREFIXES = {
+    "luke": "luke.",
+    "longformer": "longformer.",
+    "roberta": "roberta.",
+    "xlm-roberta": "roberta.",
+    "bert": "bert.",
+}
 
 
 def to_hugging_face(name: str, *, encoder: str = "encoder.", backbone: str = "luke.") -> str:
@@ -52,11 +65,14 @@ def to_hugging_face(name: str, *, encoder: str = "encoder.", backbone: str = "lu
     """
     if not name.startswith(encoder):
         return name
-    module, _, parameter = name[len(encoder) :].rpartition(".")
+    inside = name[len(encoder) :]
+    if inside.startswith(MENTION_STATES):
+        return inside
+    module, _, parameter = inside.rpartition(".")
     if module.startswith("layers."):
         _, index, rest = module.split(".", 2)
-        return f"{backbone}encoder.layer.{index}.{LUKE_LAYER_MODULES[rest]}.{parameter}"
-    return f"{backbone}{LUKE_MODULES[module]}.{parameter}"
+        return f"{backbone}encoder.layer.{index}.{LAYER_MODULES[rest]}.{parameter}"
+    return f"{backbone}{MODULES[module]}.{parameter}"
 
 
 def canonical(name: str) -> str:

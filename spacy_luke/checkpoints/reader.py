@@ -11,37 +11,28 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from ..encoders.config import LukeConfig
-from ..encoders.heads import (
-    EntityClassification,
-    EntityPairClassification,
-    EntitySpanClassification,
-    QuestionAnswering,
-    TaskModule,
-)
+from ..encoders.config import LongformerConfig, LukeConfig
+from ..encoders.embeddings import init_weights
+from ..encoders.encoder import Encoder
+from ..encoders.heads import TaskModule
+from ..encoders.longformer import LongformerEncoder
 from ..encoders.luke import LukeEncoder
+from ..encoders.mention_states import MentionStates
 from ..errors import LukeError
 from ..tokenization.entity_vocab import EntityVocab
 from ..tokenization.loading import TOKENIZER_FILES
 from ..tokenization.pieces import PieceTokenizer
-from .key_maps import BACKBONE_PREFIXES, ENTITY_TABLE, to_hugging_face, without_ignored
-from .upcycle import UPCYCLED, UpcycledWeights, upcycled_config, upcycled_tokenizer
+from .heads import architecture_on, bare_model, find_head, knows_head
+from .key_maps import BACKBONE_PREFIXES, ENTITY_TABLE, MENTION_STATES, to_hugging_face, without_ignored
+from .upcycle import ATTENTION_WINDOW, MAX_PIECES, UPCYCLED, upcycled_config, upcycled_tokenizer, upcycled_weights
+from .upcycled_weights import MARKERS
 from .weights import Weights, open_weights
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
+Config = LukeConfig | LongformerConfig
 
-SPAN_CLASSIFIER = "LukeForEntitySpanClassification"
-PAIR_CLASSIFIER = "LukeForEntityPairClassification"
-ENTITY_CLASSIFIER = "LukeForEntityClassification"
-QUESTION_ANSWERING = "LukeForQuestionAnswering"
-HEADS: Mapping[str, type[TaskModule]] = {
-    SPAN_CLASSIFIER: EntitySpanClassification,
-    PAIR_CLASSIFIER: EntityPairClassification,
-    ENTITY_CLASSIFIER: EntityClassification,
-    QUESTION_ANSWERING: QuestionAnswering,
-}
-BARE_MODEL = "LukeModel"
-_WITHOUT_LABELS = ("LukeForMaskedLM", QUESTION_ANSWERING)
+ENTITY_VOCAB = "entity_vocab.json"
+_CONFIGS: Mapping[str, type[Config]] = {"luke": LukeConfig, "longformer": LongformerConfig}
 OWN_SETTINGS = "spacy_luke"
 # Those of our settings that belong to the encoder, not to the head on it.
 OF_ENCODER = ("piece_types",)
@@ -52,13 +43,14 @@ _MAX_NAMED = 12
 class Description:
     """All of a checkpoint but its weights: what is written beside them.
 
-    architecture: entry of `architectures` in config.json, a transformers class.
+    architecture: entry of `architectures` in config.json: a transformers class, or a name of `heads.py`.
+    entity_vocab: of LUKE; Longformer, which has no entities, is given the special ones, and they are not written.
     labels: labels of the head in the order of its rows; empty for a bare model.
     settings: our own block of config.json: `piece_types` ("case") and `windows`, where they differ from LUKE's.
     """
 
     architecture: str
-    config: LukeConfig
+    config: Config
     tokenizer: PieceTokenizer
     entity_vocab: EntityVocab
     labels: tuple[str, ...] = ()
@@ -76,7 +68,7 @@ class Checkpoint:
     path: Path
     model_type: str
     architecture: str
-    config: LukeConfig
+    config: Config
     tokenizer: PieceTokenizer
     entity_vocab: EntityVocab
     labels: tuple[str, ...]
@@ -84,18 +76,23 @@ class Checkpoint:
     weights: Weights
     upcycled: bool = False
 
-    def describe(self, config: LukeConfig) -> Description:
+    def describe(self, config: Config) -> Description:
         """What is written beside the weights of a bare encoder made from this checkpoint."""
-        return Description(BARE_MODEL, config, self.tokenizer, self.entity_vocab, settings=self.settings)
+        architecture = bare_model(config.model_type)
+        return Description(architecture, config, self.tokenizer, self.entity_vocab, settings=self.settings)
 
-    def load_encoder(self, entity_vocab: str = "full", *, pooling: bool = True) -> LukeEncoder:
+    def architecture_of(self, architecture: str) -> str:
+        """How the head of `architecture` is called on this checkpoint's encoder: a component names the one for LUKE."""
+        return architecture_on(self.config.model_type, architecture)
+
+    def load_encoder(self, entity_vocab: str = "full", *, pooling: bool = True, mentions: bool = False) -> Encoder:
         """The encoder alone.
 
         entity_vocab: as in `EntityVocab.select`. pooling: with its pooler, if the checkpoint has one.
+        mentions: with states of mentions, which LUKE always has; new ones if the checkpoint has none.
         """
         config, _, rows = self._trim(entity_vocab)
-        with torch.device("meta"):
-            encoder = LukeEncoder(config, pooling=pooling and self._has_pooler())
+        encoder = self._empty_encoder(config, pooling=pooling and self._has("pooler."), mentions=mentions)
         return self._fill(encoder, rows, encoder_prefix="")
 
     def load_task_module(
@@ -103,36 +100,60 @@ class Checkpoint:
     ) -> tuple[TaskModule, EntityVocab]:
         """The encoder with a head, and the trimmed entity vocabulary.
 
-        architecture: the transformers class, a key of `HEADS`.
+        architecture: that of the head, on whichever encoder; L023 if this checkpoint's encoder has no such head.
         labels: number of labels of a new, randomly initialised head; None takes the head of the checkpoint.
         """
-        head = HEADS[architecture]
+        head = find_head(self.config.model_type, architecture)
         config, vocab, rows = self._trim(entity_vocab)
+        pooling = head.reads_pooled or (head.pooling and self._has("pooler."))
+        encoder = self._empty_encoder(config, pooling=pooling, mentions=head.reads_entities)
         if labels is None:
             with torch.device("meta"):
-                module = head(LukeEncoder(config, pooling=head.pooling and self._has_pooler()), len(self.labels))
+                module = head(encoder, len(self.labels))
             return self._fill(module, rows, encoder_prefix="encoder."), vocab
-        module = head(self.load_encoder(entity_vocab, pooling=head.pooling), labels)
+        if head.reads_pooled and not self._has("pooler."):
+            encoder.pooler = nn.Linear(config.hidden_size, config.hidden_size)
+            init_weights(encoder.pooler, config.initializer_range)
+        module = head(self._fill(encoder, rows, encoder_prefix=""), labels)
         module.reset_head()
         return module, vocab
 
-    def _trim(self, entity_vocab: str) -> tuple[LukeConfig, EntityVocab, list[int] | None]:
+    def _trim(self, entity_vocab: str) -> tuple[Config, EntityVocab, list[int] | None]:
         vocab, rows = self.entity_vocab.select(entity_vocab)
+        if isinstance(self.config, LongformerConfig):
+            return self.config, vocab, None
         size = self.config.entity_vocab_size if rows is None else len(rows)
         return replace(self.config, entity_vocab_size=size), vocab, rows
 
+    def _empty_encoder(self, config: Config, *, pooling: bool, mentions: bool) -> Encoder:
+        """An encoder on the meta device, but for new states of mentions."""
+        if isinstance(config, LukeConfig):
+            with torch.device("meta"):
+                return LukeEncoder(config, pooling=pooling)
+        with torch.device("meta"):
+            encoder = LongformerEncoder(config, pooling=pooling, mentions=mentions)
+        if mentions and not any(name.startswith(MENTION_STATES) for name in self.weights.shapes()):
+            encoder.mention_states = MentionStates(config)
+            encoder.mention_states.reset_parameters()
+        return encoder
+
     def _backbone(self) -> str:
         """Prefix of the encoder's weights: classes with a head have one, a bare model has none."""
-        prefix = BACKBONE_PREFIXES["luke"]
+        prefix = BACKBONE_PREFIXES[self.config.model_type]
         return prefix if any(name.startswith(prefix) for name in self.weights.shapes()) else ""
 
-    def _has_pooler(self) -> bool:
-        return f"{self._backbone()}pooler.dense.weight" in self.weights.shapes()
+    def _has(self, part: str) -> bool:
+        """Whether there are weights of a part of the backbone."""
+        prefix = f"{self._backbone()}{part}"
+        return any(name.startswith(prefix) for name in self.weights.shapes())
 
     def _fill(self, module: ModuleT, entity_rows: list[int] | None, *, encoder_prefix: str) -> ModuleT:
-        """Give a module on the meta device its weights. All names and sizes are checked before any is read."""
+        """Give what is on the meta device of a module its weights. All names and sizes are checked before any is
+        read."""
         backbone = self._backbone()
-        names = {ours: to_hugging_face(ours, encoder=encoder_prefix, backbone=backbone) for ours in module.state_dict()}
+        state = {ours: tensor for ours, tensor in module.state_dict().items() if not tensor.is_meta}
+        expected_shapes = {ours: tuple(t.shape) for ours, t in module.state_dict().items() if t.is_meta}
+        names = {ours: to_hugging_face(ours, encoder=encoder_prefix, backbone=backbone) for ours in expected_shapes}
         found = self.weights.shapes()
         missing = sorted(set(names.values()) - found.keys())
         unused = {n for n in found if n.startswith(f"{backbone}pooler.")}
@@ -140,16 +161,14 @@ class Checkpoint:
         if missing or unknown:
             raise LukeError("L024", missing=_listed(missing), unknown=_listed(unknown))
         problems = []
-        for ours, parameter in module.state_dict().items():
-            expected = tuple(parameter.shape)
-            if names[ours].endswith(ENTITY_TABLE):
+        for ours, expected in expected_shapes.items():
+            if isinstance(self.config, LukeConfig) and names[ours].endswith(ENTITY_TABLE):
                 expected = (self.config.entity_vocab_size, *expected[1:])
             if found[names[ours]] != expected:
                 problems.append(f"{names[ours]} is {found[names[ours]]}, config.json says {expected}")
         if problems:
             raise LukeError("L025", problems=_listed(problems))
         # Largest first: while one tensor is copied it exists twice, which must not come on top of all the others.
-        state = {}
         for ours in sorted(names, key=lambda n: -torch.Size(found[names[n]]).numel()):
             rows = entity_rows if names[ours].endswith(ENTITY_TABLE) else None
             state[ours] = self.weights.get(names[ours], rows)
@@ -157,15 +176,25 @@ class Checkpoint:
         return module
 
 
-def open_checkpoint(path: Path, *, case_types: bool | None = None) -> Checkpoint:
-    """Open a checkpoint folder: LUKE or, read as LUKE, BERT, RoBERTa and XLM-R.
+def open_checkpoint(
+    path: Path,
+    *,
+    plain_as: str = "luke",
+    case_types: bool | None = None,
+    max_pieces: int = MAX_PIECES,
+    attention_window: int | tuple[int, ...] = ATTENTION_WINDOW,
+) -> Checkpoint:
+    """Open a checkpoint folder: LUKE, Longformer or, read as one of them, BERT, RoBERTa and XLM-R.
 
-    case_types: for the latter, whether pieces carry the case of their word as type; default: if the tokenizer
-        lower-cases.
+    The rest is for the latter:
+
+    plain_as: "luke" or "longformer".
+    case_types: whether pieces carry the case of their word as type; default: if the tokenizer lower-cases.
+    max_pieces, attention_window: of the Longformer; see `LongformerConfig`.
     """
     data = read_config(path)
     model_type = str(data.get("model_type"))
-    architectures = data.get("architectures") or [BARE_MODEL]
+    architectures = data.get("architectures") or [bare_model(model_type)]
     if not isinstance(architectures, list):
         raise LukeError("L004", problems=f"architectures = {architectures!r}")
     architecture = str(architectures[0])
@@ -173,32 +202,31 @@ def open_checkpoint(path: Path, *, case_types: bool | None = None) -> Checkpoint
     if model_type in UPCYCLED:
         tokenizer = PieceTokenizer(files)
         case = tokenizer.lowercase if case_types is None else case_types
-        config = upcycled_config(data, tokenizer, case_types=case)
-        vocab_size = config.vocab_size - 2
-        _check_rows(tokenizer, vocab_size)
-        tokenizer = upcycled_tokenizer(tokenizer, vocab_size=vocab_size, case_types=case)
-        weights = UpcycledWeights(open_weights(path), model_type, config, tokenizer)
+        config: Config = upcycled_config(
+            data, tokenizer, to=plain_as, case_types=case, max_pieces=max_pieces, attention_window=attention_window
+        )
+        _check_rows(tokenizer, config.vocab_size - len(MARKERS))
+        tokenizer = upcycled_tokenizer(tokenizer, config, case_types=case)
+        weights = upcycled_weights(open_weights(path), data, config, tokenizer)
         settings = {"piece_types": "case"} if case else {}
         vocab = EntityVocab.special_only()
         return Checkpoint(
             path, model_type, architecture, config, tokenizer, vocab, (), settings, weights, upcycled=True
         )
-    if model_type != "luke":
-        known = ", ".join(("luke", *UPCYCLED))
+    if model_type not in _CONFIGS:
+        known = ", ".join((*_CONFIGS, *UPCYCLED))
         raise LukeError("L023", architecture=architecture, model_type=model_type, known=known)
-    config = LukeConfig.from_dict(data)
+    config = _CONFIGS[model_type].from_dict(data)
     settings = config.extra.get(OWN_SETTINGS) or {}
     if not isinstance(settings, dict):
         raise LukeError("L004", problems=f"{OWN_SETTINGS} = {settings!r}")
     tokenizer = PieceTokenizer(files, case_types=settings.get("piece_types") == "case")
     _check_rows(tokenizer, config.vocab_size)
-    if not (path / "entity_vocab.json").is_file():
-        raise LukeError("L021", path=path, file="entity_vocab.json")
-    vocab = EntityVocab.from_json((path / "entity_vocab.json").read_bytes())
-    if len(vocab) > config.entity_vocab_size:
-        title, identifier = vocab.last
-        raise LukeError("L032", title=title, identifier=identifier, rows=config.entity_vocab_size)
-    labels = _labels(data) if architecture.startswith("LukeFor") and architecture not in _WITHOUT_LABELS else ()
+    vocab = _entity_vocab(path, config) if isinstance(config, LukeConfig) else EntityVocab.special_only()
+    labels: tuple[str, ...] = ()
+    if knows_head(model_type, architecture):
+        labels = _labels(data) if find_head(model_type, architecture).labelled else ()
+        architecture = architecture_on(model_type, architecture)
     return Checkpoint(path, model_type, architecture, config, tokenizer, vocab, labels, settings, open_weights(path))
 
 
@@ -214,6 +242,16 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise LukeError("L022", file=file, reason="it is no JSON dictionary")
     return data
+
+
+def _entity_vocab(path: Path, config: LukeConfig) -> EntityVocab:
+    if not (path / ENTITY_VOCAB).is_file():
+        raise LukeError("L021", path=path, file=ENTITY_VOCAB)
+    vocab = EntityVocab.from_json((path / ENTITY_VOCAB).read_bytes())
+    if len(vocab) > config.entity_vocab_size:
+        title, identifier = vocab.last
+        raise LukeError("L032", title=title, identifier=identifier, rows=config.entity_vocab_size)
+    return vocab
 
 
 def _check_rows(tokenizer: PieceTokenizer, rows: int) -> None:

@@ -16,11 +16,12 @@ from safetensors import SafetensorError
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
-from ..encoders.luke import LukeEncoder
+from ..encoders.config import LukeConfig
+from ..encoders.encoder import Encoder
 from ..errors import LukeError
 from ..tokenization.loading import TOKENIZER_FILES
-from .key_maps import to_hugging_face
-from .reader import OWN_SETTINGS, Description
+from .key_maps import BACKBONE_PREFIXES, to_hugging_face
+from .reader import ENTITY_VOCAB, OWN_SETTINGS, Description
 from .weights import SAFETENSORS, WEIGHT_FILES
 
 CONFIG = "config.json"
@@ -46,7 +47,7 @@ def save_checkpoint(
     """
     try:
         with _staged(path) as staging:
-            save_file(_tensors(module, dtype), staging / SAFETENSORS, metadata=_METADATA)
+            save_file(_tensors(description, module, dtype), staging / SAFETENSORS, metadata=_METADATA)
             for name, data in {**_small_files(description, dtype), **(more_files or {})}.items():
                 (staging / name).write_bytes(data)
     except (OSError, SafetensorError) as e:
@@ -55,7 +56,7 @@ def save_checkpoint(
 
 def checkpoint_bytes(description: Description, module: nn.Module) -> dict[str, bytes]:
     """The files of the checkpoint folder, by name."""
-    weights = save(_tensors(module, torch.float32), metadata=_METADATA)
+    weights = save(_tensors(description, module, torch.float32), metadata=_METADATA)
     return {SAFETENSORS: weights, **_small_files(description, torch.float32)}
 
 
@@ -93,10 +94,10 @@ def _staged(path: Path) -> Iterator[Path]:
     shutil.rmtree(room, ignore_errors=True)
 
 
-def _tensors(module: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
-    bare = isinstance(module, LukeEncoder)
-    prefixes = {"encoder": "", "backbone": ""} if bare else {"encoder": "encoder.", "backbone": "luke."}
-    named = {to_hugging_face(name, **prefixes): tensor for name, tensor in module.state_dict().items()}
+def _tensors(description: Description, module: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
+    bare = isinstance(module, Encoder)
+    encoder, backbone = ("", "") if bare else ("encoder.", BACKBONE_PREFIXES[description.config.model_type])
+    named = {to_hugging_face(n, encoder=encoder, backbone=backbone): t for n, t in module.state_dict().items()}
     return {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in named.items()}
 
 
@@ -104,7 +105,7 @@ def _small_files(description: Description, dtype: torch.dtype) -> dict[str, byte
     config: dict[str, Any] = {
         **description.config.to_dict(),
         "architectures": [description.architecture],
-        "model_type": "luke",
+        "model_type": description.config.model_type,
         "torch_dtype": str(dtype).removeprefix("torch."),
     }
     config.pop(OWN_SETTINGS, None)
@@ -116,8 +117,7 @@ def _small_files(description: Description, dtype: torch.dtype) -> dict[str, byte
     else:
         config.pop("id2label", None)
         config.pop("label2id", None)
-    return {
-        CONFIG: json.dumps(config, ensure_ascii=False, indent=2, sort_keys=True).encode("utf8"),
-        "entity_vocab.json": description.entity_vocab.to_json(),
-        **description.tokenizer.files,
-    }
+    files = {CONFIG: json.dumps(config, ensure_ascii=False, indent=2, sort_keys=True).encode("utf8")}
+    if isinstance(description.config, LukeConfig):
+        files[ENTITY_VOCAB] = description.entity_vocab.to_json()
+    return {**files, **description.tokenizer.files}

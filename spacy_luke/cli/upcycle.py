@@ -1,21 +1,31 @@
-"""`luke upcycle`: a plain encoder's checkpoint -> a LUKE checkpoint to fine-tune."""
+"""`luke upcycle`: a plain encoder's checkpoint -> a LUKE or Longformer checkpoint to fine-tune."""
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
+from ..errors import LukeError
 from . import luke_cli
 from .errors import one_line_errors
+
+
+class Target(str, Enum):
+    """What can be made."""
+
+    luke = "luke"
+    longformer = "longformer"
 
 
 @luke_cli.command("upcycle")
 def upcycle_cli(
     name: Annotated[str, Argument(help="Folder of a BERT, RoBERTa or XLM-R checkpoint, or its id on the Hub.")],
-    target: Annotated[Path, Argument(metavar="OUT", help="Folder for the LUKE checkpoint.")],
+    target: Annotated[Path, Argument(metavar="OUT", help="Folder for the checkpoint that is made.")],
+    to: Annotated[Target, Option(help="What to make.")] = Target.luke,
     revision: Annotated[str | None, Option(help="Branch, tag or commit on the Hub.")] = None,
     case_types: Annotated[
         bool | None,
@@ -24,14 +34,37 @@ def upcycle_cli(
             help="Tell the encoder how words are written (Title, UPPER, lower). Default: if the tokenizer lower-cases.",
         ),
     ] = None,
+    max_pieces: Annotated[int, Option(help="Longest input of a Longformer, in pieces.")] = 4096,
+    attention_window: Annotated[
+        str, Option(help="Width of a Longformer's window in pieces; or one for each layer, with commas between.")
+    ] = "512",
 ) -> None:
-    """Make a LUKE checkpoint from a plain encoder, to train.
+    """Make a LUKE or Longformer checkpoint from a plain encoder, to train.
 
     Example: python -m spacy luke upcycle FacebookAI/roberta-base luke_from_roberta
+
+    Example: python -m spacy luke upcycle FacebookAI/roberta-base longformer_from_roberta --to longformer
     """
     with one_line_errors():
         from ..checkpoints.source import locate
         from ..checkpoints.upcycle import upcycle_folder
 
-        upcycle_folder(locate(name, revision=revision), target, case_types=case_types)
-    typer.echo(f"Saved a LUKE checkpoint to {target}. Train with it: [initialize.components.luke_ner] checkpoint.")
+        upcycle_folder(
+            locate(name, revision=revision),
+            target,
+            to=to.value,
+            case_types=case_types,
+            max_pieces=max_pieces,
+            attention_window=_windows(attention_window),
+        )
+    kind = "LUKE" if to is Target.luke else "Longformer"
+    typer.echo(f"Saved a {kind} checkpoint to {target}. Train with it: [initialize.components.luke_ner] checkpoint.")
+
+
+def _windows(value: str) -> int | tuple[int, ...]:
+    try:
+        windows = tuple(int(width) for width in value.split(","))
+    except ValueError:
+        wanted = "a number, or a list of numbers with commas, one for each layer"
+        raise LukeError("L080", argument="attention_window", value=value, wanted=wanted) from None
+    return windows if len(windows) > 1 else windows[0]

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from ..errors import LukeError
 
+ConfigT = TypeVar("ConfigT", bound="EncoderConfig")
+
 
 @dataclass(frozen=True)
-class LukeConfig:
-    """Every parameter of transformers' `LukeConfig`, under the same names and with the same defaults.
+class EncoderConfig:
+    """What the configurations of both encoders share: names and meanings are transformers'.
 
-    The defaults are the reference class's, not those of the released models: always read config.json. What
+    The defaults are the reference classes', not those of the released models: always read config.json. What
     config.json holds beside these fields (labels, versions, …) is kept in `extra` and written back.
 
+    model_type: how config.json calls the encoder.
     entity_inputs: whether the encoder takes entities beside the pieces.
     """
 
-    entity_inputs: ClassVar[bool] = True
+    model_type: ClassVar[str]
+    entity_inputs: ClassVar[bool]
 
-    vocab_size: int = 50267
-    entity_vocab_size: int = 500000
+    vocab_size: int = 30522
     hidden_size: int = 768
-    entity_emb_size: int = 256
     num_hidden_layers: int = 12
     num_attention_heads: int = 12
     intermediate_size: int = 3072
@@ -35,8 +37,6 @@ class LukeConfig:
     type_vocab_size: int = 2
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
-    use_entity_aware_attention: bool = True
-    classifier_dropout: float | None = None
     pad_token_id: int = 1
     bos_token_id: int = 0
     eos_token_id: int = 2
@@ -47,12 +47,12 @@ class LukeConfig:
             raise LukeError("L002", hidden=self.hidden_size, heads=self.num_attention_heads)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> LukeConfig:
+    def from_dict(cls: type[ConfigT], data: Mapping[str, Any]) -> ConfigT:
         """Read the dictionary of a config.json; L004 names each value of a wrong kind.
 
-        A null for the first or last piece, which newer versions of transformers write for BERT, means the default.
+        A null for a special piece, which newer versions of transformers write for BERT, means the default.
         """
-        data = {k: v for k, v in data.items() if not (k in ("bos_token_id", "eos_token_id") and v is None)}
+        data = {k: v for k, v in data.items() if not (k in _MAY_BE_NULL and v is None)}
         known = {f.name for f in fields(cls)} - {"extra"}
         values = {name: data[name] for name in known if name in data}
         problems = [f"{name} = {value!r}" for name, value in values.items() if not _is_valid(name, value)]
@@ -70,8 +70,52 @@ class LukeConfig:
         return self.max_position_embeddings - self.pad_token_id - 1
 
 
+@dataclass(frozen=True)
+class LukeConfig(EncoderConfig):
+    """Every parameter of transformers' `LukeConfig`, under the same names and with the same defaults."""
+
+    model_type: ClassVar[str] = "luke"
+    entity_inputs: ClassVar[bool] = True
+
+    vocab_size: int = 50267
+    entity_vocab_size: int = 500000
+    entity_emb_size: int = 256
+    use_entity_aware_attention: bool = True
+    classifier_dropout: float | None = None
+
+
+@dataclass(frozen=True)
+class LongformerConfig(EncoderConfig):
+    """Every parameter of transformers' `LongformerConfig`, under the same names and with the same defaults.
+
+    attention_window: width of the window, both sides together; one number, or one for each layer. Any even number
+        will do: the windows of different layers need not divide each other.
+    """
+
+    model_type: ClassVar[str] = "longformer"
+    entity_inputs: ClassVar[bool] = False
+
+    attention_window: int | tuple[int, ...] = 512
+    sep_token_id: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.attention_window, list):  # as JSON has it
+            object.__setattr__(self, "attention_window", tuple(self.attention_window))
+        windows = self.attention_windows
+        if len(windows) != self.num_hidden_layers or any(w <= 0 or w % 2 for w in windows):
+            raise LukeError("L006", value=self.attention_window, layers=self.num_hidden_layers)
+
+    @property
+    def attention_windows(self) -> tuple[int, ...]:
+        """The window of each layer."""
+        window = self.attention_window
+        return (window,) * self.num_hidden_layers if isinstance(window, int) else window
+
+
 _FRACTIONS = {"hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "layer_norm_eps"}
-_MAY_BE_ZERO = {"pad_token_id", "bos_token_id", "eos_token_id"}
+_MAY_BE_ZERO = {"pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id"}
+_MAY_BE_NULL = {"bos_token_id", "eos_token_id", "sep_token_id"}
 
 
 def _is_valid(name: str, value: Any) -> bool:
@@ -79,6 +123,9 @@ def _is_valid(name: str, value: Any) -> bool:
         return isinstance(value, str)
     if name == "use_entity_aware_attention":
         return isinstance(value, bool)
+    if name == "attention_window":  # whether the numbers are possible is checked with the number of layers
+        windows = value if isinstance(value, (list, tuple)) else [value]
+        return all(isinstance(w, int) and not isinstance(w, bool) for w in windows)
     if name == "classifier_dropout" and value is None:
         return True
     number = isinstance(value, (int, float)) and not isinstance(value, bool)

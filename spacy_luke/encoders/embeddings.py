@@ -1,4 +1,4 @@
-"""Piece and entity embeddings of LUKE (Yamada et al. 2020, section 3.1)."""
+"""Piece embeddings of both encoders, entity embeddings of LUKE (Yamada et al. 2020, section 3.1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import LukeError
-from .config import LukeConfig
+from .config import EncoderConfig, LukeConfig
 
 
 class PieceEmbeddings(nn.Module):
@@ -16,7 +16,7 @@ class PieceEmbeddings(nn.Module):
     Positions count the pieces that are not padding, starting after the pad id, as in RoBERTa.
     """
 
-    def __init__(self, config: LukeConfig):
+    def __init__(self, config: EncoderConfig):
         super().__init__()
         self.pad_id = config.pad_token_id
         self.max_pieces = config.max_pieces

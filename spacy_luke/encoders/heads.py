@@ -1,4 +1,7 @@
-"""Task heads on the encoder's states, with the features and dropout of transformers' LUKE classes."""
+"""Task heads on the encoder's states, with the features and dropout of transformers' LUKE classes.
+
+They run on both encoders; Longformer makes the states of entities from their pieces (`MentionStates`).
+"""
 
 from __future__ import annotations
 
@@ -7,36 +10,42 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from .config import LukeConfig
+from .config import EncoderConfig
+from .embeddings import init_weights
+from .encoder import Encoder
 from .inputs import EncoderInput
-from .luke import LukeEncoder
+from .rows import take_rows
 
 
 class TaskModule(nn.Module):
     """An encoder with a head.
 
-    pooling: whether transformers' class of the same name has a pooler, which it does not use.
-    labels: rows of the head.
+    pooling: whether transformers' class of the same name has a pooler, which it does not use unless `reads_pooled`.
+    reads_pooled: whether the head reads the pooled state.
+    reads_entities: whether the head reads states of entities.
+    labelled: whether the rows of the head have labels.
+    labels: rows of the head; one that is not `labelled` knows their number.
     """
 
     pooling: ClassVar[bool] = True
+    reads_pooled: ClassVar[bool] = False
+    reads_entities: ClassVar[bool] = True
+    labelled: ClassVar[bool] = True
 
-    def __init__(self, encoder: LukeEncoder, labels: int):
+    def __init__(self, encoder: Encoder, labels: int):
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(encoder.config.hidden_dropout_prob)
         self._make_head(encoder.config, labels)
 
-    def _make_head(self, config: LukeConfig, labels: int) -> None:
+    def _make_head(self, config: EncoderConfig, labels: int) -> None:
         raise NotImplementedError
 
     def reset_head(self) -> None:
         """Random weights for the head, as the reference initialises it."""
         for name, part in self.named_children():
-            if name != "encoder" and isinstance(part, nn.Linear):
-                nn.init.normal_(part.weight, std=self.encoder.config.initializer_range)
-                if part.bias is not None:
-                    nn.init.zeros_(part.bias)
+            if name != "encoder":
+                init_weights(part, self.encoder.config.initializer_range)
 
 
 class EntitySpanClassification(TaskModule):
@@ -45,7 +54,7 @@ class EntitySpanClassification(TaskModule):
     Features of a span are its first piece, its last piece and its entity state.
     """
 
-    def _make_head(self, config: LukeConfig, labels: int) -> None:
+    def _make_head(self, config: EncoderConfig, labels: int) -> None:
         self.classifier = nn.Linear(3 * config.hidden_size, labels)
 
     def forward(self, batch: EncoderInput) -> Tensor:
@@ -56,14 +65,14 @@ class EntitySpanClassification(TaskModule):
         assert batch.entity_spans is not None
         first, end = batch.entity_spans.unbind(-1)
         last = (end - 1).clamp(min=0)
-        features = torch.cat([_rows(output.pieces, first), _rows(output.pieces, last), output.entities], dim=-1)
+        features = torch.cat([take_rows(output.pieces, first), take_rows(output.pieces, last), output.entities], dim=-1)
         return self.classifier(self.dropout(features)).float()
 
 
 class EntityClassification(TaskModule):
     """Labels for the one entity of each row (`LukeForEntityClassification`; Yamada et al. 2020, section 4.1)."""
 
-    def _make_head(self, config: LukeConfig, labels: int) -> None:
+    def _make_head(self, config: EncoderConfig, labels: int) -> None:
         self.classifier = nn.Linear(config.hidden_size, labels)
 
     def forward(self, batch: EncoderInput) -> Tensor:
@@ -80,7 +89,7 @@ class EntityPairClassification(TaskModule):
     `classifier_bias` (mLUKE's), which transformers ignores.
     """
 
-    def _make_head(self, config: LukeConfig, labels: int) -> None:
+    def _make_head(self, config: EncoderConfig, labels: int) -> None:
         self.classifier = nn.Linear(2 * config.hidden_size, labels, bias=bool(config.extra.get("classifier_bias")))
 
     def forward(self, batch: EncoderInput) -> Tensor:
@@ -94,15 +103,12 @@ class QuestionAnswering(TaskModule):
     """Start and end of an answer (`LukeForQuestionAnswering`; Yamada et al. 2020, section 4.5). No dropout."""
 
     pooling = False
+    reads_entities = False
+    labelled = False
 
-    def _make_head(self, config: LukeConfig, labels: int) -> None:
+    def _make_head(self, config: EncoderConfig, labels: int) -> None:
         self.qa_outputs = nn.Linear(config.hidden_size, 2)
 
     def forward(self, batch: EncoderInput) -> Tensor:
         """*Shape:* -> (batch, pieces, 2), float32 logits of start and end"""
         return self.qa_outputs(self.encoder(batch, states="pieces").pieces).float()
-
-
-def _rows(states: Tensor, index: Tensor) -> Tensor:
-    """*Shapes:* (batch, rows, hidden), (batch, n) -> (batch, n, hidden)."""
-    return states.gather(1, index.unsqueeze(-1).expand(-1, -1, states.shape[-1]))

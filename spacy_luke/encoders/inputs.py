@@ -23,10 +23,11 @@ class EncoderInput:
     entity_spans: half-open ranges of 0-based piece positions, special pieces counted; an empty range has no
         position. *Shape:* (batch, entities, 2), int64
     entity_mask: True for real entities. *Shape:* (batch, entities), bool
-
     items: what is classified: for each item the indices of its entities; None = what the head takes by itself.
         *Shape:* (batch, items, entities of an item), int64
-    global_mask: True for pieces with global attention (Longformer); None = none. *Shape:* (batch, pieces), bool
+    global_mask: True for the pieces that Longformer lets attend to all pieces and be attended to by all; none if None.
+        A piece that `piece_mask` leaves out is not global. LUKE, where all pieces are, does not read it.
+        *Shape:* (batch, pieces), bool
 
     The three entity tensors are all None for an input without entities. With windows of 3 and 2 pieces, one with a
     mention of its last two pieces:
@@ -55,7 +56,8 @@ class EncoderOutput:
     """States of the last layer.
 
     pieces: None if only the entities were asked for. *Shape:* (batch, pieces, hidden)
-    entities: None for an input without entities, or if only the pieces were asked for.
+    entities: None for an input without entities, for an encoder that makes no states of them, or if only the pieces
+        were asked for.
         *Shape:* (batch, entities, hidden)
     pooled: the first piece through the pooler; None if the encoder has none. *Shape:* (batch, hidden)
     """

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-from .activations import get_activation
 from .attention import ALL_ROWS, SelfAttention
 from .config import LukeConfig
-from .embeddings import EntityEmbeddings, PieceEmbeddings, init_weights
+from .embeddings import EntityEmbeddings
+from .encoder import Encoder, States
 from .inputs import EncoderInput, EncoderOutput
-
-States = Literal["all", "pieces", "entities"]
-
-
-class FeedForward(nn.Module):
-    """Two linear layers, residual and norm."""
-
-    def __init__(self, config: LukeConfig):
-        super().__init__()
-        self.inner = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.activation = get_activation(config.hidden_act)
-        self.outer = nn.Linear(config.intermediate_size, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """*Shape:* (batch, rows, hidden) -> the same."""
-        return self.norm(self.dropout(self.outer(self.activation(self.inner(rows)))) + rows)
+from .layers import FeedForward
 
 
 class LukeLayer(nn.Module):
@@ -45,33 +26,19 @@ class LukeLayer(nn.Module):
         return self.feed_forward(self.attention(rows, pieces, mask, wanted))
 
 
-class LukeEncoder(nn.Module):
+class LukeEncoder(Encoder):
     """States of pieces and entities of a batch of windows, equal to transformers' `LukeModel` on the same weights.
 
-    Pieces and entities live in one (batch, rows, hidden) tensor, pieces first: only the queries treat them apart.
+    Pieces and entities live in one (batch, rows, hidden) tensor, pieces first: only the queries treat them apart. The
+    last layer computes no rows but those that are to be read.
     """
 
+    config: LukeConfig
+
     def __init__(self, config: LukeConfig, *, pooling: bool = True):
-        super().__init__()
-        self.config = config
-        self.precision = "float32"  # or "bfloat16": autocast
-        self.embeddings = PieceEmbeddings(config)
+        super().__init__(config, pooling=pooling)
         self.entity_embeddings = EntityEmbeddings(config)
         self.layers = nn.ModuleList(LukeLayer(config) for _ in range(config.num_hidden_layers))
-        self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if pooling else None
-
-    def reset_parameters(self) -> None:
-        """Random weights as the reference initialises them (`initializer_range`)."""
-        init_weights(self, self.config.initializer_range)
-
-    def forward(self, batch: EncoderInput, *, states: States = "all") -> EncoderOutput:
-        """Encode one padded batch; states are float32 whatever the precision.
-
-        states: what is to be read of the output: "all", only "pieces" or only "entities". The last layer computes no
-            other rows.
-        """
-        with torch.autocast(batch.piece_ids.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16"):
-            return self._encode(batch, states)
 
     def _encode(self, batch: EncoderInput, states: States) -> EncoderOutput:
         rows = self.embeddings(batch.piece_ids, batch.piece_types)
@@ -85,14 +52,15 @@ class LukeEncoder(nn.Module):
         mask = additive_mask(keep, rows.dtype)
         *earlier, last = self.layers
         for layer in earlier:
-            rows = layer(rows, pieces, mask)
+            rows = self._run(layer, rows, pieces, mask)
         if states == "entities":
-            return EncoderOutput(pieces=None, entities=last(rows, pieces, mask, slice(pieces, None)), pooled=None)
-        rows = last(rows, pieces, mask, slice(0, pieces) if states == "pieces" else ALL_ROWS)
+            rows = self._run(last, rows, pieces, mask, slice(pieces, None))
+            return EncoderOutput(pieces=None, entities=rows, pooled=None)
+        rows = self._run(last, rows, pieces, mask, slice(0, pieces) if states == "pieces" else ALL_ROWS)
         return EncoderOutput(
             pieces=rows[:, :pieces],
             entities=rows[:, pieces:] if batch.entity_ids is not None and states == "all" else None,
-            pooled=torch.tanh(self.pooler(rows[:, 0]).float()) if self.pooler is not None else None,
+            pooled=self._pooled(rows),
         )
 
 
@@ -105,12 +73,3 @@ def additive_mask(keep: Tensor, dtype: torch.dtype) -> Tensor | None:
         return None
     mask = torch.zeros(keep.shape, dtype=dtype, device=keep.device)
     return mask.masked_fill_(~keep, torch.finfo(dtype).min)[:, None, None, :]
-
-
-def set_dropout(module: nn.Module, rate: float) -> None:
-    """Set every dropout rate in `module`, that of the attention weights too."""
-    for part in module.modules():
-        if isinstance(part, nn.Dropout):
-            part.p = rate
-        elif isinstance(part, SelfAttention):
-            part.attention_dropout = rate

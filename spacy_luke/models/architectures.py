@@ -13,17 +13,41 @@ from .wrapper import wrap_task_module
 
 Precision = Literal["float32", "bfloat16"]
 
+# The registered name of each encoder, by what config.json of its checkpoints has as `model_type`.
+ENCODERS = {"luke": "spacy-luke.LukeEncoder.v1", "longformer": "spacy-luke.LongformerEncoder.v1"}
 
-def build_luke_encoder(entity_vocab: str = "special", precision: Precision = "float32") -> Model[Any, Any]:
+
+def build_luke_encoder(
+    entity_vocab: str = "special", precision: Precision = "float32", gradient_checkpointing: bool = False
+) -> Model[Any, Any]:
     """The settings of a LUKE encoder, as `spacy-luke.LukeEncoder.v1`.
 
     entity_vocab: rows of the entity table to keep when a checkpoint is loaded: "special" ([MASK] and its like: all
         that luke_ner needs), "full", or the path of a JSON list or text file of entity titles.
     precision: "bfloat16" computes the encoder under bf16 autocast. Weights and logits stay float32.
+    gradient_checkpointing: compute the inside of each layer twice in training, which takes a fraction of the memory.
     """
+    return _encoder("luke", entity_vocab, precision, gradient_checkpointing)
+
+
+def build_longformer_encoder(precision: Precision = "float32", gradient_checkpointing: bool = False) -> Model[Any, Any]:
+    """The settings of a Longformer encoder, as `spacy-luke.LongformerEncoder.v1`; they are those of LUKE.
+
+    Longformer has no entity table: states of entities are made from their pieces.
+    """
+    return _encoder("longformer", "special", precision, gradient_checkpointing)
+
+
+def _encoder(model_type: str, entity_vocab: str, precision: str, gradient_checkpointing: bool) -> Model[Any, Any]:
     if precision not in ("float32", "bfloat16"):
         raise LukeError("L005", precision=precision)
-    return Model("luke_encoder", _no_forward, attrs={"entity_vocab": entity_vocab, "precision": precision})
+    settings = {
+        "model_type": model_type,
+        "entity_vocab": entity_vocab,
+        "precision": precision,
+        "gradient_checkpointing": gradient_checkpointing,
+    }
+    return Model(f"{model_type}_encoder", _no_forward, attrs=settings)
 
 
 def build_span_classifier(encoder: Model[Any, Any]) -> Model[EncoderInput, Floats3d]:

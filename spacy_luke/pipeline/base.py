@@ -22,6 +22,7 @@ from ..checkpoints.reader import OF_ENCODER, Checkpoint, Description, open_check
 from ..checkpoints.source import locate
 from ..checkpoints.writer import checkpoint_bytes, save_checkpoint
 from ..errors import LukeError, warn
+from ..models.architectures import ENCODERS
 from ..models.wrapper import attach_module, torch_module
 
 CFG = "cfg"
@@ -34,7 +35,7 @@ class LukePipe(TrainablePipe):
     the box has them.
     """
 
-    architecture: ClassVar[str]  # the transformers class that a saved component is
+    architecture: ClassVar[str]  # the transformers class that a saved component is, with a LUKE encoder
     factory: ClassVar[str]
     needs_labels: ClassVar[bool] = True
 
@@ -84,7 +85,7 @@ class LukePipe(TrainablePipe):
 
         If anything is wrong with it (a coded error says what), the component stays as it was.
         """
-        self._load(open_checkpoint(locate(name, revision)))
+        self._load(self._open(locate(name, revision)))
         return self
 
     def freeze_encoder(self, frozen: bool = True) -> None:
@@ -106,16 +107,25 @@ class LukePipe(TrainablePipe):
     def _require_weights_or_box(self) -> Description:
         """Before predictions: a component that nobody gave weights takes those in the box, with a warning."""
         if self._description is None and (path := box_checkpoint(self.factory)) is not None:
-            self._load(open_checkpoint(path))
+            self._load(self._open(path))
             warn("W001", name=self.name, labels=", ".join(self.label_data))
         return self._require_weights()
 
+    def _open(self, path: Path) -> Checkpoint:
+        """Open a checkpoint of the encoder in the config, which plain encoders are read as; L051 if it has another."""
+        configured = self.model.layers[0].attrs["model_type"]
+        checkpoint = open_checkpoint(path, plain_as=configured)
+        found = checkpoint.config.model_type
+        if found != configured:
+            encoder, needed = ENCODERS[configured], ENCODERS[found]
+            raise LukeError("L051", name=self.name, encoder=encoder, path=path, found=found, needed=needed)
+        return checkpoint
+
     def _load(self, checkpoint: Checkpoint) -> None:
         """Take over a checkpoint with this component's head. Nothing changes until all of it has been read."""
-        if checkpoint.architecture != self.architecture:
-            raise LukeError(
-                "L042", name=self.name, expected=self.architecture, path=checkpoint.path, found=checkpoint.architecture
-            )
+        found, expected = checkpoint.architecture, checkpoint.architecture_of(self.architecture)
+        if found != expected:
+            raise LukeError("L042", name=self.name, expected=expected, path=checkpoint.path, found=found)
         self._check_labels(checkpoint.labels)
         self._adopt(checkpoint, checkpoint.labels, new_head=False)
 
@@ -128,10 +138,11 @@ class LukePipe(TrainablePipe):
             self.architecture, settings["entity_vocab"], labels=len(labels) if new_head else None
         )
         module.encoder.precision = settings["precision"]
+        module.encoder.gradient_checkpointing = settings["gradient_checkpointing"]
         attach_module(self.model, module)
-        config = module.encoder.config
+        config: Any = module.encoder.config
         self._description = Description(
-            self.architecture,
+            checkpoint.architecture_of(self.architecture),
             replace(config, extra={**config.extra, **self._config_entries(new_head)}),
             checkpoint.tokenizer,
             entity_vocab,
@@ -149,7 +160,7 @@ class LukePipe(TrainablePipe):
 
     def _settings_to_save(self, checkpoint: Checkpoint) -> dict[str, Any]:
         settings = dict(checkpoint.settings)
-        if checkpoint.architecture != self.architecture:  # windows of another task
+        if checkpoint.architecture != checkpoint.architecture_of(self.architecture):  # windows of another task
             settings = {name: value for name, value in settings.items() if name in OF_ENCODER}
         if is_dataclass(self._windows_setting):
             settings["windows"] = vars(self._windows_setting)
@@ -176,8 +187,8 @@ class LukePipe(TrainablePipe):
         """
         from_box = checkpoint is None
         source = locate(checkpoint, revision) if checkpoint is not None else box_checkpoint(self.factory)
-        opened = open_checkpoint(source or box_encoder())
-        has_head = opened.architecture == self.architecture
+        opened = self._open(source or box_encoder())
+        has_head = opened.architecture == opened.architecture_of(self.architecture)
         wanted = tuple(labels) if labels is not None else self._labels_of(get_examples)
         new = self._labels_of_new_head(wanted)
         if has_head and (not new or (not from_box and self._has_all(opened.labels, wanted))):
@@ -249,7 +260,7 @@ class LukePipe(TrainablePipe):
         if not (path / CFG).is_file():
             raise LukeError("L048", path=path, reason=f"it has no {CFG!r} file")
         if srsly.read_json(path / CFG)["weights"]:
-            self._load(open_checkpoint(path))
+            self._load(self._open(path))
         return self
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:

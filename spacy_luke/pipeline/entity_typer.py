@@ -14,7 +14,7 @@ from thinc.api import Config, Model
 
 from ..annotations import get_entity_types, set_entity_type_scores, set_entity_types, typed_spans
 from ..batching.windows import PassageWindows
-from ..checkpoints.reader import ENTITY_CLASSIFIER
+from ..checkpoints.heads import ENTITY_CLASSIFIER
 from .gold import aligned_tokens
 from .marked import MarkedPipe, ScoredItems, Targets
 

@@ -20,7 +20,7 @@ from ..batching.markers import MarkerVocab, marker_ids
 from ..batching.strided import StridedWindows
 from ..batching.windows import PassageWindows, build_sentence_windows
 from ..checkpoints.reader import Checkpoint
-from ..encoders.luke import set_dropout
+from ..encoders.layers import set_dropout
 from ..errors import LukeError, warn
 from ..training.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
 from .base import LukePipe

@@ -19,8 +19,8 @@ from ..batching.mention_rows import MentionRow, mention_rows
 from ..batching.mentions import Candidates, Suggester, find_candidates, suggest
 from ..batching.pieces import DocPieces, doc_pieces
 from ..batching.windows import Windows, build_sentence_windows
-from ..checkpoints.reader import SPAN_CLASSIFIER
-from ..encoders.luke import set_dropout
+from ..checkpoints.heads import SPAN_CLASSIFIER
+from ..encoders.layers import set_dropout
 from ..errors import LukeError, warn
 from ..extensions import write_scored_spans
 from ..tokenization.entity_vocab import PAD

@@ -18,8 +18,10 @@ from ..annotations import Answer, get_questions, set_answers
 from ..batching.collate import batch_rows, collate
 from ..batching.questions import QuestionReader, QuestionRow
 from ..batching.strided import ContextWindows, build_strided_windows
-from ..checkpoints.reader import QUESTION_ANSWERING, Checkpoint
-from ..encoders.luke import set_dropout
+from ..checkpoints.heads import QUESTION_ANSWERING
+from ..checkpoints.reader import Checkpoint
+from ..encoders.layers import set_dropout
+from ..encoders.luke import LukeEncoder
 from ..errors import LukeError, warn
 from ..tokenization.entity_vocab import PAD
 from ..training.losses import cross_entropy
@@ -185,8 +187,8 @@ class LukeQA(LukePipe):
 
     def _freeze_entity_table(self) -> None:
         """The rows of the entities are never trained, as in the paper's code: few of them are in the data."""
-        if self._require_weights().config.entity_inputs:
-            encoder: Any = self._module.encoder
+        encoder = self._module.encoder
+        if isinstance(encoder, LukeEncoder):
             encoder.entity_embeddings.entity.requires_grad_(False)
 
     def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from thinc.api import Config, Model
 from ..annotations import RELATIONS, Relation, check_span, get_relations, has_annotation, set_relations
 from ..batching.pairs import EntityPairs, PairGetter
 from ..batching.windows import PassageWindows
-from ..checkpoints.reader import PAIR_CLASSIFIER
+from ..checkpoints.heads import PAIR_CLASSIFIER
 from ..errors import LukeError
 from .directions import BACKWARD, FORWARD, both_directions, is_directed, split_direction
 from .gold import aligned_tokens

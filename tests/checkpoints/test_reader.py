@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import LukeForEntitySpanClassification, LukeForMaskedLM
 
-from spacy_luke.checkpoints.reader import SPAN_CLASSIFIER, open_checkpoint
+from spacy_luke.checkpoints.heads import SPAN_CLASSIFIER
+from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.checkpoints.weights import PickledWeights, SafetensorsWeights
 from spacy_luke.errors import LukeError
 from tests.util import ENTITIES, luke_config, make_input, randomise, reference_input, write_luke

@@ -11,6 +11,8 @@ from typer.testing import CliRunner, Result
 
 from spacy_luke.cli import luke_cli
 
+LUKE = {"to": "luke", "max_pieces": 4096, "attention_window": 512}
+
 
 def luke(*args: object) -> Result:
     return CliRunner().invoke(luke_cli, [str(arg) for arg in args])
@@ -44,7 +46,31 @@ def test_upcycle_decides_case_types_only_if_told(tmp_path, monkeypatch, options,
     monkeypatch.setattr("spacy_luke.checkpoints.upcycle.upcycle_folder", upcycle_folder)
     result = luke("upcycle", tmp_path, tmp_path / "out", *options)
     assert result.exit_code == 0
-    assert given == {"source": tmp_path, "target": tmp_path / "out", "case_types": case_types}
+    assert given == {"source": tmp_path, "target": tmp_path / "out", "case_types": case_types, **LUKE}
+
+
+@pytest.mark.parametrize(
+    ("options", "changes"),
+    [
+        ([], {}),
+        (["--max-pieces", "1000", "--attention-window", "64"], {"max_pieces": 1000, "attention_window": 64}),
+        (["--attention-window", "32,64"], {"attention_window": (32, 64)}),
+    ],
+)
+def test_upcycle_makes_a_longformer_if_told(tmp_path, monkeypatch, options, changes):
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("spacy_luke.checkpoints.upcycle.upcycle_folder", lambda *_, **rest: given.update(rest))
+    result = luke("upcycle", tmp_path, tmp_path / "out", "--to", "longformer", *options)
+    assert result.exit_code == 0
+    assert "Longformer" in result.output
+    assert given == {"case_types": None, **LUKE, "to": "longformer", **changes}
+
+
+@pytest.mark.parametrize("value", ["", "wide", "32,", "3.5"])
+def test_a_window_that_is_no_number_raises_l080(tmp_path, value):
+    result = luke("upcycle", tmp_path, tmp_path / "out", "--to", "longformer", "--attention-window", value)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("[L080] attention_window")
 
 
 @pytest.mark.parametrize("command", ["import", "upcycle"])

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from transformers import LukeForEntityClassification, LukeForEntityPairClassification
 
+from spacy_luke.checkpoints.heads import ENTITY_CLASSIFIER, PAIR_CLASSIFIER
 from spacy_luke.checkpoints.key_maps import to_hugging_face
-from spacy_luke.checkpoints.reader import ENTITY_CLASSIFIER, PAIR_CLASSIFIER, open_checkpoint
+from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.encoders.heads import EntityPairClassification, TaskModule
 from spacy_luke.encoders.inputs import EncoderInput
 from tests.util import luke_config, make_input, randomise, reference_input, write_luke

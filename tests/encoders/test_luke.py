@@ -9,11 +9,13 @@ import pytest
 import torch
 from transformers import LukeForEntitySpanClassification, LukeModel
 
-from spacy_luke.checkpoints.reader import SPAN_CLASSIFIER, open_checkpoint
+from spacy_luke.checkpoints.heads import SPAN_CLASSIFIER
+from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.encoders.activations import ACTIVATIONS
 from spacy_luke.encoders.config import LukeConfig
 from spacy_luke.encoders.inputs import EncoderInput
-from spacy_luke.encoders.luke import LukeEncoder, set_dropout
+from spacy_luke.encoders.layers import set_dropout
+from spacy_luke.encoders.luke import LukeEncoder
 from spacy_luke.errors import LukeError
 from tests.util import luke_config, make_input, randomise, reference_input, write_luke
 

@@ -1,0 +1,65 @@
+"""Models with a head: how config.json calls them, and our modules for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..encoders.heads import (
+    EntityClassification,
+    EntityPairClassification,
+    EntitySpanClassification,
+    QuestionAnswering,
+    TaskModule,
+)
+from ..encoders.longformer_heads import MaskedLM, MultipleChoice, SequenceClassification, TokenClassification
+from ..errors import LukeError
+
+SPAN_CLASSIFIER = "LukeForEntitySpanClassification"
+PAIR_CLASSIFIER = "LukeForEntityPairClassification"
+ENTITY_CLASSIFIER = "LukeForEntityClassification"
+QUESTION_ANSWERING = "LukeForQuestionAnswering"
+
+# Model type and head -> module. The name of an architecture is made of the two, "LongformerForTokenClassification". All
+# are classes of transformers but those of Longformer with a head on entities, which is not in transformers.
+HEADS: Mapping[tuple[str, str], type[TaskModule]] = {
+    ("luke", "EntitySpanClassification"): EntitySpanClassification,
+    ("luke", "EntityPairClassification"): EntityPairClassification,
+    ("luke", "EntityClassification"): EntityClassification,
+    ("luke", "QuestionAnswering"): QuestionAnswering,
+    ("longformer", "EntitySpanClassification"): EntitySpanClassification,
+    ("longformer", "EntityPairClassification"): EntityPairClassification,
+    ("longformer", "EntityClassification"): EntityClassification,
+    ("longformer", "QuestionAnswering"): QuestionAnswering,
+    ("longformer", "SequenceClassification"): SequenceClassification,
+    ("longformer", "TokenClassification"): TokenClassification,
+    ("longformer", "MultipleChoice"): MultipleChoice,
+    ("longformer", "MaskedLM"): MaskedLM,
+}
+
+
+def bare_model(model_type: str) -> str:
+    """The architecture of an encoder without head."""
+    return f"{model_type.capitalize()}Model"
+
+
+def architecture_on(model_type: str, architecture: str) -> str:
+    """The architecture with the same head on an encoder of `model_type`."""
+    return f"{model_type.capitalize()}For{_head(architecture)}"
+
+
+def find_head(model_type: str, architecture: str) -> type[TaskModule]:
+    """The module for the head of `architecture`, on an encoder of `model_type`; L023 if there is none."""
+    head = HEADS.get((model_type, _head(architecture)))
+    if head is None:
+        known = ", ".join(architecture_on(t, f"For{name}") for t, name in HEADS if t == model_type)
+        raise LukeError("L023", architecture=architecture, model_type=model_type, known=known)
+    return head
+
+
+def knows_head(model_type: str, architecture: str) -> bool:
+    """Whether `find_head` finds one."""
+    return (model_type, _head(architecture)) in HEADS
+
+
+def _head(architecture: str) -> str:
+    return architecture.partition("For")[2]

@@ -1,0 +1,59 @@
+"""What both encoders share: precision, gradient checkpointing, random weights, the pooler."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from .config import EncoderConfig
+from .embeddings import PieceEmbeddings, init_weights
+from .inputs import EncoderInput, EncoderOutput
+
+States = Literal["all", "pieces", "entities"]
+
+
+class Encoder(nn.Module):
+    """From a padded batch of windows to states: what a head needs to know of its encoder.
+
+    config: the shape, as in config.json.
+    precision: "float32", or "bfloat16" for autocast.
+    gradient_checkpointing: while training, keep only the input of each layer and compute the rest again for the
+        backward pass: about a third more time for a fraction of the memory.
+    """
+
+    def __init__(self, config: EncoderConfig, *, pooling: bool):
+        super().__init__()
+        self.config = config
+        self.precision = "float32"
+        self.gradient_checkpointing = False
+        self.embeddings = PieceEmbeddings(config)
+        self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if pooling else None
+
+    def reset_parameters(self) -> None:
+        """Random weights as the reference initialises them (`initializer_range`)."""
+        init_weights(self, self.config.initializer_range)
+
+    def forward(self, batch: EncoderInput, *, states: States = "all") -> EncoderOutput:
+        """Encode one padded batch; states are float32 whatever the precision.
+
+        states: what is to be read of the output: "all", only "pieces" or only "entities". What need not be computed
+            for it is left out.
+        """
+        with torch.autocast(batch.piece_ids.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16"):
+            return self._encode(batch, states)
+
+    def _encode(self, batch: EncoderInput, states: States) -> EncoderOutput:
+        raise NotImplementedError
+
+    def _run(self, layer: nn.Module, *inputs: Any) -> Tensor:
+        """One layer, computed again in the backward pass if so wished."""
+        if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
+            return checkpoint(layer, *inputs, use_reentrant=False)
+        return layer(*inputs)
+
+    def _pooled(self, pieces: Tensor) -> Tensor | None:
+        """*Shape:* (batch, pieces, hidden) -> (batch, hidden)."""
+        return torch.tanh(self.pooler(pieces[:, 0]).float()) if self.pooler is not None else None

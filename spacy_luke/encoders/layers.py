@@ -1,0 +1,35 @@
+"""What the layers of both encoders share."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .activations import get_activation
+from .attention import SelfAttention
+from .config import EncoderConfig
+from .sliding_window import SlidingWindowAttention
+
+
+class FeedForward(nn.Module):
+    """Two linear layers, residual and norm."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        self.inner = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = get_activation(config.hidden_act)
+        self.outer = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """*Shape:* (batch, rows, hidden) -> the same."""
+        return self.norm(self.dropout(self.outer(self.activation(self.inner(rows)))) + rows)
+
+
+def set_dropout(module: nn.Module, rate: float) -> None:
+    """Set every dropout rate in `module`, that of the attention weights too."""
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = rate
+        elif isinstance(part, (SelfAttention, SlidingWindowAttention)):
+            part.attention_dropout = rate

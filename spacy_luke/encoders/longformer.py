@@ -1,0 +1,60 @@
+"""The Longformer encoder: post-norm BERT layers whose attention is local but for some pieces (Beltagy et al. 2020)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .config import LongformerConfig
+from .encoder import Encoder, States
+from .inputs import EncoderInput, EncoderOutput
+from .layers import FeedForward
+from .mention_states import MentionStates
+from .sliding_window import Blocks, Reach, SlidingWindowAttention
+
+
+class LongformerLayer(nn.Module):
+    """Attention, then feed-forward."""
+
+    def __init__(self, config: LongformerConfig):
+        super().__init__()
+        self.attention = SlidingWindowAttention(config)
+        self.feed_forward = FeedForward(config)
+
+    def forward(self, rows: Tensor, reach: Reach, blocks: Blocks) -> Tensor:
+        """*Shape:* (batch, pieces, hidden) -> the same; see `SlidingWindowAttention.forward`."""
+        return self.feed_forward(self.attention(rows, reach, blocks))
+
+
+class LongformerEncoder(Encoder):
+    """States of the pieces of a batch of windows, equal to transformers' `LongformerModel` on the same weights.
+
+    Texts are not padded to a multiple of the window. Longformer has no entities: with `mentions`, the encoder makes
+    their states from the pieces of each mention, so that the heads made for LUKE run on it.
+    """
+
+    config: LongformerConfig
+
+    def __init__(self, config: LongformerConfig, *, pooling: bool = True, mentions: bool = False):
+        super().__init__(config, pooling=pooling)
+        self.layers = nn.ModuleList(LongformerLayer(config) for _ in range(config.num_hidden_layers))
+        self.mention_states = MentionStates(config) if mentions else None
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        if self.mention_states is not None:
+            self.mention_states.reset_parameters()
+
+    def _encode(self, batch: EncoderInput, states: States) -> EncoderOutput:
+        rows = self.embeddings(batch.piece_ids, batch.piece_types)
+        reach = Reach.of(batch.piece_mask, batch.global_mask)
+        blocks = None
+        for layer, window in zip(self.layers, self.config.attention_windows, strict=True):
+            if blocks is None or blocks.window != window:
+                blocks = Blocks.of(reach, window)
+            rows = self._run(layer, rows, reach, blocks)
+        entities = None
+        if self.mention_states is not None and batch.entity_spans is not None and states != "pieces":
+            entities = self.mention_states(rows, batch.entity_spans)
+        if states == "entities":
+            return EncoderOutput(pieces=None, entities=entities, pooled=None)
+        return EncoderOutput(pieces=rows, entities=entities, pooled=self._pooled(rows))

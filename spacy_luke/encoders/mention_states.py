@@ -1,0 +1,44 @@
+"""States of mentions for an encoder that has no entities, made from the states of their pieces."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .config import EncoderConfig
+from .rows import take_rows
+
+
+class MentionStates(nn.Module):
+    """A projection of the first, the last and the mean piece of each mention.
+
+    It starts as the average of the three, which is a state that the encoder could have made itself.
+    """
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        self.hidden = config.hidden_size
+        self.projection = nn.Linear(3 * config.hidden_size, config.hidden_size)
+
+    def reset_parameters(self) -> None:
+        """Start as the average."""
+        with torch.no_grad():
+            self.projection.weight.copy_(torch.eye(self.hidden).repeat(1, 3) / 3)
+            self.projection.bias.zero_()
+
+    def forward(self, pieces: Tensor, spans: Tensor) -> Tensor:
+        """The states of the mentions, float32. For an empty range, zeros are projected.
+
+        *Shapes:* (batch, pieces, hidden), (batch, entities, 2) -> (batch, entities, hidden)
+        """
+        start, end = spans.unbind(-1)
+        last_piece = pieces.shape[1] - 1
+        ends = [take_rows(pieces, edge.clamp(0, last_piece)) for edge in (start, end - 1)]
+        # cumulated[i] is the sum of rows 0 … i-1, so rows a … b-1 sum to cumulated[b] - cumulated[a]. In double
+        # precision, for the sums of a long text have few digits left for a mention of one piece.
+        cumulated = F.pad(pieces.double().cumsum(1), (0, 0, 1, 0))
+        length = (end - start).clamp(min=1).unsqueeze(-1)
+        mean = ((take_rows(cumulated, end) - take_rows(cumulated, start)) / length).to(pieces.dtype)
+        features = torch.cat([*ends, mean], dim=-1).masked_fill((end <= start)[..., None], 0)
+        return self.projection(features).float()

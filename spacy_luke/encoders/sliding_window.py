@@ -1,0 +1,217 @@
+"""Attention within a sliding window, and of global pieces with all others (Beltagy et al. 2020, section 3).
+
+A piece attends to the pieces at most half a window away and to the global ones; a global piece attends to all, with
+queries, keys and values of its own. Nothing here has a size of pieces x pieces: time and memory grow linearly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .config import LongformerConfig
+
+# Added to the score of a key that is out of reach: a finite number in every precision, so that rows that reach no key
+# (masked ones) do not become NaN.
+OUT_OF_REACH = torch.finfo(torch.bfloat16).min
+_SMALLEST_BLOCK = 32
+
+
+@dataclass(frozen=True)
+class GlobalPieces:
+    """The global pieces of a batch, gathered: each text has as many slots as the one with most global pieces needs.
+
+    positions: piece in each slot; that of an empty slot means nothing. *Shape:* (batch, slots), int64
+    bias: added to the scores of the slots: `OUT_OF_REACH` for empty ones. *Shape:* (batch, slots)
+    filled: text and slot of each global piece. *Shapes:* two of (global pieces,), int64
+    """
+
+    positions: Tensor
+    bias: Tensor
+    filled: tuple[Tensor, ...]
+
+    def gather(self, states: Tensor) -> Tensor:
+        """*Shape:* (batch, …, pieces, width) -> (batch, …, slots, width)."""
+        index = self.positions.view(len(states), *[1] * (states.ndim - 3), -1, 1)
+        return states.gather(-2, index.expand(*states.shape[:-2], -1, states.shape[-1]))
+
+    def scatter(self, slots: Tensor, pieces: Tensor) -> Tensor:
+        """`pieces` with the rows of the global pieces taken from `slots`.
+
+        *Shapes:* (batch, slots, width), (batch, pieces, width) -> (batch, pieces, width)
+        """
+        texts, _ = self.filled
+        return pieces.index_put((texts, self.positions[self.filled]), slots[self.filled].to(pieces.dtype))
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a batch says about who attends to whom, whatever the window.
+
+    masked: pieces that attend to nothing and are attended to by none; None if there are none.
+        *Shape:* (batch, pieces), bool
+    is_global: *Shape:* (batch, pieces), bool
+    global_pieces: None if there are none.
+    """
+
+    masked: Tensor | None
+    is_global: Tensor
+    global_pieces: GlobalPieces | None
+
+    @classmethod
+    def of(cls, piece_mask: Tensor, global_mask: Tensor | None) -> Reach:
+        """Read the masks of an `EncoderInput`. A piece that is masked and global is masked."""
+        masked = None if bool(piece_mask.all()) else ~piece_mask
+        is_global = torch.zeros_like(piece_mask) if global_mask is None else global_mask & piece_mask
+        counts = is_global.sum(1)
+        slots = int(counts.max())
+        if not slots:
+            return cls(masked, is_global, None)
+        filled = torch.arange(slots, device=counts.device) < counts[:, None]
+        positions = is_global.byte().argsort(dim=1, descending=True, stable=True)[:, :slots]
+        return cls(masked, is_global, GlobalPieces(positions, _bias(~filled), filled.nonzero(as_tuple=True)))
+
+    @property
+    def bias_of_all(self) -> Tensor | None:
+        """Added to the scores of a row that reaches all pieces. *Shape:* (batch, 1, 1, pieces)"""
+        return None if self.masked is None else _bias(self.masked)[:, None, None]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How a window is cut: blocks of queries, each with the keys of the blocks near it and of the global pieces.
+
+    With a window of 8, blocks of 2 queries and 11 pieces, the third block sees the keys marked x, of which its mask
+    takes away the corners, and the last block is shorter:
+
+        pieces     0 1 | 2 3 | 4 5 | 6 7 | 8 9 | 10
+        query  4   x x | x x | x x | x x | x
+        query  5     x | x x | x x | x x | x x
+
+    window: its width, both sides together.
+    size: queries of a block.
+    neighbours: blocks on each side of a block whose keys it may see.
+    masks: added to the scores of each block, those of global pieces last. *Shape:* (batch or 1, 1, queries, keys)
+    global_pieces: those whose keys stand apart, None if they are among the others.
+    """
+
+    window: int
+    size: int
+    neighbours: int
+    masks: tuple[Tensor | None, ...]
+    global_pieces: GlobalPieces | None
+
+    @classmethod
+    def of(cls, reach: Reach, window: int) -> Blocks:
+        """Cut for one window. Texts in which every piece sees every other are one block."""
+        length, half = reach.is_global.shape[1], window // 2
+        if length <= half + 1:
+            return cls(window, length, 0, (reach.bias_of_all,), None)
+        # Half the reach: larger blocks compute more scores that the mask takes away, smaller ones copy more keys.
+        size = max(half // 2, _SMALLEST_BLOCK)
+        neighbours = -(-half // size)
+        device = reach.is_global.device
+        offsets = torch.arange(-neighbours * size, (neighbours + 1) * size, device=device)
+        band = _bias((offsets - torch.arange(size, device=device)[:, None]).abs() > half)
+        bias = None
+        if reach.masked is not None or reach.global_pieces is not None:
+            bias = _bias(reach.is_global if reach.masked is None else reach.is_global | reach.masked)
+        masks = []
+        for start in range(0, length, size):
+            first, end = max(start - neighbours * size, 0), min(start + (neighbours + 1) * size, length)
+            shift = start - neighbours * size
+            mask = band[: length - start, first - shift : end - shift][None]
+            if bias is not None:
+                keys = [bias[:, first:end]]
+                if reach.global_pieces is not None:
+                    keys.append(reach.global_pieces.bias)
+                    mask = F.pad(mask, (0, reach.global_pieces.bias.shape[1]))
+                mask = torch.minimum(mask, torch.cat(keys, dim=1)[:, None])
+            masks.append(mask[:, None])
+        return cls(window, size, neighbours, tuple(masks), reach.global_pieces)
+
+
+class SlidingWindowAttention(nn.Module):
+    """Multi-head attention within a window, with global pieces; output projection and residual norm included."""
+
+    def __init__(self, config: LongformerConfig):
+        super().__init__()
+        hidden = config.hidden_size
+        self.heads = config.num_attention_heads
+        self.query = nn.Linear(hidden, hidden)
+        self.key = nn.Linear(hidden, hidden)
+        self.value = nn.Linear(hidden, hidden)
+        self.global_query = nn.Linear(hidden, hidden)
+        self.global_key = nn.Linear(hidden, hidden)
+        self.global_value = nn.Linear(hidden, hidden)
+        self.output = nn.Linear(hidden, hidden)
+        self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
+        self.attention_dropout = config.attention_probs_dropout_prob
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, rows: Tensor, reach: Reach, blocks: Blocks) -> Tensor:
+        """Attend. The context of masked rows is 0.
+
+        rows: states of the pieces. *Shape:* (batch, pieces, hidden) -> the same
+        blocks: those of this layer's window.
+        """
+        context = self._local(rows, blocks).transpose(1, 2).reshape(rows.shape)
+        if reach.global_pieces is not None:
+            context = reach.global_pieces.scatter(self._global(rows, reach, reach.global_pieces), context)
+        if reach.masked is not None:
+            context = context.masked_fill(reach.masked[..., None], 0)
+        return self.norm(self.dropout(self.output(context)) + rows)
+
+    def _local(self, rows: Tensor, blocks: Blocks) -> Tensor:
+        """*Shape:* -> (batch, heads, pieces, head width)"""
+        keys, values = self._split(self.key(rows)), self._split(self.value(rows))
+        global_keys, global_values = [], []
+        if blocks.global_pieces is not None:
+            global_keys, global_values = [blocks.global_pieces.gather(keys)], [blocks.global_pieces.gather(values)]
+        # Split rather than sliced: the gradient of a slice is as long as the text.
+        queries = self._split(self.query(rows)).split(blocks.size, dim=2)
+        keys, values = keys.split(blocks.size, dim=2), values.split(blocks.size, dim=2)
+        context = []
+        for i, (query, mask) in enumerate(zip(queries, blocks.masks, strict=True)):
+            near = slice(max(i - blocks.neighbours, 0), i + blocks.neighbours + 1)
+            key = torch.cat([*keys[near], *global_keys], dim=2)
+            value = torch.cat([*values[near], *global_values], dim=2)
+            context.append(self._attend(query, key, value, mask))
+        return torch.cat(context, dim=2)
+
+    def _global(self, rows: Tensor, reach: Reach, global_pieces: GlobalPieces) -> Tensor:
+        """*Shape:* -> (batch, slots, hidden)"""
+        query = self._split(self.global_query(global_pieces.gather(rows)))
+        slots, width = query.shape[2:]
+        if slots > width:
+            key, value = self._split(self.global_key(rows)), self._split(self.global_value(rows))
+            return self._attend(query, key, value, reach.bias_of_all).transpose(1, 2).flatten(2)
+        # For few slots it is cheaper to take each query through the weights of the keys, and each mixture of rows
+        # through those of the values, than to make keys and values of all rows:
+        #     q (x K + b)' = (q K') x' + q b',   w (x V + c) = (w x) V + (sum of w) c
+        # The softmax over x ignores q b', which is the same for all.
+        key_weight = self.global_key.weight.unflatten(0, (self.heads, width))
+        value_weight = self.global_value.weight.unflatten(0, (self.heads, width))
+        asking = (query * width**-0.5) @ key_weight
+        scores = asking.flatten(1, 2) @ rows.transpose(1, 2)
+        if reach.masked is not None:
+            scores = scores + _bias(reach.masked)[:, None]
+        weights = F.dropout(scores.softmax(-1, dtype=torch.float32), self.attention_dropout, self.training)
+        mixed = (weights.to(rows.dtype) @ rows).unflatten(1, (self.heads, slots))
+        sums = weights.sum(-1, keepdim=True).unflatten(1, (self.heads, slots))
+        context = mixed @ value_weight.transpose(1, 2) + sums * self.global_value.bias.view(self.heads, 1, width)
+        return context.transpose(1, 2).flatten(2)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        dropout = self.attention_dropout if self.training else 0.0
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+
+    def _split(self, states: Tensor) -> Tensor:
+        return states.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def _bias(out_of_reach: Tensor) -> Tensor:
+    return torch.zeros(out_of_reach.shape, device=out_of_reach.device).masked_fill_(out_of_reach, OUT_OF_REACH)
