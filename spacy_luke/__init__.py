@@ -16,11 +16,12 @@ from .extensions import register_extensions
 __version__ = "0.1.0"
 __all__ = ["Answer", "LukeError", "LukeWarning", "Relation", "from_checkpoint", "has_annotation"]
 
+# Each runs on both encoders: LukeForQuestionAnswering and LongformerForQuestionAnswering.
 _FACTORIES = {
-    "LukeForEntitySpanClassification": "luke_ner",
-    "LukeForEntityPairClassification": "luke_relations",
-    "LukeForEntityClassification": "luke_entity_typer",
-    "LukeForQuestionAnswering": "luke_qa",
+    "EntitySpanClassification": "luke_ner",
+    "EntityPairClassification": "luke_relations",
+    "EntityClassification": "luke_entity_typer",
+    "QuestionAnswering": "luke_qa",
 }
 
 
@@ -32,7 +33,8 @@ def from_checkpoint(
     config: Mapping[str, Any] = MappingProxyType({}),
     lang: str = "en",
 ) -> Language:
-    """A pipeline that runs a Hugging Face checkpoint: a sentence splitter and the component for its architecture.
+    """A pipeline that runs a Hugging Face checkpoint: a sentence splitter and the component for its architecture, with
+    the checkpoint's encoder, LUKE or Longformer.
 
     name: folder or Hub id. revision: branch, tag or commit on the Hub.
     sentences: factory of the component that sets sentence boundaries; None adds none.
@@ -42,18 +44,25 @@ def from_checkpoint(
     L020-L028 say what is wrong with a checkpoint, L049 that no component runs its architecture.
     """
     import spacy
+    from thinc.api import Config
 
+    from .checkpoints.heads import architecture_on
     from .checkpoints.reader import read_config
     from .checkpoints.source import locate
+    from .models.architectures import ENCODERS
 
     path = locate(name, revision)
-    architecture = (read_config(path).get("architectures") or [None])[0]
-    if architecture not in _FACTORIES:
-        raise LukeError("L049", architecture=architecture, known=", ".join(_FACTORIES))
+    data = read_config(path)
+    model_type = str(data.get("model_type"))
+    architecture = (data.get("architectures") or [None])[0]
+    runnable = {architecture_on(kind, f"For{head}"): (kind, head) for kind in ENCODERS for head in _FACTORIES}
+    if architecture not in runnable or model_type not in ENCODERS:
+        raise LukeError("L049", architecture=architecture, known=", ".join(runnable))
     nlp = spacy.blank(lang)
     if sentences:
         nlp.add_pipe(sentences)
-    pipe: Any = nlp.add_pipe(_FACTORIES[architecture], config=dict(config))
+    encoder = Config({"model": {"encoder": {"@architectures": ENCODERS[model_type]}}})
+    pipe: Any = nlp.add_pipe(_FACTORIES[runnable[architecture][1]], config=encoder.merge(dict(config)))
     pipe.load_checkpoint(path)
     return nlp
 

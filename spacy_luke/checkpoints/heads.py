@@ -12,6 +12,7 @@ from ..encoders.heads import (
     TaskModule,
 )
 from ..encoders.longformer_heads import MaskedLM, MultipleChoice, SequenceClassification, TokenClassification
+from ..encoders.mention_heads import MentionClassification, MentionPairClassification
 from ..errors import LukeError
 
 SPAN_CLASSIFIER = "LukeForEntitySpanClassification"
@@ -27,8 +28,8 @@ HEADS: Mapping[tuple[str, str], type[TaskModule]] = {
     ("luke", "EntityClassification"): EntityClassification,
     ("luke", "QuestionAnswering"): QuestionAnswering,
     ("longformer", "EntitySpanClassification"): EntitySpanClassification,
-    ("longformer", "EntityPairClassification"): EntityPairClassification,
-    ("longformer", "EntityClassification"): EntityClassification,
+    ("longformer", "EntityPairClassification"): MentionPairClassification,
+    ("longformer", "EntityClassification"): MentionClassification,
     ("longformer", "QuestionAnswering"): QuestionAnswering,
     ("longformer", "SequenceClassification"): SequenceClassification,
     ("longformer", "TokenClassification"): TokenClassification,

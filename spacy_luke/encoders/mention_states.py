@@ -28,17 +28,20 @@ class MentionStates(nn.Module):
             self.projection.bias.zero_()
 
     def forward(self, pieces: Tensor, spans: Tensor) -> Tensor:
-        """The states of the mentions, float32. For an empty range, zeros are projected.
+        """The states of the mentions, float32; that of an empty range is the bias.
 
         *Shapes:* (batch, pieces, hidden), (batch, entities, 2) -> (batch, entities, hidden)
         """
         start, end = spans.unbind(-1)
-        last_piece = pieces.shape[1] - 1
-        ends = [take_rows(pieces, edge.clamp(0, last_piece)) for edge in (start, end - 1)]
+        # Pieces are projected, not mentions: of these there may be many more.
+        of_first, of_last, of_mean = (F.linear(pieces, weight) for weight in self.projection.weight.chunk(3, dim=1))
         # cumulated[i] is the sum of rows 0 … i-1, so rows a … b-1 sum to cumulated[b] - cumulated[a]. In double
         # precision, for the sums of a long text have few digits left for a mention of one piece.
-        cumulated = F.pad(pieces.double().cumsum(1), (0, 0, 1, 0))
+        cumulated = F.pad(of_mean.double().cumsum(1), (0, 0, 1, 0))
         length = (end - start).clamp(min=1).unsqueeze(-1)
-        mean = ((take_rows(cumulated, end) - take_rows(cumulated, start)) / length).to(pieces.dtype)
-        features = torch.cat([*ends, mean], dim=-1).masked_fill((end <= start)[..., None], 0)
-        return self.projection(features).float()
+        states = ((take_rows(cumulated, end) - take_rows(cumulated, start)) / length).to(pieces.dtype)
+        last_piece = pieces.shape[1] - 1
+        states = states + take_rows(of_first, start.clamp(0, last_piece))
+        states = states + take_rows(of_last, (end - 1).clamp(0, last_piece))
+        states = states.masked_fill((end <= start)[..., None], 0) + self.projection.bias
+        return states.float()

@@ -156,6 +156,7 @@ def test_every_head_of_luke_runs_on_longformer(tmp_path, head):
     write_longformer(tmp_path)
     module, _ = open_checkpoint(tmp_path).load_task_module(architecture_on("luke", f"For{head}"), "special", labels=3)
     batch = make_input([40, 30], [[(1, 3), (30, 31)], [(2, 9), (4, 5)]], entities=4)
+    batch.items = torch.tensor([[[0, 1], [1, 0], [1, 1]], [[1, 0], [0, 1], [0, 0]]])
     logits = module(batch)
     assert logits.shape[0] == 2
     assert logits.dtype == torch.float32
