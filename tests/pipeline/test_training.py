@@ -301,12 +301,17 @@ def test_the_config_trains_from_a_checkpoint(checkpoint, corpus, tmp_path) -> No
     assert str(tmp_path) not in (tmp_path / "out" / "model-best" / "luke_ner" / "config.json").read_text()
 
 
-@pytest.mark.parametrize("name", ["ner.cfg", "mini.cfg"])
+@pytest.mark.parametrize(
+    "name", ["ner.cfg", "mini.cfg", "ner_longformer.cfg", "relations_longformer.cfg", "qa_longformer.cfg"]
+)
 def test_configs_are_complete(name: str, corpus) -> None:
     config = Config().from_disk(CONFIGS / name, overrides={"paths.train": str(corpus), "paths.dev": str(corpus)})
     nlp = spacy.util.load_model_from_config(config, auto_fill=False, validate=True)
     filled = spacy.util.load_model_from_config(config, auto_fill=True).config
-    assert set(nlp.config["components"]["luke_ner"]) == set(filled["components"]["luke_ner"])
+    component = nlp.pipe_names[-1]
+    assert set(nlp.config["components"][component]) == set(filled["components"][component])
+    encoder = nlp.config["components"][component]["model"]["encoder"]
+    assert ("Longformer" in encoder["@architectures"]) == ("longformer" in name)
 
 
 def test_a_second_label_of_a_gold_span_is_reported(blank, checkpoint) -> None:
