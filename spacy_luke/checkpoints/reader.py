@@ -62,7 +62,7 @@ class Checkpoint:
     """An opened checkpoint folder.
 
     config: as in config.json, before the entity vocabulary is trimmed.
-    upcycled: it is a RoBERTa, XLM-R or BERT that is read as a LUKE model.
+    upcycled: it is a RoBERTa, XLM-R or BERT that is read as LUKE or Longformer.
     """
 
     path: Path

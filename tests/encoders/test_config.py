@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 
 import pytest
-from transformers import LukeConfig as ReferenceConfig
+from transformers import LongformerConfig as LongformerReference
+from transformers import LukeConfig as LukeReference
 
-from spacy_luke.encoders.config import LukeConfig
+from spacy_luke.encoders.config import LongformerConfig, LukeConfig
 from spacy_luke.encoders.luke import LukeEncoder
 from spacy_luke.errors import LukeError
 from tests.util import luke_config
 
 
-def test_defaults_are_those_of_the_reference():
-    theirs, ours = ReferenceConfig(), LukeConfig()
+@pytest.mark.parametrize(
+    ("reference", "config"), [(LukeReference, LukeConfig), (LongformerReference, LongformerConfig)]
+)
+def test_defaults_are_those_of_the_reference(reference, config):
+    theirs, ours = reference(), config()
     for field in fields(ours):
         if field.name != "extra":
             assert getattr(ours, field.name) == getattr(theirs, field.name), field.name
@@ -24,6 +29,20 @@ def test_what_is_not_understood_is_written_back():
     data = {"hidden_size": 24, "num_attention_heads": 2, "id2label": {"0": "NIL"}, "made_by": "us"}
     written = LukeConfig.from_dict(data).to_dict()
     assert {key: written[key] for key in data} == data
+
+
+@pytest.mark.parametrize("window", [8, [8, 6]])
+def test_a_window_is_one_number_or_one_for_each_layer(window):
+    config = LongformerConfig.from_dict({"num_hidden_layers": 2, "attention_window": window})
+    assert config.attention_windows == ((8, 8) if window == 8 else (8, 6))
+    assert config == LongformerConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert hash(config)
+
+
+@pytest.mark.parametrize("window", [7, 0, -2, [8], [8, 8, 8], [8, 5], []])
+def test_an_impossible_window_raises_l006(window):
+    with pytest.raises(LukeError, match=r"L006.*2 of them"):
+        LongformerConfig.from_dict({"num_hidden_layers": 2, "attention_window": window})
 
 
 def test_null_special_ids_mean_the_defaults():

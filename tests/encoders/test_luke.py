@@ -207,6 +207,24 @@ def test_gradients_equal_the_reference(tmp_path, entity_aware, training):
     assert compared > 40
 
 
+@pytest.mark.parametrize("states", ["all", "entities", "pieces"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_gradient_checkpointing_changes_no_gradient(tmp_path, states, precision):
+    _, encoder = pair(tmp_path)
+    encoder.train()
+    encoder.precision = precision
+    batch = make_input(*BATCHES["padded pieces and masked entities"])
+    found = []
+    for checkpointing in (False, True):
+        encoder.gradient_checkpointing = checkpointing
+        output = encoder(batch, states=states)
+        sum(t.square().sum() for t in vars(output).values() if t is not None).backward()
+        found.append({name: p.grad for name, p in encoder.named_parameters() if p.grad is not None})
+        encoder.zero_grad(set_to_none=True)
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.equal(gradient, found[1][name]) for name, gradient in found[0].items())
+
+
 def test_bfloat16_gives_float32_states_close_to_the_exact_ones(tmp_path):
     _, encoder = pair(tmp_path)
     batch = make_input(*BATCHES["padded pieces and masked entities"])
