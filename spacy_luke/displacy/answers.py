@@ -21,7 +21,7 @@ TEMPLATE = (
     '<mark class="entity luke-answer" style="background: {bg}; color: #000; padding: 0.25em 0; border-radius: 0.2em; '
     '-webkit-box-decoration-break: clone; box-decoration-break: clone">{text}</mark>'
 )
-MARK = "luke-answer\""
+MARK = 'luke-answer"'
 EMPTY_LINES = re.compile(r"\n[^\S\n]*\n\s*")
 CELL = (
     "padding: 0.15em 1em 0.15em 0; border: 0; text-align: start; vertical-align: top; background: none; color: inherit"
