@@ -1,7 +1,8 @@
-"""Questions with their answers: the best one marked in the text, the others listed with their scores."""
+"""Questions with their answers: the best one marked in its paragraph, the others listed with their scores."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ TEMPLATE = (
     '<mark class="entity luke-answer" style="background: {bg}; color: #000; padding: 0.25em 0; border-radius: 0.2em; '
     '-webkit-box-decoration-break: clone; box-decoration-break: clone">{text}</mark>'
 )
+MARK = 'luke-answer"'
+EMPTY_LINES = re.compile(r"\n[^\S\n]*\n\s*")
 CELL = (
     "padding: 0.15em 1em 0.15em 0; border: 0; text-align: start; vertical-align: top; background: none; color: inherit"
 )
@@ -35,7 +38,9 @@ def _render(parsed: Mapping[str, Any], options: Options) -> str:
     settings = Settings.read(parsed, options)
     questions = check.items(STYLE, parsed, "questions")
     content = "".join(_question(question, text, settings, options) for question in questions)
-    return document("luke-answers", content or _context(text, None, settings, options), settings)
+    if MARK not in content:  # no paragraph is shown
+        content = _context(text, None, settings, options) + content
+    return document("luke-answers", content, settings)
 
 
 def _question(question: Mapping[str, Any], text: str, settings: Settings, options: Options) -> str:
@@ -55,19 +60,30 @@ def _question(question: Mapping[str, Any], text: str, settings: Settings, option
     if not found:
         table = '<div style="opacity: 0.75; font-style: italic">not answered yet</div>'
     print_ = fine_print(len(found) - len(shown), len(shown), options)
-    return f'<section class="luke-question">{heading}{_context(text, best, settings, options)}{table}{print_}</section>'
+    context = _context(text, best, settings, options) if best else ""
+    return f'<section class="luke-question">{heading}{context}{table}{print_}</section>'
 
 
 def _context(text: str, best: tuple[int, int] | None, settings: Settings, options: Options) -> str:
-    """The text by displaCy's own renderer, as one with an entity where the answer is."""
+    """The paragraph of the answer by displaCy's own renderer, as a text with an entity; the whole text without one."""
+    start, end = (0, len(text)) if best is None else _paragraph(text, *best)
     renderer = EntityRenderer(options={"template": TEMPLATE})
     renderer.direction = settings.direction
     color = options.label_colors.get("ANSWER", COLOR)
-    ents = [] if best is None else [{"start": best[0], "end": best[1], "label": "", "params": {"bg": escape(color)}}]
-    content = renderer.render_ents(clean(text), ents, None).strip()
+    ents: list[dict[str, Any]] = []
+    if best is not None:
+        ents = [{"start": best[0] - start, "end": best[1] - start, "label": "", "params": {"bg": escape(color)}}]
+    content = renderer.render_ents(clean(text[start:end]), ents, None).strip()
     # Line ends are in the text already, and every space counts
     content = content.replace("<br>", "\n")
     return content.replace("line-height: 2.5", "line-height: 1.7; white-space: pre-wrap", 1)
+
+
+def _paragraph(text: str, start: int, end: int) -> tuple[int, int]:
+    """The characters between the empty lines around an answer."""
+    before = [found.end() for found in EMPTY_LINES.finditer(text) if found.end() <= start]
+    after = [found.start() for found in EMPTY_LINES.finditer(text) if found.start() >= end]
+    return before[-1] if before else 0, after[0] if after else len(text)
 
 
 def _row(number: int, stretch: tuple[int, int] | None, score: float | None, text: str, options: Options) -> str:

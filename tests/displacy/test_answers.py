@@ -39,6 +39,17 @@ def test_each_question_has_the_text_with_its_answer(nlp):
     assert [section.split(TEXT)[0] for section in classes(markup, "luke-question")] == ["Who?", "Where?"]
 
 
+def test_of_several_paragraphs_that_of_the_answer_is_shown(nlp):
+    paragraphs = ["It was late.", "Ada\nwas in London.", "It rained."]
+    doc = nlp("\n \n".join(paragraphs[:2]) + "\n\n\n" + paragraphs[2])
+    doc._.answers = [("When?", doc.char_span(7, 11)), ("Who?", doc.char_span(15, 18)), ("What?", None)]
+    markup = displacy.render(doc, style="answers")
+    assert classes(markup, "entities") == paragraphs[:2]
+    assert classes(markup, "luke-answer") == ["late", "Ada"]
+    doc._.answers = [("What?", None), ("Why?", None)]
+    assert classes(displacy.render(doc, style="answers"), "entities") == [doc.text], "once"
+
+
 def test_no_answer_is_shown_with_its_score(nlp):
     markup = displacy.render(asked(nlp, ("Why?", None, 0.7), ("Why?", "1815", 0.2)), style="answers")
     assert classes(markup, "luke-answer") == []
