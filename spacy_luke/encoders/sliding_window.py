@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from .config import LongformerConfig
 
@@ -174,12 +175,14 @@ class SlidingWindowAttention(nn.Module):
         # Split rather than sliced: the gradient of a slice is as long as the text.
         queries = self._split(self.query(rows)).split(blocks.size, dim=2)
         keys, values = keys.split(blocks.size, dim=2), values.split(blocks.size, dim=2)
+        # Kept for the backward pass, the copied keys and values and the weights would be the largest part of a layer,
+        # while they are a small part of its work: each block is computed again.
+        recompute = torch.is_grad_enabled() and len(queries) > 1
         context = []
         for i, (query, mask) in enumerate(zip(queries, blocks.masks, strict=True)):
             near = slice(max(i - blocks.neighbours, 0), i + blocks.neighbours + 1)
-            key = torch.cat([*keys[near], *global_keys], dim=2)
-            value = torch.cat([*values[near], *global_values], dim=2)
-            context.append(self._attend(query, key, value, mask))
+            block = query, [*keys[near], *global_keys], [*values[near], *global_values], mask
+            context.append(checkpoint(self._attend, *block, use_reentrant=False) if recompute else self._attend(*block))
         return torch.cat(context, dim=2)
 
     def _global(self, rows: Tensor, reach: Reach, global_pieces: GlobalPieces) -> Tensor:
@@ -188,7 +191,7 @@ class SlidingWindowAttention(nn.Module):
         slots, width = query.shape[2:]
         if slots > width:
             key, value = self._split(self.global_key(rows)), self._split(self.global_value(rows))
-            return self._attend(query, key, value, reach.bias_of_all).transpose(1, 2).flatten(2)
+            return self._attend(query, [key], [value], reach.bias_of_all).transpose(1, 2).flatten(2)
         # For few slots it is cheaper to take each query through the weights of the keys, and each mixture of rows
         # through those of the values, than to make keys and values of all rows:
         #     q (x K + b)' = (q K') x' + q b',   w (x V + c) = (w x) V + (sum of w) c
@@ -205,8 +208,10 @@ class SlidingWindowAttention(nn.Module):
         context = mixed @ value_weight.transpose(1, 2) + sums * self.global_value.bias.view(self.heads, 1, width)
         return context.transpose(1, 2).flatten(2)
 
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    def _attend(self, query: Tensor, keys: list[Tensor], values: list[Tensor], mask: Tensor | None) -> Tensor:
+        """*Shapes:* query and parts of the keys (batch, heads, rows, head width) -> that of the query."""
         dropout = self.attention_dropout if self.training else 0.0
+        key, value = torch.cat(keys, dim=2), torch.cat(values, dim=2)
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
 
     def _split(self, states: Tensor) -> Tensor:
