@@ -101,7 +101,8 @@ def _cells(graph: Graph, block: Block) -> dict[int, Cell]:
     start = None  # the word that goes on
     for token in range(block.start, block.end):
         text = one_line(graph.tokens[token])
-        space = SPACE if graph.spaces[token] or not text else 0.0
+        # A line end before a sentence indents nothing.
+        space = SPACE if (graph.spaces[token] if text else token not in block.breaks) else 0.0
         cells[token] = Cell(text, text_width(text, SIZE), space)
         if start is not None and token not in edges and not cells[start].space and continues(cells[start].text, text):
             text = cells[start].text + text
