@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .config import EncoderConfig
 from .embeddings import init_weights
@@ -65,8 +66,14 @@ class EntitySpanClassification(TaskModule):
         assert batch.entity_spans is not None
         first, end = batch.entity_spans.unbind(-1)
         last = (end - 1).clamp(min=0)
-        features = torch.cat([take_rows(output.pieces, first), take_rows(output.pieces, last), output.entities], dim=-1)
-        return self.classifier(self.dropout(features)).float()
+        if self.training:
+            edges = [take_rows(output.pieces, edge) for edge in (first, last)]
+            return self.classifier(self.dropout(torch.cat([*edges, output.entities], dim=-1))).float()
+        # Without dropout, the classifier takes each piece once, however many spans it begins or ends.
+        of_first, of_last, of_entity = self.classifier.weight.chunk(3, dim=1)
+        logits = F.linear(output.entities, of_entity, self.classifier.bias)
+        logits = logits + take_rows(F.linear(output.pieces, of_first), first)
+        return (logits + take_rows(F.linear(output.pieces, of_last), last)).float()
 
 
 class EntityClassification(TaskModule):
