@@ -33,6 +33,7 @@ test: $(VENV)/.installed-test  ## set up, run every check: style, types, imports
 bench: $(VENV)/.installed-test  ## set up, measure speed and memory
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.tasks
+	$(BIN)/python -m benchmarks.longformer
 
 clean:  ## remove the environment, caches and demo.html
 	rm -rf $(VENV) build dist demo.html .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
