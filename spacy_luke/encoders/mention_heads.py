@@ -14,8 +14,6 @@ from .rows import take_rows
 class MentionClassification(TaskModule):
     """Labels for single mentions."""
 
-    pooling = False
-
     def _make_head(self, config: EncoderConfig, labels: int) -> None:
         self.classifier = nn.Linear(config.hidden_size, labels)
 
@@ -32,8 +30,6 @@ class MentionPairClassification(TaskModule):
     LUKE's pair meets in the encoder, where its mentions are marked; here the encoder does not know which mentions are
     paired, so the head has a layer in which they meet: GELU(A head + B tail + C (head * tail)).
     """
-
-    pooling = False
 
     def _make_head(self, config: EncoderConfig, labels: int) -> None:
         self.from_head = nn.Linear(config.hidden_size, config.hidden_size)
