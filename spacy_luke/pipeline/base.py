@@ -177,8 +177,8 @@ class LukePipe(TrainablePipe):
     ) -> None:
         """Prepare for training.
 
-        checkpoint: folder or Hub id to start from: LUKE, or BERT, RoBERTa and XLM-R, which are read as LUKE; default:
-            the encoder of the model in the box.
+        checkpoint: folder or Hub id to start from: LUKE or Longformer, as the config has it, or BERT, RoBERTa and XLM-R,
+            which are read as that; default: the encoder of the model in the box, a LUKE.
         revision: branch, tag or commit on the Hub.
         labels: labels of the head without the negative one; default: those of the data, else of the checkpoint.
 
