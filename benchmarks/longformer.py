@@ -23,7 +23,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import LongformerConfig, LongformerModel
 
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.encoders.config import LukeConfig
@@ -75,6 +74,8 @@ def main() -> None:
 
 def write_model(folder: Path, size: str, longest: int, window: int) -> None:
     """A random Longformer checkpoint."""
+    from transformers import LongformerConfig, LongformerModel
+
     vocab = write_tokenizer(folder, WORDS)
     torch.manual_seed(0)
     config = LongformerConfig(
@@ -99,6 +100,8 @@ def check(folder: Path) -> None:
 def load(side: str, folder: Path) -> nn.Module:
     """The encoder of one side."""
     if side == "transformers":
+        from transformers import LongformerModel
+
         return LongformerModel.from_pretrained(folder).eval()
     checkpoint = open_checkpoint(folder)
     if side == "ours":

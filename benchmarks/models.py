@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import ByteLevelBPETokenizer
-from transformers import LukeConfig, LukeForEntitySpanClassification, LukeForQuestionAnswering, LukePreTrainedModel
 
 LABELS = ["NIL", "MISC", "PER", "ORG", "LOC"]
 SIZES = {
@@ -20,15 +20,17 @@ SIZES = {
 
 
 def random_luke(
-    folder: Path, size: str, texts: Iterable[str], *, head: type[LukePreTrainedModel] = LukeForEntitySpanClassification
+    folder: Path, size: str, texts: Iterable[str], *, head: str = "LukeForEntitySpanClassification"
 ) -> Path:
-    """A random LUKE with a head, whose byte-level BPE is trained on `texts`."""
+    """A random LUKE with a head, a class of transformers, whose byte-level BPE is trained on `texts`."""
+    import transformers
+
     vocab = write_tokenizer(folder, texts)
     entities = {"[PAD]": 0, "[UNK]": 1, "[MASK]": 2, "[MASK2]": 3}
     (folder / "entity_vocab.json").write_text(json.dumps(entities), encoding="utf8")
     torch.manual_seed(0)
     labels = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
-    config = LukeConfig(
+    config = transformers.LukeConfig(
         vocab_size=len(vocab) + 2,
         entity_vocab_size=len(entities),
         entity_emb_size=256,
@@ -36,10 +38,11 @@ def random_luke(
         type_vocab_size=1,
         layer_norm_eps=1e-5,
         initializer_range=0.05,
-        **({} if head is LukeForQuestionAnswering else labels),
+        **({} if head == "LukeForQuestionAnswering" else labels),
         **SIZES[size],
     )
-    head(config).save_pretrained(folder)
+    model: Any = getattr(transformers, head)(config)
+    model.save_pretrained(folder)
     return folder
 
 

@@ -78,7 +78,7 @@ def sentences(text: Path, count: int) -> list[Doc]:
 def measure(task: str, docs: Sequence[Doc], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Items per second of both sides on the items of one task."""
     head, kind, make = TASKS[task]
-    checkpoint = random_luke(folder, options.size, [doc.text for doc in docs], head=head)
+    checkpoint = random_luke(folder, options.size, [doc.text for doc in docs], head=head.__name__)
     tokenizer = LukeTokenizer.from_pretrained(checkpoint, **({"task": kind} if kind else {}))
     ours, inputs = make(spacy_luke.from_checkpoint(checkpoint, sentences=None), docs)
     model = head.from_pretrained(checkpoint).eval()
