@@ -248,6 +248,9 @@ def _answer(doc: Doc, item: Any) -> Answer:
         end = item.start_char + len(item.text)
         if item.start_char < 0 or doc.text[item.start_char : end] != item.text:
             raise LukeError("L072", text=item.text, span=item.span.text)
+    elif item.text:
+        wanted = "an Answer with a span of the Doc, or without text, which says that the Doc has no answer"
+        raise LukeError("L070", attribute="doc._.answers", value=item, wanted=wanted)
     _check_score(item.score, "doc._.answers")
     return item
 

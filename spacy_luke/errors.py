@@ -73,9 +73,10 @@ ERRORS: dict[str, str] = {
     "the component with this data, or add them under [initialize.components.{name}] labels.",
     "L042": "Component {name!r} takes a {expected} checkpoint, but {path} is a {found}.",
     "L043": "No labels for component {name!r}: neither the data nor the checkpoint has any. Give training examples "
-    "with entities, or [initialize.components.{name}] labels.",
+    "with annotation in {where}, or [initialize.components.{name}] labels.",
     "L044": "The negative label {label!r} of component {name!r} is not among its labels {labels}.",
-    "L045": "Span ({start}, {end}) is empty, reversed or outside a Doc of {length} tokens.",
+    "L045": "Span ({start}, {end}) is empty, reversed or outside a Doc of {length} tokens. Candidates, entities and "
+    "spans under a key need at least one token.",
     "L046": "max_pieces = {max_pieces} must be at least {minimum}, twice the longest mention in pieces, so that each "
     "mention lies in a window.",
     "L047": "{setting} = {value!r} is not valid: {reason}.",
@@ -85,6 +86,10 @@ ERRORS: dict[str, str] = {
     "checkpoint: load_checkpoint(...) or [initialize.components.X] checkpoint.",
     "L051": "Component {name!r} is configured with the encoder {encoder}, but {path} is a {found} checkpoint. Set "
     "@architectures = {needed!r} in [components.{name}.model.encoder], or give another checkpoint.",
+    "L052": "Component {name!r} has the encoder {encoder}, but the model in the box is a LUKE. Give "
+    "[initialize.components.{name}] checkpoint: a Longformer, or a BERT, RoBERTa or XLM-R, which is read as one.",
+    "L053": "{path} is a spaCy pipeline, not a checkpoint. Load it with spacy.load, or give the folder of a component "
+    "in it: {components}.",
     # annotations
     "L070": "{attribute} cannot take {value!r}: it must be {wanted}.",
     "L071": "The {role}, {value!r}, cannot be used: {reason}. Give a Span of the same Doc: doc[2:4] for tokens, "
@@ -109,7 +114,7 @@ WARNINGS: dict[str, str] = {
     "(en_luke_mini: English; labels {labels}). For another model: nlp.get_pipe({name!r}).load_checkpoint(...) or "
     "spacy_luke.from_checkpoint(...).",
     "W002": "Component {name!r}: a Doc without sentence boundaries is treated as one sentence. Add 'sentencizer', "
-    "'senter' or 'parser' before it.",
+    "'senter' or 'parser' before it; in training, also to annotating_components (nlp.update: annotates).",
     "W003": "Component {name!r}: {missed} of {total} gold spans are no candidates and cannot be learned "
     "({reasons}). First: {examples}.",
     "W004": "{kind} extension {extension!r} belongs to another package ({owner}); this package leaves it alone. "
@@ -128,6 +133,8 @@ WARNINGS: dict[str, str] = {
     "W013": "A Doc has {count} candidate pairs; the {maximum} pairs of entities that are nearest to each other are "
     "taken. Raise max_pairs, or narrow them with max_distance, type_pairs or sentences.",
     "W014": "Component {name!r}: {count} {what} were left out ({reasons}).",
+    "W018": "Component {name!r}: none of {count} Docs has a gold answer, so nothing is learned. Write them to "
+    "doc._.answers of the references; a DocBin keeps them with store_user_data=True.",
     "W015": "Component {name!r}: {count} questions are longer than {maximum} pieces; only their beginning is read. "
     "First: {first!r}. Raise max_question_pieces, which may be up to half of a window.",
     "W016": "Component {name!r}: {count} questions are empty; they have no answer.",

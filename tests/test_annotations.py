@@ -290,6 +290,7 @@ def test_an_empty_span_has_no_types(doc, attribute: str) -> None:
         ("L071.*another Doc", [("Who?", OTHER[0:1])]),
         ("L071.*empty", lambda doc: [("Who?", doc[2:2])]),
         ("L072", lambda doc: [("Who?", doc[0:2], "Babbage")]),
+        ("L070.*span of the Doc", lambda doc: [Answer("Who?", None, "Ada")]),
     ],
 )
 def test_wrong_answers_are_coded_errors_and_change_nothing(doc, code: str, value) -> None:

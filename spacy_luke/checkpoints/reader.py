@@ -234,6 +234,9 @@ def read_config(path: Path) -> dict[str, Any]:
     """The dictionary in config.json; L021 or L022 if there is none."""
     file = path / "config.json"
     if not file.is_file():
+        if (path / "meta.json").is_file():
+            components = sorted(str(inner.parent) for inner in path.glob("*/config.json"))
+            raise LukeError("L053", path=path, components=", ".join(components) or "it has none of this package")
         raise LukeError("L021", path=path, file="config.json")
     try:
         data = json.loads(file.read_text(encoding="utf8"))

@@ -57,8 +57,11 @@ def upcycle_cli(
             max_pieces=max_pieces,
             attention_window=_windows(attention_window),
         )
-    kind = "LUKE" if to is Target.luke else "Longformer"
-    typer.echo(f"Saved a {kind} checkpoint to {target}. Train with it: [initialize.components.luke_ner] checkpoint.")
+    kind, configs = ("LUKE", "ner.cfg") if to is Target.luke else ("Longformer", "ner_longformer.cfg")
+    typer.echo(
+        f"Saved a {kind} checkpoint to {target}. Train with it: --paths.checkpoint {target} with a config such as "
+        f"configs/{configs}."
+    )
 
 
 def _windows(value: str) -> int | tuple[int, ...]:

@@ -38,6 +38,7 @@ class LukePipe(TrainablePipe):
     architecture: ClassVar[str]  # the transformers class that a saved component is, with a LUKE encoder
     factory: ClassVar[str]
     needs_labels: ClassVar[bool] = True
+    gold_place: ClassVar[str]  # where references have the gold annotation
 
     def __init__(
         self,
@@ -116,6 +117,8 @@ class LukePipe(TrainablePipe):
         configured = self.model.layers[0].attrs["model_type"]
         checkpoint = open_checkpoint(path, plain_as=configured)
         found = checkpoint.config.model_type
+        if found != configured and path in (box_checkpoint(self.factory), box_encoder()):
+            raise LukeError("L052", name=self.name, encoder=ENCODERS[configured])
         if found != configured:
             encoder, needed = ENCODERS[configured], ENCODERS[found]
             raise LukeError("L051", name=self.name, encoder=encoder, path=path, found=found, needed=needed)
@@ -177,8 +180,8 @@ class LukePipe(TrainablePipe):
     ) -> None:
         """Prepare for training.
 
-        checkpoint: folder or Hub id to start from: LUKE or Longformer, as the config has it, or BERT, RoBERTa and XLM-R,
-            which are read as that; default: the encoder of the model in the box, a LUKE.
+        checkpoint: folder or Hub id to start from: LUKE or Longformer, as the config has it, or BERT, RoBERTa and
+            XLM-R, which are read as that; default: the encoder of the model in the box, a LUKE.
         revision: branch, tag or commit on the Hub.
         labels: labels of the head without the negative one; default: those of the data, else of the checkpoint.
 
@@ -194,12 +197,17 @@ class LukePipe(TrainablePipe):
         if has_head and (not new or (not from_box and self._has_all(opened.labels, wanted))):
             self._load(opened)
         elif self.needs_labels and not new:
-            raise LukeError("L043", name=self.name)
+            raise LukeError("L043", name=self.name, where=self._gold_place)
         else:
             if has_head and not from_box:
                 warn("W006", name=self.name, data=", ".join(wanted), checkpoint=", ".join(opened.labels))
             self._adopt(opened, new, new_head=True)
         self._prepare(get_examples)
+
+    @property
+    def _gold_place(self) -> str:
+        """Where the gold annotation stands, for messages."""
+        return f"{self.gold_place}, which a DocBin keeps with store_user_data=True"
 
     def _labels_of(self, get_examples: Callable[[], Iterable[Any]]) -> tuple[str, ...]:
         """The labels of the gold annotation, sorted."""

@@ -90,6 +90,7 @@ class LukeEntityTyper(MarkedPipe):
 
     architecture = ENTITY_CLASSIFIER
     factory = "luke_entity_typer"
+    gold_place = "span._.entity_types"
     default_multi_label = True
     what = gold_what = "spans"
     no_item = "they are no spans of the predicted Doc"

@@ -25,10 +25,10 @@ from ..errors import LukeError, warn
 from ..extensions import write_scored_spans
 from ..tokenization.entity_vocab import PAD
 from ..training.losses import cross_entropy
+from ..training.negative import NO_ENTITY, find_negative
 from .base import LukePipe
 from .decoding import SpanLogits, greedy, positive_spans
 from .gold import GoldReport, GoldSpans, gold_spans, listed
-from .negative import NO_ENTITY, find_negative
 from .sampling import TrainingSample, every_mention, sample_negatives
 
 DEFAULT_CONFIG = """
@@ -134,6 +134,7 @@ class LukeNER(LukePipe):
 
     architecture = SPAN_CLASSIFIER
     factory = "luke_ner"
+    gold_place = "doc.ents"
 
     def __init__(
         self,
@@ -327,6 +328,10 @@ class LukeNER(LukePipe):
         if sgd is not None:
             self.finish_update(sgd)
         return losses
+
+    @property
+    def _gold_place(self) -> str:
+        return f"doc.spans[{self.spans_key!r}], since overlap = true" if self.overlap else self.gold_place
 
     def _labels_of(self, get_examples: Callable[[], Iterable[Example]]) -> tuple[str, ...]:
         return tuple(sorted({span.label_ for example in get_examples() for span in self._gold_of(example.reference)}))

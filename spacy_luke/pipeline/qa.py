@@ -14,7 +14,7 @@ from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
 
-from ..annotations import Answer, get_questions, set_answers
+from ..annotations import Answer, get_answers, get_questions, set_answers
 from ..batching.collate import batch_rows, collate
 from ..batching.questions import QuestionReader, QuestionRow
 from ..batching.strided import ContextWindows, build_strided_windows
@@ -135,6 +135,7 @@ class LukeQA(LukePipe):
 
     architecture = QUESTION_ANSWERING
     factory = "luke_qa"
+    gold_place = "doc._.answers"
     needs_labels = False
 
     def __init__(
@@ -349,9 +350,14 @@ class LukeQA(LukePipe):
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         reader, report = self._reader(), AnswerReport()
+        docs = annotated = 0
         for example in get_examples():
+            docs += 1
+            annotated += bool(get_answers(example.reference))
             for _ in gold_rows(example, reader, report):
                 pass
+        if docs and not annotated:
+            warn("W018", name=self.name, count=docs)
         self._warn_of(reader)
         report.warn(self.name)
 

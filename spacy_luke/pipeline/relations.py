@@ -18,10 +18,10 @@ from ..batching.pairs import EntityPairs, PairGetter
 from ..batching.windows import PassageWindows
 from ..checkpoints.heads import PAIR_CLASSIFIER
 from ..errors import LukeError
+from ..training.negative import NO_RELATION, find_negative
 from .directions import BACKWARD, FORWARD, both_directions, is_directed, split_direction
 from .gold import aligned_tokens
 from .marked import MarkedPipe, ScoredItems, Targets
-from .negative import NO_RELATION, find_negative
 
 TYPE_PAIRS = "type_pairs"
 DEFAULT_CONFIG = """
@@ -112,6 +112,7 @@ class LukeRelations(MarkedPipe):
 
     architecture = PAIR_CLASSIFIER
     factory = "luke_relations"
+    gold_place = "doc._.relations"
     default_multi_label = False
     what = "pairs"
     gold_what = "relations"

@@ -12,6 +12,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from ..annotations import RELATIONS, get_relations, has_annotation
+from .negative import NO_RELATION
 from .scoring import Place, Places, per_label, places, prf
 
 # Place and labels of an end of a relation; several labels only where spans under a key overlap completely.
@@ -26,7 +27,8 @@ def build_relations_scorer(
     """Scores of `luke_relations`, as `spacy-luke.relations_scorer.v1`.
 
     symmetric: labels whose direction does not count.
-    negative_label: label that means "not related"; relations with it are ignored, gold and predicted.
+    negative_label: label that means "not related"; relations with it are ignored, gold and predicted. null = any of
+        its usual names (no_relation, NA, Other, …).
     spans_key: the entities are the spans under this key of `doc.spans`; null = `doc.ents`.
 
     A relation is right if head, tail and label are. Micro-averaged precision, recall and F1 without the negative label,
@@ -43,16 +45,15 @@ def build_relations_scorer(
 
     References without annotated relations are left out. Scores are None if there is nothing gold and nothing predicted.
     """
-    return partial(
-        score_relations, symmetric=frozenset(symmetric or ()), negative_label=negative_label, spans_key=spans_key
-    )
+    negative = frozenset(NO_RELATION if negative_label is None else [negative_label])
+    return partial(score_relations, symmetric=frozenset(symmetric or ()), negative=negative, spans_key=spans_key)
 
 
 def score_relations(
     examples: Iterable[Example],
     *,
     symmetric: frozenset[str],
-    negative_label: str | None,
+    negative: frozenset[str],
     spans_key: str | None,
     **kwargs: Any,
 ) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def score_relations(
             continue
         docs = zip((example.predicted, example.reference), places(example), strict=True)
         (cand, cand_entities), (gold, gold_entities) = (
-            _facts(doc, place, symmetric, negative_label, spans_key) for doc, place in docs
+            _facts(doc, place, symmetric, negative, spans_key) for doc, place in docs
         )
         strict.score_set(cand, gold)
         gold_ends += (end for *ends, _ in gold for end in ends)
@@ -85,7 +86,7 @@ def score_relations(
 
 
 def _facts(
-    doc: Doc, place: Places, symmetric: frozenset[str], negative_label: str | None, spans_key: str | None
+    doc: Doc, place: Places, symmetric: frozenset[str], negative: frozenset[str], spans_key: str | None
 ) -> tuple[set[Fact], set[Place]]:
     """The relations of a Doc, and the places of its entities."""
     entities: defaultdict[Place, set[str]] = defaultdict(set)
@@ -98,7 +99,7 @@ def _facts(
 
     facts = set()
     for relation in get_relations(doc):
-        if relation.label != negative_label:
+        if relation.label not in negative:
             head, tail = end(relation.head), end(relation.tail)
             if relation.label in symmetric:
                 head, tail = sorted((head, tail))

@@ -302,6 +302,17 @@ def test_a_missing_file_raises_l021_with_its_name(folder, name):
         open_checkpoint(folder)
 
 
+def test_a_spacy_pipeline_is_named_with_its_components(folder, tmp_path):
+    pipeline = tmp_path / "pipeline"
+    pipeline.mkdir()
+    (pipeline / "meta.json").write_text("{}", encoding="utf8")
+    with pytest.raises(LukeError, match=r"L053.*none of this package"):
+        open_checkpoint(pipeline)
+    folder.rename(pipeline / "luke_ner")
+    with pytest.raises(LukeError, match=r"L053.*pipeline.luke_ner"):
+        open_checkpoint(pipeline)
+
+
 def test_a_missing_tokenizer_raises_l028(folder):
     (folder / "vocab.json").unlink()
     with pytest.raises(LukeError, match=r"L028.*merges\.txt"):

@@ -256,6 +256,6 @@ def test_a_component_that_was_never_given_a_checkpoint_says_what_is_missing() ->
 @pytest.mark.parametrize("factory", FACTORIES)
 def test_the_box_has_no_longformer_to_train_from(factory: str) -> None:
     pipe = spacy.blank("en").add_pipe(factory, config={"model": LONGFORMER})
-    with pytest.raises(LukeError, match=r"L051.*LongformerEncoder.*luke checkpoint"):
+    with pytest.raises(LukeError, match=r"L052.*LongformerEncoder.*Give.*checkpoint"):
         pipe.initialize(lambda: [], labels=["X"])
     assert not pipe.has_weights

@@ -320,6 +320,14 @@ def test_without_a_checkpoint_the_encoder_of_the_box_is_trained(blank) -> None:
     assert blank.update(gold, sgd=adam(1e-4), losses={})["luke_qa"] > 0
 
 
+def test_data_without_any_answer_is_reported(blank, qa_checkpoint) -> None:
+    gold = examples(blank)
+    for example in gold:
+        example.reference._.answers = None
+    with pytest.warns(LukeWarning, match=rf"W018.*none of {len(gold)} Docs.*store_user_data"):
+        blank.get_pipe("luke_qa").initialize(lambda: gold, checkpoint=str(qa_checkpoint))
+
+
 def test_a_component_that_was_not_initialised_cannot_be_trained(blank) -> None:
     with pytest.raises(LukeError, match="L040"):
         blank.get_pipe("luke_qa").update(examples(blank))

@@ -15,7 +15,7 @@ import spacy_luke
 from spacy_luke.errors import LukeError
 from spacy_luke.pipeline.directions import both_directions, is_directed, split_direction
 from spacy_luke.pipeline.marked import ScoredItems
-from spacy_luke.pipeline.negative import NO_RELATION, find_negative
+from spacy_luke.training.negative import NO_RELATION, find_negative
 from tests.pipeline.marked_model import ENTITY, PAIR, RELATIONS, TYPES, one_sentence, write_checkpoint
 
 SEMEVAL = ("Cause-Effect(e1,e2)", "Cause-Effect(e2,e1)", "Member(e1,e2)", "Member(e2,e1)", "Other")

@@ -90,8 +90,15 @@ def test_a_label_that_the_component_does_not_have_is_an_error(blank, checkpoint)
 
 
 def test_no_labels_at_all_is_an_error(blank, tmp_path, encoder_checkpoint) -> None:
-    with pytest.raises(LukeError, match="L043"):
+    with pytest.raises(LukeError, match=r"L043.*annotation in doc\.ents, or"):
         blank.get_pipe("luke_ner").initialize(lambda: examples(blank, [("Ada.", [])]), checkpoint=encoder_checkpoint)
+
+
+def test_without_labels_the_message_says_where_they_are_looked_for(blank, encoder_checkpoint) -> None:
+    pipe = blank.get_pipe("luke_ner")
+    pipe.overlap = True
+    with pytest.raises(LukeError, match=r"L043.*doc\.spans\['luke_ner'\], since overlap = true"):
+        pipe.initialize(lambda: examples(blank), checkpoint=encoder_checkpoint)
 
 
 @pytest.fixture(scope="module")

@@ -121,9 +121,11 @@ def test_the_negative_label_is_ignored_on_both_sides() -> None:
     negative = example(
         [(ADA, ACME, "NA"), (BO, ACME, "founder")], [(ADA, BO, "NA"), (BO, ACME, "founder"), (ACME, BO, "NA")]
     )
-    scores = build_relations_scorer(negative_label="NA")([negative])
-    assert prf(scores, "rel_micro") == [1, 1, 1]
-    assert list(scores["rel_per_type"]) == ["founder"]
+    for scorer in (build_relations_scorer(negative_label="NA"), build_relations_scorer()):
+        scores = scorer([negative])
+        assert prf(scores, "rel_micro") == [1, 1, 1]
+        assert list(scores["rel_per_type"]) == ["founder"]
+    assert list(build_relations_scorer(negative_label="none")([negative])["rel_per_type"]) == ["NA", "founder"]
 
 
 def test_a_reference_without_annotation_is_not_scored() -> None:
