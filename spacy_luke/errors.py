@@ -133,12 +133,12 @@ WARNINGS: dict[str, str] = {
     "W013": "A Doc has {count} candidate pairs; the {maximum} pairs of entities that are nearest to each other are "
     "taken. Raise max_pairs, or narrow them with max_distance, type_pairs or sentences.",
     "W014": "Component {name!r}: {count} {what} were left out ({reasons}).",
-    "W018": "Component {name!r}: none of {count} Docs has a gold answer, so nothing is learned. Write them to "
-    "doc._.answers of the references; a DocBin keeps them with store_user_data=True.",
     "W015": "Component {name!r}: {count} questions are longer than {maximum} pieces; only their beginning is read. "
     "First: {first!r}. Raise max_question_pieces, which may be up to half of a window.",
     "W016": "Component {name!r}: {count} questions are empty; they have no answer.",
     "W017": "Component {name!r}: {missed} of {total} gold answers cannot be learned ({reasons}). First: {examples}.",
+    "W018": "Component {name!r}: none of {count} Docs has a gold answer, so nothing is learned. Write them to "
+    "doc._.answers of the references; a DocBin keeps them with store_user_data=True.",
     "W019": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}. Do "
     "the predicted Docs have entities? A corpus reader with mentions = true gives them the gold ones.",
 }
