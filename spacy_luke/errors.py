@@ -62,7 +62,7 @@ ERRORS: dict[str, str] = {
     "L029": "Cannot save to {path}: {reason}. What was there before is unchanged.",
     "L030": "The checkpoint's labels {labels} have no known negative label, and {count} labels. Set negative_label to "
     "the label that means 'no entity'.",
-    "L031": "Cannot make a {target} checkpoint from model_type {model_type!r}. Possible: bert, roberta, xlm-roberta.",
+    "L031": "Cannot make a {target} checkpoint from model_type {model_type!r}. Possible: {possible}.",
     "L032": "The entity vocabulary gives id {identifier} to {title!r}, but the entity table has only {rows} rows.",
     "L033": "No marker pieces {markers}: the tokenizer has none, and the piece table of {rows} rows has no room for "
     "them after the tokenizer's {pieces} pieces. This checkpoint was not made for marked entities.",

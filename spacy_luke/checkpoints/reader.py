@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from ..tokenization.pieces import PieceTokenizer
 from .heads import architecture_on, bare_model, find_head, knows_head
 from .key_maps import BACKBONE_PREFIXES, ENTITY_TABLE, MENTION_STATES, to_hugging_face, without_ignored
 from .upcycle import ATTENTION_WINDOW, MAX_PIECES, UPCYCLED, upcycled_config, upcycled_tokenizer, upcycled_weights
-from .upcycled_weights import MARKERS
+from .upcycled_weights import new_markers
 from .weights import Weights, open_weights
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -180,6 +180,7 @@ def open_checkpoint(
     path: Path,
     *,
     plain_as: str = "luke",
+    plain: Collection[str] = UPCYCLED,
     case_types: bool | None = None,
     max_pieces: int = MAX_PIECES,
     attention_window: int | tuple[int, ...] = ATTENTION_WINDOW,
@@ -189,7 +190,9 @@ def open_checkpoint(
     The rest is for the latter:
 
     plain_as: "luke" or "longformer".
-    case_types: whether pieces carry the case of their word as type; default: if the tokenizer lower-cases.
+    plain: the model types that are read as it.
+    case_types: whether pieces carry the case of their word as type; default: if the tokenizer lower-cases, or as a LUKE
+        has it.
     max_pieces, attention_window: of the Longformer; see `LongformerConfig`.
     """
     data = read_config(path)
@@ -199,14 +202,17 @@ def open_checkpoint(
         raise LukeError("L004", problems=f"architectures = {architectures!r}")
     architecture = str(architectures[0])
     files = {name: (path / name).read_bytes() for name in TOKENIZER_FILES if (path / name).is_file()}
-    if model_type in UPCYCLED:
+    if model_type in plain:
         tokenizer = PieceTokenizer(files)
-        case = tokenizer.lowercase if case_types is None else case_types
+        case = case_types
+        if case is None:
+            case = _settings(data).get("piece_types") == "case" if model_type == "luke" else tokenizer.lowercase
         config: Config = upcycled_config(
             data, tokenizer, to=plain_as, case_types=case, max_pieces=max_pieces, attention_window=attention_window
         )
-        _check_rows(tokenizer, config.vocab_size - len(MARKERS))
-        tokenizer = upcycled_tokenizer(tokenizer, config, case_types=case)
+        markers = new_markers(model_type)
+        _check_rows(tokenizer, config.vocab_size - len(markers))
+        tokenizer = upcycled_tokenizer(tokenizer, config, markers, case_types=case)
         weights = upcycled_weights(open_weights(path), data, config, tokenizer)
         settings = {"piece_types": "case"} if case else {}
         vocab = EntityVocab.special_only()
@@ -217,9 +223,7 @@ def open_checkpoint(
         known = ", ".join((*_CONFIGS, *UPCYCLED))
         raise LukeError("L023", architecture=architecture, model_type=model_type, known=known)
     config = _CONFIGS[model_type].from_dict(data)
-    settings = config.extra.get(OWN_SETTINGS) or {}
-    if not isinstance(settings, dict):
-        raise LukeError("L004", problems=f"{OWN_SETTINGS} = {settings!r}")
+    settings = _settings(data)
     tokenizer = PieceTokenizer(files, case_types=settings.get("piece_types") == "case")
     _check_rows(tokenizer, config.vocab_size)
     vocab = _entity_vocab(path, config) if isinstance(config, LukeConfig) else EntityVocab.special_only()
@@ -245,6 +249,14 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise LukeError("L022", file=file, reason="it is no JSON dictionary")
     return data
+
+
+def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Our own block of config.json."""
+    settings = data.get(OWN_SETTINGS) or {}
+    if not isinstance(settings, dict):
+        raise LukeError("L004", problems=f"{OWN_SETTINGS} = {settings!r}")
+    return settings
 
 
 def _entity_vocab(path: Path, config: LukeConfig) -> EntityVocab:

@@ -15,13 +15,14 @@ Longformer gets the same pieces, and (Beltagy et al. 2020, section 5)
 - global projections: copies of `query`, `key` and `value`
 - positions beyond those of the source: its position table again and again
 
-so that a text which fits the source and the window has the same states as there.
+so that a text which fits the source and the window has the same states as there. A LUKE can be made a Longformer too:
+its pieces are kept, with their markers, and what it has for entities is left out.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,12 @@ from ..errors import LukeError
 from ..tokenization.case import CASE_TYPES
 from ..tokenization.entity_vocab import EntityVocab
 from ..tokenization.pieces import PieceTokenizer
-from .upcycled_weights import MARKERS, LongformerWeights, LukeWeights, PlainWeights
+from .upcycled_weights import LongformerWeights, LukeWeights, PlainWeights, new_markers
 from .weights import Weights
 
 UPCYCLED = ("bert", "roberta", "xlm-roberta")
+# What `upcycle_folder` can start from, by what it makes.
+SOURCES = {"luke": UPCYCLED, "longformer": (*UPCYCLED, "luke")}
 MAX_PIECES = 4096
 ATTENTION_WINDOW = 512
 
@@ -50,17 +53,17 @@ def upcycled_config(
 ) -> LukeConfig | LongformerConfig:
     """The configuration for the config.json of a RoBERTa, XLM-R or BERT.
 
-    to: "luke" or "longformer". The last two arguments are for the latter.
+    to: "luke" or "longformer". The last two arguments are for the latter, whose source may be a LUKE.
     """
-    if data.get("model_type") not in UPCYCLED:
-        raise LukeError("L031", target=to, model_type=data.get("model_type"))
+    if data.get("model_type") not in SOURCES[to]:
+        raise LukeError("L031", target=to, model_type=data.get("model_type"), possible=", ".join(SOURCES[to]))
     if data.get("position_embedding_type", "absolute") != "absolute":
         raise LukeError("L004", problems=f"position_embedding_type = {data['position_embedding_type']!r}")
     special = tokenizer.special
     plain = {**data, "pad_token_id": special.pad, "entity_vocab_size": 1}
     base = LukeConfig.from_dict(plain)
     shared: dict[str, Any] = {
-        "vocab_size": base.vocab_size + len(MARKERS),
+        "vocab_size": base.vocab_size + len(new_markers(data["model_type"])),
         "type_vocab_size": CASE_TYPES if case_types else base.type_vocab_size,
         "bos_token_id": special.bos,
         "eos_token_id": special.eos,
@@ -106,14 +109,15 @@ def _source_positions(data: Mapping[str, Any], pad_id: int) -> int:
 
 
 def upcycled_tokenizer(
-    tokenizer: PieceTokenizer, config: LukeConfig | LongformerConfig, *, case_types: bool
+    tokenizer: PieceTokenizer, config: LukeConfig | LongformerConfig, markers: Sequence[str], *, case_types: bool
 ) -> PieceTokenizer:
     """The tokenizer with the two marker pieces and, for byte-level BPE, files that transformers' tokenizer reads.
 
-    config: as `upcycled_config` made it: the ids of the markers are the last of the piece table.
+    config: as `upcycled_config` made it: the ids of new markers are the last of the piece table.
+    markers: the new ones.
     """
-    vocab_size = config.vocab_size - len(MARKERS)
-    added = {**_loads(tokenizer.files.get("added_tokens.json")), **_marker_ids(vocab_size)}
+    new = {marker: config.vocab_size - len(markers) + i for i, marker in enumerate(markers)}
+    added = {**_loads(tokenizer.files.get("added_tokens.json")), **new}
     files = dict(tokenizer.files)
     files["added_tokens.json"] = _dumps(added)
     settings = _loads(files.get("tokenizer_config.json"))
@@ -126,7 +130,7 @@ def upcycled_tokenizer(
         settings["tokenizer_class"] = f"{config.model_type.capitalize()}Tokenizer"
     else:
         data = _loads(files["tokenizer.json"])
-        data["added_tokens"] = [*data.get("added_tokens", []), *_added_tokens(vocab_size)]
+        data["added_tokens"] = [*data.get("added_tokens", []), *_added_tokens(new)]
         files["tokenizer.json"] = _dumps(data)
         settings["tokenizer_class"] = "PreTrainedTokenizerFast"
     files["tokenizer_config.json"] = _dumps(settings)
@@ -144,29 +148,30 @@ def upcycle_folder(
 ) -> None:
     """Write the checkpoint made from the RoBERTa, XLM-R or BERT checkpoint in `source` to `target`.
 
-    to: "luke" or "longformer".
-    case_types: whether pieces carry the case of their word; default: if the tokenizer lower-cases.
+    to: "luke", or "longformer", which may be made from a LUKE too.
+    case_types: whether pieces carry the case of their word; default: if the tokenizer lower-cases, or as a LUKE has it.
     max_pieces, attention_window: of the Longformer; see `LongformerConfig`.
     """
     from .reader import open_checkpoint
     from .writer import save_checkpoint
 
     checkpoint = open_checkpoint(
-        source, plain_as=to, case_types=case_types, max_pieces=max_pieces, attention_window=attention_window
+        source,
+        plain_as=to,
+        plain=SOURCES[to],
+        case_types=case_types,
+        max_pieces=max_pieces,
+        attention_window=attention_window,
     )
     if not checkpoint.upcycled:
-        raise LukeError("L031", target=to, model_type=checkpoint.model_type)
+        raise LukeError("L031", target=to, model_type=checkpoint.model_type, possible=", ".join(SOURCES[to]))
     encoder = checkpoint.load_encoder()
     save_checkpoint(target, checkpoint.describe(checkpoint.config), encoder)
 
 
-def _marker_ids(vocab_size: int) -> dict[str, int]:
-    return {marker: vocab_size + i for i, marker in enumerate(MARKERS)}
-
-
-def _added_tokens(vocab_size: int) -> list[dict[str, Any]]:
+def _added_tokens(ids: Mapping[str, int]) -> list[dict[str, Any]]:
     plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    return [{"id": i, "content": marker, **plain} for marker, i in _marker_ids(vocab_size).items()]
+    return [{"id": i, "content": marker, **plain} for marker, i in ids.items()]
 
 
 def _vocab_and_merges(tokenizer_json: bytes) -> dict[str, bytes]:

@@ -1,4 +1,5 @@
-"""The weights of plain encoders (RoBERTa, XLM-R, BERT) under the names and in the shapes of LUKE and Longformer."""
+"""The weights of plain encoders (RoBERTa, XLM-R, BERT, the words of a LUKE) under the names and in the shapes of LUKE
+and Longformer."""
 
 from __future__ import annotations
 
@@ -17,6 +18,8 @@ _WORDS = "embeddings.word_embeddings.weight"
 _POSITIONS = "embeddings.position_embeddings.weight"
 _TYPES = "embeddings.token_type_embeddings.weight"
 _ENTITIES = "entity_embeddings.entity_embeddings.weight"
+# What a LUKE has for its entities, and a Longformer made from it has not.
+_OF_ENTITIES = ("entity_embeddings.", *(f".{query}." for query in ENTITY_QUERIES))
 _FROM_PIECES = {
     "entity_embeddings.LayerNorm.weight": "embeddings.LayerNorm.weight",
     "entity_embeddings.LayerNorm.bias": "embeddings.LayerNorm.bias",
@@ -24,27 +27,35 @@ _FROM_PIECES = {
 }
 
 
+def new_markers(model_type: str) -> tuple[str, ...]:
+    """The marker pieces that an encoder of `model_type` has not."""
+    return () if model_type == "luke" else tuple(MARKERS)
+
+
 class PlainWeights:
     """The weights of the source, named as in a bare model, with what its new configuration changes in their shape.
 
     Added are rows for the marker pieces and the case types, and BERT's positions, counted from 0, are moved to those
-    of RoBERTa, counted from the pad id + 1.
+    of RoBERTa, counted from the pad id + 1. What a LUKE has for its entities is left out.
     """
 
     def __init__(self, source: Weights, model_type: str, config: EncoderConfig, tokenizer: PieceTokenizer):
         self._source = source
         self._config = config
         self._tokenizer = tokenizer
+        self._markers = new_markers(model_type)
         self._shift = config.pad_token_id + 1 if model_type == "bert" else 0
         prefix = BACKBONE_PREFIXES[model_type]
         self._stored = {
-            name.removeprefix(prefix): name for name in source.shapes() if not name.endswith(LEGACY_SUFFIXES)
+            name.removeprefix(prefix): name
+            for name in source.shapes()
+            if not name.endswith(LEGACY_SUFFIXES) and not any(part in name for part in _OF_ENTITIES)
         }
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         shapes = self._source.shapes()
         found = {name: shapes[stored] for name, stored in self._stored.items()}
-        for name, added in ((_WORDS, len(MARKERS)), (_POSITIONS, self._shift)):
+        for name, added in ((_WORDS, len(self._markers)), (_POSITIONS, self._shift)):
             if name in found:
                 found[name] = (found[name][0] + added, *found[name][1:])
         if _TYPES in found:
@@ -55,8 +66,9 @@ class PlainWeights:
         if name == _WORDS:
             # Read with the new rows rather than extended: the largest table must not exist twice.
             vocab, unk = self._tokenizer.vocab, self._tokenizer.special.unk
-            markers = [vocab.get(like, vocab.get(f"▁{like}", unk)) for like in MARKERS.values()]
-            sources = [*range(self._config.vocab_size - len(MARKERS)), *markers]
+            alike = [MARKERS[marker] for marker in self._markers]
+            markers = [vocab.get(like, vocab.get(f"▁{like}", unk)) for like in alike]
+            sources = [*range(self._config.vocab_size - len(markers)), *markers]
             return self._source.get(self._stored[name], sources if rows is None else [sources[row] for row in rows])
         table = self._source.get(self._stored[name])
         if name == _POSITIONS and self._shift:

@@ -23,7 +23,12 @@ class Target(str, Enum):
 
 @luke_cli.command("upcycle")
 def upcycle_cli(
-    name: Annotated[str, Argument(help="Folder of a BERT, RoBERTa or XLM-R checkpoint, or its id on the Hub.")],
+    name: Annotated[
+        str,
+        Argument(
+            help="Folder of a BERT, RoBERTa or XLM-R checkpoint, or its id on the Hub. For a Longformer also LUKE."
+        ),
+    ],
     target: Annotated[Path, Argument(metavar="OUT", help="Folder for the checkpoint that is made.")],
     to: Annotated[Target, Option(help="What to make.")] = Target.luke,
     revision: Annotated[str | None, Option(help="Branch, tag or commit on the Hub.")] = None,
@@ -31,7 +36,8 @@ def upcycle_cli(
         bool | None,
         Option(
             "--case-types/--no-case-types",
-            help="Tell the encoder how words are written (Title, UPPER, lower). Default: if the tokenizer lower-cases.",
+            help="Tell the encoder how words are written (Title, UPPER, lower). Default: if the tokenizer lower-cases, "
+            "or as the LUKE has it.",
         ),
     ] = None,
     max_pieces: Annotated[int, Option(help="Longest input of a Longformer, in pieces.")] = 4096,

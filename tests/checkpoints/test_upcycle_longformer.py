@@ -16,7 +16,7 @@ from spacy_luke.encoders.config import LongformerConfig
 from spacy_luke.errors import LukeError
 from spacy_luke.tokenization.case import CASE_TYPES
 from tests.checkpoints.test_upcycle import KINDS, batch_for, write_source
-from tests.util import reference_input, write_longformer
+from tests.util import reference_input, write_longformer, write_luke
 
 TO: dict[str, Any] = {"plain_as": "longformer", "max_pieces": 150, "attention_window": 16}
 
@@ -136,6 +136,38 @@ def test_transformers_opens_the_tokenizer_with_the_markers(tmp_path, kind):
     plain = theirs(text, add_special_tokens=False, truncation=False, padding=False)["input_ids"]
     assert plain == ours.encode_text(text, []).ids.tolist()
     assert theirs.convert_tokens_to_ids(["<ent>", "<ent2>"]) == [ours.vocab["<ent>"], ours.vocab["<ent2>"]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("case_types", [False, True])
+def test_a_longformer_made_from_a_luke_has_the_states_of_its_pieces(tmp_path, kind, case_types):
+    """And its markers, and its case types; what the LUKE has for entities is left out."""
+    (tmp_path / "source").mkdir()
+    write_source(tmp_path / "source", kind)
+    upcycle_folder(tmp_path / "source", tmp_path / "luke", case_types=case_types)
+    upcycle_folder(tmp_path / "luke", tmp_path / "out", **made(attention_window=126))
+    source, after = open_checkpoint(tmp_path / "luke"), open_checkpoint(tmp_path / "out")
+    assert isinstance(after.config, LongformerConfig)
+    assert after.config.vocab_size == source.config.vocab_size
+    assert after.settings == source.settings
+    assert after.tokenizer.vocab == source.tokenizer.vocab
+    batch = batch_for(source, [64, 20])
+    batch.piece_types = torch.randint(0, source.config.type_vocab_size, batch.piece_ids.shape)
+    with torch.no_grad():
+        theirs = source.load_encoder().eval()(batch)
+        ours = after.load_encoder().eval()(batch)
+    assert (theirs.pieces - ours.pieces)[batch.piece_mask].abs().max() < 1e-5
+    assert (theirs.pooled - ours.pooled).abs().max() < 1e-5
+    _, info = LongformerModel.from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    markers = AutoTokenizer.from_pretrained(tmp_path / "out").convert_tokens_to_ids(["<ent>", "<ent2>"])
+    assert markers == [source.tokenizer.vocab["<ent>"], source.tokenizer.vocab["<ent2>"]]
+
+
+def test_a_luke_is_read_as_longformer_only_where_that_was_asked_for(tmp_path):
+    write_luke(tmp_path)
+    assert open_checkpoint(tmp_path, **TO).config.model_type == "luke"
 
 
 @pytest.mark.parametrize("setting", ["vocab_size", "max_position_embeddings", "hidden_size"])
