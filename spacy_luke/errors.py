@@ -44,6 +44,7 @@ ERRORS: dict[str, str] = {
     "L005": "precision = {precision!r} is not one of: float32, bfloat16.",
     "L006": "attention_window = {value!r} is not possible. Give an even number above 0, or a list of {layers} of them, "
     "one for each layer.",
+    "L007": "entity_attention = {entity_attention!r} is not one of: full, independent, null.",
     # checkpoints
     "L020": "No checkpoint {name!r}: it is not a local folder, not in the local Hugging Face cache, and could not be "
     "downloaded ({reason}). Give the path of a folder with config.json, or the id of a Hub repository.",
@@ -90,6 +91,12 @@ ERRORS: dict[str, str] = {
     "[initialize.components.{name}] checkpoint: a Longformer, or a BERT, RoBERTa or XLM-R, which is read as one.",
     "L053": "{path} is a spaCy pipeline, not a checkpoint. Load it with spacy.load, or give the folder of a component "
     "in it: {components}.",
+    "L054": "Component {name!r} is configured with entity_attention = {configured!r}, but the checkpoint {path} was "
+    "trained with {found!r}. Set entity_attention = {found!r}, or null, in [components.{name}.model.encoder]; a "
+    "checkpoint with 'full' attention can be trained to 'independent' (spacy train).",
+    "L055": "Component {name!r} has a span_filter, which needs a LUKE with independent attention. Set "
+    "entity_attention = 'independent' in [components.{name}.model.encoder] and train, or span_filter = null.",
+    "L056": "Component {name!r} has no span filter. Set one, [components.{name}.span_filter], and train it.",
     # annotations
     "L070": "{attribute} cannot take {value!r}: it must be {wanted}.",
     "L071": "The {role}, {value!r}, cannot be used: {reason}. Give a Span of the same Doc: doc[2:4] for tokens, "

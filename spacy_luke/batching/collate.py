@@ -37,6 +37,7 @@ class RowInput:
     piece_ids, piece_types: special pieces included. *Shape:* (pieces,), int64
     entity_ids: *Shape:* (entities,), int64
     entity_spans: half-open piece ranges, special pieces counted. *Shape:* (entities, 2), int64
+    entity_drawn: entities that a span filter is to keep in training; None = outside it. *Shape:* (entities,), bool
     items: what is classified, as indices of its entities; None = by the head. *Shape:* (items, entities of an item)
     global_mask: pieces with global attention; None = none. *Shape:* (pieces,), bool
     """
@@ -45,6 +46,7 @@ class RowInput:
     piece_types: np.ndarray
     entity_ids: np.ndarray
     entity_spans: np.ndarray
+    entity_drawn: np.ndarray | None = None
     items: np.ndarray | None = None
     global_mask: np.ndarray | None = None
 
@@ -83,8 +85,8 @@ def batch_rows(rows: Sequence[RowT], max_batch_pieces: int) -> Iterator[list[Row
 
 
 def collate(rows: Sequence[RowInput], *, piece_pad: int, entity_pad: int) -> EncoderInput:
-    """Pad rows into one encoder input: without entity tensors if no row has an entity, without items or global pieces
-    if the rows have none.
+    """Pad rows into one encoder input: without entity tensors if no row has an entity, without items, global pieces
+    or drawn entities if the rows have none.
 
     piece_pad, entity_pad: ids of the padding pieces and entities.
     """
@@ -105,7 +107,7 @@ def collate(rows: Sequence[RowInput], *, piece_pad: int, entity_pad: int) -> Enc
     tensors: dict[str, np.ndarray] = {"piece_ids": piece_ids, "piece_mask": piece_mask, "piece_types": piece_types}
     if most:
         tensors |= {"entity_ids": entity_ids, "entity_spans": entity_spans, "entity_mask": entity_mask}
-    for name in ("items", "global_mask"):
+    for name in ("entity_drawn", "items", "global_mask"):
         parts = [part for row in rows if (part := getattr(row, name)) is not None]
         if parts:
             tensors[name] = _padded(parts)

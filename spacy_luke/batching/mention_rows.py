@@ -21,13 +21,16 @@ class MentionRow:
 
     doc: index of the Doc.
     mentions: indices of mentions of the Doc's `Candidates`. *Shape:* (mentions,)
-    inputs: whether the encoder computes a row of its own for each of them.
+    share: of the mentions for which the encoder computes a row: 1 for LUKE, 0 for an encoder that reads mentions off
+        their pieces, and an estimate for a span filter.
+    drawn: those that a span filter is to keep in training; None outside it. *Shape:* (mentions,), bool
     """
 
     doc: int
     window: Window
     mentions: np.ndarray
-    inputs: bool = True
+    share: float = 1.0
+    drawn: np.ndarray | None = None
 
     @property
     def pieces(self) -> int:
@@ -36,7 +39,7 @@ class MentionRow:
 
     @property
     def entities(self) -> int:
-        return len(self.mentions) if self.inputs else 0
+        return math.ceil(len(self.mentions) * self.share)
 
     def make(
         self, pieces: DocPieces, candidates: Candidates, special: SpecialPieces, entity_vocab: EntityVocab
@@ -48,15 +51,26 @@ class MentionRow:
             np.concatenate([[0], pieces.pieces.types[start:end], [0]]),
             np.full(len(self.mentions), entity_vocab[MASK]),
             candidates.mentions[self.mentions] - start + 1,
+            entity_drawn=self.drawn,
         )
 
 
-def mention_rows(doc: int, candidates: Candidates, mentions: np.ndarray, chunk_size: int | None) -> list[MentionRow]:
+def mention_rows(
+    doc: int,
+    candidates: Candidates,
+    mentions: np.ndarray,
+    chunk_size: int | None,
+    *,
+    share: float = 1.0,
+    drawn: np.ndarray | None = None,
+) -> list[MentionRow]:
     """The rows that show the given mentions of a Doc to the encoder.
 
     chunk_size: most mentions in a row. n mentions of a window are split in order into k = ceil(n / chunk_size) chunks
         of ceil(n / k), as in the paper's code: under full attention a span's scores depend on those beside it. None,
-        for encoders that read mentions off their pieces: all of a window are in one row.
+        for encoders where they do not: all of a window are in one row.
+    share: as in `MentionRow`.
+    drawn: which of the mentions of the Doc a span filter is to keep; None outside training. *Shape:* (mentions,), bool
     """
     rows = []
     order = mentions[np.argsort(candidates.window_of[mentions], kind="stable")]
@@ -66,8 +80,7 @@ def mention_rows(doc: int, candidates: Candidates, mentions: np.ndarray, chunk_s
             continue
         window = candidates.windows[int(candidates.window_of[group[0]])]
         size = math.ceil(len(group) / math.ceil(len(group) / (chunk_size or len(group))))
-        rows += [
-            MentionRow(doc, window, group[i : i + size], inputs=chunk_size is not None)
-            for i in range(0, len(group), size)
-        ]
+        for i in range(0, len(group), size):
+            part = group[i : i + size]
+            rows.append(MentionRow(doc, window, part, share, None if drawn is None else drawn[part]))
     return rows

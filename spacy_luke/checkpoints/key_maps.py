@@ -36,13 +36,24 @@ LAYER_MODULES = {
 }
 
 ENTITY_TABLE = "entity_embeddings.entity_embeddings.weight"
+PIECE_TO_ENTITY = ".w2e_query."
 ENTITY_QUERIES = ("w2e_query", "e2w_query", "e2e_query")
 GLOBAL_PROJECTIONS = {"query_global": "query", "key_global": "key", "value_global": "value"}
 # Ours alone: what makes states of mentions for an encoder that has none stands beside the backbone.
 MENTION_STATES = "mention_states."
+SPAN_FILTER = "span_filter."
 
 # Weights of heads: they may stand in a checkpoint from which only the encoder is wanted.
-HEAD_PREFIXES = ("lm_head.", "entity_predictions.", "classifier.", "qa_outputs.", "cls.", "score.", MENTION_STATES)
+HEAD_PREFIXES = (
+    "lm_head.",
+    "entity_predictions.",
+    "classifier.",
+    "qa_outputs.",
+    "cls.",
+    "score.",
+    MENTION_STATES,
+    SPAN_FILTER,
+)
 # Buffers that older releases saved; they carry nothing.
 LEGACY_SUFFIXES = (".position_ids", ".token_type_ids")
 LEGACY_NAMES = {".gamma": ".weight", ".beta": ".bias"}

@@ -11,19 +11,29 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from ..encoders.config import LongformerConfig, LukeConfig
+from ..encoders.config import INDEPENDENT_LUKE, LongformerConfig, LukeConfig
 from ..encoders.embeddings import init_weights
 from ..encoders.encoder import Encoder
-from ..encoders.heads import TaskModule
+from ..encoders.heads import EntitySpanClassification, TaskModule
+from ..encoders.independent import IndependentLukeEncoder
 from ..encoders.longformer import LongformerEncoder
 from ..encoders.luke import LukeEncoder
 from ..encoders.mention_states import MentionStates
+from ..encoders.span_filter import SpanFilter, SpanFilterSettings
 from ..errors import LukeError
 from ..tokenization.entity_vocab import EntityVocab
 from ..tokenization.loading import TOKENIZER_FILES
 from ..tokenization.pieces import PieceTokenizer
 from .heads import architecture_on, bare_model, find_head, knows_head
-from .key_maps import BACKBONE_PREFIXES, ENTITY_TABLE, MENTION_STATES, to_hugging_face, without_ignored
+from .key_maps import (
+    BACKBONE_PREFIXES,
+    ENTITY_TABLE,
+    MENTION_STATES,
+    PIECE_TO_ENTITY,
+    SPAN_FILTER,
+    to_hugging_face,
+    without_ignored,
+)
 from .upcycle import ATTENTION_WINDOW, MAX_PIECES, UPCYCLED, upcycled_config, upcycled_tokenizer, upcycled_weights
 from .upcycled_weights import new_markers
 from .weights import Weights, open_weights
@@ -32,7 +42,11 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 Config = LukeConfig | LongformerConfig
 
 ENTITY_VOCAB = "entity_vocab.json"
-_CONFIGS: Mapping[str, type[Config]] = {"luke": LukeConfig, "longformer": LongformerConfig}
+_CONFIGS: Mapping[str, type[Config]] = {
+    "luke": LukeConfig,
+    INDEPENDENT_LUKE: LukeConfig,
+    "longformer": LongformerConfig,
+}
 OWN_SETTINGS = "spacy_luke"
 # Those of our settings that belong to the encoder, not to the head on it.
 OF_ENCODER = ("piece_types",)
@@ -95,13 +109,23 @@ class Checkpoint:
         encoder = self._empty_encoder(config, pooling=pooling and self._has("pooler."), mentions=mentions)
         return self._fill(encoder, rows, encoder_prefix="")
 
+    def with_independent_attention(self) -> Checkpoint:
+        """The same weights for an encoder with independent attention, to be trained with it."""
+        assert isinstance(self.config, LukeConfig)
+        return replace(self, config=replace(self.config, entity_attention="independent"))
+
     def load_task_module(
-        self, architecture: str, entity_vocab: str, labels: int | None = None
+        self,
+        architecture: str,
+        entity_vocab: str,
+        labels: int | None = None,
+        span_filter: SpanFilterSettings | None = None,
     ) -> tuple[TaskModule, EntityVocab]:
         """The encoder with a head, and the trimmed entity vocabulary.
 
         architecture: that of the head, on whichever encoder; L023 if this checkpoint's encoder has no such head.
         labels: number of labels of a new, randomly initialised head; None takes the head of the checkpoint.
+        span_filter: also one of these, for `EntitySpanClassification`; new if the head is or the checkpoint has none.
         """
         head = find_head(self.config.model_type, architecture)
         config, vocab, rows = self._trim(entity_vocab)
@@ -110,13 +134,29 @@ class Checkpoint:
         if labels is None:
             with torch.device("meta"):
                 module = head(encoder, len(self.labels))
+            if isinstance(module, EntitySpanClassification):
+                module.span_filter = self._span_filter(config, span_filter, of_head=True)
             return self._fill(module, rows, encoder_prefix="encoder."), vocab
         if head.reads_pooled and not self._has("pooler."):
             encoder.pooler = nn.Linear(config.hidden_size, config.hidden_size)
             init_weights(encoder.pooler, config.initializer_range)
         module = head(self._fill(encoder, rows, encoder_prefix=""), labels)
         module.reset_head()
+        if isinstance(module, EntitySpanClassification):
+            module.span_filter = self._span_filter(config, span_filter, of_head=False)
         return module, vocab
+
+    def _span_filter(self, config: Config, settings: SpanFilterSettings | None, *, of_head: bool) -> SpanFilter | None:
+        """On the meta device if it is the one of the checkpoint's head, else new."""
+        if settings is None:
+            return None
+        if of_head and any(name.startswith(SPAN_FILTER) for name in self.weights.shapes()):
+            with torch.device("meta"):
+                return SpanFilter(config, settings)
+        span_filter = SpanFilter(config, settings)
+        init_weights(span_filter, config.initializer_range)
+        span_filter.start_rare()
+        return span_filter
 
     def _trim(self, entity_vocab: str) -> tuple[Config, EntityVocab, list[int] | None]:
         vocab, rows = self.entity_vocab.select(entity_vocab)
@@ -128,14 +168,20 @@ class Checkpoint:
     def _empty_encoder(self, config: Config, *, pooling: bool, mentions: bool) -> Encoder:
         """An encoder on the meta device, but for new states of mentions."""
         if isinstance(config, LukeConfig):
+            independent = config.entity_attention == "independent"
             with torch.device("meta"):
-                return LukeEncoder(config, pooling=pooling)
+                return (IndependentLukeEncoder if independent else LukeEncoder)(config, pooling=pooling)
         with torch.device("meta"):
             encoder = LongformerEncoder(config, pooling=pooling, mentions=mentions)
         if mentions and not any(name.startswith(MENTION_STATES) for name in self.weights.shapes()):
             encoder.mention_states = MentionStates(config)
             encoder.mention_states.reset_parameters()
         return encoder
+
+    def _is_unused_query(self, name: str) -> bool:
+        """Whether nothing asks with it: no piece attends to an entity if attention is independent."""
+        config = self.config
+        return isinstance(config, LukeConfig) and config.entity_attention == "independent" and PIECE_TO_ENTITY in name
 
     def _backbone(self) -> str:
         """Prefix of the encoder's weights: classes with a head have one, a bare model has none."""
@@ -156,7 +202,7 @@ class Checkpoint:
         names = {ours: to_hugging_face(ours, encoder=encoder_prefix, backbone=backbone) for ours in expected_shapes}
         found = self.weights.shapes()
         missing = sorted(set(names.values()) - found.keys())
-        unused = {n for n in found if n.startswith(f"{backbone}pooler.")}
+        unused = {n for n in found if n.startswith(f"{backbone}pooler.") or self._is_unused_query(n)}
         unknown = sorted(without_ignored(found.keys() - names.values() - unused))
         if missing or unknown:
             raise LukeError("L024", missing=_listed(missing), unknown=_listed(unknown))
@@ -222,6 +268,8 @@ def open_checkpoint(
     if model_type not in _CONFIGS:
         known = ", ".join((*_CONFIGS, *UPCYCLED))
         raise LukeError("L023", architecture=architecture, model_type=model_type, known=known)
+    if model_type == INDEPENDENT_LUKE:
+        model_type, data = LukeConfig.model_type, {**data, "entity_attention": "independent"}
     config = _CONFIGS[model_type].from_dict(data)
     settings = _settings(data)
     tokenizer = PieceTokenizer(files, case_types=settings.get("piece_types") == "case")

@@ -20,7 +20,9 @@ SAFETENSORS_INDEX = "model.safetensors.index.json"
 PICKLE = "pytorch_model.bin"
 PICKLE_INDEX = "pytorch_model.bin.index.json"
 _MAPPED_BYTES = 1 << 25
-WEIGHT_FILES = (SAFETENSORS, SAFETENSORS_INDEX, PICKLE, PICKLE_INDEX)
+# For models that transformers has not.
+OWN_SAFETENSORS = "spacy_luke.safetensors"
+WEIGHT_FILES = (SAFETENSORS, OWN_SAFETENSORS, SAFETENSORS_INDEX, PICKLE, PICKLE_INDEX)
 
 
 class Weights(Protocol):
@@ -112,6 +114,8 @@ def open_weights(folder: Path) -> Weights:
 
 def weight_files(folder: Path) -> list[Path]:
     """The files that `open_weights` reads; L021 names what is missing."""
+    if (folder / OWN_SAFETENSORS).exists():
+        return [folder / OWN_SAFETENSORS]
     for name, index in ((SAFETENSORS, SAFETENSORS_INDEX), (PICKLE, PICKLE_INDEX)):
         if (folder / name).exists():
             return [folder / name]

@@ -22,7 +22,7 @@ from ..errors import LukeError
 from ..tokenization.loading import TOKENIZER_FILES
 from .key_maps import BACKBONE_PREFIXES, to_hugging_face
 from .reader import ENTITY_VOCAB, OWN_SETTINGS, Description
-from .weights import SAFETENSORS, WEIGHT_FILES
+from .weights import OWN_SAFETENSORS, SAFETENSORS, WEIGHT_FILES
 
 CONFIG = "config.json"
 _METADATA = {"format": "pt"}
@@ -47,7 +47,7 @@ def save_checkpoint(
     """
     try:
         with _staged(path) as staging:
-            save_file(_tensors(description, module, dtype), staging / SAFETENSORS, metadata=_METADATA)
+            save_file(_tensors(description, module, dtype), staging / _weight_file(description), metadata=_METADATA)
             for name, data in {**_small_files(description, dtype), **(more_files or {})}.items():
                 (staging / name).write_bytes(data)
     except (OSError, SafetensorError) as e:
@@ -57,7 +57,7 @@ def save_checkpoint(
 def checkpoint_bytes(description: Description, module: nn.Module) -> dict[str, bytes]:
     """The files of the checkpoint folder, by name."""
     weights = save(_tensors(description, module, torch.float32), metadata=_METADATA)
-    return {SAFETENSORS: weights, **_small_files(description, torch.float32)}
+    return {_weight_file(description): weights, **_small_files(description, torch.float32)}
 
 
 @contextmanager
@@ -94,6 +94,12 @@ def _staged(path: Path) -> Iterator[Path]:
     shutil.rmtree(room, ignore_errors=True)
 
 
+def _weight_file(description: Description) -> str:
+    """transformers, which would take the model for what it is not, does not find weights under our own name."""
+    config = description.config
+    return SAFETENSORS if config.stored_model_type == config.model_type else OWN_SAFETENSORS
+
+
 def _tensors(description: Description, module: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
     bare = isinstance(module, Encoder)
     encoder, backbone = ("", "") if bare else ("encoder.", BACKBONE_PREFIXES[description.config.model_type])
@@ -105,7 +111,7 @@ def _small_files(description: Description, dtype: torch.dtype) -> dict[str, byte
     config: dict[str, Any] = {
         **description.config.to_dict(),
         "architectures": [description.architecture],
-        "model_type": description.config.model_type,
+        "model_type": description.config.stored_model_type,
         "torch_dtype": str(dtype).removeprefix("torch."),
     }
     config.pop(OWN_SETTINGS, None)

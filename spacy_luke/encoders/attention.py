@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .config import LukeConfig
+from .config import EncoderConfig, LukeConfig
 
 ALL_ROWS = slice(None)
 
@@ -43,7 +43,35 @@ class JointScores(torch.autograd.Function):
         return d_to_pieces, d_to_entities, d_keys, None
 
 
-class SelfAttention(nn.Module):
+class Attention(nn.Module):
+    """What every multi-head attention has: projections, output projection, residual and norm."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        hidden = config.hidden_size
+        self.heads = config.num_attention_heads
+        self.query = nn.Linear(hidden, hidden)
+        self.key = nn.Linear(hidden, hidden)
+        self.value = nn.Linear(hidden, hidden)
+        self.output = nn.Linear(hidden, hidden)
+        self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
+        self.attention_dropout = config.attention_probs_dropout_prob
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def _split(self, states: Tensor) -> Tensor:
+        """*Shape:* (batch, rows, hidden) -> (batch, heads, rows, head width)"""
+        return states.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def _joined(self, context: Tensor) -> Tensor:
+        """*Shape:* (batch, heads, rows, head width) -> (batch, rows, hidden)"""
+        return context.transpose(1, 2).flatten(2)
+
+    def _finish(self, context: Tensor, rows: Tensor) -> Tensor:
+        """*Shapes:* 2 x (batch, rows, hidden) -> the same"""
+        return self.norm(self.dropout(self.output(context)) + rows)
+
+
+class SelfAttention(Attention):
     """Multi-head attention over the rows [pieces; entities], output projection and residual norm included.
 
     With entity-aware attention the query depends on the kinds of row and key:
@@ -57,21 +85,13 @@ class SelfAttention(nn.Module):
     """
 
     def __init__(self, config: LukeConfig):
-        super().__init__()
+        super().__init__(config)
         hidden = config.hidden_size
-        self.heads = config.num_attention_heads
-        self.query = nn.Linear(hidden, hidden)
-        self.key = nn.Linear(hidden, hidden)
-        self.value = nn.Linear(hidden, hidden)
         self.entity_aware = config.use_entity_aware_attention
         if self.entity_aware:
             self.piece_to_entity_query = nn.Linear(hidden, hidden)
             self.entity_to_piece_query = nn.Linear(hidden, hidden)
             self.entity_to_entity_query = nn.Linear(hidden, hidden)
-        self.output = nn.Linear(hidden, hidden)
-        self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
-        self.attention_dropout = config.attention_probs_dropout_prob
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, rows: Tensor, pieces: int, mask: Tensor | None, wanted: slice = ALL_ROWS) -> Tensor:
         """Attend.
@@ -92,8 +112,7 @@ class SelfAttention(nn.Module):
                 attn_mask=mask,
                 dropout_p=self.attention_dropout if self.training else 0.0,
             )
-        context = context.transpose(1, 2).reshape(asking.shape)
-        return self.norm(self.dropout(self.output(context)) + asking)
+        return self._finish(self._joined(context), asking)
 
     def _entity_aware(self, rows: Tensor, pieces: int, mask: Tensor | None, wanted: slice) -> Tensor:
         batch, length, hidden = rows.shape
@@ -114,6 +133,3 @@ class SelfAttention(nn.Module):
             scores = scores + mask if self.training else scores.add_(mask)
         weights = F.dropout(scores.softmax(-1), self.attention_dropout, self.training)
         return weights @ self._split(self.value(rows))
-
-    def _split(self, states: Tensor) -> Tensor:
-        return states.unflatten(-1, (self.heads, -1)).transpose(1, 2)

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, TypeVar
 
 from ..errors import LukeError
 
+INDEPENDENT_LUKE = "independent_luke"
+ENTITY_ATTENTION = ("full", "independent")
 ConfigT = TypeVar("ConfigT", bound="EncoderConfig")
 
 
@@ -65,6 +67,11 @@ class EncoderConfig:
         return {**self.extra, **{f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}}
 
     @property
+    def stored_model_type(self) -> str:
+        """`model_type` of config.json."""
+        return self.model_type
+
+    @property
     def max_pieces(self) -> int:
         """Longest input in pieces, special pieces included: positions start after the pad id."""
         return self.max_position_embeddings - self.pad_token_id - 1
@@ -72,7 +79,11 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class LukeConfig(EncoderConfig):
-    """Every parameter of transformers' `LukeConfig`, under the same names and with the same defaults."""
+    """Every parameter of transformers' `LukeConfig`, under the same names and with the same defaults, and one of ours.
+
+    entity_attention: "full" as in the paper, or "independent": pieces attend to pieces, an entity to the pieces and to
+        itself (`IndependentLukeEncoder`).
+    """
 
     model_type: ClassVar[str] = "luke"
     entity_inputs: ClassVar[bool] = True
@@ -82,6 +93,15 @@ class LukeConfig(EncoderConfig):
     entity_emb_size: int = 256
     use_entity_aware_attention: bool = True
     classifier_dropout: float | None = None
+    entity_attention: str = "full"
+
+    @property
+    def stored_model_type(self) -> str:
+        """Independent attention has a model type of its own: read as a LUKE, its weights would give other numbers."""
+        return self.model_type if self.entity_attention == "full" else INDEPENDENT_LUKE
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: value for name, value in super().to_dict().items() if name != "entity_attention"}
 
 
 @dataclass(frozen=True)
@@ -121,6 +141,8 @@ _MAY_BE_NULL = {"bos_token_id", "eos_token_id", "sep_token_id"}
 def _is_valid(name: str, value: Any) -> bool:
     if name == "hidden_act":
         return isinstance(value, str)
+    if name == "entity_attention":
+        return value in ENTITY_ATTENTION
     if name == "use_entity_aware_attention":
         return isinstance(value, bool)
     if name == "attention_window":  # whether the numbers are possible is checked with the number of layers

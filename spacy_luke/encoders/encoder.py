@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -42,13 +43,17 @@ class Encoder(nn.Module):
         states: what is to be read of the output: "all", only "pieces" or only "entities". What need not be computed
             for it is left out.
         """
-        with torch.autocast(batch.piece_ids.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16"):
+        with self._autocast(batch):
             return self._encode(batch, states)
+
+    def _autocast(self, batch: EncoderInput) -> torch.autocast:
+        enabled = self.precision == "bfloat16"
+        return torch.autocast(batch.piece_ids.device.type, dtype=torch.bfloat16, enabled=enabled)
 
     def _encode(self, batch: EncoderInput, states: States) -> EncoderOutput:
         raise NotImplementedError
 
-    def _run(self, layer: nn.Module, *inputs: Any) -> Tensor:
+    def _run(self, layer: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """One layer, computed again in the backward pass if so wished."""
         if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
             return checkpoint(layer, *inputs, use_reentrant=False)

@@ -14,8 +14,10 @@ from torch.nn import functional as F
 from .config import EncoderConfig
 from .embeddings import init_weights
 from .encoder import Encoder
-from .inputs import EncoderInput
+from .independent import IndependentLukeEncoder
+from .inputs import EncoderInput, EncoderOutput
 from .rows import take_rows
+from .span_filter import SpanFilter
 
 
 class TaskModule(nn.Module):
@@ -53,14 +55,34 @@ class EntitySpanClassification(TaskModule):
     """A label for every span (`LukeForEntitySpanClassification`; Yamada et al. 2020, section 4.3).
 
     Features of a span are its first piece, its last piece and its entity state.
+
+    span_filter: drops spans before they are encoded, on an encoder with independent attention; None keeps all.
     """
+
+    span_filter: SpanFilter | None = None
 
     def _make_head(self, config: EncoderConfig, labels: int) -> None:
         self.classifier = nn.Linear(3 * config.hidden_size, labels)
 
     def forward(self, batch: EncoderInput) -> Tensor:
-        """*Shape:* -> (batch, entities, labels), float32 logits; rows of masked entities mean nothing."""
-        output = self.encoder(batch)
+        """The logits of every span; those of masked entities mean nothing.
+
+        With a span filter there is one number more for each span, the filter's logit, and the logits of those that it
+        drops are NaN.
+
+        *Shape:* -> (batch, entities, labels), float32
+        """
+        if self.span_filter is None or batch.entity_spans is None:
+            return self._classify(self.encoder(batch), batch)
+        assert isinstance(self.encoder, IndependentLukeEncoder)
+        output, kept = self.encoder.encode_filtered(batch, self.span_filter)
+        logits = self._classify(output, kept.batch)
+        row, slot = kept.batch.entity_mask.nonzero(as_tuple=True)  # type: ignore[union-attr]
+        every = logits.new_full((*kept.logits.shape, logits.shape[-1]), torch.nan)
+        every = every.index_put((row, kept.index[row, slot]), logits[row, slot])
+        return torch.cat([every, kept.logits.unsqueeze(-1)], dim=-1)
+
+    def _classify(self, output: EncoderOutput, batch: EncoderInput) -> Tensor:
         assert output.pieces is not None
         assert output.entities is not None
         assert batch.entity_spans is not None

@@ -23,14 +23,16 @@ class EncoderInput:
     entity_spans: half-open ranges of 0-based piece positions, special pieces counted; an empty range has no
         position. *Shape:* (batch, entities, 2), int64
     entity_mask: True for real entities. *Shape:* (batch, entities), bool
+    entity_drawn: True for the entities that a span filter is to keep while it is trained; None outside training.
+        *Shape:* (batch, entities), bool
     items: what is classified: for each item the indices of its entities; None = what the head takes by itself.
         *Shape:* (batch, items, entities of an item), int64
     global_mask: True for the pieces that Longformer lets attend to all pieces and be attended to by all; none if None.
         A piece that `piece_mask` leaves out is not global. LUKE, where all pieces are, does not read it.
         *Shape:* (batch, pieces), bool
 
-    The three entity tensors are all None for an input without entities. With windows of 3 and 2 pieces, one with a
-    mention of its last two pieces:
+    The first three entity tensors are all None for an input without entities. With windows of 3 and 2 pieces, one with
+    a mention of its last two pieces:
 
         piece_ids     <s>  a   b  c  </s>      entity_spans  (2, 4)
                       <s>  d   e  </s> <pad>                 (0, 0) masked
@@ -42,6 +44,7 @@ class EncoderInput:
     entity_ids: Tensor | None = None
     entity_spans: Tensor | None = None
     entity_mask: Tensor | None = None
+    entity_drawn: Tensor | None = None
     items: Tensor | None = None
     global_mask: Tensor | None = None
 

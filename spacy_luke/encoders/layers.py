@@ -5,9 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from .activations import get_activation
-from .attention import SelfAttention
+from .attention import Attention
 from .config import EncoderConfig
-from .sliding_window import SlidingWindowAttention
 
 
 class FeedForward(nn.Module):
@@ -31,5 +30,5 @@ def set_dropout(module: nn.Module, rate: float) -> None:
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.p = rate
-        elif isinstance(part, (SelfAttention, SlidingWindowAttention)):
+        elif isinstance(part, Attention):
             part.attention_dropout = rate

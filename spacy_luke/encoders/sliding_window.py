@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from .attention import Attention
 from .config import LongformerConfig
 
 # Added to the score of a key that is out of reach: a finite number in every precision, so that rows that reach no key
@@ -135,23 +136,15 @@ class Blocks:
         return cls(window, size, neighbours, tuple(masks), reach.global_pieces)
 
 
-class SlidingWindowAttention(nn.Module):
+class SlidingWindowAttention(Attention):
     """Multi-head attention within a window, with global pieces; output projection and residual norm included."""
 
     def __init__(self, config: LongformerConfig):
-        super().__init__()
+        super().__init__(config)
         hidden = config.hidden_size
-        self.heads = config.num_attention_heads
-        self.query = nn.Linear(hidden, hidden)
-        self.key = nn.Linear(hidden, hidden)
-        self.value = nn.Linear(hidden, hidden)
         self.global_query = nn.Linear(hidden, hidden)
         self.global_key = nn.Linear(hidden, hidden)
         self.global_value = nn.Linear(hidden, hidden)
-        self.output = nn.Linear(hidden, hidden)
-        self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
-        self.attention_dropout = config.attention_probs_dropout_prob
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, rows: Tensor, reach: Reach, blocks: Blocks) -> Tensor:
         """Attend. The context of masked rows is 0.
@@ -159,12 +152,12 @@ class SlidingWindowAttention(nn.Module):
         rows: states of the pieces. *Shape:* (batch, pieces, hidden) -> the same
         blocks: those of this layer's window.
         """
-        context = self._local(rows, blocks).transpose(1, 2).reshape(rows.shape)
+        context = self._joined(self._local(rows, blocks))
         if reach.global_pieces is not None:
             context = reach.global_pieces.scatter(self._global(rows, reach, reach.global_pieces), context)
         if reach.masked is not None:
             context = context.masked_fill(reach.masked[..., None], 0)
-        return self.norm(self.dropout(self.output(context)) + rows)
+        return self._finish(context, rows)
 
     def _local(self, rows: Tensor, blocks: Blocks) -> Tensor:
         """*Shape:* -> (batch, heads, pieces, head width)"""
@@ -206,16 +199,13 @@ class SlidingWindowAttention(nn.Module):
         mixed = (weights.to(rows.dtype) @ rows).unflatten(1, (self.heads, slots))
         sums = weights.sum(-1, keepdim=True).unflatten(1, (self.heads, slots))
         context = mixed @ value_weight.transpose(1, 2) + sums * self.global_value.bias.view(self.heads, 1, width)
-        return context.transpose(1, 2).flatten(2)
+        return self._joined(context)
 
     def _attend(self, query: Tensor, keys: list[Tensor], values: list[Tensor], mask: Tensor | None) -> Tensor:
         """*Shapes:* query and parts of the keys (batch, heads, rows, head width) -> that of the query."""
         dropout = self.attention_dropout if self.training else 0.0
         key, value = torch.cat(keys, dim=2), torch.cat(values, dim=2)
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-
-    def _split(self, states: Tensor) -> Tensor:
-        return states.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 def _bias(out_of_reach: Tensor) -> Tensor:

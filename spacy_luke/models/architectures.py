@@ -7,18 +7,23 @@ from typing import Any, Literal
 from thinc.api import Model
 from thinc.types import Floats2d, Floats3d
 
+from ..encoders.config import ENTITY_ATTENTION
 from ..encoders.inputs import EncoderInput
 from ..errors import LukeError
 from .wrapper import wrap_task_module
 
 Precision = Literal["float32", "bfloat16"]
+EntityAttention = Literal["full", "independent"]
 
 # The registered name of each encoder, by what config.json of its checkpoints has as `model_type`.
 ENCODERS = {"luke": "spacy-luke.LukeEncoder.v1", "longformer": "spacy-luke.LongformerEncoder.v1"}
 
 
 def build_luke_encoder(
-    entity_vocab: str = "special", precision: Precision = "float32", gradient_checkpointing: bool = False
+    entity_vocab: str = "special",
+    precision: Precision = "float32",
+    gradient_checkpointing: bool = False,
+    entity_attention: EntityAttention | None = None,
 ) -> Model[Any, Any]:
     """The settings of a LUKE encoder, as `spacy-luke.LukeEncoder.v1`.
 
@@ -26,8 +31,10 @@ def build_luke_encoder(
         that luke_ner needs), "full", or the path of a JSON list or text file of entity titles.
     precision: "bfloat16" computes the encoder under bf16 autocast. Weights and logits stay float32.
     gradient_checkpointing: compute the inside of each layer twice in training, which takes a fraction of the memory.
+    entity_attention: "full": pieces and entities attend to each other, as in the paper; "independent": an entity
+        attends to the pieces and itself, which is faster and must be trained so; null: as the checkpoint has it.
     """
-    return _encoder("luke", entity_vocab, precision, gradient_checkpointing)
+    return _encoder("luke", entity_vocab, precision, gradient_checkpointing, entity_attention)
 
 
 def build_longformer_encoder(precision: Precision = "float32", gradient_checkpointing: bool = False) -> Model[Any, Any]:
@@ -38,14 +45,23 @@ def build_longformer_encoder(precision: Precision = "float32", gradient_checkpoi
     return _encoder("longformer", "special", precision, gradient_checkpointing)
 
 
-def _encoder(model_type: str, entity_vocab: str, precision: str, gradient_checkpointing: bool) -> Model[Any, Any]:
+def _encoder(
+    model_type: str,
+    entity_vocab: str,
+    precision: str,
+    gradient_checkpointing: bool,
+    entity_attention: str | None = None,
+) -> Model[Any, Any]:
     if precision not in ("float32", "bfloat16"):
         raise LukeError("L005", precision=precision)
+    if entity_attention not in (None, *ENTITY_ATTENTION):
+        raise LukeError("L007", entity_attention=entity_attention)
     settings = {
         "model_type": model_type,
         "entity_vocab": entity_vocab,
         "precision": precision,
         "gradient_checkpointing": gradient_checkpointing,
+        "entity_attention": entity_attention,
     }
     return Model(f"{model_type}_encoder", _no_forward, attrs=settings)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,11 +21,13 @@ from ..box import box_checkpoint, box_encoder
 from ..checkpoints.reader import OF_ENCODER, Checkpoint, Description, open_checkpoint
 from ..checkpoints.source import locate
 from ..checkpoints.writer import checkpoint_bytes, save_checkpoint
+from ..encoders.config import LukeConfig
 from ..errors import LukeError, warn
 from ..models.architectures import ENCODERS
 from ..models.wrapper import attach_module, torch_module
 
 CFG = "cfg"
+SPAN_FILTER = "span_filter"  # the settings of one, in our own block of config.json
 
 
 class LukePipe(TrainablePipe):
@@ -112,8 +114,9 @@ class LukePipe(TrainablePipe):
             warn("W001", name=self.name, labels=", ".join(self.label_data))
         return self._require_weights()
 
-    def _open(self, path: Path) -> Checkpoint:
-        """Open a checkpoint of the encoder in the config, which plain encoders are read as; L051 if it has another."""
+    def _open(self, path: Path, *, to_train: bool = False) -> Checkpoint:
+        """Open a checkpoint of the encoder in the config, which plain encoders are read as; L051 if it has another,
+        L054 if its entities attend otherwise than configured and it is not to be trained to."""
         configured = self.model.layers[0].attrs["model_type"]
         checkpoint = open_checkpoint(path, plain_as=configured)
         found = checkpoint.config.model_type
@@ -122,6 +125,12 @@ class LukePipe(TrainablePipe):
         if found != configured:
             encoder, needed = ENCODERS[configured], ENCODERS[found]
             raise LukeError("L051", name=self.name, encoder=encoder, path=path, found=found, needed=needed)
+        attention = self.model.layers[0].attrs["entity_attention"]
+        if attention and isinstance(checkpoint.config, LukeConfig) and attention != checkpoint.config.entity_attention:
+            if not to_train or attention == "full":
+                found = checkpoint.config.entity_attention
+                raise LukeError("L054", name=self.name, path=path, found=found, configured=attention)
+            return checkpoint.with_independent_attention()
         return checkpoint
 
     def _load(self, checkpoint: Checkpoint) -> None:
@@ -137,8 +146,9 @@ class LukePipe(TrainablePipe):
 
     def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
         settings = self.model.layers[0].attrs
+        options = self._head_options(checkpoint)
         module, entity_vocab = checkpoint.load_task_module(
-            self.architecture, settings["entity_vocab"], labels=len(labels) if new_head else None
+            self.architecture, settings["entity_vocab"], labels=len(labels) if new_head else None, **options
         )
         module.encoder.precision = settings["precision"]
         module.encoder.gradient_checkpointing = settings["gradient_checkpointing"]
@@ -150,24 +160,28 @@ class LukePipe(TrainablePipe):
             checkpoint.tokenizer,
             entity_vocab,
             labels,
-            self._settings_to_save(checkpoint),
+            self._settings_to_save(checkpoint, options),
         )
         for label in labels:
             self.vocab.strings.add(label)
         if checkpoint.tokenizer.lowercase and not checkpoint.tokenizer.case_types:
             warn("W008", name=str(checkpoint.path))
 
+    def _head_options(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """Further arguments of `Checkpoint.load_task_module`: dataclasses of settings that are saved with the model."""
+        return {}
+
     def _config_entries(self, new_head: bool) -> dict[str, Any]:
         """Entries of config.json that the head needs."""
         return {}
 
-    def _settings_to_save(self, checkpoint: Checkpoint) -> dict[str, Any]:
+    def _settings_to_save(self, checkpoint: Checkpoint, options: Mapping[str, Any]) -> dict[str, Any]:
         settings = dict(checkpoint.settings)
         if checkpoint.architecture != checkpoint.architecture_of(self.architecture):  # windows of another task
             settings = {name: value for name, value in settings.items() if name in OF_ENCODER}
         if is_dataclass(self._windows_setting):
             settings["windows"] = vars(self._windows_setting)
-        return settings
+        return {**settings, **{name: vars(option) for name, option in options.items()}}
 
     def initialize(
         self,
@@ -190,7 +204,7 @@ class LukePipe(TrainablePipe):
         """
         from_box = checkpoint is None
         source = locate(checkpoint, revision) if checkpoint is not None else box_checkpoint(self.factory)
-        opened = self._open(source or box_encoder())
+        opened = self._open(source or box_encoder(), to_train=True)
         has_head = opened.architecture == opened.architecture_of(self.architecture)
         wanted = tuple(labels) if labels is not None else self._labels_of(get_examples)
         new = self._labels_of_new_head(wanted)

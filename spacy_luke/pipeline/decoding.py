@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..training.losses import softmax
+from ..batching.mentions import Candidates
+from ..training.losses import sigmoid, softmax
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,30 @@ class LabelledSpans:
     def take(self, index: list[int]) -> LabelledSpans:
         """Some of the spans."""
         return LabelledSpans(*(values[index] for values in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class FilterProbabilities:
+    """What a span filter says of the candidates of a Doc.
+
+    spans: token ranges. *Shape:* (spans, 2)
+    probabilities: of being an entity. *Shape:* (spans,)
+    ranks: of the candidate's mention in its window, 0 for the most probable. *Shape:* (spans,)
+    """
+
+    spans: np.ndarray
+    probabilities: np.ndarray
+    ranks: np.ndarray
+
+
+def filter_probabilities(candidates: Candidates, logits: np.ndarray) -> FilterProbabilities:
+    """Probabilities of candidates from the filter's logits of their mentions. *Shape:* (mentions,)"""
+    order = np.lexsort((-logits, candidates.window_of))
+    _, first, size = np.unique(candidates.window_of[order], return_index=True, return_counts=True)
+    ranks = np.zeros(len(logits), dtype=np.int64)
+    ranks[order] = np.arange(len(logits)) - np.repeat(first, size)
+    of = candidates.mention_of
+    return FilterProbabilities(candidates.spans, sigmoid(logits)[of], ranks[of])
 
 
 def positive_spans(scored: SpanLogits, negative: int, threshold: float) -> LabelledSpans:

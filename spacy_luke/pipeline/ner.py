@@ -20,20 +20,27 @@ from ..batching.mentions import Candidates, Suggester, find_candidates, suggest
 from ..batching.pieces import DocPieces, doc_pieces
 from ..batching.windows import Windows, build_sentence_windows
 from ..checkpoints.heads import SPAN_CLASSIFIER
+from ..checkpoints.reader import Checkpoint
+from ..encoders.config import LukeConfig
+from ..encoders.heads import EntitySpanClassification
 from ..encoders.layers import set_dropout
+from ..encoders.span_filter import SpanFilter, SpanFilterSettings, build_span_filter
 from ..errors import LukeError, warn
 from ..extensions import write_scored_spans
 from ..tokenization.entity_vocab import PAD
-from ..training.losses import cross_entropy
 from ..training.negative import NO_ENTITY, find_negative
-from .base import LukePipe
-from .decoding import SpanLogits, greedy, positive_spans
+from .base import SPAN_FILTER, LukePipe
+from .decoding import FilterProbabilities, SpanLogits, filter_probabilities, greedy, positive_spans
 from .gold import GoldReport, GoldSpans, gold_spans, listed
-from .sampling import TrainingSample, every_mention, sample_negatives
+from .sampling import TrainingSample, every_mention, sample_negatives, sampled_loss
+
+# For the memory budget: with a span filter about this share of the candidates is encoded.
+FILTERED_SHARE = 1 / 16
 
 DEFAULT_CONFIG = """
 [luke_ner]
 windows = null
+span_filter = null
 max_mention_pieces = 30
 chunk_size = 128
 max_negatives = null
@@ -51,6 +58,7 @@ max_batch_pieces = 4096
 @architectures = "spacy-luke.LukeEncoder.v1"
 entity_vocab = "special"
 precision = "float32"
+entity_attention = null
 
 [luke_ner.suggester]
 @misc = "spacy-luke.span_suggester.v1"
@@ -73,6 +81,7 @@ def make_luke_ner(
     model: Model,
     windows: Windows | None,
     suggester: Suggester,
+    span_filter: SpanFilterSettings | None,
     max_mention_pieces: int,
     chunk_size: int,
     max_negatives: int | None,
@@ -91,6 +100,7 @@ def make_luke_ner(
         name,
         windows=windows,
         suggester=suggester,
+        span_filter=span_filter,
         max_mention_pieces=max_mention_pieces,
         chunk_size=chunk_size,
         max_negatives=max_negatives,
@@ -118,9 +128,11 @@ class LukeNER(LukePipe):
     windows: how a Doc is cut; null = as the checkpoint was trained, else the paper's document context (LUKE) or the
         whole Doc (Longformer).
     suggester: any spaCy suggester; default: all spans inside a sentence up to 16 pieces.
+    span_filter: drops candidates before they are encoded, for a LUKE with independent attention (see
+        `build_span_filter`); null = as the checkpoint has it, which may be none.
     max_mention_pieces: longest candidate in pieces; longer ones are left out with a warning.
-    chunk_size: most candidates of a window that are encoded together (128 in the paper); Longformer, whose mentions do
-        not see each other, takes all.
+    chunk_size: most candidates of a window that are encoded together (128 in the paper); encoders whose mentions do
+        not see each other take all.
     max_negatives: candidates without label per window in training, drawn at random; the loss
         makes up for it (see `sample_negatives`); null = all, as in the paper.
     overlap: write all positive spans to `doc.spans[spans_key]` and leave `doc.ents` alone; otherwise decode greedily
@@ -144,6 +156,7 @@ class LukeNER(LukePipe):
         *,
         windows: Windows | None,
         suggester: Suggester,
+        span_filter: SpanFilterSettings | None,
         max_mention_pieces: int,
         chunk_size: int,
         max_negatives: int | None,
@@ -173,6 +186,7 @@ class LukeNER(LukePipe):
         if not 0 <= threshold <= 1:
             raise LukeError("L047", setting="threshold", value=threshold, reason="it is a probability in [0, 1]")
         self.suggester = suggester
+        self._span_filter_setting = span_filter
         self.max_mention_pieces = max_mention_pieces
         self.chunk_size = chunk_size
         self.max_negatives = max_negatives
@@ -211,10 +225,30 @@ class LukeNER(LukePipe):
         negative = self._negative_setting or NO_ENTITY[0]
         return (negative, *(label for label in labels if label != negative)) if labels else ()
 
+    def _head_options(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        saved = checkpoint.settings.get(SPAN_FILTER)
+        settings = self._span_filter_setting or (build_span_filter(**saved) if saved else None)
+        if settings is None:
+            return {}
+        config = checkpoint.config
+        if not (isinstance(config, LukeConfig) and config.entity_attention == "independent"):
+            raise LukeError("L055", name=self.name)
+        if saved and saved["layer"] != settings.layer:
+            reason = f"the filter of the checkpoint was trained on layer {saved['layer']}"
+            raise LukeError("L047", setting="layer", value=settings.layer, reason=reason)
+        return {"span_filter": settings}
+
+    @property
+    def span_filter(self) -> SpanFilter | None:
+        """The filter in use."""
+        module = self._module
+        assert isinstance(module, EntitySpanClassification)
+        return module.span_filter
+
     # Prediction
 
     def logits(self, docs: Iterable[Doc]) -> list[tuple[list[Span], np.ndarray]]:
-        """Per Doc its candidate spans and their raw scores, before softmax.
+        """Per Doc its candidate spans and their raw scores, before softmax; with a span filter, of those it keeps.
 
         *Shape:* (spans, labels), float32; labels in the order of `labels`, the negative one included.
         """
@@ -225,17 +259,38 @@ class LukeNER(LukePipe):
         ]
 
     def predict(self, docs: Iterable[Doc]) -> list[SpanLogits]:
-        """Raw scores of the candidates of each Doc."""
+        """Raw scores of the candidates of each Doc, or of those that the span filter keeps."""
+        encoded, scores = self._score(docs)
+        found = []
+        for candidates, of_mentions in zip(encoded.candidates, scores, strict=True):
+            logits = of_mentions[candidates.mention_of][:, : len(self.labels)]
+            kept = ~np.isnan(logits[:, 0])
+            found.append(SpanLogits(candidates.spans[kept], logits[kept]))
+        return found
+
+    def filter_probabilities(self, docs: Iterable[Doc]) -> list[FilterProbabilities]:
+        """What the span filter says of the candidates of each Doc; L056 without one."""
+        if self.span_filter is None:
+            raise LukeError("L056", name=self.name)
+        encoded, scores = self._score(docs)
+        return [
+            filter_probabilities(candidates, of_mentions[:, -1])
+            for candidates, of_mentions in zip(encoded.candidates, scores, strict=True)
+        ]
+
+    def _score(self, docs: Iterable[Doc]) -> tuple[_Encoded, list[np.ndarray]]:
+        """What the model gives for the mentions of each Doc: see `EntitySpanClassification.forward`."""
         docs = list(docs)
-        labels = len(self._require_weights_or_box().labels)
+        self._require_weights_or_box()
         self._warn_without_sentences(docs)
         encoded = self._encode(docs)
-        logits = [np.zeros((len(c.mentions), labels), dtype=np.float32) for c in encoded.candidates]
+        width = len(self.labels) + (self.span_filter is not None)
+        scores = [np.zeros((len(c.mentions), width), dtype=np.float32) for c in encoded.candidates]
         for rows, batch in self._batches(encoded, [np.arange(len(c.mentions)) for c in encoded.candidates]):
-            scores = self.model.ops.to_numpy(self.model.predict(batch))
-            for row, row_scores in zip(rows, scores, strict=True):
-                logits[row.doc][row.mentions] = row_scores[: len(row.mentions)]
-        return [SpanLogits(c.spans, scores[c.mention_of]) for c, scores in zip(encoded.candidates, logits, strict=True)]
+            found = self.model.ops.to_numpy(self.model.predict(batch))
+            for row, row_scores in zip(rows, found, strict=True):
+                scores[row.doc][row.mentions] = row_scores[: len(row.mentions)]
+        return encoded, scores
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[SpanLogits]) -> None:
         """Decode raw scores into `doc.ents` (or `doc.spans`, with `overlap`) and scores of spans."""
@@ -270,19 +325,39 @@ class LukeNER(LukePipe):
             warn("W005", name=self.name, count=left_out.total(), reasons=listed(left_out))
         return _Encoded(pieces, candidates)
 
-    def _batches(self, encoded: _Encoded, mentions: Sequence[np.ndarray]) -> Iterable[tuple[list[MentionRow], Any]]:
-        """Padded inputs that show the given mentions of each Doc, with the rows they are made of."""
+    def _batches(
+        self,
+        encoded: _Encoded,
+        mentions: Sequence[np.ndarray],
+        drawn: Sequence[np.ndarray | None] | None = None,
+    ) -> Iterable[tuple[list[MentionRow], Any]]:
+        """Padded inputs that show the given mentions of each Doc, with the rows they are made of.
+
+        drawn: for each Doc the mentions that a span filter is to keep in training.
+        """
         description = self._require_weights()
         special, vocab = description.tokenizer.special, description.entity_vocab
-        chunk_size = self.chunk_size if description.config.entity_inputs else None
+        chunk_size, share = self._encoding
         rows = [
             row
-            for doc, (candidates, chosen) in enumerate(zip(encoded.candidates, mentions, strict=True))
-            for row in mention_rows(doc, candidates, chosen, chunk_size)
+            for doc, (candidates, chosen, kept) in enumerate(
+                zip(encoded.candidates, mentions, drawn or [None] * len(mentions), strict=True)
+            )
+            for row in mention_rows(doc, candidates, chosen, chunk_size, share=share, drawn=kept)
         ]
         for group in batch_rows(rows, self.max_batch_pieces):
             inputs = [row.make(encoded.pieces[row.doc], encoded.candidates[row.doc], special, vocab) for row in group]
             yield group, collate(inputs, piece_pad=special.pad, entity_pad=vocab[PAD])
+
+    @property
+    def _encoding(self) -> tuple[int | None, float]:
+        """Most mentions of a row, and the share of them that the encoder computes a row for."""
+        config = self._require_weights().config
+        if not isinstance(config, LukeConfig):
+            return None, 0.0
+        if config.entity_attention == "full":
+            return self.chunk_size, 1.0
+        return None, 1.0 if self.span_filter is None else FILTERED_SHARE
 
     # Training
 
@@ -311,16 +386,22 @@ class LukeNER(LukePipe):
         encoded = self._encode(docs)
         gold = [self._gold(example, c) for example, c in zip(examples, encoded.candidates, strict=True)]
         samples = [self._training_sample(c, g) for c, g in zip(encoded.candidates, gold, strict=True)]
-        total = sum(len(sample.mentions) for sample in samples)
+        span_filter = self.span_filter
+        if span_filter is None:
+            hard, batches = None, self._batches(encoded, [sample.mentions for sample in samples])
+        else:
+            hard = span_filter.settings.hard_negatives
+            batches = self._batches(encoded, [s.known for s in samples], [s.drawn for s in samples])
+        total = max(sum(len(sample.mentions) for sample in samples), 1)
         negative = self.labels.index(self.negative_label)
         set_dropout(self._module, drop)
-        for rows, batch in self._batches(encoded, [sample.mentions for sample in samples]):
+        for rows, batch in batches:
             logits, backprop = self.model.begin_update(batch)
             index = tuple(np.array([(i, n) for i, row in enumerate(rows) for n in range(len(row.mentions))]).T)
             targets = np.concatenate([gold[row.doc].targets[row.mentions] for row in rows])
+            log_rates = np.concatenate([samples[row.doc].log_rates[row.mentions] for row in rows])
             scores = self.model.ops.to_numpy(logits)[index]
-            scores[:, negative] += np.concatenate([samples[row.doc].log_rates[row.mentions] for row in rows])
-            gradient, loss = cross_entropy(scores, targets)
+            gradient, loss = sampled_loss(rows, scores, targets, log_rates, negative, hard)
             d_logits = np.zeros(logits.shape, dtype=np.float32)
             d_logits[index] = gradient / total
             backprop(self.model.ops.asarray3f(d_logits))  # type: ignore[arg-type]

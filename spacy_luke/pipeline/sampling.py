@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..batching.mention_rows import MentionRow
 from ..batching.mentions import Candidates
+from ..training.losses import binary_cross_entropy, cross_entropy
 from .gold import GoldSpans
 
 
@@ -14,18 +17,25 @@ from .gold import GoldSpans
 class TrainingSample:
     """Mentions of a Doc for one update.
 
-    mentions: indices of the mentions that the encoder gets. *Shape:* (sampled,)
+    known: indices of the mentions whose target is known. *Shape:* (known,)
+    drawn: True for the mentions that the classifier learns from. *Shape:* (mentions,), bool
     log_rates: for each mention the logarithm of the rate at which negative ones like it are drawn; 0 if all are.
         *Shape:* (mentions,)
     """
 
-    mentions: np.ndarray
+    known: np.ndarray
+    drawn: np.ndarray
     log_rates: np.ndarray
+
+    @property
+    def mentions(self) -> np.ndarray:
+        """Indices of those that are drawn. *Shape:* (drawn,)"""
+        return np.flatnonzero(self.drawn)
 
 
 def every_mention(gold: GoldSpans) -> TrainingSample:
     """All mentions whose target is known, as in the paper."""
-    return TrainingSample(np.flatnonzero(gold.known), np.zeros(len(gold.known)))
+    return TrainingSample(np.flatnonzero(gold.known), gold.known, np.zeros(len(gold.known)))
 
 
 def sample_negatives(candidates: Candidates, gold: GoldSpans, negative: int, limit: int) -> TrainingSample:
@@ -35,8 +45,8 @@ def sample_negatives(candidates: Candidates, gold: GoldSpans, negative: int, lim
     makes up for that: it adds log(k / n) to the negative logit, so that the plain logits, used without it, fit the
     frequencies of use (prior correction; King and Zeng 2001, section 4.1).
 
-    Negatives near gold mentions are not preferred: mentions attend to each other, so their density would give away
-    where the gold mentions are, and the model would learn to rely on that.
+    Negatives near gold mentions are not preferred: under full attention mentions attend to each other, so their density
+    would give away where the gold mentions are, and the model would learn to rely on that.
     """
     positive = gold.known & (gold.targets != negative)
     free = np.flatnonzero(gold.known & ~positive)
@@ -51,4 +61,46 @@ def sample_negatives(candidates: Candidates, gold: GoldSpans, negative: int, lim
         chosen[order[start : start + drawn]] = True
         if drawn:
             log_rates[candidates.window_of == window] = np.log(drawn / count)
-    return TrainingSample(np.flatnonzero(chosen), log_rates)
+    return TrainingSample(np.flatnonzero(gold.known), chosen, log_rates)
+
+
+def sampled_loss(
+    rows: Sequence[MentionRow],
+    scores: np.ndarray,
+    targets: np.ndarray,
+    log_rates: np.ndarray,
+    negative: int,
+    hard_negatives: int | None,
+) -> tuple[np.ndarray, float]:
+    """Gradient and sum of the cross entropy over the mentions that were classified, and of the span filter's.
+
+    The filter's loss is the binary cross entropy of "is it an entity" over all mentions.
+
+    scores: those of all mentions of the rows, one row after the other, as `EntitySpanClassification` gives them.
+        *Shape:* (mentions, labels), or (mentions, labels + 1) with a span filter
+    targets, log_rates: as in `GoldSpans` and `TrainingSample`. *Shape:* (mentions,)
+    hard_negatives: of the span filter, whose most probable mentions are all drawn; None without one.
+    """
+    if hard_negatives is None:
+        scores[:, negative] += log_rates
+        return cross_entropy(scores, targets)
+    logits, filter_logits = scores[:, :-1], scores[:, -1]
+    classified = ~np.isnan(logits[:, negative])
+    rates = np.where(_most_probable(rows, filter_logits, hard_negatives), 0.0, log_rates)
+    chosen = logits[classified]
+    chosen[:, negative] += rates[classified]
+    gradient = np.zeros(scores.shape, dtype=np.float32)
+    gradient[classified, :-1], loss = cross_entropy(chosen, targets[classified])
+    gradient[:, -1:], filter_loss = binary_cross_entropy(filter_logits[:, None], (targets != negative)[:, None])
+    return gradient, loss + filter_loss
+
+
+def _most_probable(rows: Sequence[MentionRow], filter_logits: np.ndarray, count: int) -> np.ndarray:
+    """The mentions that the filter keeps whether drawn or not. *Shape:* (mentions,) -> the same, bool"""
+    found = np.zeros(len(filter_logits), dtype=bool)
+    start = 0
+    for row in rows:
+        end = start + len(row.mentions)
+        found[start + np.argsort(-filter_logits[start:end], kind="stable")[:count]] = True
+        start = end
+    return found
