@@ -49,11 +49,12 @@ def from_checkpoint(
     from .checkpoints.heads import architecture_on
     from .checkpoints.reader import read_config
     from .checkpoints.source import locate
+    from .encoders.config import INDEPENDENT
     from .models.architectures import ENCODERS
 
     path = locate(name, revision)
     data = read_config(path)
-    model_type = str(data.get("model_type"))
+    model_type = str(data.get("model_type")).removeprefix(INDEPENDENT)
     architecture = (data.get("architectures") or [None])[0]
     runnable = {architecture_on(kind, f"For{head}"): (kind, head) for kind in ENCODERS for head in _FACTORIES}
     if architecture not in runnable or model_type not in ENCODERS:

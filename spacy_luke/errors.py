@@ -97,6 +97,7 @@ ERRORS: dict[str, str] = {
     "L055": "Component {name!r} has a span_filter, which needs a LUKE with independent attention. Set "
     "entity_attention = 'independent' in [components.{name}.model.encoder] and train, or span_filter = null.",
     "L056": "Component {name!r} has no span filter. Set one, [components.{name}.span_filter], and train it.",
+    "L057": "None of the Docs has a gold entity that is a candidate of component {name!r}: nothing can be measured.",
     # annotations
     "L070": "{attribute} cannot take {value!r}: it must be {wanted}.",
     "L071": "The {role}, {value!r}, cannot be used: {reason}. Give a Span of the same Doc: doc[2:4] for tokens, "

@@ -28,6 +28,7 @@ GOLDEN = {
     "spacy_misc": [
         "spacy-luke.entity_pairs.v1",
         "spacy-luke.sentence_windows.v1",
+        "spacy-luke.span_filter.v1",
         "spacy-luke.span_suggester.v1",
         "spacy-luke.strided_windows.v1",
     ],

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from ..encoders.config import INDEPENDENT_LUKE, LongformerConfig, LukeConfig
+from ..encoders.config import INDEPENDENT, LongformerConfig, LukeConfig
 from ..encoders.embeddings import init_weights
 from ..encoders.encoder import Encoder
 from ..encoders.heads import EntitySpanClassification, TaskModule
@@ -44,7 +44,7 @@ Config = LukeConfig | LongformerConfig
 ENTITY_VOCAB = "entity_vocab.json"
 _CONFIGS: Mapping[str, type[Config]] = {
     "luke": LukeConfig,
-    INDEPENDENT_LUKE: LukeConfig,
+    f"{INDEPENDENT}luke": LukeConfig,
     "longformer": LongformerConfig,
 }
 OWN_SETTINGS = "spacy_luke"
@@ -268,8 +268,8 @@ def open_checkpoint(
     if model_type not in _CONFIGS:
         known = ", ".join((*_CONFIGS, *UPCYCLED))
         raise LukeError("L023", architecture=architecture, model_type=model_type, known=known)
-    if model_type == INDEPENDENT_LUKE:
-        model_type, data = LukeConfig.model_type, {**data, "entity_attention": "independent"}
+    if model_type.startswith(INDEPENDENT):
+        model_type, data = model_type.removeprefix(INDEPENDENT), {**data, "entity_attention": "independent"}
     config = _CONFIGS[model_type].from_dict(data)
     settings = _settings(data)
     tokenizer = PieceTokenizer(files, case_types=settings.get("piece_types") == "case")

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, TypeVar
 
 from ..errors import LukeError
 
-INDEPENDENT_LUKE = "independent_luke"
+# Before the model type of a checkpoint with independent attention.
+INDEPENDENT = "independent_"
 ENTITY_ATTENTION = ("full", "independent")
 ConfigT = TypeVar("ConfigT", bound="EncoderConfig")
 
@@ -98,7 +99,7 @@ class LukeConfig(EncoderConfig):
     @property
     def stored_model_type(self) -> str:
         """Independent attention has a model type of its own: read as a LUKE, its weights would give other numbers."""
-        return self.model_type if self.entity_attention == "full" else INDEPENDENT_LUKE
+        return self.model_type if self.entity_attention == "full" else f"{INDEPENDENT}{self.model_type}"
 
     def to_dict(self) -> dict[str, Any]:
         return {name: value for name, value in super().to_dict().items() if name != "entity_attention"}

@@ -59,10 +59,9 @@ class EntitySpanClassification(TaskModule):
     span_filter: drops spans before they are encoded, on an encoder with independent attention; None keeps all.
     """
 
-    span_filter: SpanFilter | None = None
-
     def _make_head(self, config: EncoderConfig, labels: int) -> None:
         self.classifier = nn.Linear(3 * config.hidden_size, labels)
+        self.span_filter: SpanFilter | None = None
 
     def forward(self, batch: EncoderInput) -> Tensor:
         """The logits of every span; those of masked entities mean nothing.

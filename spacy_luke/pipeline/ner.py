@@ -415,14 +415,14 @@ class LukeNER(LukePipe):
         return f"doc.spans[{self.spans_key!r}], since overlap = true" if self.overlap else self.gold_place
 
     def _labels_of(self, get_examples: Callable[[], Iterable[Example]]) -> tuple[str, ...]:
-        return tuple(sorted({span.label_ for example in get_examples() for span in self._gold_of(example.reference)}))
+        return tuple(sorted({span.label_ for example in get_examples() for span in self.gold_of(example.reference)}))
 
-    def _gold_of(self, reference: Doc) -> Sequence[Span]:
+    def gold_of(self, reference: Doc) -> Sequence[Span]:
         """The gold spans: entities, or the spans under `spans_key` for a component with overlap."""
         return list(reference.spans.get(self.spans_key, ())) if self.overlap else reference.ents
 
     def _gold(self, example: Example, candidates: Candidates) -> GoldSpans:
-        gold = gold_spans(example, self._gold_of(example.reference), candidates, self.labels, self.negative_label)
+        gold = gold_spans(example, self.gold_of(example.reference), candidates, self.labels, self.negative_label)
         if gold.unknown_labels:
             raise LukeError(
                 "L041", labels=", ".join(gold.unknown_labels), name=self.name, known=", ".join(self.label_data)
@@ -440,7 +440,7 @@ class LukeNER(LukePipe):
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         report = GoldReport()
         for example in get_examples():
-            spans = self._gold_of(example.reference)
+            spans = self.gold_of(example.reference)
             if spans:
                 [candidates] = self._encode([example.predicted]).candidates
                 report.add(gold_spans(example, spans, candidates, self.labels, self.negative_label), len(spans))
