@@ -22,6 +22,7 @@ from ..errors import LukeError
 from ..tokenization.entity_vocab import EntityVocab
 from ..tokenization.loading import TOKENIZER_FILES
 from ..tokenization.pieces import PieceTokenizer
+from .empty import without_values
 from .heads import architecture_on, bare_model, find_head, knows_head
 from .key_maps import BACKBONE_PREFIXES, ENTITY_TABLE, MENTION_STATES, to_hugging_face, without_ignored
 from .upcycle import ATTENTION_WINDOW, MAX_PIECES, UPCYCLED, upcycled_config, upcycled_tokenizer, upcycled_weights
@@ -108,7 +109,7 @@ class Checkpoint:
         pooling = head.reads_pooled or (head.pooling and self._has("pooler."))
         encoder = self._empty_encoder(config, pooling=pooling, mentions=head.reads_entities)
         if labels is None:
-            with torch.device("meta"):
+            with without_values():
                 module = head(encoder, len(self.labels))
             return self._fill(module, rows, encoder_prefix="encoder."), vocab
         if head.reads_pooled and not self._has("pooler."):
@@ -128,9 +129,9 @@ class Checkpoint:
     def _empty_encoder(self, config: Config, *, pooling: bool, mentions: bool) -> Encoder:
         """An encoder on the meta device, but for new states of mentions."""
         if isinstance(config, LukeConfig):
-            with torch.device("meta"):
+            with without_values():
                 return LukeEncoder(config, pooling=pooling)
-        with torch.device("meta"):
+        with without_values():
             encoder = LongformerEncoder(config, pooling=pooling, mentions=mentions)
         if mentions and not any(name.startswith(MENTION_STATES) for name in self.weights.shapes()):
             encoder.mention_states = MentionStates(config)
