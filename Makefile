@@ -30,10 +30,8 @@ test: $(VENV)/.installed-test  ## set up, run every check: style, types, imports
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q
 
-bench: $(VENV)/.installed-test  ## set up, measure speed and memory
+bench: $(VENV)/.installed-test  ## set up, measure speed and memory beside other libraries
 	$(BIN)/python -m benchmarks
-	$(BIN)/python -m benchmarks.tasks
-	$(BIN)/python -m benchmarks.longformer
 
 clean:  ## remove the environment, caches and demo.html
 	rm -rf $(VENV) build dist demo.html .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,1 +1,1 @@
-"""Side-by-side measurements: `python -m benchmarks`."""
+"""Measurements beside other libraries, in one command: `python -m benchmarks`."""

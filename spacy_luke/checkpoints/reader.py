@@ -24,6 +24,7 @@ from ..errors import LukeError
 from ..tokenization.entity_vocab import EntityVocab
 from ..tokenization.loading import TOKENIZER_FILES
 from ..tokenization.pieces import PieceTokenizer
+from .empty import without_values
 from .heads import architecture_on, bare_model, find_head, knows_head
 from .key_maps import (
     BACKBONE_PREFIXES,
@@ -132,7 +133,7 @@ class Checkpoint:
         pooling = head.reads_pooled or (head.pooling and self._has("pooler."))
         encoder = self._empty_encoder(config, pooling=pooling, mentions=head.reads_entities)
         if labels is None:
-            with torch.device("meta"):
+            with without_values():
                 module = head(encoder, len(self.labels))
             if isinstance(module, EntitySpanClassification):
                 module.span_filter = self._span_filter(config, span_filter, of_head=True)
@@ -168,10 +169,16 @@ class Checkpoint:
     def _empty_encoder(self, config: Config, *, pooling: bool, mentions: bool) -> Encoder:
         """An encoder on the meta device, but for new states of mentions."""
         if isinstance(config, LukeConfig):
+<<<<<<< HEAD
             independent = config.entity_attention == "independent"
             with torch.device("meta"):
                 return (IndependentLukeEncoder if independent else LukeEncoder)(config, pooling=pooling)
         with torch.device("meta"):
+=======
+            with without_values():
+                return LukeEncoder(config, pooling=pooling)
+        with without_values():
+>>>>>>> bench
             encoder = LongformerEncoder(config, pooling=pooling, mentions=mentions)
         if mentions and not any(name.startswith(MENTION_STATES) for name in self.weights.shapes()):
             encoder.mention_states = MentionStates(config)

@@ -1,0 +1,33 @@
+"""The parts of the benchmark, in the order of the table: each makes rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from ..options import Options
+from ..rows import Row
+
+_NAMES = (
+    "tokenization",
+    "ner",
+    "relations",
+    "entity_types",
+    "qa",
+    "longformer",
+    "training",
+    "share",
+    "others",
+    "loading",
+)
+
+
+def _of(name: str) -> Callable[[Options], list[Row]]:
+    def measure(options: Options) -> list[Row]:
+        rows: list[Row] = import_module(f"{__name__}.{name}").measure(options)
+        return rows
+
+    return measure
+
+
+PARTS = {name: _of(name) for name in _NAMES}

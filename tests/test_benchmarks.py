@@ -1,0 +1,195 @@
+"""The benchmarks on tiny models: every part gives rows, wrong answers are refused, the README shows what is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import machine, report
+from benchmarks.child import in_own_process
+from benchmarks.compare import Other, Outcome, Sides, compare
+from benchmarks.options import SAMPLE, Options
+from benchmarks.parts import PARTS, loading, longformer
+from benchmarks.rows import Refused, Row, Skipped
+from benchmarks.texts import EQUAL_WORDS, all_sentences, equal_sentences
+
+
+@pytest.fixture
+def options(tmp_path) -> Options:
+    return Options("tiny", SAMPLE, 4, 1, 1, 2, "cpu", "float32", (64,), tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """A short text, one question, and no processes, which take long to start."""
+    monkeypatch.setattr("benchmarks.parts.qa.QUESTIONS", 1)
+    lines = [line for line in SAMPLE.read_text(encoding="utf8").splitlines() if line][:30]
+    for name in ("benchmarks.texts", *(f"benchmarks.parts.{part}" for part in PARTS), "benchmarks.marked"):
+        module = sys.modules.get(name) or __import__(name, fromlist=["measure"])
+        if hasattr(module, "all_sentences"):
+            monkeypatch.setattr(module, "all_sentences", lambda options: lines)
+    results = {longformer.peak: 2.0, loading.imports: (0.1, 0.2), loading.read: 0.1, loading.load: (0.1, 1.0)}
+    for module in (longformer, loading):
+        monkeypatch.setattr(module, "in_own_process", lambda function, *given: results[function])
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_gives_rows(part, options):
+    rows = PARTS[part](options)
+    assert rows
+    assert {row.part for row in rows} == {part}
+    assert all(value is None or value > 0 for row in rows for value in (row.ours, row.other, row.result, row.padding))
+
+
+def test_a_process_that_measures_our_memory_does_not_import_transformers():
+    assert in_own_process(_modules_of_a_child) == []
+
+
+def _modules_of_a_child() -> list[str]:
+    import benchmarks.parts.longformer  # noqa: F401
+
+    return sorted({"transformers", "spacy_transformers"} & sys.modules.keys())
+
+
+@pytest.mark.parametrize("part", ["ner", "relations", "qa", "tokenization", "training"])
+def test_a_wrong_answer_is_refused(part, options, monkeypatch):
+    spoil = {
+        "ner": ("benchmarks.parts.ner._decode", lambda spans, logits: []),
+        "relations": ("benchmarks.marked.characters", lambda spans: [(0, 3) for _ in spans]),
+        "qa": ("benchmarks.parts.qa.STRIDE", 100),
+        "tokenization": ("benchmarks.parts.tokenization._POSITIONS", 1),
+        "training": ("benchmarks.parts.training._labels", _wrong_labels),
+    }
+    monkeypatch.setattr(*spoil[part])
+    with pytest.raises(Refused, match=f"{part}: the sides differ on"):
+        PARTS[part](options)
+
+
+def _wrong_labels(docs, spans):
+    import torch
+
+    return torch.ones(len(docs), max(map(len, spans)), dtype=torch.long)
+
+
+def test_nothing_is_timed_if_there_is_nothing_to_compare(options):
+    sides = Sides(lambda: Outcome([]), [Other("case", lambda: Outcome([]))], 1, "words/s")
+    with pytest.raises(Refused, match="nothing to compare"):
+        compare("part", lambda precise: sides, lambda a, b: [], options)
+
+
+def test_sides_alternate_and_medians_count(options, monkeypatch):
+    ran: list[str] = []
+    ticks = iter([0.0, 1.0] * 2 + [0.0, 3.0, 0.0, 1.0] + [0.0, 1.0, 0.0, 3.0])
+
+    def run(name):
+        return lambda: ran.append(name) or Outcome([1], 2.0)
+
+    monkeypatch.setattr("benchmarks.compare.now", lambda device: next(ticks))
+    sides = Sides(run("a"), [Other("case", run("b"), 0.8, per_padding=True)], 10, "words/s")
+    [row] = compare("part", lambda precise: sides, lambda a, b: [a != b], replace(options, rounds=3))
+    assert ran == ["a", "b", "a", "b", "b", "a", "a", "b"]
+    assert (row.ours, row.padding, row.target) == (10.0, 2.0, 1.6)
+
+
+def test_the_command_writes_what_was_refused_and_says_so(monkeypatch, tmp_path):
+    def refuse(options):
+        raise Refused("ner: the sides differ on 1 of 2 inputs (a)")
+
+    def skip(options):
+        raise Skipped("it needs something")
+
+    monkeypatch.setattr(command, "PARTS", {"ner": refuse, "others": skip, "share": lambda options: [ROWS[0]]})
+    given = ["--size", "tiny", "--threads", "1", "--output", str(tmp_path / "metrics")]
+    assert command.main(given) == 1
+    results = json.loads((tmp_path / "metrics" / "benchmark.json").read_text(encoding="utf8"))
+    assert list(results["not_measured"]) == ["ner", "others"]
+    assert "the sides differ" in (tmp_path / "metrics" / "benchmark.md").read_text(encoding="utf8")
+    assert command.main([*given, "--only", "share"]) == 0
+
+
+# The table
+
+ROWS = [
+    Row("ner", "sentences", 1234.0, 400.0, "words/s", result=3.085, target=3.0, padding=1.5),
+    Row("longformer", "512 pieces", 30.0, 40.0, "MB", result=0.75, target=0.5, at_most=True),
+    Row("others", "a pipeline", 5.0, None, "words/s"),
+]
+
+
+def test_rows_say_whether_targets_are_met():
+    text = report.table(report.make_results({"machine": "one"}, ROWS, {"qa": "it was refused"}))
+    assert text.splitlines() == [
+        "- machine: one",
+        "",
+        "| part | what | ours | other | result | target | | padding |",
+        "|---|---|---:|---:|---:|---:|---|---:|",
+        "| ner | sentences | 1,234 words/s | 400 words/s | 3.08 × | ≥ 3.00 × | met | 1.50 × |",
+        "| longformer | 512 pieces | 30.0 MB | 40.0 MB | 0.75 × | ≤ 0.50 × | **missed** |  |",
+        "| others | a pipeline | 5.00 words/s |  |  |  |  |  |",
+        "",
+        "- qa: not measured. it was refused",
+    ]
+
+
+def test_the_readme_gets_the_table_of_the_kept_results(tmp_path):
+    report.write(tmp_path, report.make_results({"machine": "one"}, ROWS, {}))
+    kept, readme = tmp_path / "kept.json", tmp_path / "README.md"
+    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf8")
+    for _ in range(2):
+        report.update_readme(tmp_path / "benchmark.json", kept, readme)
+    text = readme.read_text(encoding="utf8")
+    assert report.block(text) == report.table(json.loads(kept.read_text(encoding="utf8")))
+    assert text.startswith("before\n")
+    assert text.endswith(f"{report.END}\nafter\n")
+
+
+def test_the_readme_shows_the_results_in_the_repository():
+    block = report.block(report.README.read_text(encoding="utf8"))
+    if not report.KEPT.exists():
+        pytest.skip("no results are kept yet: python -m benchmarks --update-readme")
+    assert block == report.table(json.loads(report.KEPT.read_text(encoding="utf8")))
+
+
+# What figures depend on
+
+
+def test_the_allocator_is_what_the_environment_says():
+    assert machine.allocator({}) == "default malloc"
+    assert machine.allocator({"MALLOC_MMAP_MAX_": "0"}) == "default malloc with MALLOC_MMAP_MAX_=0"
+    assert machine.allocator({"LD_PRELOAD": "/usr/lib/libjemalloc.so.2"}) == "jemalloc"
+    assert machine.untuned({**machine.TUNED, "HOME": "/"}) == {"HOME": "/"}
+
+
+def test_tuned_malloc_starts_the_command_again_with_other_settings(monkeypatch):
+    started = []
+
+    def start(path, arguments, environment):
+        started.append((arguments, environment))
+        raise SystemExit
+
+    monkeypatch.setattr(os, "execve", start)
+    with pytest.raises(SystemExit):
+        command.main(["--tuned-malloc", "--size", "tiny"])
+    [(arguments, environment)] = started
+    assert arguments[1:] == ["-m", "benchmarks", "--tuned-malloc", "--size", "tiny"]
+    assert machine.TUNED.items() <= environment.items()
+
+
+def test_equal_sentences_have_equally_many_words_of_one_piece():
+    vocab = {"a": 0, "Ġa": 1, "Ġb": 2}
+    lines = equal_sentences(["b a b c"] * 50, vocab)
+    assert {len(line.split()) for line in lines} == {EQUAL_WORDS}
+    assert all(line.startswith("a") and "c" not in line for line in lines)
+
+
+def test_the_sample_has_many_sentences_of_many_lengths(options):
+    lengths = {len(line.split()) for line in SAMPLE.read_text(encoding="utf8").splitlines() if line}
+    assert len(lengths) > 30
+    assert len(all_sentences(options)) <= 300
+    assert SAMPLE.stat().st_size < 40_000
+    assert (SAMPLE.parent / "README.md").is_file()
