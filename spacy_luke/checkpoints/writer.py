@@ -20,8 +20,8 @@ from ..encoders.config import LukeConfig
 from ..encoders.encoder import Encoder
 from ..errors import LukeError
 from ..tokenization.loading import TOKENIZER_FILES
+from .checkpoint import ENTITY_VOCAB, OWN_SETTINGS, Description
 from .key_maps import BACKBONE_PREFIXES, to_hugging_face
-from .reader import ENTITY_VOCAB, OWN_SETTINGS, Description
 from .weights import OWN_SAFETENSORS, SAFETENSORS, WEIGHT_FILES
 
 CONFIG = "config.json"

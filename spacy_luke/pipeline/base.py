@@ -18,7 +18,8 @@ from torch import nn
 
 from ..batching.strided import build_strided_windows
 from ..box import box_checkpoint, box_encoder
-from ..checkpoints.reader import OF_ENCODER, Checkpoint, Description, open_checkpoint
+from ..checkpoints.checkpoint import OF_ENCODER, Checkpoint, Description
+from ..checkpoints.reader import open_checkpoint
 from ..checkpoints.source import locate
 from ..checkpoints.writer import checkpoint_bytes, save_checkpoint
 from ..encoders.config import LukeConfig

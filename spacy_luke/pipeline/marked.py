@@ -19,7 +19,7 @@ from ..batching.layouts import DocumentLayout, Layout, MarkedLayout
 from ..batching.markers import MarkerVocab, marker_ids
 from ..batching.strided import StridedWindows
 from ..batching.windows import PassageWindows, build_sentence_windows
-from ..checkpoints.reader import Checkpoint
+from ..checkpoints.checkpoint import Checkpoint
 from ..encoders.layers import set_dropout
 from ..errors import LukeError, warn
 from ..training.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax

@@ -19,8 +19,8 @@ from ..batching.mention_rows import MentionRow, mention_rows
 from ..batching.mentions import Candidates, Suggester, find_candidates, suggest
 from ..batching.pieces import DocPieces, doc_pieces
 from ..batching.windows import Windows, build_sentence_windows
+from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.heads import SPAN_CLASSIFIER
-from ..checkpoints.reader import Checkpoint
 from ..encoders.config import LukeConfig
 from ..encoders.heads import EntitySpanClassification
 from ..encoders.layers import set_dropout

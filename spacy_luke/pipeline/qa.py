@@ -18,8 +18,8 @@ from ..annotations import Answer, get_answers, get_questions, set_answers
 from ..batching.collate import batch_rows, collate
 from ..batching.questions import QuestionReader, QuestionRow
 from ..batching.strided import ContextWindows, build_strided_windows
+from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.heads import QUESTION_ANSWERING
-from ..checkpoints.reader import Checkpoint
 from ..encoders.layers import set_dropout
 from ..encoders.luke import LukeEncoder
 from ..errors import LukeError, warn

@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoTokenizer, LongformerModel, LongformerTokenizerFast
 
+from spacy_luke.checkpoints.checkpoint import Description
 from spacy_luke.checkpoints.heads import HEADS, SPAN_CLASSIFIER, architecture_on
-from spacy_luke.checkpoints.reader import Description, open_checkpoint
+from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.checkpoints.writer import save_checkpoint
 from spacy_luke.encoders.config import LongformerConfig
 from spacy_luke.encoders.heads import TaskModule

@@ -25,7 +25,8 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from spacy_luke.checkpoints.reader import Checkpoint, open_checkpoint
+from spacy_luke.checkpoints.checkpoint import Checkpoint
+from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.checkpoints.upcycle import upcycle_folder
 from spacy_luke.encoders.inputs import EncoderInput
 from spacy_luke.encoders.luke import LukeEncoder

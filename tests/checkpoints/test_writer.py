@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 from transformers import LukeForEntitySpanClassification, LukeModel, LukeTokenizer
 
 from spacy_luke.checkpoints import writer
+from spacy_luke.checkpoints.checkpoint import Description
 from spacy_luke.checkpoints.heads import SPAN_CLASSIFIER
-from spacy_luke.checkpoints.reader import Description, open_checkpoint
+from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.checkpoints.writer import checkpoint_bytes, save_checkpoint
 from spacy_luke.encoders.heads import EntitySpanClassification
 from spacy_luke.errors import LukeError

@@ -1,0 +1,221 @@
+"""A checkpoint that was opened: what it says of itself, and modules with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from ..encoders.config import LongformerConfig, LukeConfig
+from ..encoders.embeddings import init_weights
+from ..encoders.encoder import Encoder
+from ..encoders.heads import EntitySpanClassification, TaskModule
+from ..encoders.independent import IndependentLukeEncoder
+from ..encoders.longformer import LongformerEncoder
+from ..encoders.luke import LukeEncoder
+from ..encoders.mention_states import MentionStates
+from ..encoders.span_filter import SpanFilter, SpanFilterSettings
+from ..errors import LukeError
+from ..tokenization.entity_vocab import EntityVocab
+from ..tokenization.pieces import PieceTokenizer
+from .empty import without_values
+from .heads import architecture_on, bare_model, find_head
+from .key_maps import (
+    BACKBONE_PREFIXES,
+    ENTITY_TABLE,
+    MENTION_STATES,
+    PIECE_TO_ENTITY,
+    SPAN_FILTER,
+    to_hugging_face,
+    without_ignored,
+)
+from .weights import Weights
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+Config = LukeConfig | LongformerConfig
+
+ENTITY_VOCAB = "entity_vocab.json"
+OWN_SETTINGS = "spacy_luke"
+# Those of our settings that belong to the encoder, not to the head on it.
+OF_ENCODER = ("piece_types",)
+_MAX_NAMED = 12
+
+
+@dataclass(frozen=True)
+class Description:
+    """All of a checkpoint but its weights: what is written beside them.
+
+    architecture: entry of `architectures` in config.json: a transformers class, or a name of `heads.py`.
+    entity_vocab: of LUKE; Longformer, which has no entities, is given the special ones, and they are not written.
+    labels: labels of the head in the order of its rows; empty for a bare model.
+    settings: our own block of config.json: `piece_types` ("case") and `windows`, where they differ from LUKE's.
+    """
+
+    architecture: str
+    config: Config
+    tokenizer: PieceTokenizer
+    entity_vocab: EntityVocab
+    labels: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An opened checkpoint folder.
+
+    config: as in config.json, before the entity vocabulary is trimmed.
+    upcycled: it is a RoBERTa, XLM-R or BERT that is read as LUKE or Longformer.
+    """
+
+    path: Path
+    model_type: str
+    architecture: str
+    config: Config
+    tokenizer: PieceTokenizer
+    entity_vocab: EntityVocab
+    labels: tuple[str, ...]
+    settings: Mapping[str, Any]
+    weights: Weights
+    upcycled: bool = False
+
+    def describe(self, config: Config) -> Description:
+        """What is written beside the weights of a bare encoder made from this checkpoint."""
+        architecture = bare_model(config.model_type)
+        return Description(architecture, config, self.tokenizer, self.entity_vocab, settings=self.settings)
+
+    def architecture_of(self, architecture: str) -> str:
+        """How the head of `architecture` is called on this checkpoint's encoder: a component names the one for LUKE."""
+        return architecture_on(self.config.model_type, architecture)
+
+    def load_encoder(self, entity_vocab: str = "full", *, pooling: bool = True, mentions: bool = False) -> Encoder:
+        """The encoder alone.
+
+        entity_vocab: as in `EntityVocab.select`. pooling: with its pooler, if the checkpoint has one.
+        mentions: with states of mentions, which LUKE always has; new ones if the checkpoint has none.
+        """
+        config, _, rows = self._trim(entity_vocab)
+        encoder = self._empty_encoder(config, pooling=pooling and self._has("pooler."), mentions=mentions)
+        return self._fill(encoder, rows, encoder_prefix="")
+
+    def with_independent_attention(self) -> Checkpoint:
+        """The same weights for an encoder with independent attention, to be trained with it."""
+        assert isinstance(self.config, LukeConfig)
+        return replace(self, config=replace(self.config, entity_attention="independent"))
+
+    def load_task_module(
+        self,
+        architecture: str,
+        entity_vocab: str,
+        labels: int | None = None,
+        span_filter: SpanFilterSettings | None = None,
+    ) -> tuple[TaskModule, EntityVocab]:
+        """The encoder with a head, and the trimmed entity vocabulary.
+
+        architecture: that of the head, on whichever encoder; L023 if this checkpoint's encoder has no such head.
+        labels: number of labels of a new, randomly initialised head; None takes the head of the checkpoint.
+        span_filter: also one of these, for `EntitySpanClassification`; new if the head is or the checkpoint has none.
+        """
+        head = find_head(self.config.model_type, architecture)
+        config, vocab, rows = self._trim(entity_vocab)
+        pooling = head.reads_pooled or (head.pooling and self._has("pooler."))
+        encoder = self._empty_encoder(config, pooling=pooling, mentions=head.reads_entities)
+        if labels is None:
+            with without_values():
+                module = head(encoder, len(self.labels))
+            if isinstance(module, EntitySpanClassification):
+                module.span_filter = self._span_filter(config, span_filter, of_head=True)
+            return self._fill(module, rows, encoder_prefix="encoder."), vocab
+        if head.reads_pooled and not self._has("pooler."):
+            encoder.pooler = nn.Linear(config.hidden_size, config.hidden_size)
+            init_weights(encoder.pooler, config.initializer_range)
+        module = head(self._fill(encoder, rows, encoder_prefix=""), labels)
+        module.reset_head()
+        if isinstance(module, EntitySpanClassification):
+            module.span_filter = self._span_filter(config, span_filter, of_head=False)
+        return module, vocab
+
+    def _span_filter(self, config: Config, settings: SpanFilterSettings | None, *, of_head: bool) -> SpanFilter | None:
+        """On the meta device if it is the one of the checkpoint's head, else new."""
+        if settings is None:
+            return None
+        if of_head and any(name.startswith(SPAN_FILTER) for name in self.weights.shapes()):
+            with without_values():
+                return SpanFilter(config, settings)
+        span_filter = SpanFilter(config, settings)
+        init_weights(span_filter, config.initializer_range)
+        span_filter.start_rare()
+        return span_filter
+
+    def _trim(self, entity_vocab: str) -> tuple[Config, EntityVocab, list[int] | None]:
+        vocab, rows = self.entity_vocab.select(entity_vocab)
+        if isinstance(self.config, LongformerConfig):
+            return self.config, vocab, None
+        size = self.config.entity_vocab_size if rows is None else len(rows)
+        return replace(self.config, entity_vocab_size=size), vocab, rows
+
+    def _empty_encoder(self, config: Config, *, pooling: bool, mentions: bool) -> Encoder:
+        """An encoder on the meta device, but for new states of mentions."""
+        if isinstance(config, LukeConfig):
+            independent = config.entity_attention == "independent"
+            with without_values():
+                return (IndependentLukeEncoder if independent else LukeEncoder)(config, pooling=pooling)
+        with without_values():
+            encoder = LongformerEncoder(config, pooling=pooling, mentions=mentions)
+        if mentions and not any(name.startswith(MENTION_STATES) for name in self.weights.shapes()):
+            encoder.mention_states = MentionStates(config)
+            encoder.mention_states.reset_parameters()
+        return encoder
+
+    def _is_unused_query(self, name: str) -> bool:
+        """Whether nothing asks with it: no piece attends to an entity if attention is independent."""
+        config = self.config
+        return isinstance(config, LukeConfig) and config.entity_attention == "independent" and PIECE_TO_ENTITY in name
+
+    def _backbone(self) -> str:
+        """Prefix of the encoder's weights: classes with a head have one, a bare model has none."""
+        prefix = BACKBONE_PREFIXES[self.config.model_type]
+        return prefix if any(name.startswith(prefix) for name in self.weights.shapes()) else ""
+
+    def _has(self, part: str) -> bool:
+        """Whether there are weights of a part of the backbone."""
+        prefix = f"{self._backbone()}{part}"
+        return any(name.startswith(prefix) for name in self.weights.shapes())
+
+    def _fill(self, module: ModuleT, entity_rows: list[int] | None, *, encoder_prefix: str) -> ModuleT:
+        """Give what is on the meta device of a module its weights. All names and sizes are checked before any is
+        read."""
+        backbone = self._backbone()
+        state = {ours: tensor for ours, tensor in module.state_dict().items() if not tensor.is_meta}
+        expected_shapes = {ours: tuple(t.shape) for ours, t in module.state_dict().items() if t.is_meta}
+        names = {ours: to_hugging_face(ours, encoder=encoder_prefix, backbone=backbone) for ours in expected_shapes}
+        found = self.weights.shapes()
+        missing = sorted(set(names.values()) - found.keys())
+        unused = {n for n in found if n.startswith(f"{backbone}pooler.") or self._is_unused_query(n)}
+        unknown = sorted(without_ignored(found.keys() - names.values() - unused))
+        if missing or unknown:
+            raise LukeError("L024", missing=_listed(missing), unknown=_listed(unknown))
+        problems = []
+        for ours, expected in expected_shapes.items():
+            if isinstance(self.config, LukeConfig) and names[ours].endswith(ENTITY_TABLE):
+                expected = (self.config.entity_vocab_size, *expected[1:])
+            if found[names[ours]] != expected:
+                problems.append(f"{names[ours]} is {found[names[ours]]}, config.json says {expected}")
+        if problems:
+            raise LukeError("L025", problems=_listed(problems))
+        # Largest first: while one tensor is copied it exists twice, which must not come on top of all the others.
+        for ours in sorted(names, key=lambda n: -torch.Size(found[names[n]]).numel()):
+            rows = entity_rows if names[ours].endswith(ENTITY_TABLE) else None
+            state[ours] = self.weights.get(names[ours], rows)
+        module.load_state_dict(state, assign=True)
+        return module
+
+
+def _listed(names: list[str]) -> str:
+    if not names:
+        return "none"
+    rest = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + rest
