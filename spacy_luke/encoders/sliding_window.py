@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from .config import LongformerConfig
+from .linear import Linear
 
 # Added to the score of a key that is out of reach: a finite number in every precision, so that rows that reach no key
 # (masked ones) do not become NaN.
@@ -142,13 +143,13 @@ class SlidingWindowAttention(nn.Module):
         super().__init__()
         hidden = config.hidden_size
         self.heads = config.num_attention_heads
-        self.query = nn.Linear(hidden, hidden)
-        self.key = nn.Linear(hidden, hidden)
-        self.value = nn.Linear(hidden, hidden)
-        self.global_query = nn.Linear(hidden, hidden)
-        self.global_key = nn.Linear(hidden, hidden)
-        self.global_value = nn.Linear(hidden, hidden)
-        self.output = nn.Linear(hidden, hidden)
+        self.query = Linear(hidden, hidden)
+        self.key = Linear(hidden, hidden)
+        self.value = Linear(hidden, hidden)
+        self.global_query = Linear(hidden, hidden)
+        self.global_key = Linear(hidden, hidden)
+        self.global_value = Linear(hidden, hidden)
+        self.output = Linear(hidden, hidden)
         self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
         self.attention_dropout = config.attention_probs_dropout_prob
         self.dropout = nn.Dropout(config.hidden_dropout_prob)

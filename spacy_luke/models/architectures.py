@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from thinc.api import Model
 from thinc.types import Floats2d, Floats3d
@@ -11,7 +11,7 @@ from ..encoders.inputs import EncoderInput
 from ..errors import LukeError
 from .wrapper import wrap_task_module
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "int8"]
 
 # The registered name of each encoder, by what config.json of its checkpoints has as `model_type`.
 ENCODERS = {"luke": "spacy-luke.LukeEncoder.v1", "longformer": "spacy-luke.LongformerEncoder.v1"}
@@ -24,7 +24,8 @@ def build_luke_encoder(
 
     entity_vocab: rows of the entity table to keep when a checkpoint is loaded: "special" ([MASK] and its like: all
         that luke_ner needs), "full", or the path of a JSON list or text file of entity titles.
-    precision: "bfloat16" computes the encoder under bf16 autocast. Weights and logits stay float32.
+    precision: "bfloat16" computes the encoder under bf16 autocast, "int8" its linear layers in int8 when it predicts
+        on a CPU (L008 on other devices). Weights and logits stay float32, and "int8" trains as "float32" does.
     gradient_checkpointing: compute the inside of each layer twice in training, which takes a fraction of the memory.
     """
     return _encoder("luke", entity_vocab, precision, gradient_checkpointing)
@@ -39,7 +40,7 @@ def build_longformer_encoder(precision: Precision = "float32", gradient_checkpoi
 
 
 def _encoder(model_type: str, entity_vocab: str, precision: str, gradient_checkpointing: bool) -> Model[Any, Any]:
-    if precision not in ("float32", "bfloat16"):
+    if precision not in get_args(Precision):
         raise LukeError("L005", precision=precision)
     settings = {
         "model_type": model_type,
