@@ -41,10 +41,12 @@ ERRORS: dict[str, str] = {
     "L003": "An input of {pieces} pieces does not fit the encoder's {maximum} positions. Use smaller windows "
     "(max_pieces) or an encoder with more positions.",
     "L004": "config.json lacks or has a wrong value for: {problems}.",
-    "L005": "precision = {precision!r} is not one of: float32, bfloat16.",
+    "L005": "precision = {precision!r} is not one of: float32, bfloat16, int8.",
     "L006": "attention_window = {value!r} is not possible. Give an even number above 0, or a list of {layers} of them, "
     "one for each layer.",
     "L007": "entity_attention = {entity_attention!r} is not one of: full, independent, null.",
+    "L008": "Device {device} cannot predict with precision = 'int8', which needs an x86 CPU and PyTorch with oneDNN. "
+    "Set precision to 'bfloat16' or 'float32'.",
     # checkpoints
     "L020": "No checkpoint {name!r}: it is not a local folder, not in the local Hugging Face cache, and could not be "
     "downloaded ({reason}). Give the path of a folder with config.json, or the id of a Hub repository.",

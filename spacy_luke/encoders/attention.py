@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import EncoderConfig, LukeConfig
+from .linear import Linear
 
 ALL_ROWS = slice(None)
 
@@ -50,10 +51,10 @@ class Attention(nn.Module):
         super().__init__()
         hidden = config.hidden_size
         self.heads = config.num_attention_heads
-        self.query = nn.Linear(hidden, hidden)
-        self.key = nn.Linear(hidden, hidden)
-        self.value = nn.Linear(hidden, hidden)
-        self.output = nn.Linear(hidden, hidden)
+        self.query = Linear(hidden, hidden)
+        self.key = Linear(hidden, hidden)
+        self.value = Linear(hidden, hidden)
+        self.output = Linear(hidden, hidden)
         self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
         self.attention_dropout = config.attention_probs_dropout_prob
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
@@ -89,9 +90,9 @@ class SelfAttention(Attention):
         hidden = config.hidden_size
         self.entity_aware = config.use_entity_aware_attention
         if self.entity_aware:
-            self.piece_to_entity_query = nn.Linear(hidden, hidden)
-            self.entity_to_piece_query = nn.Linear(hidden, hidden)
-            self.entity_to_entity_query = nn.Linear(hidden, hidden)
+            self.piece_to_entity_query = Linear(hidden, hidden)
+            self.entity_to_piece_query = Linear(hidden, hidden)
+            self.entity_to_entity_query = Linear(hidden, hidden)
 
     def forward(self, rows: Tensor, pieces: int, mask: Tensor | None, wanted: slice = ALL_ROWS) -> Tensor:
         """Attend.

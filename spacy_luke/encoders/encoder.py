@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from .config import EncoderConfig
 from .embeddings import PieceEmbeddings, init_weights
 from .inputs import EncoderInput, EncoderOutput
+from .linear import Linear
 
 States = Literal["all", "pieces", "entities"]
 
@@ -20,7 +21,8 @@ class Encoder(nn.Module):
     """From a padded batch of windows to states: what a head needs to know of its encoder.
 
     config: the shape, as in config.json.
-    precision: "float32", or "bfloat16" for autocast.
+    precision: "float32"; "bfloat16" for autocast; or "int8", in which the linear layers of a CPU predict (L008 on other
+        devices), while training is that of "float32".
     gradient_checkpointing: while training, keep only the input of each layer and compute the rest again for the
         backward pass: about a third more time for a fraction of the memory.
     """
@@ -32,6 +34,17 @@ class Encoder(nn.Module):
         self.gradient_checkpointing = False
         self.embeddings = PieceEmbeddings(config)
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if pooling else None
+
+    @property
+    def precision(self) -> str:
+        return self._precision
+
+    @precision.setter
+    def precision(self, precision: str) -> None:
+        self._precision = precision
+        for part in self.modules():
+            if isinstance(part, Linear):
+                part.int8 = precision == "int8"
 
     def reset_parameters(self) -> None:
         """Random weights as the reference initialises them (`initializer_range`)."""

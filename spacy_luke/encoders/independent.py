@@ -21,6 +21,7 @@ from .embeddings import EntityEmbeddings
 from .encoder import Encoder, States
 from .inputs import EncoderInput, EncoderOutput
 from .layers import FeedForward
+from .linear import Linear
 from .luke import additive_mask
 from .span_filter import Kept, SpanFilter
 
@@ -35,8 +36,8 @@ class IndependentAttention(Attention):
         super().__init__(config)
         self.entity_aware = config.use_entity_aware_attention
         if self.entity_aware:
-            self.entity_to_piece_query = nn.Linear(config.hidden_size, config.hidden_size)
-            self.entity_to_entity_query = nn.Linear(config.hidden_size, config.hidden_size)
+            self.entity_to_piece_query = Linear(config.hidden_size, config.hidden_size)
+            self.entity_to_entity_query = Linear(config.hidden_size, config.hidden_size)
 
     def project(self, pieces: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of the pieces, for themselves and for the entities.

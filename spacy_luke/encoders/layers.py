@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from .activations import get_activation
 from .attention import Attention
 from .config import EncoderConfig
+from .linear import Linear
 
 
 class FeedForward(nn.Module):
@@ -14,9 +15,9 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: EncoderConfig):
         super().__init__()
-        self.inner = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.inner = Linear(config.hidden_size, config.intermediate_size)
         self.activation = get_activation(config.hidden_act)
-        self.outer = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.outer = Linear(config.intermediate_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from .attention import Attention
 from .config import LongformerConfig
+from .linear import Linear
 
 # Added to the score of a key that is out of reach: a finite number in every precision, so that rows that reach no key
 # (masked ones) do not become NaN.
@@ -142,9 +143,9 @@ class SlidingWindowAttention(Attention):
     def __init__(self, config: LongformerConfig):
         super().__init__(config)
         hidden = config.hidden_size
-        self.global_query = nn.Linear(hidden, hidden)
-        self.global_key = nn.Linear(hidden, hidden)
-        self.global_value = nn.Linear(hidden, hidden)
+        self.global_query = Linear(hidden, hidden)
+        self.global_key = Linear(hidden, hidden)
+        self.global_value = Linear(hidden, hidden)
 
     def forward(self, rows: Tensor, reach: Reach, blocks: Blocks) -> Tensor:
         """Attend. The context of masked rows is 0.

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from thinc.api import Model
 from thinc.types import Floats2d, Floats3d
 
-from ..encoders.config import ENTITY_ATTENTION
 from ..encoders.inputs import EncoderInput
 from ..errors import LukeError
 from .wrapper import wrap_task_module
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "int8"]
 EntityAttention = Literal["full", "independent"]
 
 # The registered name of each encoder, by what config.json of its checkpoints has as `model_type`.
@@ -29,7 +28,8 @@ def build_luke_encoder(
 
     entity_vocab: rows of the entity table to keep when a checkpoint is loaded: "special" ([MASK] and its like: all
         that luke_ner needs), "full", or the path of a JSON list or text file of entity titles.
-    precision: "bfloat16" computes the encoder under bf16 autocast. Weights and logits stay float32.
+    precision: "bfloat16" computes the encoder under bf16 autocast, "int8" its linear layers in int8 when it predicts
+        on a CPU (L008 on other devices). Weights and logits stay float32, and "int8" trains as "float32" does.
     gradient_checkpointing: compute the inside of each layer twice in training, which takes a fraction of the memory.
     entity_attention: "full": pieces and entities attend to each other, as in the paper; "independent": an entity
         attends to the pieces and itself, which is faster and must be trained so; null: as the checkpoint has it.
@@ -52,9 +52,9 @@ def _encoder(
     gradient_checkpointing: bool,
     entity_attention: str | None = None,
 ) -> Model[Any, Any]:
-    if precision not in ("float32", "bfloat16"):
+    if precision not in get_args(Precision):
         raise LukeError("L005", precision=precision)
-    if entity_attention not in (None, *ENTITY_ATTENTION):
+    if entity_attention not in (None, *get_args(EntityAttention)):
         raise LukeError("L007", entity_attention=entity_attention)
     settings = {
         "model_type": model_type,

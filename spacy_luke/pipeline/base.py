@@ -13,7 +13,7 @@ from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
-from thinc.api import Model
+from thinc.api import Model, get_torch_default_device
 from torch import nn
 
 from ..batching.strided import build_strided_windows
@@ -23,6 +23,7 @@ from ..checkpoints.reader import open_checkpoint
 from ..checkpoints.source import locate
 from ..checkpoints.writer import checkpoint_bytes, save_checkpoint
 from ..encoders.config import LukeConfig
+from ..encoders.linear import require_int8
 from ..errors import LukeError, warn
 from ..models.architectures import ENCODERS
 from ..models.wrapper import attach_module, torch_module
@@ -148,6 +149,8 @@ class LukePipe(TrainablePipe):
     def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
         settings = self.model.layers[0].attrs
         options = self._head_options(checkpoint)
+        if settings["precision"] == "int8":
+            require_int8(get_torch_default_device())
         module, entity_vocab = checkpoint.load_task_module(
             self.architecture, settings["entity_vocab"], labels=len(labels) if new_head else None, **options
         )
