@@ -15,7 +15,7 @@ from thinc.api import Config, Model
 from ..annotations import LUKE_TAG
 from ..batching.windows import Windows
 from ..checkpoints.heads import TOKEN_CLASSIFIER
-from ..checkpoints.reader import Checkpoint
+from ..checkpoints.reader import OWN_SETTINGS, Checkpoint
 from ..errors import LukeError
 from ..training.losses import softmax
 from ..training.tag_scheme import OUTSIDE, SCHEMES, TagScheme, scheme_labels
@@ -46,6 +46,8 @@ precision = "float32"
 [luke_token_classifier.scorer]
 @scorers = "spacy-luke.token_classifier_scorer.v1"
 """
+
+_ATTRIBUTES = (ENTS, *TOKEN_ATTRIBUTES)
 
 
 @Language.factory(
@@ -140,9 +142,8 @@ class LukeTokenClassifier(TokenPipe):
         scorer: Callable[..., dict[str, Any]] | None,
     ):
         super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=scorer)
-        attributes = (ENTS, *TOKEN_ATTRIBUTES)
-        if attribute is not None and attribute not in attributes:
-            reason = f"it must be one of {', '.join(attributes)}, or null"
+        if attribute not in (None, *_ATTRIBUTES):
+            reason = f"it must be one of {', '.join(_ATTRIBUTES)}, or null"
             raise LukeError("L047", setting="attribute", value=attribute, reason=reason)
         if scheme not in SCHEMES:
             raise LukeError("L047", setting="scheme", value=scheme, reason=f"it must be one of {', '.join(SCHEMES)}")
@@ -171,12 +172,21 @@ class LukeTokenClassifier(TokenPipe):
 
     def _scheme_of(self, labels: tuple[str, ...]) -> TagScheme | None:
         """How labels are read as tags of entities; None if entities are not what is written."""
-        return TagScheme.find(labels, bare=self._attribute_setting == ENTS) if self.attribute == ENTS else None
+        return TagScheme.find(labels, bare=True) if self.attribute == ENTS else None
 
-    def _check_labels(self, labels: tuple[str, ...]) -> None:
-        if self._attribute_setting == ENTS and TagScheme.find(labels, bare=True) is None:
+    def _load(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.architecture == checkpoint.architecture_of(self.architecture):
+            saved = checkpoint.settings.get("attribute")
+            if saved not in (None, *_ATTRIBUTES):
+                raise LukeError("L004", problems=f"{OWN_SETTINGS}: attribute = {saved!r}")
+            self._check(checkpoint.labels, self._attribute_setting or saved)
+        super()._load(checkpoint)
+
+    def _check(self, labels: tuple[str, ...], attribute: str | None) -> None:
+        """An error if the labels do not suit the attribute."""
+        if attribute == ENTS and TagScheme.find(labels, bare=True) is None:
             raise LukeError("L055", labels=", ".join(labels), name=self.name)
-        if self._attribute_setting == "pos" and (wrong := [label for label in labels if label not in PARTS_OF_SPEECH]):
+        if attribute == "pos" and (wrong := [label for label in labels if label not in PARTS_OF_SPEECH]):
             raise LukeError("L056", labels=", ".join(wrong), name=self.name)
 
     def _settings_to_save(self, checkpoint: Checkpoint) -> dict[str, Any]:
@@ -236,7 +246,7 @@ class LukeTokenClassifier(TokenPipe):
 
     def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         if (self._attribute_setting or ENTS) != ENTS:
-            self._check_labels(labels)
+            self._check(labels, self._attribute_setting)
             return labels
         if OUTSIDE in labels:
             reason = "they must be types of entities, without O and prefixes"

@@ -345,6 +345,22 @@ def test_a_saved_component_is_a_checkpoint_that_transformers_opens(nlp, pipe, fo
     check_same(nlp, spacy_luke.from_checkpoint(tmp_path, sentences=None))
 
 
+def test_entities_of_bare_labels_are_saved_as_such_and_a_wrong_attribute_is_named(tmp_path) -> None:
+    folder = write_tagger(tmp_path / "in", "luke", ["O", "PER", "LOC"])
+    nlp = spacy_luke.from_checkpoint(folder, config={"attribute": "ents"})
+    nlp.get_pipe("luke_token_classifier").to_disk(tmp_path / "out")
+    again = spacy_luke.from_checkpoint(tmp_path / "out")
+    assert [annotations(made(TEXT)) for made in (nlp, again)] == [annotations(nlp(TEXT))] * 2
+    file = tmp_path / "out" / "config.json"
+    config = json.loads(file.read_text())
+    for attribute, labels, match in (("lemma", "O PER LOC", r"L004.*lemma"), ("ents", "X PER LOC", "L055")):
+        config["spacy_luke"]["attribute"] = attribute
+        config["id2label"] = dict(enumerate(labels.split()))
+        file.write_text(json.dumps(config))
+        with pytest.raises(LukeError, match=match):
+            spacy_luke.from_checkpoint(tmp_path / "out")
+
+
 def test_the_attribute_is_saved_with_the_weights(tagger_folder, tmp_path) -> None:
     nlp = spacy_luke.from_checkpoint(tagger_folder, config={"attribute": "pos"})
     nlp.get_pipe("luke_token_classifier").to_disk(tmp_path)
