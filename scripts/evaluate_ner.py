@@ -1,4 +1,4 @@
-"""Measure a pipeline's entities on .spacy files: any pipeline with `ner` or `luke_ner`.
+"""Measure a pipeline's entities on .spacy files: any pipeline with `ner`, `luke_ner` or `luke_token_classifier`.
 
     python scripts/evaluate_ner.py training/mini/model-best corpus/dev --output metrics/mini.json
 
@@ -21,7 +21,7 @@ from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 
-FACTORIES = ("ner", "luke_ner")
+FACTORIES = ("ner", "luke_ner", "luke_token_classifier")
 
 
 def bare(gold: Doc) -> Doc:

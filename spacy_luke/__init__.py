@@ -21,6 +21,7 @@ _FACTORIES = {
     "EntitySpanClassification": "luke_ner",
     "EntityPairClassification": "luke_relations",
     "EntityClassification": "luke_entity_typer",
+    "TokenClassification": "luke_token_classifier",
     "QuestionAnswering": "luke_qa",
 }
 

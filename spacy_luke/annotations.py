@@ -1,8 +1,8 @@
 """Results of the components in a Doc: views over plain numbers and strings, so that every copy of a Doc has them.
 
 Everything is kept in `doc.user_data` under the keys that spaCy itself uses for extension attributes. What belongs to a
-span is kept by the span's characters, and its values hold distances only: so `Doc.from_docs` and `span.as_doc` move
-relations and entity types along. What belongs to a whole Doc (questions and answers) goes where spaCy's own Doc
+span or token is kept by its characters, and its values hold distances only: so `Doc.from_docs` and `span.as_doc` move
+relations, entity types and tags along. What belongs to a whole Doc (questions and answers) goes where spaCy's own Doc
 extensions go: into bytes, DocBins and copies, but not into parts or concatenations of Docs.
 
 "Not annotated" and "annotated, with none found" are different things: `has_annotation` tells them apart, and assigning
@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, cast
 
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc, Span, Token
 
 from .errors import LukeError
 
-RELATIONS, ENTITY_TYPES, QUESTIONS, ANSWERS = "relations", "entity_types", "questions", "answers"
-ANNOTATIONS = (RELATIONS, ENTITY_TYPES, QUESTIONS, ANSWERS)
+RELATIONS, ENTITY_TYPES, LUKE_TAG = "relations", "entity_types", "luke_tag"
+QUESTIONS, ANSWERS = "questions", "answers"
+ANNOTATIONS = (RELATIONS, ENTITY_TYPES, LUKE_TAG, QUESTIONS, ANSWERS)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class Answer:
 
 
 def has_annotation(doc: Doc, name: str) -> bool:
-    """Whether a Doc is annotated with "relations", "entity_types" (of any span), "questions" or "answers".
+    """Whether a Doc is annotated with "relations", "entity_types" (of any span), "luke_tag" (of any token),
+    "questions" or "answers".
 
     True, too, where the annotation says that there is none.
     """
@@ -182,6 +184,28 @@ def typed_spans(doc: Doc) -> list[Span]:
 
 def _scores_key(span: Span) -> tuple[Any, ...]:
     return _key("entity_type_scores", span.start_char, span.end_char)
+
+
+# Tags: by the characters of the token, a string.
+
+
+def get_tag(token: Token) -> str | None:
+    """The tag of a token; None if it has none."""
+    return _data(token.doc).get(_token_key(token))
+
+
+def set_tag(token: Token, tag: str | None) -> None:
+    """Replace the tag of a token; None removes it."""
+    if tag is None:
+        _data(token.doc).pop(_token_key(token), None)
+        return
+    if not isinstance(tag, str) or not tag:
+        raise LukeError("L070", attribute="token._.luke_tag", value=tag, wanted="a string that is not empty, or None")
+    _data(token.doc)[_token_key(token)] = tag
+
+
+def _token_key(token: Token) -> tuple[Any, ...]:
+    return _key(LUKE_TAG, token.idx, token.idx + len(token))
 
 
 # Questions: a list of strings. Answers: a list of [question, first character or -1, end, score, logit].

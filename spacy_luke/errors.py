@@ -100,6 +100,10 @@ ERRORS: dict[str, str] = {
     "entity_attention = 'independent' in [components.{name}.model.encoder] and train, or span_filter = null.",
     "L056": "Component {name!r} has no span filter. Set one, [components.{name}.span_filter], and train it.",
     "L057": "None of the Docs has a gold entity that is a candidate of component {name!r}: nothing can be measured.",
+    "L058": "The labels {labels} of component {name!r} are no tags of entities: those are O and, for each type, B-TYPE "
+    "and I-TYPE, as in BIO, BILUO, BIOES and IO. Set attribute = 'luke_tag' to get them as tags of tokens.",
+    "L059": "token.pos_ cannot take the labels {labels} of component {name!r}: they are not parts of speech of "
+    "Universal Dependencies. Set attribute = 'tag' or 'luke_tag'.",
     # annotations
     "L070": "{attribute} cannot take {value!r}: it must be {wanted}.",
     "L071": "The {role}, {value!r}, cannot be used: {reason}. Give a Span of the same Doc: doc[2:4] for tokens, "
@@ -151,4 +155,5 @@ WARNINGS: dict[str, str] = {
     "doc._.answers of the references; a DocBin keeps them with store_user_data=True.",
     "W019": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}. Do "
     "the predicted Docs have entities? A corpus reader with mentions = true gives them the gold ones.",
+    "W020": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}.",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from spacy.tokens import Doc, Span, SpanGroup
+from spacy.tokens import Doc, Span, SpanGroup, Token
 
 from . import annotations as a
 from .errors import warn
@@ -28,12 +28,15 @@ _ON_SPAN: dict[str, tuple[dict[str, Any], str]] = {
         "spacy_luke.annotations.get_entity_type_scores(span)",
     ),
 }
+_ON_TOKEN: dict[str, tuple[dict[str, Any], str]] = {
+    "luke_tag": ({"getter": a.get_tag, "setter": a.set_tag}, "spacy_luke.annotations.get_tag(token)"),
+}
 _ours: set[tuple[type, str]] = set()
 
 
 def register_extensions() -> None:
     """Register every attribute that is free; W004 for one that another package has."""
-    for kind, attributes in ((Doc, _ON_DOC), (Span, _ON_SPAN)):
+    for kind, attributes in ((Doc, _ON_DOC), (Span, _ON_SPAN), (Token, _ON_TOKEN)):
         for name, (how, instead) in attributes.items():
             if (kind, name) in _ours:
                 continue

@@ -33,6 +33,7 @@ def doc() -> Doc:
     ]
     doc[0:2]._.entity_types = ["person", "writer"]
     doc[6:7]._.entity_types = []
+    doc[0]._.luke_tag, doc[6]._.luke_tag = "NNP", "NN"
     doc[0:2]._.entity_type_scores = {"person": 0.75, "writer": 0.5, "city": 0.125}
     doc._.questions = ["Who?"]
     doc._.answers = [Answer("Who?", doc[0:2], score=0.5), Answer("Who?", None)]
@@ -54,6 +55,11 @@ def types(doc: Doc) -> list[tuple]:
     return [(span.text, span._.entity_types) for span in typed_spans(doc)]
 
 
+def tags(doc: Doc) -> dict[str, str]:
+    return {token.text: token._.luke_tag for token in doc if token._.luke_tag is not None}
+
+
+TAGS = {"Ada": "NNP", "London": "NN"}
 TYPES = [("Ada Lovelace", ("person", "writer")), ("London", ())]
 
 
@@ -61,6 +67,7 @@ def test_what_is_written_is_read(doc) -> None:
     assert relations(doc) == FACTS
     assert all(isinstance(r, Relation) and r.head.doc is doc for r in doc._.relations)
     assert types(doc) == TYPES
+    assert tags(doc) == TAGS
     assert doc[0:2]._.entity_type_scores == {"person": 0.75, "writer": 0.5, "city": 0.125}
     assert doc[0:1]._.entity_types == ()
     assert doc[0:1]._.entity_type_scores == {}
@@ -90,6 +97,7 @@ def test_every_copy_of_a_doc_has_its_annotations(doc, how: str) -> None:
     assert relations(copy) == FACTS
     assert types(copy) == TYPES
     assert copy[0:2]._.entity_type_scores["city"] == 0.125
+    assert tags(copy) == TAGS
     assert copy._.questions == ("Who?",)
     assert [(a.question, a.text, a.score) for a in copy._.answers] == [("Who?", "Ada Lovelace", 0.5), ("Who?", "", 1.0)]
     assert all(has_annotation(copy, name) for name in ANNOTATIONS)
@@ -128,6 +136,7 @@ def test_a_part_of_a_doc_has_the_relations_that_lie_in_it(doc) -> None:
     part = doc[3:8].as_doc(copy_user_data=True)
     assert relations(part) == FACTS[1:2], "Ada met Babbage has one end outside"
     assert types(part) == TYPES[1:]
+    assert tags(part) == {"London": "NN"}
     assert has_annotation(part, "relations")
     assert not has_annotation(doc[3:8].as_doc(), "relations")
 
@@ -163,9 +172,10 @@ def test_not_annotated_is_not_annotated_with_none() -> None:
     assert doc._.relations == doc._.questions == doc._.answers == doc[0:1]._.entity_types == ()
     doc._.relations = doc._.questions = doc._.answers = []
     doc[0:1]._.entity_types = []
+    doc[0]._.luke_tag = "NNP"
     assert all(has_annotation(doc, name) for name in ANNOTATIONS)
     assert doc._.relations == doc._.questions == doc._.answers == doc[0:1]._.entity_types == ()
-    doc._.relations = doc._.questions = doc._.answers = doc[0:1]._.entity_types = None
+    doc._.relations = doc._.questions = doc._.answers = doc[0:1]._.entity_types = doc[0]._.luke_tag = None
     assert not any(has_annotation(doc, name) for name in ANNOTATIONS)
     assert not doc.user_data
 
@@ -178,6 +188,13 @@ def test_annotated_with_none_survives_copies(copy) -> None:
     copied = copy(doc)
     assert [name for name in ANNOTATIONS if has_annotation(copied, name)] == ["relations", "entity_types"]
     assert copied._.relations == ()
+
+
+@pytest.mark.parametrize("tag", ["", 7, ["NN"]])
+def test_a_tag_is_a_string(doc, tag) -> None:
+    with pytest.raises(LukeError, match=r"L070.*token\._\.luke_tag"):
+        doc[0]._.luke_tag = tag
+    assert tags(doc) == TAGS
 
 
 def test_an_unknown_annotation_is_an_error(doc) -> None:

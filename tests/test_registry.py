@@ -21,10 +21,11 @@ GOLDEN = {
         "spacy-luke.PairClassifier.v1",
         "spacy-luke.QuestionAnswering.v1",
         "spacy-luke.SpanClassifier.v1",
+        "spacy-luke.TokenClassifier.v1",
     ],
     "spacy_callbacks": ["spacy-luke.freeze_encoder.v1"],
     "spacy_cli": ["luke"],
-    "spacy_factories": ["luke_entity_typer", "luke_ner", "luke_qa", "luke_relations"],
+    "spacy_factories": ["luke_entity_typer", "luke_ner", "luke_qa", "luke_relations", "luke_token_classifier"],
     "spacy_misc": [
         "spacy-luke.entity_pairs.v1",
         "spacy-luke.sentence_windows.v1",
@@ -38,6 +39,7 @@ GOLDEN = {
         "spacy-luke.ner_scorer.v1",
         "spacy-luke.qa_scorer.v1",
         "spacy-luke.relations_scorer.v1",
+        "spacy-luke.token_classifier_scorer.v1",
     ],
 }
 FUNCTIONS = [

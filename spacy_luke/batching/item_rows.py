@@ -51,14 +51,12 @@ class ItemRow:
     def make(self, special: SpecialPieces) -> RowInput:
         """The row's tensors; the first piece and those of the mentions are global."""
         start, end = self.window.start, self.window.end
-        pieces = self.doc_pieces.pieces
         spans = self.mentions - start + 1
         steps = np.zeros(self.pieces + 1, dtype=np.int64)
         np.add.at(steps, spans[:, 0], 1)
         np.add.at(steps, spans[:, 1], -1)
         return RowInput(
-            np.concatenate([[special.bos], pieces.ids[start:end], [special.eos]]),
-            np.concatenate([[0], pieces.types[start:end], [0]]),
+            *self.doc_pieces.row(start, end, special),
             np.zeros(len(spans), dtype=np.int64),
             spans,
             items=self.members,

@@ -47,8 +47,7 @@ class MentionRow:
         """The row's tensors; every mention is a [MASK] entity."""
         start, end = self.window.start, self.window.end
         return RowInput(
-            np.concatenate([[special.bos], pieces.pieces.ids[start:end], [special.eos]]),
-            np.concatenate([[0], pieces.pieces.types[start:end], [0]]),
+            *pieces.row(start, end, special),
             np.full(len(self.mentions), entity_vocab[MASK]),
             candidates.mentions[self.mentions] - start + 1,
             entity_drawn=self.drawn,

@@ -13,7 +13,7 @@ from thinc.api import Ops, get_current_ops
 from thinc.types import Ragged
 
 from ..errors import LukeError
-from .pieces import DocPieces, sentence_ranges
+from .pieces import DocPieces, is_word, sentence_ranges
 from .windows import Window, Windows, best_windows
 
 WHITE_SPACE = "white space only"
@@ -53,7 +53,7 @@ class SpanSuggester:
         return self._enumerate(doc, sentence_ranges(doc), index, index + 1)
 
     def _enumerate(self, doc: Doc, sentences: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        is_word = np.array([not token.is_space for token in doc], dtype=bool) & (ends > starts)
+        visible = np.array([not token.is_space for token in doc], dtype=bool) & (ends > starts)
         spans = []
         for first, last in sentences.tolist():
             # A span that starts with token i may end with the tokens before limit[i].
@@ -62,7 +62,7 @@ class SpanSuggester:
             start = np.repeat(np.arange(first, last), counts)
             within = np.arange(len(start)) - np.repeat(np.cumsum(counts) - counts, counts)
             end = start + within  # the last token
-            keep = is_word[start] & is_word[end]
+            keep = visible[start] & visible[end]
             spans.append(np.stack([start[keep], end[keep] + 1], axis=1))
         return np.concatenate(spans) if spans else np.zeros((0, 2), dtype=np.int64)
 
@@ -125,7 +125,7 @@ def find_candidates(
             left_out[reason] = int(mask.sum())
     keep = ~(blank | crossing | long)
     mentions, mention_of = np.unique(ranges[keep], axis=0, return_inverse=True)
-    cut = windows(len(pieces.pieces.ids), _sentence_pieces(pieces), longest_mention)
+    cut = windows(len(pieces.pieces.ids), pieces.sentence_pieces, longest_mention)
     window_of = best_windows(mentions, cut)
     assert (window_of >= 0).all(), "Windows must cover every mention"
     return Candidates(suggested[keep], mention_of.reshape(-1), mentions, window_of, cut, left_out)
@@ -148,17 +148,11 @@ def too_long(spans: int) -> str:
 
 def trim(doc: Doc, pieces: DocPieces, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First and last token of each span that is not white space; first > last if there is none."""
-    is_word = (pieces.pieces.ends > pieces.pieces.starts) & np.array([not t.is_space for t in doc], dtype=bool)
+    visible = is_word(doc, pieces)
     index = np.arange(len(doc))
-    following = np.minimum.accumulate(np.where(is_word, index, len(doc))[::-1])[::-1]
-    preceding = np.maximum.accumulate(np.where(is_word, index, -1))
+    following = np.minimum.accumulate(np.where(visible, index, len(doc))[::-1])[::-1]
+    preceding = np.maximum.accumulate(np.where(visible, index, -1))
     return following[spans[:, 0]], preceding[spans[:, 1] - 1]
-
-
-def _sentence_pieces(pieces: DocPieces) -> np.ndarray:
-    """Piece ranges of the sentences. *Shape:* (sentences, 2)"""
-    starts, ends = pieces.sentences[:, 0], pieces.sentences[:, 1]
-    return np.stack([pieces.pieces.starts[starts], pieces.pieces.ends[ends - 1]], axis=1)
 
 
 def suggest(suggester: Any, docs: list[Doc], pieces: list[DocPieces], ops: Ops) -> list[np.ndarray]:

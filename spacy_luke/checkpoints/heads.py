@@ -10,14 +10,16 @@ from ..encoders.heads import (
     EntitySpanClassification,
     QuestionAnswering,
     TaskModule,
+    TokenClassification,
 )
-from ..encoders.longformer_heads import MaskedLM, MultipleChoice, SequenceClassification, TokenClassification
+from ..encoders.longformer_heads import MaskedLM, MultipleChoice, SequenceClassification
 from ..encoders.mention_heads import MentionClassification, MentionPairClassification
 from ..errors import LukeError
 
 SPAN_CLASSIFIER = "LukeForEntitySpanClassification"
 PAIR_CLASSIFIER = "LukeForEntityPairClassification"
 ENTITY_CLASSIFIER = "LukeForEntityClassification"
+TOKEN_CLASSIFIER = "LukeForTokenClassification"
 QUESTION_ANSWERING = "LukeForQuestionAnswering"
 
 # Model type and head -> module. The name of an architecture is made of the two, "LongformerForTokenClassification". All
@@ -26,6 +28,7 @@ HEADS: Mapping[tuple[str, str], type[TaskModule]] = {
     ("luke", "EntitySpanClassification"): EntitySpanClassification,
     ("luke", "EntityPairClassification"): EntityPairClassification,
     ("luke", "EntityClassification"): EntityClassification,
+    ("luke", "TokenClassification"): TokenClassification,
     ("luke", "QuestionAnswering"): QuestionAnswering,
     ("longformer", "EntitySpanClassification"): EntitySpanClassification,
     ("longformer", "EntityPairClassification"): MentionPairClassification,

@@ -15,8 +15,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from ..training.tags import Entity
 from .report import ConversionReport
-from .tags import Entity
 
 # "(fields" with ")" if it closes on the same token, or "id)"
 BRACKET = re.compile(r"\(([^()]+)(\)?)|([^()]+)\)")

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from ..errors import LukeError
-from .tags import is_tag
+from ..training.tags import is_tag
 
 NEWDOC = re.compile(r"#\s*newdoc\b")
 TEXT = re.compile(r"#\s*text\s*=\s*(.*)")

@@ -16,11 +16,11 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from ..errors import LukeError
+from ..training.tags import is_tag, split_tag
 from .brackets import find_label_field, has_brackets, read_brackets
 from .columns import Row, Sentence, Table, read_table
 from .iob import Tokens, align, cell, make_docs, read_columns, read_tags
 from .report import ConversionReport
-from .tags import is_tag, split_tag
 
 ID, FORM, MISC = 0, 1, 9
 COLUMNS = 10

@@ -9,9 +9,9 @@ from pathlib import Path
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
+from ..training.tags import Entity, find_scheme, is_tag, read_entities
 from .columns import NO_TOKEN, Row, Sentence, Table, find_columns, is_index_column, read_table
 from .report import ConversionReport
-from .tags import Entity, find_scheme, is_tag, read_entities
 from .texts import set_entities
 
 

@@ -127,6 +127,20 @@ class EntityPairClassification(TaskModule):
         return self.classifier(self.dropout(entities[:, :2].flatten(1))).float()
 
 
+class TokenClassification(TaskModule):
+    """A label for each piece (`LukeForTokenClassification`, `LongformerForTokenClassification`)."""
+
+    pooling = False
+    reads_entities = False
+
+    def _make_head(self, config: EncoderConfig, labels: int) -> None:
+        self.classifier = nn.Linear(config.hidden_size, labels)
+
+    def forward(self, batch: EncoderInput) -> Tensor:
+        """*Shape:* -> (batch, pieces, labels), float32 logits"""
+        return self.classifier(self.dropout(self.encoder(batch, states="pieces").pieces)).float()
+
+
 class QuestionAnswering(TaskModule):
     """Start and end of an answer (`LukeForQuestionAnswering`; Yamada et al. 2020, section 4.5). No dropout."""
 

@@ -1,6 +1,6 @@
 """Task heads on pieces, with the features and dropout of transformers' Longformer classes.
 
-`QuestionAnswering` and the heads that read entities are those of LUKE, in `heads.py`.
+`TokenClassification`, `QuestionAnswering` and the heads that read entities are those of LUKE, in `heads.py`.
 """
 
 from __future__ import annotations
@@ -41,20 +41,6 @@ class SequenceClassification(TaskModule):
         pieces = self.encoder(batch, states="pieces").pieces
         assert pieces is not None
         return self.classifier(pieces[:, 0]).float()
-
-
-class TokenClassification(TaskModule):
-    """A label for each piece (`LongformerForTokenClassification`)."""
-
-    pooling = False
-    reads_entities = False
-
-    def _make_head(self, config: EncoderConfig, labels: int) -> None:
-        self.classifier = nn.Linear(config.hidden_size, labels)
-
-    def forward(self, batch: EncoderInput) -> Tensor:
-        """*Shape:* -> (batch, pieces, labels), float32 logits"""
-        return self.classifier(self.dropout(self.encoder(batch, states="pieces").pieces)).float()
 
 
 class MultipleChoice(TaskModule):

@@ -81,6 +81,11 @@ def build_entity_classifier(encoder: Model[Any, Any]) -> Model[EncoderInput, Flo
     return wrap_task_module("luke_entity_classifier", encoder)
 
 
+def build_token_classifier(encoder: Model[Any, Any]) -> Model[EncoderInput, Floats3d]:
+    """A label for every piece, as `spacy-luke.TokenClassifier.v1`: LukeForTokenClassification."""
+    return wrap_task_module("luke_token_classifier", encoder)
+
+
 def build_question_answering(encoder: Model[Any, Any]) -> Model[EncoderInput, Floats3d]:
     """Start and end of an answer, as `spacy-luke.QuestionAnswering.v1`: LukeForQuestionAnswering."""
     return wrap_task_module("luke_question_answering", encoder)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from spacy.tokens import Doc, Span
 
-from ..batching.mentions import Candidates
-from ..training.losses import sigmoid, softmax
+from ..extensions import write_scored_spans
+from ..training.losses import log_softmax, softmax
+from ..training.tag_scheme import TagScheme
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,22 @@ class SpanLogits:
 
 
 @dataclass(frozen=True)
+class TokenLogits:
+    """Raw scores of the tokens of a Doc that are classified.
+
+    tokens: indices in the Doc. *Shape:* (tokens,)
+    sentences: the sentence of each. *Shape:* (tokens,)
+    logits: *Shape:* (tokens, labels), float32
+    """
+
+    tokens: np.ndarray
+    sentences: np.ndarray
+    logits: np.ndarray
+
+
+@dataclass(frozen=True)
 class LabelledSpans:
-    """Candidates with a label.
+    """Spans with a label.
 
     spans: token ranges. *Shape:* (spans, 2)
     labels: index of the label. *Shape:* (spans,)
@@ -42,29 +58,10 @@ class LabelledSpans:
         """Some of the spans."""
         return LabelledSpans(*(values[index] for values in vars(self).values()))
 
-
-@dataclass(frozen=True)
-class FilterProbabilities:
-    """What a span filter says of the candidates of a Doc.
-
-    spans: token ranges. *Shape:* (spans, 2)
-    probabilities: of being an entity. *Shape:* (spans,)
-    ranks: of the candidate's mention in its window, 0 for the most probable. *Shape:* (spans,)
-    """
-
-    spans: np.ndarray
-    probabilities: np.ndarray
-    ranks: np.ndarray
-
-
-def filter_probabilities(candidates: Candidates, logits: np.ndarray) -> FilterProbabilities:
-    """Probabilities of candidates from the filter's logits of their mentions. *Shape:* (mentions,)"""
-    order = np.lexsort((-logits, candidates.window_of))
-    _, first, size = np.unique(candidates.window_of[order], return_index=True, return_counts=True)
-    ranks = np.zeros(len(logits), dtype=np.int64)
-    ranks[order] = np.arange(len(logits)) - np.repeat(first, size)
-    of = candidates.mention_of
-    return FilterProbabilities(candidates.spans, sigmoid(logits)[of], ranks[of])
+    def in_doc(self, doc: Doc, labels: Sequence[str]) -> list[Span]:
+        """As spans of the Doc that they are of. labels: what the indices mean."""
+        pairs = zip(self.spans.tolist(), self.labels.tolist(), strict=True)
+        return [Span(doc, start, end, label=labels[label]) for (start, end), label in pairs]
 
 
 def positive_spans(scored: SpanLogits, negative: int, threshold: float) -> LabelledSpans:
@@ -79,6 +76,27 @@ def positive_spans(scored: SpanLogits, negative: int, threshold: float) -> Label
     probabilities = softmax(logits)[rows, labels]
     sure = probabilities >= threshold
     return LabelledSpans(scored.spans[positive][sure], labels[sure], logits[rows, labels][sure], probabilities[sure])
+
+
+def tagged_spans(scored: TokenLogits, scheme: TagScheme, threshold: float) -> LabelledSpans:
+    """The entities in the most probable tags of the tokens of a Doc, sentence by sentence; see `TagScheme.decode`.
+
+    White space inside an entity belongs to it. The probability of an entity is the product of those of its tags, which
+    the classifier takes as independent. Labels are indices of `scheme.types`, logits the logarithms of probabilities.
+    """
+    tags = scored.logits.argmax(axis=1)
+    logs = log_softmax(scored.logits)[np.arange(len(tags)), tags] if len(tags) else np.zeros(0)
+    types = {label: i for i, label in enumerate(scheme.types)}
+    spans, labels, sums = [], [], []
+    for sentence in np.split(np.arange(len(tags)), np.flatnonzero(np.diff(scored.sentences)) + 1):
+        for first, after, label in scheme.decode(tags[sentence].tolist()):
+            spans.append((scored.tokens[sentence[first]], scored.tokens[sentence[after - 1]] + 1))
+            labels.append(types[label])
+            sums.append(logs[sentence[first:after]].sum())
+    found = LabelledSpans(
+        np.array(spans, dtype=np.int64).reshape(-1, 2), np.array(labels, dtype=np.int64), np.array(sums), np.exp(sums)
+    )
+    return found.take(np.flatnonzero(found.probabilities >= threshold).tolist())
 
 
 def greedy(found: LabelledSpans, length: int, taken: Iterable[tuple[int, int]]) -> list[int]:
@@ -99,3 +117,15 @@ def greedy(found: LabelledSpans, length: int, taken: Iterable[tuple[int, int]]) 
             free[start:end] = False
             chosen.append(i)
     return sorted(chosen, key=lambda i: int(found.spans[i, 0]))
+
+
+def write_entities(doc: Doc, found: LabelledSpans, labels: Sequence[str], spans_key: str, *, overwrite: bool) -> None:
+    """Write those that do not overlap to `doc.ents`, best first, and with their scores to `doc.spans[spans_key]`.
+
+    overwrite: replace entities that the Doc has; otherwise they stay, and what overlaps them is left out.
+    """
+    existing = [] if overwrite else list(doc.ents)
+    found = found.take(greedy(found, len(doc), [(ent.start, ent.end) for ent in existing]))
+    spans = found.in_doc(doc, labels)
+    doc.set_ents([*existing, *spans], default="outside")
+    write_scored_spans(doc, spans_key, spans, found.probabilities.tolist())

@@ -4,15 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from spacy.training import Example
 
+from ..batching.mentions import Candidates
 from ..errors import LukeError
+from ..training.losses import sigmoid
 from .gold import aligned_tokens
-from .ner import LukeNER
+
+if TYPE_CHECKING:
+    from .ner import LukeNER
 
 THRESHOLDS = (0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001)
+
+
+@dataclass(frozen=True)
+class FilterProbabilities:
+    """What a span filter says of the candidates of a Doc.
+
+    spans: token ranges. *Shape:* (spans, 2)
+    probabilities: of being an entity. *Shape:* (spans,)
+    ranks: of the candidate's mention in its window, 0 for the most probable. *Shape:* (spans,)
+    """
+
+    spans: np.ndarray
+    probabilities: np.ndarray
+    ranks: np.ndarray
+
+
+def filter_probabilities(candidates: Candidates, logits: np.ndarray) -> FilterProbabilities:
+    """Probabilities of candidates from the filter's logits of their mentions. *Shape:* (mentions,)"""
+    order = np.lexsort((-logits, candidates.window_of))
+    _, first, size = np.unique(candidates.window_of[order], return_index=True, return_counts=True)
+    ranks = np.zeros(len(logits), dtype=np.int64)
+    ranks[order] = np.arange(len(logits)) - np.repeat(first, size)
+    of = candidates.mention_of
+    return FilterProbabilities(candidates.spans, sigmoid(logits)[of], ranks[of])
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from spacy.tokens import Span
@@ -16,12 +17,13 @@ from ..errors import warn
 
 @dataclass
 class GoldSpans:
-    """Targets of the mentions of a Doc, and what could not become one.
+    """Targets of the mentions of a Doc, or of its tokens where those are classified, and what could not become one.
 
     targets: index of the label of each mention. *Shape:* (mentions,)
     known: False where the annotation of a token is missing. *Shape:* (mentions,)
-    missed: reason -> how many gold spans are no candidates; missed_texts: those spans.
+    missed: reason -> how many gold spans cannot be learned; missed_texts: those spans.
     several_labels: how many gold spans repeat a span with another label.
+    total: of tokens, how many gold spans or tags there are.
     """
 
     targets: np.ndarray
@@ -30,6 +32,7 @@ class GoldSpans:
     missed_texts: list[str] = field(default_factory=list)
     unknown_labels: list[str] = field(default_factory=list)
     several_labels: int = 0
+    total: int = 0
 
 
 @dataclass
@@ -48,16 +51,20 @@ class GoldReport:
         self.missed += gold.missed
         self.first += gold.missed_texts[: 5 - len(self.first)]
 
-    def warn(self, name: str) -> None:
-        """Give W003 and W009 if there is something to tell."""
+    def warn(self, name: str, code: str = "W003", **values: Any) -> None:
+        """Give W003, or another code for what is missed, and W009 if there is something to tell.
+
+        values: of the message, beside those that W003 has.
+        """
         if self.missed:
             warn(
-                "W003",
+                code,
                 name=name,
                 missed=self.missed.total(),
                 total=self.total,
                 reasons=listed(self.missed),
                 examples="; ".join(self.first),
+                **values,
             )
         if self.several_labels:
             warn("W009", name=name, count=self.several_labels, what="spans")
@@ -100,6 +107,11 @@ def aligned_tokens(example: Example, span: Span) -> tuple[int, int] | None:
     return (aligned[0].start, aligned[0].end) if aligned else None
 
 
+def tokens_without_annotation(example: Example) -> np.ndarray:
+    """Which tokens of the predicted Doc have no entity annotation in the reference. *Shape:* (tokens,), bool"""
+    return np.array([iob == 0 for iob in example.get_aligned("ENT_IOB")], dtype=bool)
+
+
 def _find(example: Example, span: Span, mention: dict[tuple[int, int], int]) -> tuple[int | None, str]:
     tokens = aligned_tokens(example, span)
     if tokens is None:
@@ -120,8 +132,7 @@ def _known(example: Example, spans: Sequence[Span], candidates: Candidates) -> n
     if not spans and not reference.has_annotation("ENT_IOB"):
         known[:] = False
         return known
-    missing = example.get_aligned("ENT_IOB")
-    unknown_tokens = np.array([iob == 0 for iob in missing], dtype=np.int64)
+    unknown_tokens = tokens_without_annotation(example)
     if reference.has_annotation("ENT_IOB") and unknown_tokens.any():
         before = np.concatenate([[0], np.cumsum(unknown_tokens)])
         touched = before[candidates.spans[:, 1]] > before[candidates.spans[:, 0]]

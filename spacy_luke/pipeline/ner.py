@@ -30,7 +30,8 @@ from ..extensions import write_scored_spans
 from ..tokenization.entity_vocab import PAD
 from ..training.negative import NO_ENTITY, find_negative
 from .base import SPAN_FILTER, LukePipe
-from .decoding import FilterProbabilities, SpanLogits, filter_probabilities, greedy, positive_spans
+from .decoding import SpanLogits, positive_spans, write_entities
+from .filter_recall import FilterProbabilities, filter_probabilities
 from .gold import GoldReport, GoldSpans, gold_spans, listed
 from .sampling import TrainingSample, every_mention, sample_negatives, sampled_loss
 
@@ -300,16 +301,10 @@ class LukeNER(LukePipe):
     def _annotate(self, doc: Doc, scored: SpanLogits) -> None:
         labels = self._require_weights().labels
         found = positive_spans(scored, labels.index(self.negative_label), self.threshold)
-        existing = [] if self.overwrite else list(doc.ents)
-        if not self.overlap:
-            found = found.take(greedy(found, len(doc), [(ent.start, ent.end) for ent in existing]))
-        spans = [
-            Span(doc, start, end, label=labels[label])
-            for (start, end), label in zip(found.spans.tolist(), found.labels.tolist(), strict=True)
-        ]
-        if not self.overlap:
-            doc.set_ents([*existing, *spans], default="outside")
-        write_scored_spans(doc, self.spans_key, spans, found.probabilities.tolist())
+        if self.overlap:
+            write_scored_spans(doc, self.spans_key, found.in_doc(doc, labels), found.probabilities.tolist())
+        else:
+            write_entities(doc, found, labels, self.spans_key, overwrite=self.overwrite)
 
     def _encode(self, docs: list[Doc]) -> _Encoded:
         tokenizer = self._require_weights().tokenizer

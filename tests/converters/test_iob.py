@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin
 
 from spacy_luke.converters import read_iob, write_docbin
-from spacy_luke.converters.tags import Entity, find_scheme, read_entities
 from spacy_luke.errors import LukeError
+from spacy_luke.training.tags import Entity, find_scheme, read_entities
 
 
 def write(path: Path, text: str) -> Path:

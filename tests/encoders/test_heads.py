@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import LukeForEntityClassification, LukeForEntityPairClassification
+from transformers import LukeForEntityClassification, LukeForEntityPairClassification, LukeForTokenClassification
 
-from spacy_luke.checkpoints.heads import ENTITY_CLASSIFIER, PAIR_CLASSIFIER
+from spacy_luke.checkpoints.heads import ENTITY_CLASSIFIER, PAIR_CLASSIFIER, TOKEN_CLASSIFIER
 from spacy_luke.checkpoints.key_maps import to_hugging_face
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.encoders.heads import EntityPairClassification, TaskModule
@@ -94,6 +94,24 @@ def test_the_last_layer_computes_the_entities_only(tmp_path, kind) -> None:
     module(batch)
     entities = batch.entity_ids.shape[1]
     assert computed == [20 + entities, entities]
+
+
+@pytest.mark.parametrize("spans", [None, [[(3, 7)], [(1, 2)], [(0, 9)]]], ids=["pieces alone", "with entities"])
+@pytest.mark.parametrize("entity_aware", [True, False])
+def test_token_classification_equals_the_reference(tmp_path, entity_aware, spans) -> None:
+    theirs = randomise(LukeForTokenClassification(luke_config(num_labels=5, use_entity_aware_attention=entity_aware)))
+    write_luke(tmp_path, theirs)
+    ours = open_checkpoint(tmp_path).load_task_module(TOKEN_CLASSIFIER, "full")[0].eval()
+    batch = make_input([20, 9, 14], spans)
+    logits, expected = ours(batch), theirs(**reference_input(batch)).logits
+    mask = batch.piece_mask
+    torch.testing.assert_close(logits[mask], expected[mask], atol=TOLERANCE, rtol=1e-4)
+    target = torch.arange(int(mask.sum())) % 5
+    for rows in (logits, expected):
+        torch.nn.functional.cross_entropy(rows[mask], target).backward()
+    for name in ("classifier.weight", "encoder.layers.0.attention.query.weight"):
+        reference = theirs.get_parameter(to_hugging_face(name)).grad
+        torch.testing.assert_close(ours.get_parameter(name).grad, reference, atol=TOLERANCE, rtol=1e-3)
 
 
 @pytest.mark.parametrize("classifier_bias", [None, False, True])

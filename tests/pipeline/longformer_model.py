@@ -26,12 +26,14 @@ LABELS = {
     "luke_ner": ["LOC", "ORG", "PER"],
     "luke_relations": ["lives_in", "met", "works_for"],
     "luke_entity_typer": ["artist", "city", "person", "writer"],
+    "luke_token_classifier": ["LOC", "ORG", "PER"],
     "luke_qa": None,
 }
 ARCHITECTURES = {
     "luke_ner": "LongformerForEntitySpanClassification",
     "luke_relations": "LongformerForEntityPairClassification",
     "luke_entity_typer": "LongformerForEntityClassification",
+    "luke_token_classifier": "LongformerForTokenClassification",
     "luke_qa": "LongformerForQuestionAnswering",
 }
 LONGFORMER = {"encoder": {"@architectures": "spacy-luke.LongformerEncoder.v1"}}

@@ -21,6 +21,7 @@ HEADS = {
     "luke_ner": "SpanClassifier",
     "luke_relations": "PairClassifier",
     "luke_entity_typer": "EntityClassifier",
+    "luke_token_classifier": "TokenClassifier",
     "luke_qa": "QuestionAnswering",
 }
 

@@ -310,7 +310,15 @@ def test_the_config_trains_from_a_checkpoint(checkpoint, corpus, tmp_path) -> No
 
 @pytest.mark.parametrize(
     "name",
-    ["ner.cfg", "mini.cfg", "ner_fast.cfg", "ner_longformer.cfg", "relations_longformer.cfg", "qa_longformer.cfg"],
+    [
+        "ner.cfg",
+        "mini.cfg",
+        "ner_fast.cfg",
+        "token_classifier.cfg",
+        "ner_longformer.cfg",
+        "relations_longformer.cfg",
+        "qa_longformer.cfg",
+    ],
 )
 def test_configs_are_complete(name: str, corpus) -> None:
     config = Config().from_disk(CONFIGS / name, overrides={"paths.train": str(corpus), "paths.dev": str(corpus)})
