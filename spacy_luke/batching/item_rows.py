@@ -15,7 +15,7 @@ from spacy.tokens import Doc
 
 from ..tokenization.loading import SpecialPieces
 from .collate import RowInput
-from .mentions import WHITE_SPACE, token_ranges, too_long, trim
+from .mentions import WHITE_SPACE, distinct_ranges, token_ranges, too_long, trim
 from .pieces import DocPieces
 from .strided import StridedWindows
 from .windows import Window
@@ -89,7 +89,7 @@ def item_rows(
     for number, window in enumerate(cut):
         inside = np.flatnonzero(window_of == number)
         if len(inside):
-            mentions, members = np.unique(ranges[inside].reshape(-1, 2), axis=0, return_inverse=True)
+            mentions, members = distinct_ranges(ranges[inside].reshape(-1, 2))
             shape = (len(inside), spans.shape[1])
             rows.append(ItemRow(index, visible[inside], pieces, window, mentions, members.reshape(shape)))
     return rows, left_out

@@ -107,7 +107,7 @@ def find_candidates(
 
     L045 for a span that is empty, reversed or outside the Doc.
     """
-    suggested = np.unique(token_ranges(suggested, doc).reshape(-1, 2), axis=0)
+    suggested, _ = distinct_ranges(token_ranges(suggested, doc).reshape(-1, 2))
     first, last = trim(doc, pieces, suggested)
     sentence_of = np.repeat(np.arange(len(pieces.sentences)), np.diff(pieces.sentences, axis=1)[:, 0])
     blank = first > last
@@ -124,11 +124,24 @@ def find_candidates(
         if mask.any():
             left_out[reason] = int(mask.sum())
     keep = ~(blank | crossing | long)
-    mentions, mention_of = np.unique(ranges[keep], axis=0, return_inverse=True)
+    mentions, mention_of = distinct_ranges(ranges[keep])
     cut = windows(len(pieces.pieces.ids), pieces.sentence_pieces, longest_mention)
     window_of = best_windows(mentions, cut)
     assert (window_of >= 0).all(), "Windows must cover every mention"
-    return Candidates(suggested[keep], mention_of.reshape(-1), mentions, window_of, cut, left_out)
+    return Candidates(suggested[keep], mention_of, mentions, window_of, cut, left_out)
+
+
+def distinct_ranges(ranges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ranges, ordered by start, then end, each once; and for each given one its place among them.
+
+    *Shapes:* (ranges, 2) -> (distinct, 2), (ranges,)
+    """
+    base = ranges[:, 1].max(initial=0) + 1
+    keys = ranges[:, 0] * base + ranges[:, 1]
+    if (keys[1:] > keys[:-1]).all():  # as suggesters mostly give them
+        return ranges, np.arange(len(ranges))
+    distinct, place = np.unique(keys, return_inverse=True)
+    return np.stack(np.divmod(distinct, base), axis=1), place.reshape(-1)
 
 
 def token_ranges(spans: Any, doc: Doc) -> np.ndarray:

@@ -52,5 +52,5 @@ def sentence_ranges(doc: Doc) -> np.ndarray:
         return np.zeros((0, 2), dtype=np.int64)
     starts = [0]
     if doc.has_annotation("SENT_START"):
-        starts += [token.i for token in doc if token.i and token.is_sent_start]
+        starts += [i for i, start in enumerate(doc.to_array("SENT_START").tolist()) if i and start == 1]
     return np.array(list(zip(starts, [*starts[1:], len(doc)], strict=True)), dtype=np.int64)

@@ -107,14 +107,15 @@ def greedy(found: LabelledSpans, length: int, taken: Iterable[tuple[int, int]]) 
     length: tokens of the Doc.
     taken: token ranges that are not to be overlapped.
     """
-    free = np.ones(length, dtype=bool)
+    occupied = bytearray(length)
     for start, end in taken:
-        free[start:end] = False
+        occupied[start:end] = b"\1" * (end - start)
     chosen = []
+    spans = found.spans.tolist()
     for i in np.argsort(-found.logits, kind="stable").tolist():
-        start, end = found.spans[i]
-        if free[start:end].all():
-            free[start:end] = False
+        start, end = spans[i]
+        if not any(occupied[start:end]):
+            occupied[start:end] = b"\1" * (end - start)
             chosen.append(i)
     return sorted(chosen, key=lambda i: int(found.spans[i, 0]))
 

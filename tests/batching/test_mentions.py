@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import spacy
+from hypothesis import given
+from hypothesis import strategies as st
 from spacy.tokens import Doc
 from thinc.api import NumpyOps
 
-from spacy_luke.batching.mentions import SpanSuggester, build_span_suggester, find_candidates
+from spacy_luke.batching.mentions import SpanSuggester, build_span_suggester, distinct_ranges, find_candidates
 from spacy_luke.batching.pieces import DocPieces, sentence_ranges
 from spacy_luke.batching.windows import SentenceWindows
 from spacy_luke.errors import LukeError
@@ -101,3 +103,11 @@ def test_an_empty_doc_has_no_candidates() -> None:
 def test_suggester_needs_a_positive_limit() -> None:
     with pytest.raises(LukeError, match="L047"):
         build_span_suggester(0)
+
+
+@given(ranges=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 5)), max_size=30))
+def test_distinct_ranges_are_those_of_a_set_and_know_where_each_went(ranges):
+    given_ranges = np.array([(start, start + length) for start, length in ranges], dtype=np.int64).reshape(-1, 2)
+    distinct, place = distinct_ranges(given_ranges)
+    assert list(map(tuple, distinct.tolist())) == sorted(set(map(tuple, given_ranges.tolist())))
+    assert np.array_equal(distinct[place], given_ranges)
