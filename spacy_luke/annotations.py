@@ -76,6 +76,8 @@ def has_annotation(doc: Doc, name: str) -> bool:
     """
     if name not in ANNOTATIONS:
         raise LukeError("L073", name=name, known=", ".join(ANNOTATIONS))
+    if not isinstance(doc, Doc):
+        raise LukeError("L070", attribute="has_annotation", value=doc, wanted="a Doc")
     return any(key[1] == _stored(name) for key in _keys(doc))
 
 

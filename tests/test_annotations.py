@@ -202,6 +202,11 @@ def test_an_unknown_annotation_is_an_error(doc) -> None:
         has_annotation(doc, "relation")
 
 
+def test_what_is_no_doc_has_no_annotation_but_an_error():
+    with pytest.raises(LukeError, match=r"L070.*has_annotation.*a Doc"):
+        has_annotation("a text", "relations")  # type: ignore[arg-type]
+
+
 def test_assigning_replaces(doc) -> None:
     doc._.relations = [(doc[0:1], doc[3:4], "other")]
     assert [r.label for r in doc._.relations] == ["other"]

@@ -61,6 +61,8 @@ def render(
         raise LukeError("L076", style=style, known=", ".join(STYLES))
     parse, draw = STYLES[style]
     one = isinstance(docs, Doc | Span | Mapping)
+    if not one and not isinstance(docs, Iterable):
+        raise LukeError("L077", style=style, problem=f"it is neither a Doc nor several but {docs!r}")
     listed: list[Any] = [docs] if one else list(docs)
     read = Options.read(options)
     parsed: list[Mapping[str, Any]] = []

@@ -62,7 +62,7 @@ class Options:
     @classmethod
     def read(cls, options: Mapping[str, Any]) -> Options:
         """Check a dict of options."""
-        colors = {str(label).upper(): color for label, color in (options.get("colors") or {}).items()}
+        colors = {str(label).upper(): color for label, color in _colors(options).items()}
         return cls(
             min_score=_number(options, "min_score", cls.min_score, most=1),
             labels=_labels(options, "labels"),
@@ -93,7 +93,7 @@ class Options:
 
 def label_colors(options: Mapping[str, Any]) -> dict[str, str]:
     """displaCy's colours with those of its registry and of the options, for more names."""
-    colors: dict[str, str] = EntityRenderer(options={"colors": options.get("colors") or {}}).colors
+    colors: dict[str, str] = EntityRenderer(options={"colors": _colors(options)}).colors
     more = {name: colors[other] for name, other in SAME_COLOR.items() if other in DEFAULT_LABEL_COLORS}
     return {**more, **colors}
 
@@ -105,6 +105,13 @@ def score_text(score: float | None, options: Options) -> str:
     if 0 < score < 0.005:
         return "<0.01"
     return ">0.99" if 0.995 <= score < 1 else f"{score:.2f}"
+
+
+def _colors(options: Mapping[str, Any]) -> Mapping[str, str]:
+    value = options.get("colors") or {}
+    if not isinstance(value, Mapping):
+        raise LukeError("L047", setting='options["colors"]', value=value, reason="give a dict from labels to colours")
+    return value
 
 
 def _number(options: Mapping[str, Any], name: str, default: float, most: float = math.inf) -> float:

@@ -264,6 +264,13 @@ class LukePipe(TrainablePipe):
             windows = build_strided_windows(longest, max(3 * longest // 4, 1))
         return windows.shortened(longest)
 
+    @staticmethod
+    def _listed(docs: Iterable[Doc]) -> list[Doc]:
+        """The Docs of a call as a list; L080 for one Doc alone, which iterates over its tokens."""
+        if isinstance(docs, (Doc, str)):
+            raise LukeError("L080", argument="docs", value=docs, wanted="a list of Docs; for one Doc, [doc]")
+        return list(docs)
+
     def _warn_without_sentences(self, docs: Iterable[Doc]) -> None:
         if not self._warned_sentences and any(len(doc) and not doc.has_annotation("SENT_START") for doc in docs):
             self._warned_sentences = True

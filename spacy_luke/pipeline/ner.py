@@ -253,7 +253,7 @@ class LukeNER(LukePipe):
 
         *Shape:* (spans, labels), float32; labels in the order of `labels`, the negative one included.
         """
-        docs = list(docs)
+        docs = self._listed(docs)
         return [
             ([doc[start:end] for start, end in scored.spans.tolist()], scored.logits)
             for doc, scored in zip(docs, self.predict(docs), strict=True)
@@ -281,7 +281,7 @@ class LukeNER(LukePipe):
 
     def _score(self, docs: Iterable[Doc]) -> tuple[_Encoded, list[np.ndarray]]:
         """What the model gives for the mentions of each Doc: see `EntitySpanClassification.forward`."""
-        docs = list(docs)
+        docs = self._listed(docs)
         self._require_weights_or_box()
         self._warn_without_sentences(docs)
         encoded = self._encode(docs)

@@ -217,7 +217,7 @@ class LukeQA(LukePipe):
 
         Empty questions and Docs without text have no windows. *Shape:* (pieces, 2) each, float32
         """
-        docs = list(docs)
+        docs = self._listed(docs)
         self._require_weights_or_box()
         questions = [get_questions(doc) for doc in docs]
         found: list[dict[tuple[int, int], tuple[QuestionWindow, np.ndarray]]] = [{} for _ in docs]
@@ -233,7 +233,7 @@ class LukeQA(LukePipe):
 
     def predict(self, docs: Iterable[Doc]) -> list[list[FoundAnswers]]:
         """The best answers to each question in `doc._.questions`, with raw scores."""
-        docs = list(docs)
+        docs = self._listed(docs)
         self._require_weights_or_box()
         return self._find(docs, [get_questions(doc) for doc in docs], self.n_best)
 

@@ -60,7 +60,7 @@ class TokenPipe(LukePipe):
 
         *Shape:* (tokens, labels), float32; labels in the order of `labels`.
         """
-        docs = list(docs)
+        docs = self._listed(docs)
         return [
             ([doc[i] for i in scored.tokens.tolist()], scored.logits)
             for doc, scored in zip(docs, self.predict(docs), strict=True)

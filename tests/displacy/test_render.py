@@ -150,3 +150,14 @@ def test_a_doc_that_is_not_annotated_gives_a_warning(style, component):
     doc = spacy.blank("en")("Ada met Bob.")
     with pytest.warns(LukeWarning, match=rf"\[W010\].*{component}"):
         assert "Ada met Bob." in displacy.render(doc, style=style)
+
+
+@pytest.mark.parametrize("wrong", [None, 3])
+def test_what_is_neither_a_doc_nor_several_is_an_error(wrong):
+    with pytest.raises(LukeError, match=r"L077.*neither a Doc nor several"):
+        displacy.render(wrong)
+
+
+def test_colors_that_are_no_dict_are_an_error():
+    with pytest.raises(LukeError, match=r"L047.*colors.*dict"):
+        displacy.render([], options={"colors": "red"})

@@ -85,3 +85,10 @@ def test_a_precision_that_is_not_there_raises_l005(build: Any) -> None:
     assert isinstance(build(precision="bfloat16"), Model)
     with pytest.raises(LukeError, match=r"L005.*float16"):
         build(precision="float16")
+
+
+@pytest.mark.parametrize("factory", HEADS)
+def test_one_doc_instead_of_a_list_is_an_error(factory: str) -> None:
+    nlp, pipe = blank(factory, "luke")
+    with pytest.raises(LukeError, match=r"L080.*docs.*\[doc\]"):
+        pipe.logits(nlp.make_doc("Ada met Bo."))
