@@ -78,7 +78,7 @@ def item_rows(
     if not len(items):
         return [], left_out
     spans = token_ranges(items, doc)
-    first, last = (edge.reshape(spans.shape[:2]) for edge in trim(doc, pieces, spans.reshape(-1, 2)))
+    first, last = (edge.reshape(spans.shape[:2]) for edge in trim(pieces.visible, spans.reshape(-1, 2)))
     visible = np.flatnonzero((first <= last).all(axis=1))
     ranges = np.stack([pieces.pieces.starts[first[visible]], pieces.pieces.ends[last[visible]]], axis=-1)
     hulls = np.stack([ranges[..., 0].min(axis=1), ranges[..., 1].max(axis=1)], axis=1)

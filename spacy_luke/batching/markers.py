@@ -52,7 +52,7 @@ def find_passages(
     if not len(items):
         return []
     spans = token_ranges(items, doc)
-    first, last = (edge.reshape(spans.shape[:2]) for edge in trim(doc, pieces, spans.reshape(-1, 2)))
+    first, last = (edge.reshape(spans.shape[:2]) for edge in trim(pieces.visible, spans.reshape(-1, 2)))
     cut = _Cut(doc, pieces, windows, 2 * spans.shape[1])
     return [WHITE_SPACE if (a > b).any() else cut(a, b) or too_long(len(a)) for a, b in zip(first, last, strict=True)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,7 +13,8 @@ from thinc.api import Ops, get_current_ops
 from thinc.types import Ragged
 
 from ..errors import LukeError
-from .pieces import DocPieces, is_word, sentence_ranges
+from .joined import Joined
+from .pieces import DocPieces
 from .windows import Window, Windows, best_windows
 
 WHITE_SPACE = "white space only"
@@ -30,41 +31,33 @@ class Suggester(Protocol):
 class SpanSuggester:
     """All spans inside a sentence that have at most `max_pieces` pieces and neither start nor end with white space.
 
-    It is a spaCy suggester, and one that knows pieces: `luke_ner` hands it the pieces of the Docs. Called by others,
-    without pieces, it counts tokens instead.
+    It is a spaCy suggester, and one that knows pieces: `luke_ner` hands it the pieces of all its Docs at once. Called
+    by others, without pieces, it counts tokens instead.
     """
 
     def __init__(self, max_pieces: int):
         self.max_pieces = max_pieces
 
     def __call__(self, docs: Iterable[Doc], *, ops: Ops | None = None) -> Ragged:
-        spans = [self._of_tokens(doc) for doc in docs]
+        joined = Joined.of_tokens(list(docs))
+        spans = self.of_joined(joined)
+        docs_of = joined.doc_of(spans[:, 0])
+        lengths = np.bincount(docs_of, minlength=len(joined.token_offsets) - 1)
         ops = ops or get_current_ops()
-        lengths = ops.asarray1i([len(s) for s in spans])
-        flat = np.concatenate(spans) if spans else np.zeros((0, 2), dtype=np.int64)
-        return Ragged(ops.asarray2i(flat), lengths)  # type: ignore[arg-type]
+        own = spans - joined.token_offsets[docs_of, None]
+        return Ragged(ops.asarray2i(own), ops.asarray1i(lengths))  # type: ignore[arg-type]
 
-    def of_pieces(self, doc: Doc, pieces: DocPieces) -> np.ndarray:
-        """The candidates of a tokenised Doc, ordered by start, then end. *Shape:* (candidates, 2)"""
-        return self._enumerate(doc, pieces.sentences, pieces.pieces.starts, pieces.pieces.ends)
-
-    def _of_tokens(self, doc: Doc) -> np.ndarray:
-        index = np.arange(len(doc))
-        return self._enumerate(doc, sentence_ranges(doc), index, index + 1)
-
-    def _enumerate(self, doc: Doc, sentences: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        visible = np.array([not token.is_space for token in doc], dtype=bool) & (ends > starts)
-        spans = []
-        for first, last in sentences.tolist():
-            # A span that starts with token i may end with the tokens before limit[i].
-            limit = np.searchsorted(ends[first:last], starts[first:last] + self.max_pieces, side="right") + first
-            counts = np.maximum(limit - np.arange(first, last), 0)
-            start = np.repeat(np.arange(first, last), counts)
-            within = np.arange(len(start)) - np.repeat(np.cumsum(counts) - counts, counts)
-            end = start + within  # the last token
-            keep = visible[start] & visible[end]
-            spans.append(np.stack([start[keep], end[keep] + 1], axis=1))
-        return np.concatenate(spans) if spans else np.zeros((0, 2), dtype=np.int64)
+    def of_joined(self, joined: Joined) -> np.ndarray:
+        """The candidates of several Docs, ordered by start, then end, in joined tokens. *Shape:* (candidates, 2)"""
+        index = np.arange(len(joined.starts))
+        # A span that starts with token i may end with the tokens before limit[i].
+        limit = np.searchsorted(joined.ends, joined.starts + self.max_pieces, side="right")
+        counts = np.maximum(np.minimum(limit, joined.sentence_ends[joined.sentence_of]) - index, 0)
+        counts[~joined.visible] = 0
+        start = np.repeat(index, counts)
+        last = start + np.arange(len(start)) - np.repeat(counts.cumsum() - counts, counts)
+        keep = joined.visible[last]
+        return np.stack([start[keep], last[keep] + 1], axis=1)
 
 
 def build_span_suggester(max_pieces: int = 16) -> Suggester:
@@ -98,37 +91,54 @@ class Candidates:
 
 
 def find_candidates(
-    doc: Doc, pieces: DocPieces, suggested: np.ndarray, windows: Windows, longest_mention: int
-) -> Candidates:
-    """Clean what a suggester suggested and find a window for each span.
+    pieces: Sequence[DocPieces], joined: Joined, suggested: np.ndarray, windows: Windows, longest_mention: int
+) -> list[Candidates]:
+    """Clean what a suggester suggested for several Docs and find a window for each span.
 
+    joined: the Docs of `pieces`. suggested: as `suggest` gives it. *Shape:* (spans, 2)
     longest_mention: in pieces; longer spans are left out, as are those that are white space only or cross the end
         of a sentence.
-
-    L045 for a span that is empty, reversed or outside the Doc.
     """
-    suggested, _ = distinct_ranges(token_ranges(suggested, doc).reshape(-1, 2))
-    first, last = trim(doc, pieces, suggested)
-    sentence_of = np.repeat(np.arange(len(pieces.sentences)), np.diff(pieces.sentences, axis=1)[:, 0])
+    if not pieces:
+        return []
+    suggested, _ = distinct_ranges(suggested)
+    docs = joined.doc_of(suggested[:, 0])
+    first, last = trim(joined.visible, suggested)
     blank = first > last
-    first_known, last_known = np.where(blank, 0, first), np.where(blank, 0, last)
-    crossing = ~blank & (sentence_of[first_known] != sentence_of[last_known])
-    ranges = np.stack([pieces.pieces.starts[first_known], pieces.pieces.ends[last_known]], axis=1)
+    first, last = np.where(blank, 0, first), np.where(blank, 0, last)
+    crossing = ~blank & (joined.sentence_of[first] != joined.sentence_of[last])
+    ranges = np.stack([joined.starts[first], joined.ends[last]], axis=1)
     long = ~blank & ~crossing & (ranges[:, 1] - ranges[:, 0] > longest_mention)
-    left_out: Counter[str] = Counter()
+    left_out: list[Counter[str]] = [Counter() for _ in pieces]
     for reason, mask in (
         (WHITE_SPACE, blank),
         ("across a sentence boundary", crossing),
         (f"longer than {longest_mention} pieces", long),
     ):
-        if mask.any():
-            left_out[reason] = int(mask.sum())
+        for doc, count in zip(*np.unique(docs[mask], return_counts=True), strict=True):
+            left_out[doc][reason] = int(count)
     keep = ~(blank | crossing | long)
     mentions, mention_of = distinct_ranges(ranges[keep])
-    cut = windows(len(pieces.pieces.ids), pieces.sentence_pieces, longest_mention)
-    window_of = best_windows(mentions, cut)
+    cut = [windows(len(p.pieces.ids), p.sentence_pieces, longest_mention) for p in pieces]
+    counts = np.array([len(c) for c in cut], dtype=np.int64)
+    window_offsets = counts.cumsum() - counts
+    window_of = best_windows(mentions, [w for c in cut for w in c], np.repeat(joined.piece_offsets[:-1], counts))
     assert (window_of >= 0).all(), "Windows must cover every mention"
-    return Candidates(suggested[keep], mention_of, mentions, window_of, cut, left_out)
+    docs = docs[keep]
+    docs_of_mentions = np.searchsorted(joined.piece_offsets, mentions[:, 0], side="right") - 1
+    mention_offsets = np.searchsorted(docs_of_mentions, np.arange(len(pieces)))
+    return [
+        Candidates(*parts)
+        for parts in zip(
+            joined.split(suggested[keep] - joined.token_offsets[docs, None], docs),
+            joined.split(mention_of - mention_offsets[docs], docs),
+            joined.split(mentions - joined.piece_offsets[docs_of_mentions, None], docs_of_mentions),
+            joined.split(window_of - window_offsets[docs_of_mentions], docs_of_mentions),
+            cut,
+            left_out,
+            strict=True,
+        )
+    ]
 
 
 def distinct_ranges(ranges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -159,19 +169,26 @@ def too_long(spans: int) -> str:
     return "too far apart for a window" if spans > 1 else "too long for a window"
 
 
-def trim(doc: Doc, pieces: DocPieces, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and last token of each span that is not white space; first > last if there is none."""
-    visible = is_word(doc, pieces)
-    index = np.arange(len(doc))
-    following = np.minimum.accumulate(np.where(visible, index, len(doc))[::-1])[::-1]
+def trim(visible: np.ndarray, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last visible token of each span; first > last if there is none.
+
+    visible: of every token. *Shapes:* (tokens,), (spans, 2) -> 2 x (spans,)
+    """
+    index = np.arange(len(visible))
+    following = np.minimum.accumulate(np.where(visible, index, len(visible))[::-1])[::-1]
     preceding = np.maximum.accumulate(np.where(visible, index, -1))
     return following[spans[:, 0]], preceding[spans[:, 1] - 1]
 
 
-def suggest(suggester: Any, docs: list[Doc], pieces: list[DocPieces], ops: Ops) -> list[np.ndarray]:
-    """Token ranges suggested for each Doc."""
+def suggest(suggester: Any, docs: Sequence[Doc], joined: Joined, ops: Ops) -> np.ndarray:
+    """The token ranges suggested for Docs, in joined tokens; L045 for one that is empty, reversed or outside its Doc.
+
+    *Shape:* (spans, 2)
+    """
     if isinstance(suggester, SpanSuggester):
-        return [suggester.of_pieces(doc, p) for doc, p in zip(docs, pieces, strict=True)]
+        return suggester.of_joined(joined)
     ragged = suggester(docs, ops=ops)
     flat = np.asarray(ops.to_numpy(ragged.data)).reshape(-1, 2)
-    return np.split(flat, np.cumsum(ops.to_numpy(ragged.lengths))[:-1]) if docs else []
+    own = np.split(flat, np.cumsum(ops.to_numpy(ragged.lengths))[:-1]) if docs else []
+    moved = [token_ranges(s, doc) + offset for s, doc, offset in zip(own, docs, joined.token_offsets, strict=False)]
+    return np.concatenate([*moved, np.zeros((0, 2), dtype=np.int64)])

@@ -17,10 +17,12 @@ class DocPieces:
 
     pieces: pieces of the tokens.
     sentences: half-open token ranges; the whole Doc if it has no sentence boundaries. *Shape:* (sentences, 2)
+    visible: whether each token has pieces and is not white space. *Shape:* (tokens,), bool
     """
 
     pieces: WordPieces
     sentences: np.ndarray
+    visible: np.ndarray
 
     @property
     def sentence_pieces(self) -> np.ndarray:
@@ -37,13 +39,9 @@ class DocPieces:
 def doc_pieces(doc: Doc, tokenizer: PieceTokenizer) -> DocPieces:
     """Tokenise a Doc."""
     words = [token.text for token in doc]
-    spaces = [bool(token.whitespace_) for token in doc]
-    return DocPieces(tokenizer.encode_words(words, spaces), sentence_ranges(doc))
-
-
-def is_word(doc: Doc, pieces: DocPieces) -> np.ndarray:
-    """Whether each token has pieces and is not white space. *Shape:* (tokens,)"""
-    return (pieces.pieces.ends > pieces.pieces.starts) & np.array([not token.is_space for token in doc], dtype=bool)
+    pieces = tokenizer.encode_words(words, doc.to_array("SPACY").tolist())
+    visible = (doc.to_array("IS_SPACE") == 0) & (pieces.ends > pieces.starts)
+    return DocPieces(pieces, sentence_ranges(doc), visible)
 
 
 def sentence_ranges(doc: Doc) -> np.ndarray:

@@ -126,15 +126,21 @@ def _with_context(start: int, end: int, within: tuple[int, int], max_pieces: int
     return start - left, end + right
 
 
-def best_windows(ranges: np.ndarray, windows: Sequence[Window]) -> np.ndarray:
+def best_windows(ranges: np.ndarray, windows: Sequence[Window], offsets: np.ndarray | None = None) -> np.ndarray:
     """For each piece range the index of the window that scores it and shows most on its poorer side; -1 for none.
 
-    windows: in the order that `Windows` gives. *Shapes:* (ranges, 2) -> (ranges,)
+    windows: in the order that `Windows` gives. offsets: added to the numbers of each window, for those of several
+        Docs whose ranges count on from Doc to Doc. *Shape:* (windows,)
+
+    *Shapes:* (ranges, 2) -> (ranges,)
     """
     best = np.full(len(ranges), -1, dtype=np.int64)
     if not len(ranges) or not windows:
         return best
-    starts, ends, owner = (np.array([getattr(w, a) for w in windows]) for a in ("start", "end", "scores"))
+    places = np.array([(w.start, w.end, *w.scores) for w in windows])
+    if offsets is not None:
+        places += offsets[:, None]
+    starts, ends, owner = places[:, 0], places[:, 1], places[:, 2:]
     far = int(ends.max()) + 1  # one key for owner and place: the windows of an owner lie side by side
     place = np.maximum(np.searchsorted(owner[:, 0], ranges[:, 0], side="right") - 1, 0)
     of_range = owner[place, 0] * far

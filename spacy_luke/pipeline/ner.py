@@ -15,6 +15,7 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, get_current_ops
 
 from ..batching.collate import batch_rows, collate
+from ..batching.joined import Joined
 from ..batching.mention_rows import MentionRow, mention_rows
 from ..batching.mentions import Candidates, Suggester, find_candidates, suggest
 from ..batching.pieces import DocPieces, doc_pieces
@@ -309,12 +310,9 @@ class LukeNER(LukePipe):
     def _encode(self, docs: list[Doc]) -> _Encoded:
         tokenizer = self._require_weights().tokenizer
         pieces = [doc_pieces(doc, tokenizer) for doc in docs]
-        suggested = suggest(self.suggester, docs, pieces, get_current_ops())
-        windows = self.windows
-        candidates = [
-            find_candidates(doc, p, s, windows, self.max_mention_pieces)
-            for doc, p, s in zip(docs, pieces, suggested, strict=True)
-        ]
+        joined = Joined.of_pieces(pieces)
+        suggested = suggest(self.suggester, docs, joined, get_current_ops())
+        candidates = find_candidates(pieces, joined, suggested, self.windows, self.max_mention_pieces)
         left_out: Counter[str] = sum((c.left_out for c in candidates), Counter())
         if left_out:
             warn("W005", name=self.name, count=left_out.total(), reasons=listed(left_out))

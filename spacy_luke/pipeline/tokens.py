@@ -14,7 +14,7 @@ from spacy.training import Example, validate_examples
 from thinc.api import Optimizer
 
 from ..batching.collate import batch_rows, collate
-from ..batching.pieces import doc_pieces, is_word
+from ..batching.pieces import doc_pieces
 from ..batching.strided import StridedWindows
 from ..batching.token_rows import TokenRow, token_rows
 from ..batching.windows import Windows, build_sentence_windows
@@ -85,7 +85,7 @@ class TokenPipe(LukePipe):
         rows: list[TokenRow] = []
         for index, doc in enumerate(docs):
             pieces = doc_pieces(doc, tokenizer)
-            tokens = np.flatnonzero(is_word(doc, pieces))
+            tokens = np.flatnonzero(pieces.visible)
             rows += token_rows(index, pieces, tokens, windows)
             sentence_of = np.repeat(np.arange(len(pieces.sentences)), np.diff(pieces.sentences, axis=1)[:, 0])
             scored.append(TokenLogits(tokens, sentence_of[tokens], np.zeros((len(tokens), labels), dtype=np.float32)))

@@ -26,7 +26,8 @@ def make(lengths: list[int], space_at: tuple[int, ...] = ()) -> tuple[Doc, DocPi
     doc = Doc(VOCAB, words=["\n" if i in space_at else f"w{i}" for i in range(len(lengths))])
     ends = np.cumsum(lengths, dtype=np.int64)
     ids = np.arange(10, 10 + sum(lengths))
-    return doc, DocPieces(WordPieces(ids, np.zeros_like(ids), ends - lengths, ends), sentence_ranges(doc))
+    visible = np.array([i not in space_at for i in range(len(lengths))], dtype=bool)
+    return doc, DocPieces(WordPieces(ids, np.zeros_like(ids), ends - lengths, ends), sentence_ranges(doc), visible)
 
 
 def test_a_doc_is_one_row_whose_mentions_are_global() -> None:

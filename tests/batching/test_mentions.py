@@ -7,8 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import Doc
 from thinc.api import NumpyOps
+from thinc.types import Ragged
 
-from spacy_luke.batching.mentions import SpanSuggester, build_span_suggester, distinct_ranges, find_candidates
+from spacy_luke.batching.joined import Joined
+from spacy_luke.batching.mentions import (
+    Candidates,
+    SpanSuggester,
+    build_span_suggester,
+    distinct_ranges,
+    find_candidates,
+    suggest,
+)
 from spacy_luke.batching.pieces import DocPieces, sentence_ranges
 from spacy_luke.batching.windows import SentenceWindows
 from spacy_luke.errors import LukeError
@@ -24,7 +33,30 @@ def make(words: list[str], lengths: list[int], sentence_starts: tuple[int, ...] 
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
     zeros = np.zeros(total, dtype=np.int64)
-    return doc, DocPieces(WordPieces(zeros, zeros, ends - lengths, ends), sentence_ranges(doc))
+    visible = np.array([not token.is_space for token in doc], dtype=bool) & (np.array(lengths) > 0)
+    return doc, DocPieces(WordPieces(zeros, zeros, ends - lengths, ends), sentence_ranges(doc), visible)
+
+
+def enumerated(pieces: DocPieces, limit: int) -> list[list[int]]:
+    """What the default suggester gives for one Doc."""
+    return SpanSuggester(limit).of_joined(Joined.of_pieces([pieces])).tolist()
+
+
+def find_all(made: list[tuple[Doc, DocPieces]], spans: list[list[tuple[int, int]]]) -> list[Candidates]:
+    """The candidates of several Docs, for what a suggester says of each."""
+
+    def suggester(docs, *, ops):
+        flat = np.array([span for of_doc in spans for span in of_doc], dtype=np.int64).reshape(-1, 2)
+        return Ragged(flat, np.array([len(of_doc) for of_doc in spans]))
+
+    docs, pieces = [doc for doc, _ in made], [pieces for _, pieces in made]
+    joined = Joined.of_pieces(pieces)
+    return find_candidates(pieces, joined, suggest(suggester, docs, joined, NumpyOps()), WINDOWS, 16)
+
+
+def find(doc: Doc, pieces: DocPieces, spans: list[tuple[int, int]]) -> Candidates:
+    [found] = find_all([(doc, pieces)], [spans])
+    return found
 
 
 def brute_force(doc: Doc, pieces: DocPieces, limit: int) -> list[list[int]]:
@@ -43,7 +75,7 @@ def test_default_suggester_enumerates_spans_inside_sentences_by_start_then_end()
     words = ["New", "York", "\n", "is", "big", ".", "Really", "big", "."]
     doc, pieces = make(words, [1, 2, 1, 1, 3, 1, 5, 1, 1], (0, 6))
     for limit in (1, 2, 4, 16):
-        assert SpanSuggester(limit).of_pieces(doc, pieces).tolist() == brute_force(doc, pieces, limit)
+        assert enumerated(pieces, limit) == brute_force(doc, pieces, limit)
 
 
 def test_default_suggester_is_a_spacy_suggester_that_counts_tokens() -> None:
@@ -54,13 +86,13 @@ def test_default_suggester_is_a_spacy_suggester_that_counts_tokens() -> None:
 
 
 def test_a_token_longer_than_the_limit_is_in_no_candidate() -> None:
-    doc, pieces = make(["a", "long", "b"], [1, 20, 1])
-    assert SpanSuggester(16).of_pieces(doc, pieces).tolist() == [[0, 1], [2, 3]]
+    _, pieces = make(["a", "long", "b"], [1, 20, 1])
+    assert enumerated(pieces, 16) == [[0, 1], [2, 3]]
 
 
 def test_spans_that_differ_in_white_space_share_a_mention() -> None:
     doc, pieces = make(["\n", "Ada", "\n", "met"], [1, 1, 1, 1])
-    found = find_candidates(doc, pieces, np.array([[0, 3], [1, 2], [1, 2], [3, 4]]), WINDOWS, 16)
+    found = find(doc, pieces, [(0, 3), (1, 2), (1, 2), (3, 4)])
     assert found.spans.tolist() == [[0, 3], [1, 2], [3, 4]]
     assert found.mention_of.tolist() == [0, 0, 1]
     assert found.mentions.tolist() == [[1, 2], [3, 4]]
@@ -68,8 +100,7 @@ def test_spans_that_differ_in_white_space_share_a_mention() -> None:
 
 def test_spans_left_out_are_counted_by_reason() -> None:
     doc, pieces = make(["\n", "a", "b", "c", "long"], [1, 1, 1, 1, 40], (0, 3))
-    suggested = np.array([[0, 1], [1, 2], [2, 4], [4, 5]])
-    found = find_candidates(doc, pieces, suggested, WINDOWS, 16)
+    found = find(doc, pieces, [(0, 1), (1, 2), (2, 4), (4, 5)])
     assert found.spans.tolist() == [[1, 2]]
     assert dict(found.left_out) == {
         "white space only": 1,
@@ -82,13 +113,12 @@ def test_spans_left_out_are_counted_by_reason() -> None:
 def test_an_impossible_span_is_an_error(span: tuple[int, int]) -> None:
     doc, pieces = make(["a", "b"], [1, 1])
     with pytest.raises(LukeError, match="L045"):
-        find_candidates(doc, pieces, np.array([span]), WINDOWS, 16)
+        find(doc, pieces, [span])
 
 
 def test_each_mention_gets_the_window_with_most_context() -> None:
     doc, pieces = make(["w"] * 150, [1] * 150)
-    suggested = np.array([[i, i + 1] for i in range(150)])
-    found = find_candidates(doc, pieces, suggested, WINDOWS, 16)
+    found = find(doc, pieces, [(i, i + 1) for i in range(150)])
     for (start, end), window in zip(found.mentions.tolist(), found.window_of.tolist(), strict=True):
         room = [min(start - w.start, w.end - end) for w in found.windows]
         assert room[window] == max(room) >= 0
@@ -96,8 +126,40 @@ def test_each_mention_gets_the_window_with_most_context() -> None:
 
 def test_an_empty_doc_has_no_candidates() -> None:
     doc, pieces = make([], [])
-    found = find_candidates(doc, pieces, np.zeros((0, 2)), WINDOWS, 16)
+    found = find(doc, pieces, [])
     assert len(found.spans) == len(found.mentions) == len(found.windows) == 0
+
+
+def test_no_docs_have_no_candidates() -> None:
+    assert find_all([], []) == []
+
+
+WORDS = st.lists(st.tuples(st.sampled_from(["a", "\n"]), st.integers(0, 20), st.booleans()), max_size=12)
+
+
+@given(docs=st.lists(WORDS, max_size=5), data=st.data())
+def test_docs_together_have_the_candidates_of_each_alone(docs, data):
+    """Docs without tokens or pieces, tokens longer than the limit, several sentences, any spans."""
+    made = []
+    spans = []
+    for words in docs:
+        starts = tuple(i for i, (_, _, first) in enumerate(words) if first or i == 0)
+        made.append(make([word for word, _, _ in words], [length for _, length, _ in words], starts))
+        pairs = st.tuples(st.integers(0, len(words)), st.integers(0, len(words))).filter(lambda pair: pair[0] < pair[1])
+        spans.append(data.draw(st.lists(pairs, max_size=8)) if words else [])
+    for found, (doc, pieces), own in zip(find_all(made, spans), made, spans, strict=True):
+        alone = find(doc, pieces, own)
+        for name in ("spans", "mention_of", "mentions", "window_of"):
+            assert getattr(found, name).tolist() == getattr(alone, name).tolist()
+        assert (found.windows, found.left_out) == (alone.windows, alone.left_out)
+    joined = Joined.of_pieces([pieces for _, pieces in made])
+    together = SpanSuggester(16).of_joined(joined)
+    expected = [
+        [start + offset, end + offset]
+        for (doc, pieces), offset in zip(made, joined.token_offsets.tolist(), strict=False)
+        for start, end in enumerated(pieces, 16)
+    ]
+    assert together.tolist() == expected
 
 
 def test_suggester_needs_a_positive_limit() -> None:

@@ -24,7 +24,9 @@ def made(lengths: list[int], sentences: list[int]) -> DocPieces:
     ids = np.arange(sum(lengths)) + 10
     edges = sorted({0, len(lengths), *(s for s in sentences if s < len(lengths))})
     ranges = np.array(list(pairwise(edges)), dtype=np.int64).reshape(-1, 2)
-    return DocPieces(WordPieces(ids, ids % 3, ends - np.array(lengths, dtype=np.int64), ends), ranges)
+    return DocPieces(
+        WordPieces(ids, ids % 3, ends - np.array(lengths, dtype=np.int64), ends), ranges, np.array(lengths) > 0
+    )
 
 
 windows = st.one_of(
