@@ -72,12 +72,16 @@ def mention_rows(
     drawn: which of the mentions of the Doc a span filter is to keep; None outside training. *Shape:* (mentions,), bool
     """
     rows = []
-    order = mentions[np.argsort(candidates.window_of[mentions], kind="stable")]
-    window_of = candidates.window_of[order]
-    for group in np.split(order, np.flatnonzero(np.diff(window_of)) + 1):
+    window_of = candidates.window_of[mentions]
+    if not (window_of[1:] >= window_of[:-1]).all():
+        order = np.argsort(window_of, kind="stable")
+        mentions, window_of = mentions[order], window_of[order]
+    edges = np.flatnonzero(window_of[1:] != window_of[:-1]) + 1
+    for start, end in zip([0, *edges], [*edges, len(mentions)], strict=True):
+        group = mentions[start:end]
         if not len(group):
             continue
-        window = candidates.windows[int(candidates.window_of[group[0]])]
+        window = candidates.windows[int(window_of[start])]
         size = math.ceil(len(group) / math.ceil(len(group) / (chunk_size or len(group))))
         for i in range(0, len(group), size):
             part = group[i : i + size]

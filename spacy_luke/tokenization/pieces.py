@@ -54,7 +54,7 @@ class TextPieces:
 class _Segment:
     ids: tuple[int, ...]
     byte_spans: tuple[tuple[int, int], ...]
-    type: int
+    types: tuple[int, ...]
 
 
 class PieceTokenizer:
@@ -98,6 +98,7 @@ class PieceTokenizer:
         types: list[int] = []
         starts = np.empty(len(words), dtype=np.int64)
         ends = np.empty(len(words), dtype=np.int64)
+        known = self._cache
         # The space that the next segment starts with.
         carried = self._prefix(words[0] or " ") if len(words) else ""
         for i, (word, space) in enumerate(zip(words, spaces, strict=True)):
@@ -107,9 +108,9 @@ class PieceTokenizer:
                 body, following = word[:-1], " "
             starts[i] = len(ids)
             if word:
-                segment = self._segment(carried + body)
+                segment = known.get(carried + body) or self._segment(carried + body)
                 ids += segment.ids
-                types += (segment.type,) * len(segment.ids)
+                types += segment.types
             else:  # both edges of an empty word are one boundary, left of the space before it
                 following = carried
             ends[i] = len(ids)
@@ -118,12 +119,12 @@ class PieceTokenizer:
                 if following:  # two spaces in a row: the first is a segment of its own, of no word
                     gap = self._segment(" ")
                     ids += gap.ids
-                    types += (gap.type,) * len(gap.ids)
+                    types += gap.types
                 carried = " "
         if carried and len(words):
             gap = self._segment(carried)
             ids += gap.ids
-            types += (gap.type,) * len(gap.ids)
+            types += gap.types
         return WordPieces(np.array(ids, dtype=np.int64), np.array(types, dtype=np.int64), starts, ends)
 
     def encode_text(self, text: str, boundaries: Iterable[int]) -> TextPieces:
@@ -179,13 +180,13 @@ class PieceTokenizer:
         assert self._byte_lengths is not None
         ends = np.cumsum([self._byte_lengths[i] for i in ids]).tolist()
         spans = tuple(zip([0, *ends], ends, strict=False))
-        return _Segment(tuple(ids), spans, self._type(text))
+        return _Segment(tuple(ids), spans, self._types(text, len(ids)))
 
     def _tokenize_normalised(self, text: str) -> _Segment:
         """WordPiece and Unigram: white space has no pieces, and a word that normalises to nothing is unknown."""
         stripped = text.strip()
         if not stripped:
-            return _Segment((), (), 0)
+            return _Segment((), (), ())
         lead = len(text[: text.index(stripped)].encode("utf8"))
         encoding = self._tokenizer.encode(stripped, add_special_tokens=False)
         byte_at = np.cumsum([0, *(len(ch.encode("utf8")) for ch in stripped)]) + lead
@@ -193,7 +194,7 @@ class PieceTokenizer:
         ids = tuple(encoding.ids)
         if not ids:
             ids, spans = (self.special.unk,), ((int(byte_at[0]), int(byte_at[-1])),)
-        return _Segment(ids, spans, self._type(stripped))
+        return _Segment(ids, spans, self._types(stripped, len(ids)))
 
-    def _type(self, text: str) -> int:
-        return case_type(text) if self.case_types else 0
+    def _types(self, text: str, pieces: int) -> tuple[int, ...]:
+        return (case_type(text) if self.case_types else 0,) * pieces
