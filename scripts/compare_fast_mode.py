@@ -1,0 +1,151 @@
+"""Train luke_ner in its modes, and a token classifier, on the same encoder, data, seeds and steps, and compare them.
+
+    python scripts/compare_fast_mode.py training/encoder corpus training/fast --steps 400 --seeds 0 1 2
+    python scripts/compare_fast_mode.py training/encoder corpus training/fast --steps 400 --seeds 0 1 2 --speed
+
+What is finished is not done again, so a killed run goes on where it was. Each model is trained on corpus/train.spacy
+for a fixed number of steps, the last one is taken, and measured on every file of corpus/dev. The threshold of the span
+filter is chosen on corpus/dev.spacy. The second command measures the time of the models of the first seed, in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import spacy
+from evaluate_ner import bare, evenly
+from spacy.tokens import DocBin
+
+ROOT = Path(__file__).parents[1]
+NER = "components.luke_ner"
+# Name -> config and what is changed in it.
+VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "full attention": ("mini.cfg", {}),
+    "independent attention": ("mini.cfg", {f"{NER}.model.encoder.entity_attention": "independent"}),
+    "independent, span filter": ("ner_fast.cfg", {}),
+    "token classifier": (
+        "token_classifier.cfg",
+        {
+            "components.luke_token_classifier.windows.context": "none",
+            "components.luke_token_classifier.max_batch_pieces": 2048,
+            "training.max_epochs": 0,
+            "training.optimizer.beta2": 0.98,
+        },
+    ),
+}
+FILTERED = "independent, span filter"
+RATE = 0.0003
+RECALL = 0.99
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("encoder", type=Path, help="checkpoint to start from")
+    parser.add_argument("corpus", type=Path, help="folder with train.spacy, dev.spacy and dev/*.spacy")
+    parser.add_argument("output", type=Path, help="folder for models and scores")
+    parser.add_argument("--steps", type=int, default=400, help="training steps of 32 sentences")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--only", choices=VARIANTS, action="append", help="one of the variants; may be repeated")
+    parser.add_argument("--limit", type=int, default=500, help="most Docs of each dev file, evenly spaced")
+    parser.add_argument("--gpu-id", type=int, default=-1)
+    parser.add_argument("--speed", action="store_true", help="measure the time of the trained models instead")
+    args = parser.parse_args()
+    if args.speed:
+        print(speed_table(args))
+        return
+    for seed, name in itertools.product(args.seeds, args.only or VARIANTS):
+        run(name, seed, args)
+    print(table(args))
+
+
+def folder(name: str, seed: int, args: argparse.Namespace) -> Path:
+    return args.output / f"{name.replace(', ', '_').replace(' ', '_')}-{args.steps}-{seed}"
+
+
+def run(name: str, seed: int, args: argparse.Namespace) -> None:
+    """Train and measure one model, as far as that is not done."""
+    target = folder(name, seed, args)
+    config, changes = VARIANTS[name]
+    if not (target / "model-last" / "meta.json").exists():
+        overrides = {
+            "paths.train": args.corpus / "train.spacy",
+            "paths.dev": args.corpus / "dev.spacy",
+            "paths.checkpoint": args.encoder,
+            "system.seed": seed,
+            "corpora.dev.limit": 150,
+            "training.max_steps": args.steps,
+            "training.eval_frequency": args.steps,
+            "training.optimizer.learn_rate.initial_rate": RATE,
+            "training.optimizer.learn_rate.warmup_steps": max(args.steps // 16, 1),
+            "training.optimizer.learn_rate.total_steps": args.steps,
+            **changes,
+        }
+        options = [str(part) for item in overrides.items() for part in (f"--{item[0]}", item[1])]
+        python("-m", "spacy", "train", ROOT / "configs" / config, "--output", target, "--gpu-id", args.gpu_id, *options)
+    model = target / "model-last"
+    if name == FILTERED:
+        model = target / "tuned"
+        if not (model / "meta.json").exists():
+            options = ["--recall", RECALL, "--limit", 500, "--output", model]
+            python("-m", "spacy", "luke", "tune-filter", target / "model-last", args.corpus / "dev.spacy", *options)
+    if not (target / "scores.json").exists():
+        options = ["--limit", args.limit, "--output", target / "scores.json"]
+        python(ROOT / "scripts" / "evaluate_ner.py", model, args.corpus / "dev", *options)
+
+
+def python(*arguments: Any) -> None:
+    subprocess.run([sys.executable, *map(str, arguments)], check=True)
+
+
+def table(args: argparse.Namespace) -> str:
+    """F1 in percent: mean over the seeds, lowest and highest."""
+    lines = []
+    for name in VARIANTS:
+        files = [folder(name, seed, args) / "scores.json" for seed in args.seeds]
+        found = [json.loads(file.read_text()) for file in files if file.exists()]
+        if not found:
+            continue
+        sets = {key: [one["sets"][key]["ents_f"] for one in found] for key in found[0]["sets"]}
+        sets["mean"] = [one["all"]["mean_ents_f"] for one in found]
+        if not lines:
+            lines = [f"| | seeds | {' | '.join(sets)} |", f"|---|---:|{'---:|' * len(sets)}"]
+        cells = [f"{100 * statistics.mean(v):.1f} ({100 * min(v):.1f}-{100 * max(v):.1f})" for v in sets.values()]
+        lines.append(f"| {name} | {len(found)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def speed_table(args: argparse.Namespace) -> str:
+    """Words per second through nlp.pipe, medians of five turns, on 200 Docs of each dev file."""
+    names = [name for name in VARIANTS if (folder(name, args.seeds[0], args) / "scores.json").exists()]
+    models = {}
+    for name in names:
+        target = folder(name, args.seeds[0], args)
+        models[name] = spacy.load(target / ("tuned" if name == FILTERED else "model-last"))
+    lines = [f"| | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
+    for file in sorted((args.corpus / "dev").glob("*.spacy")):
+        gold = evenly(list(DocBin().from_disk(file).get_docs(next(iter(models.values())).vocab)), 200)
+        seconds: dict[str, list[float]] = {name: [] for name in names}
+        for _ in range(5):
+            for name, nlp in models.items():
+                docs = [bare(doc) for doc in gold]
+                start = time.perf_counter()
+                list(nlp.pipe(docs))
+                seconds[name].append(time.perf_counter() - start)
+        words = sum(map(len, gold))
+        lines.append(
+            f"| {file.stem} | {' | '.join(f'{words / statistics.median(v):,.0f}' for v in seconds.values())} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
