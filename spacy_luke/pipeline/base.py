@@ -29,7 +29,6 @@ from ..models.architectures import ENCODERS
 from ..models.wrapper import attach_module, torch_module
 
 CFG = "cfg"
-SPAN_FILTER = "span_filter"  # the settings of one, in our own block of config.json
 
 
 class LukePipe(TrainablePipe):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,32 +11,20 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
-from thinc.api import Config, Model, Optimizer, get_current_ops
+from thinc.api import Config, Model, Optimizer
 
-from ..batching.collate import batch_rows, collate
-from ..batching.joined import Joined
-from ..batching.mention_rows import MentionRow, mention_rows
-from ..batching.mentions import Candidates, Suggester, find_candidates, suggest
-from ..batching.pieces import DocPieces, doc_pieces
-from ..batching.windows import Windows, build_sentence_windows
-from ..checkpoints.checkpoint import Checkpoint
+from ..batching.mentions import Candidates, Suggester
+from ..batching.windows import Windows
 from ..checkpoints.heads import SPAN_CLASSIFIER
-from ..encoders.config import LukeConfig
-from ..encoders.heads import EntitySpanClassification
 from ..encoders.layers import set_dropout
-from ..encoders.span_filter import SpanFilter, SpanFilterSettings, build_span_filter
-from ..errors import LukeError, warn
+from ..encoders.span_filter import SpanFilterSettings
+from ..errors import LukeError
 from ..extensions import write_scored_spans
-from ..tokenization.entity_vocab import PAD
 from ..training.negative import NO_ENTITY, find_negative
-from .base import SPAN_FILTER, LukePipe
 from .decoding import SpanLogits, positive_spans, write_entities
-from .filter_recall import FilterProbabilities, filter_probabilities
-from .gold import GoldReport, GoldSpans, gold_spans, listed
+from .gold import GoldReport, GoldSpans, gold_spans
 from .sampling import TrainingSample, every_mention, sample_negatives, sampled_loss
-
-# For the memory budget: with a span filter about this share of the candidates is encoded.
-FILTERED_SHARE = 1 / 16
+from .spans import SpanPipe, require_at_least
 
 DEFAULT_CONFIG = """
 [luke_ner]
@@ -116,15 +103,7 @@ def make_luke_ner(
     )
 
 
-@dataclass(frozen=True)
-class _Encoded:
-    """Docs on their way to the encoder."""
-
-    pieces: list[DocPieces]
-    candidates: list[Candidates]
-
-
-class LukeNER(LukePipe):
+class LukeNER(SpanPipe):
     """Named entities by classifying candidate spans (Yamada et al. 2020, section 4.3).
 
     windows: how a Doc is cut; null = as the checkpoint was trained, else the paper's document context (LUKE) or the
@@ -175,22 +154,18 @@ class LukeNER(LukePipe):
             model,
             name,
             windows=windows,
+            suggester=suggester,
+            span_filter=span_filter,
+            max_mention_pieces=max_mention_pieces,
+            chunk_size=chunk_size,
             max_batch_pieces=max_batch_pieces,
             scorer=scorer,
         )
         self._negative_setting = negative_label
-        at_least = {"max_mention_pieces": (max_mention_pieces, 1), "chunk_size": (chunk_size, 1)}
         if max_negatives is not None:
-            at_least["max_negatives"] = (max_negatives, 0)
-        for setting, (value, minimum) in at_least.items():
-            if value < minimum:
-                raise LukeError("L047", setting=setting, value=value, reason=f"it must be at least {minimum}")
+            require_at_least(0, max_negatives=max_negatives)
         if not 0 <= threshold <= 1:
             raise LukeError("L047", setting="threshold", value=threshold, reason="it is a probability in [0, 1]")
-        self.suggester = suggester
-        self._span_filter_setting = span_filter
-        self.max_mention_pieces = max_mention_pieces
-        self.chunk_size = chunk_size
         self.max_negatives = max_negatives
         self.overlap = overlap
         self.overwrite = overwrite
@@ -208,12 +183,6 @@ class LukeNER(LukePipe):
         """The label that means "no entity"; L030 if there is none."""
         return self._negative_of(self.labels)
 
-    @property
-    def windows(self) -> Windows:
-        """The windows in use: those of the config, else those that the checkpoint was trained with, else the
-        paper's; never longer than the encoder's positions allow."""
-        return self._windows(build_sentence_windows, special_pieces=2)
-
     def _negative_of(self, labels: tuple[str, ...]) -> str:
         negative = find_negative(self.name, labels, self._negative_setting, NO_ENTITY)
         if negative is None:
@@ -227,72 +196,7 @@ class LukeNER(LukePipe):
         negative = self._negative_setting or NO_ENTITY[0]
         return (negative, *(label for label in labels if label != negative)) if labels else ()
 
-    def _head_options(self, checkpoint: Checkpoint) -> dict[str, Any]:
-        saved = checkpoint.settings.get(SPAN_FILTER)
-        settings = self._span_filter_setting or (build_span_filter(**saved) if saved else None)
-        if settings is None:
-            return {}
-        config = checkpoint.config
-        if not (isinstance(config, LukeConfig) and config.entity_attention == "independent"):
-            raise LukeError("L055", name=self.name)
-        if saved and saved["layer"] != settings.layer:
-            reason = f"the filter of the checkpoint was trained on layer {saved['layer']}"
-            raise LukeError("L047", setting="layer", value=settings.layer, reason=reason)
-        return {"span_filter": settings}
-
-    @property
-    def span_filter(self) -> SpanFilter | None:
-        """The filter in use."""
-        module = self._module
-        assert isinstance(module, EntitySpanClassification)
-        return module.span_filter
-
     # Prediction
-
-    def logits(self, docs: Iterable[Doc]) -> list[tuple[list[Span], np.ndarray]]:
-        """Per Doc its candidate spans and their raw scores, before softmax; with a span filter, of those it keeps.
-
-        *Shape:* (spans, labels), float32; labels in the order of `labels`, the negative one included.
-        """
-        docs = self._listed(docs)
-        return [
-            ([doc[start:end] for start, end in scored.spans.tolist()], scored.logits)
-            for doc, scored in zip(docs, self.predict(docs), strict=True)
-        ]
-
-    def predict(self, docs: Iterable[Doc]) -> list[SpanLogits]:
-        """Raw scores of the candidates of each Doc, or of those that the span filter keeps."""
-        encoded, scores = self._score(docs)
-        found = []
-        for candidates, of_mentions in zip(encoded.candidates, scores, strict=True):
-            logits = of_mentions[candidates.mention_of][:, : len(self.labels)]
-            kept = ~np.isnan(logits[:, 0])
-            found.append(SpanLogits(candidates.spans[kept], logits[kept]))
-        return found
-
-    def filter_probabilities(self, docs: Iterable[Doc]) -> list[FilterProbabilities]:
-        """What the span filter says of the candidates of each Doc; L056 without one."""
-        if self.span_filter is None:
-            raise LukeError("L056", name=self.name)
-        encoded, scores = self._score(docs)
-        return [
-            filter_probabilities(candidates, of_mentions[:, -1])
-            for candidates, of_mentions in zip(encoded.candidates, scores, strict=True)
-        ]
-
-    def _score(self, docs: Iterable[Doc]) -> tuple[_Encoded, list[np.ndarray]]:
-        """What the model gives for the mentions of each Doc: see `EntitySpanClassification.forward`."""
-        docs = self._listed(docs)
-        self._require_weights_or_box()
-        self._warn_without_sentences(docs)
-        encoded = self._encode(docs)
-        width = len(self.labels) + (self.span_filter is not None)
-        scores = [np.zeros((len(c.mentions), width), dtype=np.float32) for c in encoded.candidates]
-        for rows, batch in self._batches(encoded, [np.arange(len(c.mentions)) for c in encoded.candidates]):
-            found = self.model.ops.to_numpy(self.model.predict(batch))
-            for row, row_scores in zip(rows, found, strict=True):
-                scores[row.doc][row.mentions] = row_scores[: len(row.mentions)]
-        return encoded, scores
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[SpanLogits]) -> None:
         """Decode raw scores into `doc.ents` (or `doc.spans`, with `overlap`) and scores of spans."""
@@ -306,51 +210,6 @@ class LukeNER(LukePipe):
             write_scored_spans(doc, self.spans_key, found.in_doc(doc, labels), found.probabilities.tolist())
         else:
             write_entities(doc, found, labels, self.spans_key, overwrite=self.overwrite)
-
-    def _encode(self, docs: list[Doc]) -> _Encoded:
-        tokenizer = self._require_weights().tokenizer
-        pieces = [doc_pieces(doc, tokenizer) for doc in docs]
-        joined = Joined.of_pieces(pieces)
-        suggested = suggest(self.suggester, docs, joined, get_current_ops())
-        candidates = find_candidates(pieces, joined, suggested, self.windows, self.max_mention_pieces)
-        left_out: Counter[str] = sum((c.left_out for c in candidates), Counter())
-        if left_out:
-            warn("W005", name=self.name, count=left_out.total(), reasons=listed(left_out))
-        return _Encoded(pieces, candidates)
-
-    def _batches(
-        self,
-        encoded: _Encoded,
-        mentions: Sequence[np.ndarray],
-        drawn: Sequence[np.ndarray | None] | None = None,
-    ) -> Iterable[tuple[list[MentionRow], Any]]:
-        """Padded inputs that show the given mentions of each Doc, with the rows they are made of.
-
-        drawn: for each Doc the mentions that a span filter is to keep in training.
-        """
-        description = self._require_weights()
-        special, vocab = description.tokenizer.special, description.entity_vocab
-        chunk_size, share = self._encoding
-        rows = [
-            row
-            for doc, (candidates, chosen, kept) in enumerate(
-                zip(encoded.candidates, mentions, drawn or [None] * len(mentions), strict=True)
-            )
-            for row in mention_rows(doc, candidates, chosen, chunk_size, share=share, drawn=kept)
-        ]
-        for group in batch_rows(rows, self.max_batch_pieces):
-            inputs = [row.make(encoded.pieces[row.doc], encoded.candidates[row.doc], special, vocab) for row in group]
-            yield group, collate(inputs, piece_pad=special.pad, entity_pad=vocab[PAD])
-
-    @property
-    def _encoding(self) -> tuple[int | None, float]:
-        """Most mentions of a row, and the share of them that the encoder computes a row for."""
-        config = self._require_weights().config
-        if not isinstance(config, LukeConfig):
-            return None, 0.0
-        if config.entity_attention == "full":
-            return self.chunk_size, 1.0
-        return None, 1.0 if self.span_filter is None else FILTERED_SHARE
 
     # Training
 
