@@ -12,6 +12,7 @@ from spacy.tokens import Doc
 from thinc.api import Ops, get_current_ops
 from thinc.types import Ragged
 
+from ..checks import require_at_least
 from ..errors import LukeError
 from .joined import Joined
 from .pieces import DocPieces
@@ -65,8 +66,7 @@ def build_span_suggester(max_pieces: int = 16) -> Suggester:
 
     max_pieces: longest candidate in pieces (16 in the paper, section 4.3).
     """
-    if not isinstance(max_pieces, int) or max_pieces < 1:
-        raise LukeError("L047", setting="max_pieces", value=max_pieces, reason="it must be at least 1")
+    require_at_least(1, max_pieces=max_pieces)
     return SpanSuggester(max_pieces)
 
 

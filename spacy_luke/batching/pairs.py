@@ -9,6 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from spacy.tokens import Doc, Span
 
+from ..checks import require_at_least
 from ..errors import LukeError, warn
 from .pieces import sentence_ranges
 
@@ -126,8 +127,7 @@ def build_entity_pairs(
     """
     if max_distance is not None and max_distance < 0:
         raise LukeError("L047", setting="max_distance", value=max_distance, reason="it is a number of tokens")
-    if max_pairs < 1:
-        raise LukeError("L047", setting="max_pairs", value=max_pairs, reason="it must be at least 1")
+    require_at_least(1, max_pairs=max_pairs)
     allowed: Literal["learned"] | frozenset[tuple[str, str]] | None = None
     if type_pairs == "learned":
         allowed = "learned"

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..checks import require_at_least, require_probability
 from ..errors import LukeError
 from .config import EncoderConfig
 from .inputs import EncoderInput
@@ -42,12 +43,9 @@ def build_span_filter(
 
     L047 for values that cannot be.
     """
-    least = {"layer": (layer, 1), "floor": (floor, 0), "hard_negatives": (hard_negatives, 0)}
-    for setting, (value, minimum) in least.items():
-        if not isinstance(value, int) or value < minimum:
-            raise LukeError("L047", setting=setting, value=value, reason=f"it must be at least {minimum}")
-    if not 0 <= threshold <= 1:
-        raise LukeError("L047", setting="threshold", value=threshold, reason="it is a probability in [0, 1]")
+    require_at_least(1, layer=layer)
+    require_at_least(0, floor=floor, hard_negatives=hard_negatives)
+    require_probability(threshold=threshold)
     return SpanFilterSettings(layer, threshold, floor, hard_negatives)
 
 

@@ -22,6 +22,7 @@ from ..checkpoints.checkpoint import OF_ENCODER, Checkpoint, Description
 from ..checkpoints.reader import open_checkpoint
 from ..checkpoints.source import locate
 from ..checkpoints.writer import checkpoint_bytes, save_checkpoint
+from ..checks import require_at_least
 from ..encoders.config import LukeConfig
 from ..encoders.linear import require_int8
 from ..errors import LukeError, warn
@@ -53,8 +54,7 @@ class LukePipe(TrainablePipe):
         max_batch_pieces: int,
         scorer: Callable[..., dict[str, Any]] | None,
     ):
-        if not isinstance(max_batch_pieces, int) or max_batch_pieces < 1:
-            raise LukeError("L047", setting="max_batch_pieces", value=max_batch_pieces, reason="it must be at least 1")
+        require_at_least(1, max_batch_pieces=max_batch_pieces)
         self.vocab = vocab
         self.model = model
         self.name = name

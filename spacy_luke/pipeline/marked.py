@@ -20,6 +20,7 @@ from ..batching.markers import MarkerVocab, marker_ids
 from ..batching.strided import StridedWindows
 from ..batching.windows import PassageWindows, build_sentence_windows
 from ..checkpoints.checkpoint import Checkpoint
+from ..checks import require_at_least, require_probability
 from ..encoders.layers import set_dropout
 from ..errors import LukeError, warn
 from ..training.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
@@ -96,11 +97,9 @@ class MarkedPipe(LukePipe):
         super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=scorer)
         if windows is not None and not isinstance(windows, PassageWindows | StridedWindows):
             raise LukeError("L047", setting="windows", value=windows, reason=_WINDOWS)
-        if max_mention_pieces < 1:
-            reason = "it must be at least 1"
-            raise LukeError("L047", setting="max_mention_pieces", value=max_mention_pieces, reason=reason)
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise LukeError("L047", setting="threshold", value=threshold, reason="it is a probability in [0, 1]")
+        require_at_least(1, max_mention_pieces=max_mention_pieces)
+        if threshold is not None:
+            require_probability(threshold=threshold)
         self.max_mention_pieces = max_mention_pieces
         self._multi_label_setting = multi_label
         self._threshold_setting = threshold

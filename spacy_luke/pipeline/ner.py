@@ -16,6 +16,7 @@ from thinc.api import Config, Model, Optimizer
 from ..batching.mentions import Candidates, Suggester
 from ..batching.windows import Windows
 from ..checkpoints.heads import SPAN_CLASSIFIER
+from ..checks import require_at_least, require_probability
 from ..encoders.layers import set_dropout
 from ..encoders.span_filter import SpanFilterSettings
 from ..errors import LukeError
@@ -24,7 +25,7 @@ from ..training.negative import NO_ENTITY, find_negative
 from .decoding import SpanLogits, positive_spans, write_entities
 from .gold import GoldReport, GoldSpans, gold_spans
 from .sampling import TrainingSample, every_mention, sample_negatives, sampled_loss
-from .spans import SpanPipe, require_at_least
+from .spans import SpanPipe
 
 DEFAULT_CONFIG = """
 [luke_ner]
@@ -164,8 +165,7 @@ class LukeNER(SpanPipe):
         self._negative_setting = negative_label
         if max_negatives is not None:
             require_at_least(0, max_negatives=max_negatives)
-        if not 0 <= threshold <= 1:
-            raise LukeError("L047", setting="threshold", value=threshold, reason="it is a probability in [0, 1]")
+        require_probability(threshold=threshold)
         self.max_negatives = max_negatives
         self.overlap = overlap
         self.overwrite = overwrite

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,19 +13,18 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
 
 from ..annotations import Answer, get_answers, get_questions, set_answers
-from ..batching.collate import batch_rows, collate
-from ..batching.questions import QuestionReader, QuestionRow
-from ..batching.strided import ContextWindows, build_strided_windows
+from ..batching.questions import QuestionRow
+from ..batching.strided import ContextWindows
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.heads import QUESTION_ANSWERING
+from ..checks import require_at_least
 from ..encoders.layers import set_dropout
 from ..encoders.luke import LukeEncoder
 from ..errors import LukeError, warn
-from ..tokenization.entity_vocab import PAD
 from ..training.losses import cross_entropy
 from .answers import N_BEST, NOTHING, FoundAnswers, merged, to_answers, window_answers
-from .base import LukePipe
 from .gold_answers import AnswerReport, PieceAnswer, gold_rows, target
+from .questions import QuestionPipe
 
 DEFAULT_CONFIG = """
 [luke_qa]
@@ -51,9 +48,6 @@ precision = "float32"
 [luke_qa.scorer]
 @scorers = "spacy-luke.qa_scorer.v1"
 """
-
-# Rows that are sorted by length at a time: memory does not grow with the number of questions.
-_AT_A_TIME = 1024
 
 
 @Language.factory(
@@ -100,20 +94,7 @@ def make_luke_qa(
     )
 
 
-@dataclass(frozen=True)
-class QuestionWindow:
-    """What a row of logits is about.
-
-    question: as it was asked.
-    chars: the half-open range of characters of the Doc that each piece of `<s> question </s></s> window </s>` stands
-        for, (-1, -1) for pieces that are not the Doc's. *Shape:* (pieces, 2), int64
-    """
-
-    question: str
-    chars: np.ndarray
-
-
-class LukeQA(LukePipe):
+class LukeQA(QuestionPipe):
     """Answers from the text of a Doc to the questions in `doc._.questions` (Yamada et al. 2020, section 4.5).
 
     windows: how a long Doc is cut; null = as the checkpoint was trained, else the paper's windows of 508 pieces,
@@ -154,28 +135,21 @@ class LukeQA(LukePipe):
         max_batch_pieces: int,
         scorer: Callable[..., dict[str, Any]] | None,
     ):
-        super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=scorer)
-        _check_at_least("max_question_pieces", max_question_pieces, 1)
-        _check_at_least("max_answer_pieces", max_answer_pieces, 1)
-        _check_at_least("n_best", n_best, 1)
-        _check_at_least("max_entities", max_entities, 0)
-        if separators not in (1, 2):
-            raise LukeError("L047", setting="separators", value=separators, reason="it must be 1 or 2")
-        if windows is not None and not isinstance(windows, ContextWindows):
-            reason = "they must cut a context beside a question, as spacy-luke.strided_windows.v1 does"
-            raise LukeError("L047", setting="windows", value=windows, reason=reason)
-        self.max_question_pieces = max_question_pieces
+        super().__init__(
+            vocab,
+            model,
+            name,
+            windows=windows,
+            max_question_pieces=max_question_pieces,
+            max_entities=max_entities,
+            separators=separators,
+            max_batch_pieces=max_batch_pieces,
+            scorer=scorer,
+        )
+        require_at_least(1, max_answer_pieces=max_answer_pieces, n_best=n_best)
         self.max_answer_pieces = max_answer_pieces
         self.n_best = n_best
         self.no_answer_threshold = no_answer_threshold
-        self.max_entities = max_entities
-        self.separators = separators
-
-    @property
-    def windows(self) -> ContextWindows:
-        """The windows in use: those of the config, else those that the checkpoint was trained with, else the
-        paper's; never longer than the encoder's positions allow."""
-        return self._windows(build_strided_windows, special_pieces=2 + self.separators)
 
     def freeze_encoder(self, frozen: bool = True) -> None:
         """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""
@@ -206,30 +180,10 @@ class LukeQA(LukePipe):
             if not isinstance(value, kind):
                 wanted = "a Doc, as nlp(text) gives" if kind is Doc else "a string"
                 raise LukeError("L080", argument=argument, value=value, wanted=wanted)
-        _check_at_least("n_best", n_best, 1)
+        require_at_least(1, n_best=n_best)
         self._require_weights_or_box()
         [[found]] = self._find([doc], [(question,)], n_best)
         return to_answers(doc, question, found, n_best, self.no_answer_threshold)
-
-    def logits(self, docs: Iterable[Doc]) -> list[tuple[list[QuestionWindow], list[np.ndarray]]]:
-        """Per Doc the windows of its questions, in the order of the questions and of the text, and their raw logits of
-        start and end, before softmax.
-
-        Empty questions and Docs without text have no windows. *Shape:* (pieces, 2) each, float32
-        """
-        docs = self._listed(docs)
-        self._require_weights_or_box()
-        questions = [get_questions(doc) for doc in docs]
-        found: list[dict[tuple[int, int], tuple[QuestionWindow, np.ndarray]]] = [{} for _ in docs]
-        for group, scores in self._scored(docs, questions):
-            for row, row_scores in zip(group, scores, strict=True):
-                start, end = row.range
-                chars = np.full((row.pieces, 2), -1, dtype=np.int64)
-                chars[row.context_at : -1] = row.context.chars[start:end]
-                window = QuestionWindow(questions[row.doc][row.question], chars)
-                found[row.doc][row.question, row.window] = (window, row_scores[: row.pieces].copy())
-        in_order = [[of_doc[key] for key in sorted(of_doc)] for of_doc in found]
-        return [([window for window, _ in of_doc], [scores for _, scores in of_doc]) for of_doc in in_order]
 
     def predict(self, docs: Iterable[Doc]) -> list[list[FoundAnswers]]:
         """The best answers to each question in `doc._.questions`, with raw scores."""
@@ -257,51 +211,6 @@ class LukeQA(LukePipe):
                 found = window_answers(row, row_scores, self.max_answer_pieces, keep)
                 best[row.doc][row.question] = merged(best[row.doc][row.question], found, keep)
         return best
-
-    def _scored(
-        self, docs: Sequence[Doc], questions: Sequence[Sequence[str]]
-    ) -> Iterator[tuple[list[QuestionRow], np.ndarray]]:
-        """Rows and their logits, in batches. *Shape:* (rows, pieces with padding, 2)"""
-        reader = self._reader()
-        contexts = [reader.context(doc) if of_doc else None for doc, of_doc in zip(docs, questions, strict=True)]
-        rows = (
-            row
-            for index, (context, of_doc) in enumerate(zip(contexts, questions, strict=True))
-            for number, question in enumerate(of_doc)
-            if context is not None
-            for row in reader.rows(index, number, context, question)
-        )
-        for group, batch in self._batches(rows):
-            yield group, self.model.ops.to_numpy(self.model.predict(batch))
-        self._warn_of(reader)
-
-    def _reader(self) -> QuestionReader:
-        description = self._require_weights()
-        return QuestionReader(
-            description.tokenizer,
-            description.entity_vocab,
-            self.windows,
-            max_question_pieces=self.max_question_pieces,
-            max_entities=self.max_entities,
-            separators=self.separators,
-        )
-
-    def _warn_of(self, reader: QuestionReader) -> None:
-        if reader.too_long:
-            maximum, first = reader.max_question_pieces, reader.first_too_long
-            warn("W015", name=self.name, count=reader.too_long, maximum=maximum, first=first, stacklevel=4)
-        if reader.empty:
-            warn("W016", name=self.name, count=reader.empty, stacklevel=4)
-
-    def _batches(self, rows: Iterable[QuestionRow]) -> Iterator[tuple[list[QuestionRow], Any]]:
-        """Padded inputs and the rows they are made of. Rows of all Docs go together, sorted by length."""
-        description = self._require_weights()
-        special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
-        todo = iter(rows)
-        while some := list(islice(todo, _AT_A_TIME)):
-            for group in batch_rows(some, self.max_batch_pieces):
-                inputs = [row.make(special) for row in group]
-                yield group, collate(inputs, piece_pad=special.pad, entity_pad=entity_pad)
 
     # Training
 
@@ -360,9 +269,3 @@ class LukeQA(LukePipe):
             warn("W018", name=self.name, count=docs)
         self._warn_of(reader)
         report.warn(self.name)
-
-
-def _check_at_least(setting: str, value: Any, minimum: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        reason = f"it must be a whole number, at least {minimum}"
-        raise LukeError("L047", setting=setting, value=value, reason=reason)

@@ -18,6 +18,7 @@ from ..batching.mentions import Candidates, Suggester, find_candidates, suggest
 from ..batching.pieces import DocPieces, doc_pieces
 from ..batching.windows import Windows, build_sentence_windows
 from ..checkpoints.checkpoint import Checkpoint
+from ..checks import require_at_least
 from ..encoders.config import LukeConfig
 from ..encoders.heads import EntitySpanClassification
 from ..encoders.span_filter import SpanFilter, SpanFilterSettings, build_span_filter
@@ -175,10 +176,3 @@ class SpanPipe(LukePipe):
         if config.entity_attention == "full":
             return self.chunk_size, 1.0
         return None, 1.0 if self.span_filter is None else FILTERED_SHARE
-
-
-def require_at_least(minimum: int, **settings: int) -> None:
-    """L047 for a setting below the minimum."""
-    for setting, value in settings.items():
-        if value < minimum:
-            raise LukeError("L047", setting=setting, value=value, reason=f"it must be at least {minimum}")

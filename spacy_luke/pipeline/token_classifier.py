@@ -16,6 +16,7 @@ from ..annotations import LUKE_TAG
 from ..batching.windows import Windows
 from ..checkpoints.heads import TOKEN_CLASSIFIER
 from ..checkpoints.reader import OWN_SETTINGS, Checkpoint
+from ..checks import require_probability
 from ..errors import LukeError
 from ..training.losses import softmax
 from ..training.tag_scheme import OUTSIDE, SCHEMES, TagScheme, scheme_labels
@@ -147,8 +148,7 @@ class LukeTokenClassifier(TokenPipe):
             raise LukeError("L047", setting="attribute", value=attribute, reason=reason)
         if scheme not in SCHEMES:
             raise LukeError("L047", setting="scheme", value=scheme, reason=f"it must be one of {', '.join(SCHEMES)}")
-        if not 0 <= threshold <= 1:
-            raise LukeError("L047", setting="threshold", value=threshold, reason="it is a probability in [0, 1]")
+        require_probability(threshold=threshold)
         self._attribute_setting = attribute
         self.scheme = scheme
         self.overwrite = overwrite
