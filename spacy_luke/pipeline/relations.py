@@ -19,9 +19,17 @@ from ..batching.windows import PassageWindows
 from ..checkpoints.heads import PAIR_CLASSIFIER
 from ..errors import LukeError
 from ..training.negative import NO_RELATION, find_negative
-from .directions import BACKWARD, FORWARD, both_directions, is_directed, split_direction
 from .gold import aligned_tokens
 from .marked import MarkedPipe, ScoredItems, Targets
+from .relation_labels import (
+    BACKWARD,
+    FORWARD,
+    RelationLabels,
+    both_directions,
+    in_text_order,
+    is_directed,
+    split_direction,
+)
 
 TYPE_PAIRS = "type_pairs"
 DEFAULT_CONFIG = """
@@ -159,6 +167,12 @@ class LukeRelations(MarkedPipe):
     def _directs(self, labels: Iterable[str]) -> bool:
         return any(map(is_directed, labels)) if self._directed_setting is None else self._directed_setting
 
+    def _scheme(self, labels: tuple[str, ...]) -> RelationLabels:
+        """What the labels of a head mean under the settings."""
+        negative = find_negative(self.name, labels, self._negative_setting, NO_RELATION)
+        is_set = self._negative_setting is not None
+        return RelationLabels(labels, negative, is_set, self._directs(labels), self.symmetric)
+
     def _check_labels(self, labels: tuple[str, ...]) -> None:
         negative = find_negative(self.name, labels, self._negative_setting, NO_RELATION)
         plain = [label for label in labels if label not in self.symmetric and label != negative]
@@ -180,31 +194,21 @@ class LukeRelations(MarkedPipe):
 
     def _decode(self, scored: ScoredItems) -> list[Relation]:
         probabilities = self.probabilities(scored.logits)
-        negative = self.negative_label
+        scheme = self._scheme(self.labels)
         chosen = probabilities >= self.threshold
         if not self.multi_label and len(probabilities):
             chosen &= np.arange(len(self.labels)) == probabilities.argmax(axis=1)[:, None]
         best: dict[tuple[Any, ...], Relation] = {}
         for i, label in np.argwhere(chosen).tolist():
             name = self.labels[label]
-            if name == negative:
+            if name == scheme.negative:
                 continue
-            relation = self._relation(scored.items[i], name, float(probabilities[i, label]))
+            head, tail = scored.items[i]
+            relation = scheme.relation(head, tail, name, float(probabilities[i, label]))
             key = (*((s.start, s.end, s.label) for s in (relation.head, relation.tail)), relation.label)
             if key not in best or best[key].score < relation.score:
                 best[key] = relation
         return list(best.values())
-
-    def _relation(self, pair: tuple[Span, ...], label: str, score: float) -> Relation:
-        head, tail = pair
-        backward = False
-        if self.directed_labels:
-            label, backward = split_direction(label)
-        if label in self.symmetric:
-            head, tail = _in_text_order(head, tail)
-        elif backward:
-            head, tail = tail, head
-        return Relation(head, tail, label, score)
 
     # Candidates
 
@@ -213,7 +217,7 @@ class LukeRelations(MarkedPipe):
         if not isinstance(self.pairs, EntityPairs):
             pairs = _checked(doc, pairs)
         if self.directed_labels:
-            pairs = [_in_text_order(head, tail) for head, tail in pairs]
+            pairs = [in_text_order(head, tail) for head, tail in pairs]
         unique = {tuple((s.start, s.end, s.label) for s in pair): pair for pair in pairs}
         return list(unique.values())
 
@@ -241,8 +245,9 @@ class LukeRelations(MarkedPipe):
     def _has_all(self, labels: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
         if self._negative_setting is not None and self._negative_setting not in labels:
             return False
-        wanted = tuple(label for label in wanted if not self._means_unrelated(label, labels))
-        if self._directs(labels):
+        scheme = self._scheme(labels)
+        wanted = tuple(label for label in wanted if not scheme.means_unrelated(label))
+        if scheme.directed:
             wanted = both_directions(wanted, self.symmetric.intersection(labels))
         return set(wanted) <= set(labels)
 
@@ -255,14 +260,6 @@ class LukeRelations(MarkedPipe):
             related = both_directions(related, self.symmetric)
         return (negative, *related) if negative and related else related
 
-    def _means_unrelated(self, label: str, labels: tuple[str, ...]) -> bool:
-        """Whether a gold label means "not related" to a head with `labels`, which may have another name for that."""
-        if self._negative_setting is not None:
-            return label == self._negative_setting
-        return label == find_negative(self.name, labels, None, NO_RELATION) or (
-            label in NO_RELATION and label not in labels
-        )
-
     def _is_annotated(self, reference: Doc) -> bool:
         return has_annotation(reference, RELATIONS)
 
@@ -271,6 +268,7 @@ class LukeRelations(MarkedPipe):
             np.zeros((len(items), len(self.labels)), dtype=np.float32),
             np.full(len(items), self._is_annotated(example.reference)),
         )
+        scheme = self._scheme(self.labels)
         index: dict[tuple[Any, ...], list[int]] = {}
         for i, pair in enumerate(items):
             index.setdefault(tuple((s.start, s.end) for s in pair), []).append(i)
@@ -278,11 +276,11 @@ class LukeRelations(MarkedPipe):
         unknown: set[str] = set()
         several: set[int] = set()
         for relation in get_relations(example.reference):
-            if self._means_unrelated(relation.label, self.labels):
+            if scheme.means_unrelated(relation.label):
                 continue
             targets.gold += 1
             head, tail = (aligned_tokens(example, span) for span in (relation.head, relation.tail))
-            readings = self._readings(head, tail, relation.label)
+            readings = scheme.readings(head, tail, relation.label)
             if any(label not in column for _, label in readings):
                 unknown.add(relation.label)
                 continue
@@ -297,27 +295,11 @@ class LukeRelations(MarkedPipe):
         if unknown:
             raise self._unknown_labels(unknown)
         targets.several_labels = len(several)
-        if self.negative_label is not None:
-            targets.labels[~targets.labels.any(axis=1), column[self.negative_label]] = 1.0
+        if scheme.negative is not None:
+            targets.labels[~targets.labels.any(axis=1), column[scheme.negative]] = 1.0
         elif not self.multi_label:
             targets.known &= targets.labels.any(axis=1)
         return targets
-
-    def _readings(self, head: Any, tail: Any, label: str) -> list[tuple[tuple[Any, Any], str]]:
-        """The pairs of token ranges, and their labels, that say the same as a gold relation."""
-        if head is None or tail is None:
-            return []
-        name, backward = split_direction(label) if self.directed_labels else (label, False)
-        if backward:
-            head, tail = tail, head
-        symmetric = name in self.symmetric
-        if not self.directed_labels:
-            return [((head, tail), name), *([((tail, head), name)] if symmetric else [])]
-        reverse = (head[0], -head[1]) > (tail[0], -tail[1])
-        pair = (tail, head) if reverse else (head, tail)
-        # A head made elsewhere may have both directions of a symmetric label: either says the same.
-        plain = symmetric and name in self.labels
-        return [(pair, name if plain else f"{name}{BACKWARD if reverse else FORWARD}")]
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         if isinstance(self.pairs, EntityPairs) and self.pairs.type_pairs == "learned":
@@ -327,15 +309,16 @@ class LukeRelations(MarkedPipe):
     def _learn_type_pairs(self, pairs: EntityPairs, get_examples: Callable[[], Iterable[Example]]) -> None:
         """Allow only pairs with the labels of a related pair of the data."""
         seen: set[tuple[str, ...]] = set()
+        scheme = self._scheme(self.labels)
         for example in get_examples():
             label_of = {(span.start, span.end): span.label_ for span in pairs.spans(example.reference)}
             for relation in get_relations(example.reference):
-                if self._means_unrelated(relation.label, self.labels):
+                if scheme.means_unrelated(relation.label):
                     continue
                 ends = (relation.head, relation.tail)
                 pair = tuple(span.label_ or label_of.get((span.start, span.end), "") for span in ends)
                 seen.add(pair)
-                if self.directed_labels or relation.label in self.symmetric:
+                if scheme.directed or relation.label in self.symmetric:
                     seen.add(pair[::-1])
         description = self._require_weights()
         settings = {**description.settings, TYPE_PAIRS: sorted(map(list, seen))}
@@ -353,7 +336,3 @@ def _checked(doc: Doc, pairs: Any) -> list[tuple[Span, Span]]:
         check_span(doc, tail, "tail of a candidate pair")
         checked.append((head, tail))
     return checked
-
-
-def _in_text_order(a: Span, b: Span) -> tuple[Span, Span]:
-    return (b, a) if (a.start, -a.end) > (b.start, -b.end) else (a, b)

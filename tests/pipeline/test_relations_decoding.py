@@ -13,8 +13,8 @@ from spacy.tokens import Doc, Span
 
 import spacy_luke
 from spacy_luke.errors import LukeError
-from spacy_luke.pipeline.directions import both_directions, is_directed, split_direction
 from spacy_luke.pipeline.marked import ScoredItems
+from spacy_luke.pipeline.relation_labels import both_directions, is_directed, split_direction
 from spacy_luke.training.negative import NO_RELATION, find_negative
 from tests.pipeline.marked_model import ENTITY, PAIR, RELATIONS, TYPES, one_sentence, write_checkpoint
 
