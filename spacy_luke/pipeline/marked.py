@@ -54,6 +54,8 @@ class Targets:
     known: False for items without annotation. *Shape:* (items,)
     gold: how many gold items there are; missed: those that are no items of the predicted Doc, as text.
     several_labels: how many items have several labels where only the first is learned.
+    log_rates: added to the logits of every item, for classes that were drawn at a rate; None = all were taken.
+        *Shape:* (labels,), float32
     """
 
     labels: np.ndarray
@@ -61,6 +63,12 @@ class Targets:
     gold: int = 0
     missed: list[str] = field(default_factory=list)
     several_labels: int = 0
+    log_rates: np.ndarray | None = None
+
+    def shift(self, items: int) -> np.ndarray:
+        """What is added to the logits of some items. *Shape:* (items, labels) or (items, 1)"""
+        none = np.zeros(1, dtype=np.float32)
+        return np.tile(none if self.log_rates is None else self.log_rates, (items, 1))
 
 
 class MarkedPipe(LukePipe):
@@ -150,6 +158,10 @@ class MarkedPipe(LukePipe):
     def _targets(self, example: Example, items: Sequence[tuple[Span, ...]]) -> Targets:
         """Targets of the items of the predicted Doc; L041 for labels that the component does not have."""
 
+    def _sampled(self, targets: Targets) -> Targets:
+        """Targets for one update, which may leave out some of the items."""
+        return targets
+
     # Prediction
 
     def predict(self, docs: Iterable[Doc]) -> list[ScoredItems]:
@@ -225,7 +237,7 @@ class MarkedPipe(LukePipe):
         docs = [example.predicted for example in examples]
         self._warn_without_sentences(docs)
         items = [self._items(e.predicted) if self._is_annotated(e.reference) else [] for e in examples]
-        targets = [self._targets(example, of_doc) for example, of_doc in zip(examples, items, strict=True)]
+        targets = [self._sampled(self._targets(e, of_doc)) for e, of_doc in zip(examples, items, strict=True)]
         known = [np.flatnonzero(gold.known) for gold in targets]
         layout = self._layout()
         chosen = [_token_ranges([of_doc[i] for i in some]) for of_doc, some in zip(items, known, strict=True)]
@@ -237,7 +249,7 @@ class MarkedPipe(LukePipe):
             all_scores = self.model.ops.to_numpy(logits).reshape(len(rows), -1, logits.shape[-1])
             real = np.arange(all_scores.shape[1]) < np.array([[len(row.items)] for row in rows])
             wanted = np.concatenate([targets[row.doc].labels[known[row.doc][row.items]] for row in rows])
-            scores = all_scores[real]
+            scores = all_scores[real] + np.concatenate([targets[row.doc].shift(len(row.items)) for row in rows])
             if self.multi_label:
                 gradient, loss = binary_cross_entropy(scores, wanted)
             else:

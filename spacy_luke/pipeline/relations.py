@@ -17,6 +17,7 @@ from ..annotations import RELATIONS, Relation, check_span, get_relations, has_an
 from ..batching.pairs import EntityPairs, PairGetter
 from ..batching.windows import PassageWindows
 from ..checkpoints.heads import PAIR_CLASSIFIER
+from ..checks import require_at_least
 from ..errors import LukeError
 from ..training.negative import NO_RELATION, find_negative
 from .gold import aligned_tokens
@@ -36,6 +37,7 @@ DEFAULT_CONFIG = """
 [luke_relations]
 windows = null
 max_mention_pieces = 30
+max_negatives = null
 multi_label = null
 threshold = null
 negative_label = null
@@ -79,6 +81,7 @@ def make_luke_relations(
     windows: PassageWindows | None,
     pairs: PairGetter,
     max_mention_pieces: int,
+    max_negatives: int | None,
     multi_label: bool | None,
     threshold: float | None,
     negative_label: str | None,
@@ -95,6 +98,7 @@ def make_luke_relations(
         windows=windows,
         pairs=pairs,
         max_mention_pieces=max_mention_pieces,
+        max_negatives=max_negatives,
         multi_label=multi_label,
         threshold=threshold,
         negative_label=negative_label,
@@ -113,6 +117,8 @@ class LukeRelations(MarkedPipe):
         With `multi_label` there is usually none.
     directed_labels: the labels say which entity is the head ("Cause-Effect(e2,e1)"), and each pair is scored once, in
         text order; null = if the checkpoint's labels look so. Gold and predicted relations have plain labels.
+    max_negatives: unrelated pairs of a Doc in training, drawn at random; the loss makes up for it as in
+        `sample_negatives`; null = all, as in the paper. It needs a negative label, and no `multi_label`.
     symmetric: labels whose direction means nothing: learned in both directions, predicted once, in text order.
 
     The other settings are those of `MarkedPipe`.
@@ -133,6 +139,7 @@ class LukeRelations(MarkedPipe):
         name: str,
         *,
         pairs: PairGetter,
+        max_negatives: int | None,
         negative_label: str | None,
         directed_labels: bool | None,
         symmetric: list[str],
@@ -142,7 +149,10 @@ class LukeRelations(MarkedPipe):
         if not callable(pairs):
             reason = "it must be a function from a Doc to pairs of its Spans"
             raise LukeError("L047", setting="pairs", value=pairs, reason=reason)
+        if max_negatives is not None:
+            require_at_least(0, max_negatives=max_negatives)
         self.pairs = pairs
+        self.max_negatives = max_negatives
         self.symmetric = frozenset(symmetric)
         self._negative_setting = negative_label
         self._directed_setting = directed_labels
@@ -300,6 +310,23 @@ class LukeRelations(MarkedPipe):
         elif not self.multi_label:
             targets.known &= targets.labels.any(axis=1)
         return targets
+
+    def _sampled(self, targets: Targets) -> Targets:
+        if self.max_negatives is None:
+            return targets
+        if self.multi_label or self.negative_label is None:
+            reason = "negative pairs can be drawn only with a negative label and without multi_label"
+            raise LukeError("L047", setting="max_negatives", value=self.max_negatives, reason=reason)
+        negative = self.labels.index(self.negative_label)
+        free = np.flatnonzero(targets.known & (targets.labels[:, negative] > 0))
+        drawn = np.random.permutation(free)[: self.max_negatives]  # noqa: NPY002
+        known = targets.known.copy()
+        known[free] = False
+        known[drawn] = True
+        log_rates = np.zeros(len(self.labels), dtype=np.float32)
+        if len(drawn):
+            log_rates[negative] = np.log(len(drawn) / len(free))
+        return replace(targets, known=known, log_rates=log_rates)
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         if isinstance(self.pairs, EntityPairs) and self.pairs.type_pairs == "learned":

@@ -559,3 +559,42 @@ def test_relations_of_unlabelled_spans_can_be_learned(folder) -> None:
     reference = gold.reference
     reference._.relations = [(Span(reference, 0, 1), Span(reference, 2, 3, label="OTHER"), "met")]
     assert targets(pipe, gold)[0, 2] == {"met"}
+
+
+@pytest.mark.parametrize("drawn", [0, 2])
+def test_drawn_negatives_are_corrected_for_their_rate(folder, drawn) -> None:
+    nlp, pipe = component(folder, data=DATA, max_negatives=drawn)
+    [gold] = examples(nlp, DATA[:1])
+    targets = pipe._targets(gold, pipe._items(gold.predicted))
+    sampled = pipe._sampled(targets)
+    negative = pipe.labels.index(pipe.negative_label)
+    assert targets.known.sum() == 6
+    assert sampled.known.sum() == 2 + drawn
+    assert sampled.known[targets.labels[:, negative] == 0].all()
+    expected = np.zeros(len(pipe.labels))
+    expected[negative] = np.log(drawn / 4) if drawn else 0
+    np.testing.assert_allclose(sampled.log_rates, expected, rtol=1e-6)
+
+
+def test_drawing_all_negatives_changes_no_gradient(folder) -> None:
+    found = []
+    for limit in (None, 100):
+        nlp, pipe = component(folder, max_negatives=limit)
+        pipe.update(examples(nlp))
+        found.append(gradients(pipe))
+    for name, gradient in found[0].items():
+        assert torch.equal(gradient, found[1][name])
+
+
+def test_training_on_drawn_negatives_learns_the_examples(folder) -> None:
+    nlp, pipe = component(folder, data=DATA, max_negatives=2)
+    sgd = adam()
+    for _ in range(40):
+        pipe.update(examples(nlp), sgd=sgd)
+    assert nlp.evaluate(examples(nlp))["rel_micro_f"] == 1.0
+
+
+def test_negatives_cannot_be_drawn_with_several_labels(folder) -> None:
+    nlp, pipe = component(folder, data=DATA, max_negatives=2, multi_label=True)
+    with pytest.raises(LukeError, match=r"L047.*max_negatives"):
+        pipe.update(examples(nlp))
