@@ -66,29 +66,29 @@ def _encoder(
     return Model(f"{model_type}_encoder", _no_forward, attrs=settings)
 
 
-def build_span_classifier(encoder: Model[Any, Any]) -> Model[EncoderInput, Floats3d]:
+def build_span_classifier(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats3d]:
     """A label for every span, as `spacy-luke.SpanClassifier.v1`: LukeForEntitySpanClassification."""
-    return wrap_task_module("luke_span_classifier", encoder)
+    return wrap_task_module("luke_span_classifier", encoder, head_rate)
 
 
-def build_pair_classifier(encoder: Model[Any, Any]) -> Model[EncoderInput, Floats2d]:
+def build_pair_classifier(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats2d]:
     """Labels for every pair, as `spacy-luke.PairClassifier.v1`: LukeForEntityPairClassification."""
-    return wrap_task_module("luke_pair_classifier", encoder)
+    return wrap_task_module("luke_pair_classifier", encoder, head_rate)
 
 
-def build_entity_classifier(encoder: Model[Any, Any]) -> Model[EncoderInput, Floats2d]:
+def build_entity_classifier(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats2d]:
     """Labels for every entity, as `spacy-luke.EntityClassifier.v1`: LukeForEntityClassification."""
-    return wrap_task_module("luke_entity_classifier", encoder)
+    return wrap_task_module("luke_entity_classifier", encoder, head_rate)
 
 
-def build_token_classifier(encoder: Model[Any, Any]) -> Model[EncoderInput, Floats3d]:
+def build_token_classifier(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats3d]:
     """A label for every piece, as `spacy-luke.TokenClassifier.v1`: LukeForTokenClassification."""
-    return wrap_task_module("luke_token_classifier", encoder)
+    return wrap_task_module("luke_token_classifier", encoder, head_rate)
 
 
-def build_question_answering(encoder: Model[Any, Any]) -> Model[EncoderInput, Floats3d]:
+def build_question_answering(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats3d]:
     """Start and end of an answer, as `spacy-luke.QuestionAnswering.v1`: LukeForQuestionAnswering."""
-    return wrap_task_module("luke_question_answering", encoder)
+    return wrap_task_module("luke_question_answering", encoder, head_rate)
 
 
 def _no_forward(model: Model, X: Any, is_train: bool) -> Any:

@@ -12,7 +12,7 @@ from thinc.layers.pytorchwrapper import forward
 from torch import Tensor, nn
 
 from ..encoders.inputs import EncoderInput
-from ..errors import warn
+from ..errors import LukeError, warn
 
 
 class EncoderShim(PyTorchShim):
@@ -25,10 +25,13 @@ class EncoderShim(PyTorchShim):
     - grad_clip bounds the norm of all gradients together, as is usual in PyTorch, not that of each array
     - L2 leaves out biases and norms, as in the paper's code
     - use_averages and use_radam have no effect (W007)
+
+    head_rate: learning rate of the head's weights, as a multiple of the encoder's.
     """
 
-    def __init__(self, module: nn.Module):
+    def __init__(self, module: nn.Module, head_rate: float = 1.0):
         super().__init__(module, serialize_model=_to_bytes, deserialize_model=_from_bytes)
+        self._head_rate = head_rate
         self._torch_optimizer: torch.optim.Optimizer | None = None
         self._driver: Optimizer | None = None
 
@@ -39,7 +42,7 @@ class EncoderShim(PyTorchShim):
             return
         adamw = self._optimizer_for(optimizer)
         for group in adamw.param_groups:
-            group["lr"] = float(optimizer.learn_rate)
+            group["lr"] = float(optimizer.learn_rate) * group["rate"]
             group["betas"] = (float(optimizer.b1), float(optimizer.b2))
             group["eps"] = float(optimizer.eps)
             if group["decays"]:
@@ -57,13 +60,15 @@ class EncoderShim(PyTorchShim):
             warn("W007", setting="use_averages = true")
         if optimizer.use_radam:
             warn("W007", setting="use_radam = true")
-        parameters = list(self._model.parameters())
-        groups = [
-            {"params": [p for p in parameters if p.ndim > 1], "decays": True},
-            {"params": [p for p in parameters if p.ndim <= 1], "decays": False, "weight_decay": 0.0},
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for name, parameter in self._model.named_parameters():
+            groups.setdefault((parameter.ndim > 1, _is_of_head(name)), []).append(parameter)
+        settings = [
+            {"params": part, "decays": decays, "rate": self._head_rate if of_head else 1.0, "weight_decay": 0.0}
+            for (decays, of_head), part in groups.items()
         ]
         kind = torch.optim.AdamW if optimizer.L2_is_weight_decay else torch.optim.Adam
-        self._torch_optimizer = kind(groups, lr=float(optimizer.learn_rate), fused=True)
+        self._torch_optimizer = kind(settings, lr=float(optimizer.learn_rate), fused=True)
         self._driver = optimizer
         return self._torch_optimizer
 
@@ -74,7 +79,7 @@ class EncoderShim(PyTorchShim):
 
 def attach_module(model: Model, module: nn.Module) -> None:
     """Give a task model its PyTorch module, on the device of the current Thinc ops."""
-    model.shims[:] = [EncoderShim(module)]
+    model.shims[:] = [EncoderShim(module, model.attrs["head_rate"])]
 
 
 def torch_module(model: Model) -> nn.Module | None:
@@ -82,16 +87,19 @@ def torch_module(model: Model) -> nn.Module | None:
     return model.shims[0]._model if model.shims else None
 
 
-def wrap_task_module(name: str, encoder: Model) -> Model[EncoderInput, Any]:
+def wrap_task_module(name: str, encoder: Model, head_rate: float) -> Model[EncoderInput, Any]:
     """A Thinc model from padded batches to logits that gets its PyTorch module from a checkpoint, later.
 
     encoder: the encoder's settings, kept as a layer so that it is found by walking the model.
+    head_rate: learning rate of the head's weights, as a multiple of the encoder's; L047 if it is not above 0.
     """
+    if not head_rate > 0:
+        raise LukeError("L047", setting="head_rate", value=head_rate, reason="it must be above 0")
     return Model(
         name,
         forward,
         layers=[encoder],
-        attrs={"convert_inputs": _convert_inputs, "convert_outputs": _convert_outputs},
+        attrs={"convert_inputs": _convert_inputs, "convert_outputs": _convert_outputs, "head_rate": head_rate},
     )
 
 
@@ -110,6 +118,11 @@ def _convert_outputs(
         return ArgsKwargs(args=((logits,),), kwargs={"grad_tensors": gradient})
 
     return torch2xp(logits), backprop
+
+
+def _is_of_head(name: str) -> bool:
+    """Whether a parameter is new in a head that is trained: states of mentions, which Longformer has not, too."""
+    return not name.startswith("encoder.") or name.startswith("encoder.mention_states.")
 
 
 def _to_bytes(module: nn.Module) -> bytes:
