@@ -4,7 +4,8 @@ import pytest
 import torch
 from thinc.api import Adam, Optimizer, warmup_linear
 
-from spacy_luke.errors import LukeWarning
+from spacy_luke.errors import LukeError, LukeWarning
+from spacy_luke.models.architectures import build_luke_encoder, build_pair_classifier
 from spacy_luke.models.wrapper import EncoderShim
 
 
@@ -51,6 +52,37 @@ def test_schedules_of_the_optimizer_are_followed() -> None:
         rates.append(shim._torch_optimizer.param_groups[0]["lr"])
         optimizer.step_schedules()
     assert rates == pytest.approx([0.0, 0.05, 0.1, 0.05])
+
+
+class Task(torch.nn.Module):
+    """Named as a task module is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = module()
+        self.encoder.mention_states = torch.nn.Linear(3, 3)
+        self.classifier = torch.nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        states = self.encoder[1](self.encoder[0](x))
+        return self.classifier(self.encoder.mention_states(states))
+
+
+@pytest.mark.parametrize("head_rate", [1.0, 5.0])
+def test_the_head_learns_at_a_rate_of_its_own(head_rate: float) -> None:
+    """The first step of Adam moves each weight by the learning rate."""
+    shim = EncoderShim(Task(), head_rate)
+    before = {name: p.detach().clone() for name, p in shim._model.named_parameters()}
+    step(shim, Adam(0.01, eps=1e-12, L2=0.0, use_averages=False, grad_clip=0.0))
+    for name, parameter in shim._model.named_parameters():
+        moved = (parameter - before[name]).abs()
+        rate = 0.01 * (head_rate if name.startswith(("classifier.", "encoder.mention_states.")) else 1.0)
+        torch.testing.assert_close(moved[moved > 0], torch.full_like(moved[moved > 0], rate), rtol=1e-3, atol=1e-6)
+
+
+def test_a_head_rate_that_is_not_above_0_is_an_error() -> None:
+    with pytest.raises(LukeError, match=r"L047.*head_rate"):
+        build_pair_classifier(build_luke_encoder(), head_rate=0.0)
 
 
 def test_gradients_are_cleared_by_a_step() -> None:
