@@ -65,8 +65,9 @@ def open_checkpoint(
         weights = upcycled_weights(open_weights(path), data, config, tokenizer)
         settings = {"piece_types": "case"} if case else {}
         vocab = EntityVocab.special_only()
+        labels = _labels_of(data, plain_as, architecture) if model_type == "luke" else ()
         return Checkpoint(
-            path, model_type, architecture, config, tokenizer, vocab, (), settings, weights, upcycled=True
+            path, model_type, architecture, config, tokenizer, vocab, labels, settings, weights, upcycled=True
         )
     if model_type not in _CONFIGS:
         known = ", ".join((*_CONFIGS, *UPCYCLED))
@@ -78,9 +79,8 @@ def open_checkpoint(
     tokenizer = PieceTokenizer(files, case_types=settings.get("piece_types") == "case")
     _check_rows(tokenizer, config.vocab_size)
     vocab = _entity_vocab(path, config) if isinstance(config, LukeConfig) else EntityVocab.special_only()
-    labels: tuple[str, ...] = ()
+    labels = _labels_of(data, model_type, architecture)
     if knows_head(model_type, architecture):
-        labels = _labels(data) if find_head(model_type, architecture).labelled else ()
         architecture = architecture_on(model_type, architecture)
     return Checkpoint(path, model_type, architecture, config, tokenizer, vocab, labels, settings, open_weights(path))
 
@@ -124,6 +124,12 @@ def _check_rows(tokenizer: PieceTokenizer, rows: int) -> None:
     if tokenizer.rows > rows:
         problem = f"the tokenizer has pieces up to id {tokenizer.rows - 1}, config.json a vocab_size of {rows}"
         raise LukeError("L025", problems=problem)
+
+
+def _labels_of(data: Mapping[str, Any], model_type: str, architecture: str) -> tuple[str, ...]:
+    """The labels of the head of `architecture`, if it is known on encoders of `model_type` and has labels."""
+    known = knows_head(model_type, architecture)
+    return _labels(data) if known and find_head(model_type, architecture).labelled else ()
 
 
 def _labels(data: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, LongformerModel, LongformerTokenizerFast
+from transformers import (
+    AutoTokenizer,
+    LongformerModel,
+    LongformerTokenizerFast,
+    LukeForEntityClassification,
+    LukeForQuestionAnswering,
+    LukeForTokenClassification,
+)
 
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.checkpoints.upcycle import upcycle_folder
@@ -16,7 +23,7 @@ from spacy_luke.encoders.config import LongformerConfig
 from spacy_luke.errors import LukeError
 from spacy_luke.tokenization.case import CASE_TYPES
 from tests.checkpoints.test_upcycle import KINDS, batch_for, write_source
-from tests.util import reference_input, write_longformer, write_luke
+from tests.util import luke_config, randomise, reference_input, write_longformer, write_luke
 
 TO: dict[str, Any] = {"plain_as": "longformer", "max_pieces": 150, "attention_window": 16}
 
@@ -163,6 +170,30 @@ def test_a_longformer_made_from_a_luke_has_the_states_of_its_pieces(tmp_path, ki
     assert not info["unexpected_keys"]
     markers = AutoTokenizer.from_pretrained(tmp_path / "out").convert_tokens_to_ids(["<ent>", "<ent2>"])
     assert markers == [source.tokenizer.vocab["<ent>"], source.tokenizer.vocab["<ent2>"]]
+
+
+@pytest.mark.parametrize(
+    ("model", "head", "labels"),
+    [
+        (LukeForQuestionAnswering, "qa_outputs", ()),
+        (LukeForTokenClassification, "classifier", ("O", "B-PER", "I-PER")),
+        (LukeForEntityClassification, None, ()),
+    ],
+)
+def test_a_head_that_reads_no_entities_is_kept(tmp_path, model, head, labels):
+    named = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    write_luke(tmp_path / "luke", randomise(model(luke_config(**(named if labels else {})))))
+    upcycle_folder(tmp_path / "luke", tmp_path / "out", **made())
+    after = open_checkpoint(tmp_path / "out")
+    assert after.labels == labels
+    old, new = (load_file(tmp_path / name / "model.safetensors") for name in ("luke", "out"))
+    if head is None:
+        assert after.architecture == "LongformerModel"
+        assert not any(name.startswith("classifier") for name in new)
+    else:
+        assert after.architecture == model.__name__.replace("Luke", "Longformer")
+        assert torch.equal(old[f"{head}.weight"], new[f"{head}.weight"])
+        assert torch.equal(old[f"{head}.bias"], new[f"{head}.bias"])
 
 
 def test_a_luke_is_read_as_longformer_only_where_that_was_asked_for(tmp_path):
