@@ -36,7 +36,7 @@ def measure(options: Options) -> list[Row]:
     texts = all_sentences(options)
     folder = random_longformer(options.folder, options.size, texts, longest=max(options.lengths), window=WINDOW)
     models = cache(lambda side, dtype: load(side, folder, options.device, dtype))
-    return [row for length in options.lengths for row in (*_time(length, models, options), _memory(length, options))]
+    return [row for length in options.lengths for row in (*_time(length, models, options), *_memory(length, options))]
 
 
 def _time(length: int, models: Any, options: Options) -> list[Row]:
@@ -58,11 +58,14 @@ def _time(length: int, models: Any, options: Options) -> list[Row]:
     return compare("longformer", make, lambda a, b: [float((a - b).abs().max()) > TOLERANCE], options)
 
 
-def _memory(length: int, options: Options) -> Row:
+def _memory(length: int, options: Options) -> list[Row]:
     given = (str(options.folder), length, options.threads, options.device, options.dtype)
-    mine, other = (in_own_process(peak, side, *given) for side in ("ours", "transformers"))
+    mine, other, dense = (in_own_process(peak, side, *given) for side in ("ours", "transformers", DENSE))
     case = f"{length:,} pieces, peak of activations"
-    return Row("longformer", case, mine, other, "MB", result=mine / other, target=0.5, at_most=True)
+    return [
+        Row("longformer", case, mine, other, "MB", result=mine / other, target=0.5, at_most=True),
+        Row("longformer", case, mine, dense, "MB", result=mine / dense, against=DENSE),
+    ]
 
 
 def peak(side: str, folder: str, length: int, threads: int, device: str, dtype: str) -> float:
