@@ -132,7 +132,13 @@ def test_what_is_no_pair_is_an_error(checkpoint, monkeypatch, code: str, pairs) 
 def test_pairs_must_be_a_function() -> None:
     model = spacy.blank("en").add_pipe("luke_relations").model
     settings = {"windows": None, "max_mention_pieces": 30, "multi_label": None, "threshold": None, "symmetric": []}
-    settings |= {"negative_label": None, "directed_labels": None, "max_batch_pieces": 4096, "scorer": None}
+    settings |= {
+        "max_negatives": None,
+        "negative_label": None,
+        "directed_labels": None,
+        "max_batch_pieces": 4096,
+        "scorer": None,
+    }
     with pytest.raises(LukeError, match=r"L047.*pairs = \[\]"):
         LukeRelations(Vocab(), model, "luke_relations", pairs=[], **settings)
 
