@@ -32,7 +32,7 @@ def build_luke_encoder(
         on a CPU (L008 on other devices). Weights and logits stay float32, and "int8" trains as "float32" does.
     gradient_checkpointing: compute the inside of each layer twice in training, which takes a fraction of the memory.
     entity_attention: "full": pieces and entities attend to each other, as in the paper; "independent": an entity
-        attends to the pieces and itself, which is faster and must be trained so; null: as the checkpoint has it.
+        attends to the pieces and itself, and the model must be trained so; null: as the checkpoint has it.
     """
     return _encoder("luke", entity_vocab, precision, gradient_checkpointing, entity_attention)
 
