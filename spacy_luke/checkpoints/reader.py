@@ -72,8 +72,11 @@ def open_checkpoint(
     if model_type not in _CONFIGS:
         known = ", ".join((*_CONFIGS, *UPCYCLED))
         raise LukeError("L023", architecture=architecture, model_type=model_type, known=known)
-    if model_type.startswith(INDEPENDENT):
-        model_type, data = model_type.removeprefix(INDEPENDENT), {**data, "entity_attention": "independent"}
+    # The model type alone says how entities attend.
+    attention = "independent" if model_type.startswith(INDEPENDENT) else "full"
+    model_type = model_type.removeprefix(INDEPENDENT)
+    if model_type == LukeConfig.model_type:
+        data = {**data, "entity_attention": attention}
     config = _CONFIGS[model_type].from_dict(data)
     settings = _settings(data)
     tokenizer = PieceTokenizer(files, case_types=settings.get("piece_types") == "case")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -59,6 +60,15 @@ def test_states_equal_transformers_layers_under_the_mask_of_independent_attentio
             ours = encoder(batch)
         assert (pieces - ours.pieces)[batch.piece_mask].abs().max() < 1e-5
         assert (entities - ours.entities)[batch.entity_mask].abs().max() < 1e-5
+
+
+def test_the_model_type_alone_says_how_entities_attend(tmp_path):
+    write_luke(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for model_type, claimed, read in (("luke", "independent", "full"), ("independent_luke", "full", "independent")):
+        changed = {**config, "model_type": model_type, "entity_attention": claimed}
+        (tmp_path / "config.json").write_text(json.dumps(changed))
+        assert open_checkpoint(tmp_path).config.entity_attention == read
 
 
 def test_gradients_equal_transformers(tmp_path):
