@@ -23,7 +23,10 @@ _FACTORIES = {
     "EntityClassification": "luke_entity_typer",
     "TokenClassification": "luke_token_classifier",
     "QuestionAnswering": "luke_qa",
+    "MaskedLM": "luke_entity_linker",
 }
+# Only LUKE predicts entities.
+_NOT_RUN = ("LongformerForMaskedLM",)
 
 
 def from_checkpoint(
@@ -58,6 +61,7 @@ def from_checkpoint(
     model_type = str(data.get("model_type")).removeprefix(INDEPENDENT)
     architecture = (data.get("architectures") or [None])[0]
     runnable = {architecture_on(kind, f"For{head}"): (kind, head) for kind in ENCODERS for head in _FACTORIES}
+    runnable = {name: found for name, found in runnable.items() if name not in _NOT_RUN}
     if architecture not in runnable or model_type not in ENCODERS:
         raise LukeError("L049", architecture=architecture, known=", ".join(runnable))
     nlp = spacy.blank(lang)

@@ -58,8 +58,8 @@ ERRORS: dict[str, str] = {
     "config.json and the weights belong together.",
     "L025": "Weights of the wrong size: {problems}. Check that config.json and the weights belong together.",
     "L026": "The entity vocabulary lacks {missing}. A LUKE checkpoint needs [PAD], [UNK], [MASK] and [MASK2].",
-    "L027": "entity_vocab = {value!r} is not 'special', 'full' or the path of a JSON list or text file "
-    "of entity titles.",
+    "L027": "{setting} = {value!r} is not the path of a JSON list or text file of entity titles; entity_vocab may also "
+    "be 'special' or 'full'.",
     "L028": "Not a tokenizer this package reads: {reason}. Read: byte-level BPE (vocab.json + merges.txt or "
     "tokenizer.json), WordPiece and Unigram (tokenizer.json).",
     "L029": "Cannot save to {path}: {reason}. What was there before is unchanged.",
@@ -114,6 +114,15 @@ ERRORS: dict[str, str] = {
     "L077": "Style {style!r} cannot show this: {problem}.",
     # questions
     "L080": "{argument} = {value!r} cannot be used: it must be {wanted}.",
+    # links
+    "L085": "Component {name!r} has no entity to link to: the entity vocabulary of {path} has the special ones only. "
+    "Set entity_vocab = 'full' in [components.{name}.model.encoder] for a checkpoint with more, or give "
+    "[initialize.components.{name}] entities, a file of titles, and train.",
+    "L086": "The knowledge base {value!r} of component {name!r} cannot be used: {reason}. Give a folder that luke "
+    "build-kb made, or a function from a Vocab to a KnowledgeBase, such as spacy.KBFromFile.v1.",
+    "L087": "The knowledge base of component {name!r} is empty.",
+    "L088": "{path} has no linked entity: no entity of its {docs} Docs has a kb_id_.",
+    "L089": "titles = {value!r} is not the path of a JSON dictionary from ids of the knowledge base to titles.",
     # converters and command line
     "L060": "{path}, line {line}: {reason}.",
     "L061": "{path} does not exist or has no file to convert.",
@@ -157,4 +166,8 @@ WARNINGS: dict[str, str] = {
     "W019": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}. Do "
     "the predicted Docs have entities? A corpus reader with mentions = true gives them the gold ones.",
     "W020": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}.",
+    "W023": "Component {name!r}: {missing} of {total} entities of the knowledge base are not in the entity vocabulary, "
+    "so the model cannot score them: {treatment}. First: {examples}.",
+    "W024": "Component {name!r}: none of {count} Docs has a gold link, so nothing is learned. Set kb_id_ of the "
+    "entities of the references.",
 }

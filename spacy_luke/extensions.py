@@ -8,6 +8,7 @@ from typing import Any
 from spacy.tokens import Doc, Span, SpanGroup, Token
 
 from . import annotations as a
+from . import links
 from .errors import warn
 
 SCORE = "score"
@@ -26,6 +27,10 @@ _ON_SPAN: dict[str, tuple[dict[str, Any], str]] = {
     "entity_type_scores": (
         {"getter": a.get_entity_type_scores, "setter": a.set_entity_type_scores},
         "spacy_luke.annotations.get_entity_type_scores(span)",
+    ),
+    "linked_entities": (
+        {"getter": links.get_linked_entities, "setter": links.set_linked_entities},
+        "spacy_luke.links.get_linked_entities(span)",
     ),
 }
 _ON_TOKEN: dict[str, tuple[dict[str, Any], str]] = {

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 GOLDEN = {
     "spacy_architectures": [
         "spacy-luke.EntityClassifier.v1",
+        "spacy-luke.EntityPrediction.v1",
         "spacy-luke.LongformerEncoder.v1",
         "spacy-luke.LukeEncoder.v1",
         "spacy-luke.PairClassifier.v1",
@@ -25,8 +26,16 @@ GOLDEN = {
     ],
     "spacy_callbacks": ["spacy-luke.freeze_encoder.v1"],
     "spacy_cli": ["luke"],
-    "spacy_factories": ["luke_entity_typer", "luke_ner", "luke_qa", "luke_relations", "luke_token_classifier"],
+    "spacy_factories": [
+        "luke_entity_linker",
+        "luke_entity_typer",
+        "luke_ner",
+        "luke_qa",
+        "luke_relations",
+        "luke_token_classifier",
+    ],
     "spacy_misc": [
+        "spacy-luke.candidates.v1",
         "spacy-luke.entity_pairs.v1",
         "spacy-luke.sentence_windows.v1",
         "spacy-luke.span_filter.v1",
@@ -35,6 +44,7 @@ GOLDEN = {
     ],
     "spacy_readers": ["spacy-luke.gold_mentions_corpus.v1"],
     "spacy_scorers": [
+        "spacy-luke.entity_linker_scorer.v1",
         "spacy-luke.entity_typer_scorer.v1",
         "spacy-luke.ner_scorer.v1",
         "spacy-luke.qa_scorer.v1",

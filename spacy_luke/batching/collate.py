@@ -39,6 +39,9 @@ class RowInput:
     entity_spans: half-open piece ranges, special pieces counted. *Shape:* (entities, 2), int64
     entity_drawn: entities that a span filter is to keep in training; None = outside it. *Shape:* (entities,), bool
     items: what is classified, as indices of its entities; None = by the head. *Shape:* (items, entities of an item)
+    predicted: entities that are to be predicted; None = none. *Shape:* (entities,), bool
+    candidates: entity ids that each of these may be, filled up with -1; None = any.
+        *Shape:* (predicted entities, candidates)
     global_mask: pieces with global attention; None = none. *Shape:* (pieces,), bool
     """
 
@@ -48,6 +51,8 @@ class RowInput:
     entity_spans: np.ndarray
     entity_drawn: np.ndarray | None = None
     items: np.ndarray | None = None
+    predicted: np.ndarray | None = None
+    candidates: np.ndarray | None = None
     global_mask: np.ndarray | None = None
 
     @property
@@ -86,7 +91,7 @@ def batch_rows(rows: Sequence[RowT], max_batch_pieces: int) -> Iterator[list[Row
 
 def collate(rows: Sequence[RowInput], *, piece_pad: int, entity_pad: int) -> EncoderInput:
     """Pad rows into one encoder input: without entity tensors if no row has an entity, without items, global pieces
-    or drawn entities if the rows have none.
+    and so on if the rows have none.
 
     piece_pad, entity_pad: ids of the padding pieces and entities.
     """
@@ -107,11 +112,21 @@ def collate(rows: Sequence[RowInput], *, piece_pad: int, entity_pad: int) -> Enc
     tensors: dict[str, np.ndarray] = {"piece_ids": piece_ids, "piece_mask": piece_mask, "piece_types": piece_types}
     if most:
         tensors |= {"entity_ids": entity_ids, "entity_spans": entity_spans, "entity_mask": entity_mask}
-    for name in ("entity_drawn", "items", "global_mask"):
+    for name in ("entity_drawn", "items", "predicted", "global_mask"):
         parts = [part for row in rows if (part := getattr(row, name)) is not None]
         if parts:
             tensors[name] = _padded(parts)
+    candidates = [row.candidates for row in rows if row.candidates is not None]
+    if candidates:
+        tensors["candidates"] = joined_candidates(candidates)
     return EncoderInput(**{name: torch.from_numpy(array) for name, array in tensors.items()})
+
+
+def joined_candidates(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Lists of candidates of equal length, one below the other, filled up with -1 to the longest."""
+    longest = max(part.shape[1] for part in parts)
+    filled = [np.pad(part, ((0, 0), (0, longest - part.shape[1])), constant_values=-1) for part in parts]
+    return np.concatenate(filled)
 
 
 def _padded(parts: Sequence[np.ndarray]) -> np.ndarray:

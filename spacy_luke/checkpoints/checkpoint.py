@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +33,7 @@ from .key_maps import (
     to_hugging_face,
     without_ignored,
 )
+from .new_entities import GrownWeights
 from .weights import Weights
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -105,6 +106,18 @@ class Checkpoint:
         """The same weights for an encoder with independent attention, to be trained with it."""
         assert isinstance(self.config, LukeConfig)
         return replace(self, config=replace(self.config, entity_attention="independent"))
+
+    def with_entities(self, titles: Iterable[str]) -> Checkpoint:
+        """The same with entities added to the vocabulary, those of the titles that it has not; see `GrownWeights`."""
+        assert isinstance(self.config, LukeConfig)
+        new = [title for title in dict.fromkeys(titles) if title not in self.entity_vocab]
+        size = self.config.entity_vocab_size
+        return replace(
+            self,
+            config=replace(self.config, entity_vocab_size=size + len(new)),
+            entity_vocab=self.entity_vocab.extended({title: size + i for i, title in enumerate(new)}),
+            weights=GrownWeights(self.weights, self.config, self.tokenizer, new) if new else self.weights,
+        )
 
     def load_task_module(
         self,

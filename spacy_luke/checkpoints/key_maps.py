@@ -35,6 +35,7 @@ LAYER_MODULES = {
     "feed_forward.norm": "output.LayerNorm",
 }
 
+PIECE_TABLE = "embeddings.word_embeddings.weight"
 # The weights with a row for each entity of the vocabulary.
 ENTITY_ROWS = ("entity_embeddings.entity_embeddings.weight", "entity_predictions.bias")
 PIECE_TO_ENTITY = ".w2e_query."

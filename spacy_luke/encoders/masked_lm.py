@@ -72,6 +72,16 @@ class EntityDecoder(nn.Module):
         """*Shapes:* (…, hidden), (entity vocabulary, entity width) -> (…, entity vocabulary)."""
         return F.linear(self.transform(states), table, self.bias)
 
+    def among(self, states: Tensor, table: Tensor, candidates: Tensor) -> Tensor:
+        """The logits of some entities for each row; those of all others are never computed.
+
+        *Shapes:* (rows, hidden), (entity vocabulary, entity width), (rows, candidates) -> (rows, candidates); -inf for
+        a candidate of -1
+        """
+        ids = candidates.clamp(min=0)
+        logits = (F.embedding(ids, table) @ self.transform(states).unsqueeze(-1)).squeeze(-1) + self.bias[ids]
+        return logits.masked_fill(candidates < 0, -torch.inf)
+
 
 class MaskedLM(TaskModule):
     """Which piece stands where (`LongformerForMaskedLM`)."""
@@ -114,6 +124,21 @@ class MaskedLMWithEntities(MaskedLM):
         super()._make_head(config, labels)
         assert isinstance(config, LukeConfig)
         self.entity_predictions = EntityDecoder(config)
+
+    def forward(self, batch: EncoderInput) -> Tensor:
+        """Float32 logits of what the batch has to be predicted: some of its entities, else all of its pieces.
+
+        *Shape:* -> (predicted entities, candidates) or (predicted entities, entity vocabulary), else (batch, pieces,
+        vocabulary)
+        """
+        if batch.predicted is None:
+            return super().forward(batch)
+        entities = self.encoder(batch, states="entities").entities
+        assert entities is not None
+        states = entities[batch.predicted]
+        if batch.candidates is None:
+            return self._decode_entities(states)
+        return self.entity_predictions.among(states, self._entity_table, batch.candidates).float()
 
     def predict(
         self, batch: EncoderInput, *, pieces: Tensor | None = None, entities: Tensor | None = None

@@ -91,5 +91,10 @@ def build_question_answering(encoder: Model[Any, Any], head_rate: float = 1.0) -
     return wrap_task_module("luke_question_answering", encoder, head_rate)
 
 
+def build_entity_prediction(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats2d]:
+    """Which entity a masked one is, as `spacy-luke.EntityPrediction.v1`: LukeForMaskedLM."""
+    return wrap_task_module("luke_entity_prediction", encoder, head_rate)
+
+
 def _no_forward(model: Model, X: Any, is_train: bool) -> Any:
     raise NotImplementedError("The encoder runs inside its task model's PyTorch module.")

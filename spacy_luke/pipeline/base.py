@@ -279,12 +279,12 @@ class LukePipe(TrainablePipe):
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Save as a Hugging Face checkpoint folder with spaCy's `cfg` beside it; see `save_checkpoint`."""
-        cfg = srsly.json_dumps(self._cfg()).encode("utf8")
-        if self._description is None:
-            Path(path).mkdir(parents=True, exist_ok=True)
-            (Path(path) / CFG).write_bytes(cfg)
-        else:
-            save_checkpoint(Path(path), self._description, self._module, more_files={CFG: cfg})
+        if self._description is not None:
+            save_checkpoint(Path(path), self._description, self._module, more_files=self._more_files())
+            return
+        Path(path).mkdir(parents=True, exist_ok=True)
+        for name, data in self._more_files().items():
+            (Path(path) / name).write_bytes(data)
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> LukePipe:
         """Load what `to_disk` saved, or leave the component as it was."""
@@ -298,7 +298,7 @@ class LukePipe(TrainablePipe):
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """The files that `to_disk` writes, as one byte string."""
         files = checkpoint_bytes(self._description, self._module) if self._description else {}
-        return srsly.msgpack_dumps({**files, CFG: srsly.json_dumps(self._cfg()).encode("utf8")})
+        return srsly.msgpack_dumps({**files, **self._more_files()})
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> LukePipe:
         """Load what `to_bytes` gave."""
@@ -306,6 +306,10 @@ class LukePipe(TrainablePipe):
             for name, data in srsly.msgpack_loads(bytes_data).items():
                 (Path(folder) / Path(name).name).write_bytes(data)
             return self.from_disk(folder)
+
+    def _more_files(self) -> dict[str, bytes]:
+        """Files beside those of the checkpoint, by name."""
+        return {CFG: srsly.json_dumps(self._cfg()).encode("utf8")}
 
     def _cfg(self) -> dict[str, Any]:
         return {"weights": self.has_weights}

@@ -1,0 +1,142 @@
+"""Alias tables: which entities a mention may be, as spaCy knowledge bases, counted in linked text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from spacy.kb import Candidate, InMemoryLookupKB, KnowledgeBase
+from spacy.tokens import Doc, Span
+from spacy.vocab import Vocab
+
+from .errors import LukeError
+
+# What spaCy calls an entity that is in no knowledge base, and writes as kb_id_.
+NIL = "NIL"
+# Finds what a mention may be.
+CandidateGenerator: TypeAlias = Callable[[KnowledgeBase, Span], Iterable[Candidate]]
+KnowledgeBaseLoader: TypeAlias = Callable[[Vocab], KnowledgeBase]
+
+
+def alias_of(span: Span) -> str:
+    """The text of a mention with single spaces: how aliases are written."""
+    return " ".join(span.text.split())
+
+
+class AliasTable:
+    """How often each alias means each entity in linked text (Docs whose entities have a `kb_id_`).
+
+    counts: alias -> entity -> count.
+    """
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Counter[str]] = {}
+
+    def add(self, doc: Doc) -> int:
+        """Count the linked entities of a Doc; RETURNS: how many there are."""
+        linked = 0
+        for ent in doc.ents:
+            if ent.kb_id_ and ent.kb_id_ != NIL and (alias := alias_of(ent)):
+                self.counts.setdefault(alias, Counter())[ent.kb_id_] += 1
+                linked += 1
+        return linked
+
+    @property
+    def entities(self) -> Counter[str]:
+        """How often each entity is linked to."""
+        return sum(self.counts.values(), Counter())
+
+    def to_kb(
+        self,
+        vocab: Vocab,
+        *,
+        min_count: int = 1,
+        min_entity_count: int = 1,
+        max_candidates: int = 30,
+        lowercase: bool = True,
+        vectors: Mapping[str, Sequence[float]] | None = None,
+    ) -> InMemoryLookupKB:
+        """A spaCy knowledge base whose priors are p(entity | alias), over all links of the alias.
+
+        min_count: least links of an alias to an entity. min_entity_count: least links to an entity at all.
+        max_candidates: of an alias, the most frequent.
+        lowercase: also an entry for each alias in lower case, unless that was seen itself.
+        vectors: of the entities, all of one length, for spaCy's `entity_linker`; default: one zero each.
+        """
+        totals = self.entities
+        width = 1 if vectors is None else len(next(iter(vectors.values())))
+        kb = InMemoryLookupKB(vocab, entity_vector_length=width)
+        aliases = self._with_lowercase() if lowercase else self.counts
+        chosen = {}
+        for alias, counts in aliases.items():
+            kept = [
+                (entity, count / counts.total())
+                for entity, count in counts.most_common()
+                if count >= min_count and totals[entity] >= min_entity_count
+            ][:max_candidates]
+            if kept:
+                chosen[alias] = kept
+        entities = sorted({entity for kept in chosen.values() for entity, _ in kept})
+        none = [0.0] * width
+        kb.set_entities(
+            entities,
+            [totals[entity] for entity in entities],
+            [none if vectors is None else vectors[entity] for entity in entities],
+        )
+        for alias, kept in chosen.items():
+            kb.add_alias(alias, [entity for entity, _ in kept], [prior for _, prior in kept])
+        return kb
+
+    def _with_lowercase(self) -> dict[str, Counter[str]]:
+        lowered: dict[str, Counter[str]] = {}
+        for alias, counts in self.counts.items():
+            if alias.lower() not in self.counts:
+                lowered.setdefault(alias.lower(), Counter()).update(counts)
+        return {**self.counts, **lowered}
+
+
+def build_candidates(lowercase: bool = True) -> CandidateGenerator:
+    """What a knowledge base has for the text of a mention, as `spacy-luke.candidates.v1`.
+
+    lowercase: look up a mention that is not there in lower case.
+    """
+
+    def find(kb: KnowledgeBase, mention: Span) -> list[Candidate]:
+        found = list(kb.get_candidates(mention))
+        look_up = getattr(kb, "get_alias_candidates", None)
+        if found or look_up is None:
+            return found
+        alias = alias_of(mention)
+        return list(look_up(alias)) or (list(look_up(alias.lower())) if lowercase else [])
+
+    return find
+
+
+def load_kb(loader: Any, vocab: Vocab, name: str) -> KnowledgeBase:
+    """The knowledge base that a component is given.
+
+    loader: a function from a Vocab to one, as spaCy's `spacy.KBFromFile.v1` makes, or the folder of a saved
+        `InMemoryLookupKB`. name: of the component.
+
+    L086 if there is none, L087 if it is empty.
+    """
+    if isinstance(loader, str | Path):
+        if not (Path(loader) / "contents").is_file():
+            raise LukeError("L086", name=name, value=str(loader), reason="it is no folder of a saved one")
+        kb: Any = InMemoryLookupKB(vocab, entity_vector_length=1)
+        kb.from_disk(Path(loader))
+    else:
+        kb = loader(vocab) if callable(loader) else loader
+    if not isinstance(kb, KnowledgeBase):
+        raise LukeError("L086", name=name, value=kb, reason="it is no spaCy KnowledgeBase")
+    if hasattr(kb, "is_empty") and kb.is_empty():
+        raise LukeError("L087", name=name)
+    return kb
+
+
+def entities_of(kb: KnowledgeBase) -> list[str] | None:
+    """The entities of a knowledge base, sorted; None if it does not tell."""
+    strings = getattr(kb, "get_entity_strings", None)
+    return sorted(strings()) if strings is not None else None

@@ -1,0 +1,151 @@
+"""A component with a knowledge base: where it comes from, what it says of a mention, how it is saved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import srsly
+from spacy.kb import KnowledgeBase
+from spacy.tokens import Span
+from spacy.vocab import Vocab
+
+from ..checks import require_at_least
+from ..errors import LukeError, warn
+from ..knowledge_base import CandidateGenerator, KnowledgeBaseLoader, entities_of, load_kb
+from .base import CFG, LukePipe
+from .candidates import AnyEntity, CandidateFinder, Candidates, entity_id
+
+UnknownCandidates = Literal["prior", "drop"]
+KB = "kb"  # file of a saved component
+_TREATMENT = {"prior": "they keep their prior probability", "drop": "they are left out"}
+
+
+class KnowledgeBasePipe(LukePipe):
+    """A component whose candidates come from a spaCy `KnowledgeBase`, or, without one, are all of its vocabulary.
+
+    kb: the knowledge base in use, or None. kb_titles: kb_id -> title of the entity vocabulary, where they differ.
+    """
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        *args: Any,
+        get_candidates: CandidateGenerator,
+        generate_empty_kb: Callable[[Vocab, int], KnowledgeBase],
+        max_candidates: int,
+        unknown_candidates: UnknownCandidates,
+        prior_weight: float,
+        n_best: int,
+        **settings: Any,
+    ):
+        super().__init__(vocab, *args, **settings)
+        require_at_least(1, max_candidates=max_candidates, n_best=n_best)
+        if unknown_candidates not in get_args(UnknownCandidates):
+            reason = f"it must be one of {', '.join(get_args(UnknownCandidates))}"
+            raise LukeError("L047", setting="unknown_candidates", value=unknown_candidates, reason=reason)
+        if isinstance(prior_weight, bool) or not prior_weight >= 0:
+            raise LukeError("L047", setting="prior_weight", value=prior_weight, reason="it must be 0 or more")
+        self.get_candidates = get_candidates
+        self.max_candidates = max_candidates
+        self.unknown_candidates = unknown_candidates
+        self.prior_weight = prior_weight
+        self.n_best = n_best
+        self.kb: KnowledgeBase | None = None
+        self.kb_titles: Mapping[str, str] = {}
+        self._generate_empty_kb = generate_empty_kb
+
+    def set_kb(
+        self, kb_loader: KnowledgeBaseLoader | str | Path | None, titles: Mapping[str, str] | None = None
+    ) -> None:
+        """Take candidates from another knowledge base.
+
+        kb_loader: as for spaCy's `entity_linker`, a function from a Vocab to a knowledge base; or the folder of a saved
+            `InMemoryLookupKB`; None = none, every entity of the vocabulary is a candidate.
+        titles: kb_id -> title in the entity vocabulary, where they differ.
+
+        L086 if there is none, L087 if it is empty; W023 tells how many of its entities the model cannot score.
+        """
+        self.kb = load_kb(kb_loader, self.vocab, self.name) if kb_loader is not None else None
+        self.kb_titles = dict(titles or {})
+        if self.has_weights:
+            self._warn_unknown()
+
+    def entity_id(self, kb_id: str) -> int:
+        """The id of an entity of the knowledge base in the entity vocabulary; -1 if it is not there."""
+        return entity_id(self._require_weights().entity_vocab, self.kb_titles, kb_id)
+
+    def _finder(self) -> Callable[[Span], Candidates]:
+        """Finds the candidates of a mention."""
+        if self.kb is None:
+            every = self._every_entity()
+            return lambda mention: every
+        return CandidateFinder(
+            self.kb,
+            self.get_candidates,
+            self._require_weights().entity_vocab,
+            self.kb_titles,
+            self.max_candidates,
+            self.unknown_candidates == "prior",
+            self.prior_weight,
+        )
+
+    def _every_entity(self) -> AnyEntity:
+        description: Any = self._require_weights()
+        names = {title: kb_id for kb_id, title in self.kb_titles.items()}
+        return AnyEntity(description.entity_vocab, description.config.entity_vocab_size, names, self.n_best)
+
+    def _warn_unknown(self) -> None:
+        entities = entities_of(self.kb) if self.kb is not None else None
+        unknown = [kb_id for kb_id in entities or () if self.entity_id(kb_id) < 0]
+        if entities and unknown:
+            counts = {"missing": len(unknown), "total": len(entities)}
+            treatment, examples = _TREATMENT[self.unknown_candidates], ", ".join(unknown[:5])
+            warn("W023", name=self.name, treatment=treatment, examples=examples, **counts, stacklevel=5)
+
+    # Saving
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> KnowledgeBasePipe:
+        """Load what `to_disk` saved, or leave the component as it was."""
+        path = Path(path)
+        cfg = srsly.read_json(path / CFG) if (path / CFG).is_file() else {}
+        kb = self._kb_of((path / KB).read_bytes()) if cfg.get(KB) else None
+        super().from_disk(path, exclude=exclude)
+        self.kb, self.kb_titles = kb, cfg.get("titles", {})
+        return self
+
+    def _cfg(self) -> dict[str, Any]:
+        return {**super()._cfg(), KB: self.kb is not None, "titles": dict(self.kb_titles)}
+
+    def _more_files(self) -> dict[str, bytes]:
+        files = super()._more_files()
+        return files if self.kb is None else {**files, KB: kb_bytes(self.kb)}
+
+    def _kb_of(self, data: bytes) -> KnowledgeBase:
+        """The knowledge base in a file of `kb_bytes`."""
+        saved = srsly.msgpack_loads(data)
+        for string in saved["strings"]:
+            self.vocab.strings.add(string)
+        kb = self._generate_empty_kb(self.vocab, saved["width"])
+        kb.from_bytes(saved["kb"])
+        return kb
+
+
+def kb_bytes(kb: KnowledgeBase) -> bytes:
+    """A knowledge base with its strings, which `KnowledgeBase.to_bytes` leaves to the Vocab."""
+    tell = (getattr(kb, name, list) for name in ("get_entity_strings", "get_alias_strings"))
+    strings = sorted({string for strings in tell for string in strings()})
+    return srsly.msgpack_dumps({"kb": kb.to_bytes(), "strings": strings, "width": kb.entity_vector_length})
+
+
+def read_kb_titles(path: str | Path) -> dict[str, str]:
+    """A JSON dictionary from ids of a knowledge base to titles; L089 if there is none."""
+    try:
+        titles = json.loads(Path(path).read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        titles = None
+    if not isinstance(titles, dict) or not all(isinstance(title, str) for title in titles.values()):
+        raise LukeError("L089", value=str(path))
+    return titles
