@@ -91,7 +91,7 @@ def get_relations(doc: Doc) -> tuple[Relation, ...]:
     Relations with a span outside the Doc, as in a part of a longer one, are left out.
     """
     found = []
-    characters = _Characters(doc)
+    characters = Characters(doc)
     for start, end, values in _by_span(doc, RELATIONS):
         head = characters.span(start, end)
         for distance, length, label, score, head_label, tail_label in values:
@@ -179,7 +179,7 @@ def set_entity_type_scores(span: Span, scores: Mapping[str, float]) -> None:
 
 def typed_spans(doc: Doc) -> list[Span]:
     """The spans of a Doc whose types are annotated, in text order."""
-    characters = _Characters(doc)
+    characters = Characters(doc)
     spans = (characters.span(start, end) for start, end, _ in _by_span(doc, ENTITY_TYPES))
     return sorted((s for s in spans if s is not None), key=lambda s: (s.start, s.end))
 
@@ -235,7 +235,7 @@ def get_answers(doc: Doc) -> tuple[Answer, ...]:
     Several gold answers to a question are alternatives.
     """
     answers = []
-    characters = _Characters(doc)
+    characters = Characters(doc)
     for question, start, end, score, logit in _data(doc).get(_key(ANSWERS)) or ():
         if start < 0:
             answers.append(Answer(question, None, "", score, logit))
@@ -312,21 +312,21 @@ def _clear(doc: Doc, name: str) -> None:
         del _data(doc)[key]
 
 
-class _Characters:
+class Characters:
     """Spans of a Doc by their characters. One search a span: `Doc.char_span` makes the text of the Doc each time."""
 
     def __init__(self, doc: Doc):
-        self._doc = doc
+        self.doc = doc
         self._starts = [token.idx for token in doc]
         self._ends = [token.idx + len(token) for token in doc]
-        self._length = len(doc.text)
+        self.text = doc.text
 
     def span(self, start: int, end: int) -> Span | None:
         """The tokens that the characters touch; None outside the Doc."""
-        if not 0 <= start < end <= self._length:
+        if not 0 <= start < end <= len(self.text):
             return None
         first, last = bisect_right(self._ends, start), bisect_left(self._starts, end)
-        return self._doc[first:last] if first < last else None
+        return self.doc[first:last] if first < last else None
 
 
 def _labelled(span: Span, label: str) -> Span:

@@ -121,7 +121,7 @@ ERRORS: dict[str, str] = {
     "L086": "The knowledge base {value!r} of component {name!r} cannot be used: {reason}. Give a folder that luke "
     "build-kb made, or a function from a Vocab to a KnowledgeBase, such as spacy.KBFromFile.v1.",
     "L087": "The knowledge base of component {name!r} is empty.",
-    "L088": "{path} has no linked entity: no entity of its {docs} Docs has a kb_id_.",
+    "L088": "No knowledge base can be made from {path}: {reason}.",
     "L089": "titles = {value!r} is not the path of a JSON dictionary from ids of the knowledge base to titles.",
     # converters and command line
     "L060": "{path}, line {line}: {reason}.",

@@ -46,7 +46,10 @@ class AliasTable:
     @property
     def entities(self) -> Counter[str]:
         """How often each entity is linked to."""
-        return sum(self.counts.values(), Counter())
+        totals: Counter[str] = Counter()
+        for counts in self.counts.values():
+            totals.update(counts)
+        return totals
 
     def to_kb(
         self,

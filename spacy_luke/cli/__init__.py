@@ -13,8 +13,8 @@ luke_cli = typer.Typer(
 )
 
 # The modules add their commands to luke_cli, which therefore exists before them.
-from . import convert, import_, tune_filter, upcycle  # noqa: E402
+from . import build_kb, convert, import_, tune_filter, upcycle  # noqa: E402
 
 app.add_typer(luke_cli, name="luke")
 
-__all__ = ["convert", "import_", "luke_cli", "tune_filter", "upcycle"]
+__all__ = ["build_kb", "convert", "import_", "luke_cli", "tune_filter", "upcycle"]

@@ -15,6 +15,8 @@ from .entity_typing import read_entity_typing
 from .fewrel import read_fewrel
 from .iob import read_iob
 from .knowledgenet import read_knowledgenet
+from .linked_text import read_linked_text
+from .mediawiki import read_mediawiki
 from .nested_iob import read_nested_iob
 from .qamr import read_qamr
 from .rel_component import read_rel_component
@@ -34,6 +36,8 @@ CONVERTERS: Mapping[str, Converter] = {
     "fewrel": read_fewrel,
     "iob": read_iob,
     "knowledgenet": read_knowledgenet,
+    "linked_text": read_linked_text,
+    "mediawiki": read_mediawiki,
     "nested_iob": read_nested_iob,
     "qamr": read_qamr,
     "rel_component": read_rel_component,
@@ -60,6 +64,8 @@ __all__ = [
     "read_fewrel",
     "read_iob",
     "read_knowledgenet",
+    "read_linked_text",
+    "read_mediawiki",
     "read_nested_iob",
     "read_qamr",
     "read_rel_component",

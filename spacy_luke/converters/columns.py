@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -57,8 +59,14 @@ class Table:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file. Only a line feed ends a line, so that a token may hold any other character."""
+    """The lines of a UTF-8 file, or of one in a .gz. Only a line feed ends a line, so that a token may hold any other
+    character."""
     data = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise LukeError("L060", path=path, line=1, reason=f"not gzip ({error})") from None
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

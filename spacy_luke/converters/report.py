@@ -53,6 +53,7 @@ class ConversionReport:
     # What was written
     entities: Counter[str] = field(default_factory=Counter)
     spans: Counter[str] = field(default_factory=Counter)  # in `doc.spans`
+    linked: Counter[str] = field(default_factory=Counter)  # links of entities, by their `kb_id_`
     relations: Counter[str] = field(default_factory=Counter)
     unrelated: int = 0  # documents that are annotated with having no relation
     entity_relations: int = 0  # relations between entities of several mentions; `relations` counts pairs of mentions
@@ -149,6 +150,7 @@ class ConversionReport:
             self.tokens += len(doc)
             self.sentences += len(list(doc.sents)) if doc.has_annotation("SENT_START") else 0
             self.entities.update(span.label_ for span in doc.ents)
+            self.linked.update(span.kb_id_ for span in doc.ents if span.kb_id_)
             self.spans.update(span.label_ for group in doc.spans.values() for span in group)
             relations = get_relations(doc)
             self.relations.update(relation.label for relation in relations)
@@ -184,6 +186,8 @@ class ConversionReport:
             lines.append(f"Spans: {by_type(self.spans)}")
         if self.entities or not (self.spans or self.relations or self.unrelated or self.typed_spans or self.questions):
             lines.append(f"Entities: {by_type(self.entities)}")
+        if self.linked:
+            lines.append(f"Linked entities: {self.linked.total()}, to {len(self.linked)} different ids")
         if self.relations or self.unrelated:
             lines.append(f"Relations: {by_type(self.relations)}; {self.unrelated} documents without any")
         if self.entity_relations:

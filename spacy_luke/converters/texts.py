@@ -10,7 +10,7 @@ from spacy.tokens import Doc, Span
 from spacy.util import filter_spans
 from spacy.vocab import Vocab
 
-from ..annotations import Relation, set_relations
+from ..annotations import Characters, Relation, set_relations
 from .report import ConversionReport
 
 # The label of entities in a corpus that does not say what they are.
@@ -34,17 +34,28 @@ def mark_one_sentence(doc: Doc) -> Doc:
 
 
 def char_span(
-    doc: Doc, start: int, end: int, report: ConversionReport, place: str, *, label: str = ENTITY, kb_id: str = ""
+    doc: Doc | Characters,
+    start: int,
+    end: int,
+    report: ConversionReport,
+    place: str,
+    *,
+    label: str = ENTITY,
+    kb_id: str = "",
 ) -> Span | None:
-    """The tokens that the characters touch, without white space at the edges; None if there are none."""
-    if not 0 <= start < end <= len(doc.text):
+    """The tokens that the characters touch, without white space at the edges; None if there are none.
+
+    doc: for many spans of a long Doc, its `Characters`.
+    """
+    characters = doc if isinstance(doc, Characters) else Characters(doc)
+    text = characters.text[start:end] if 0 <= start < end <= len(characters.text) else ""
+    start, end = start + len(text) - len(text.lstrip()), start + len(text.rstrip())
+    found = characters.span(start, end)
+    if found is None:
         return None
-    text = doc.text[start:end]
-    start, end = start + len(text) - len(text.lstrip()), end - len(text) + len(text.rstrip())
-    span = doc.char_span(start, end, label=label, kb_id=kb_id, alignment_mode="expand") if start < end else None
-    if span is not None and (span.start_char, span.end_char) != (start, end):
-        report.expanded_spans.add(f"{place} {doc.text[start:end]!r} in {span.text!r}")
-    return span
+    if (found.start_char, found.end_char) != (start, end):
+        report.expanded_spans.add(f"{place} {text.strip()!r} in {found.text!r}")
+    return Span(characters.doc, found.start, found.end, label=label, kb_id=kb_id)
 
 
 def set_entities(doc: Doc, spans: Iterable[Span], report: ConversionReport, place: str) -> None:
