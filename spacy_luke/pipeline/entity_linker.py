@@ -17,7 +17,7 @@ from ..batching.windows import Windows
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.heads import MASKED_LM, architecture_on
 from ..errors import LukeError
-from ..knowledge_base import NIL, CandidateGenerator, KnowledgeBaseLoader, load_kb
+from ..knowledge_base import NIL, CandidateGenerator, load_kb
 from ..links import set_linked_entities
 from ..tokenization.entity_vocab import read_titles
 from .link_training import LearningLinkPipe, Loss
@@ -173,7 +173,7 @@ class LukeEntityLinker(LearningLinkPipe):
         nlp: Language | None = None,
         checkpoint: str | None = None,
         revision: str | None = None,
-        kb_loader: KnowledgeBaseLoader | str | None = None,
+        kb_loader: object = None,  # spaCy's check of the settings knows built-in types only
         titles: str | None = None,
         entities: str | None = None,
     ) -> None:

@@ -21,6 +21,7 @@ def build_gold_mentions_corpus(
     limit: int = 0,
     spans_key: str | None = None,
     questions: bool = False,
+    links: bool = True,
 ) -> Callable[[Language], Iterator[Example]]:
     """Read DocBins, as `spacy-luke.gold_mentions_corpus.v1`.
 
@@ -29,6 +30,7 @@ def build_gold_mentions_corpus(
         come sentence by sentence do; components that split sentences then leave them alone.
     mentions: predicted Docs start with the entities of their references, with their labels, links (`kb_id_`) and ids,
         for components that classify given mentions.
+    links: with their links, too; a component that finds these is not to be given them.
     limit: most Docs to read; 0 = all.
     spans_key: predicted Docs start with the spans under this key of `doc.spans` of their references.
     questions: predicted Docs start with the questions about their references; those that only a gold answer has come
@@ -49,7 +51,7 @@ def build_gold_mentions_corpus(
                 _give_sentences(example)
             if mentions:
                 total += len(example.reference.ents)
-                lost += _give_entities(example)
+                lost += _give_entities(example, links)
             if spans_key is not None:
                 total += len(example.reference.spans.get(spans_key, ()))
                 lost += _give_spans(example, spans_key)
@@ -69,12 +71,14 @@ def _give_sentences(example: Example) -> None:
             token.is_sent_start = bool(starts)
 
 
-def _give_entities(example: Example) -> list[Span]:
+def _give_entities(example: Example, links: bool) -> list[Span]:
     """Give the entities; returns those that do not align. Tokens without gold annotation stay without."""
     if not example.reference.has_annotation("ENT_IOB"):
         return []
     predicted = example.predicted
     given, lost = _aligned(example, example.reference.ents)
+    if not links:
+        given = [Span(predicted, s.start, s.end, label=s.label, span_id=s.id) for s in given]
     taken = {token.i for span in given for token in span}
     unknown = [i for i, iob in enumerate(example.get_aligned("ENT_IOB")) if iob == 0 and i not in taken]
     predicted.set_ents(given, missing=[predicted[i : i + 1] for i in unknown])
