@@ -15,6 +15,13 @@ def require_at_least(minimum: int, **settings: Any) -> None:
             raise LukeError("L047", setting=setting, value=value, reason=reason)
 
 
+def require_one_of(choices: tuple[str, ...], **settings: Any) -> None:
+    """L047 for a setting that is none of the choices."""
+    for setting, value in settings.items():
+        if value not in choices:
+            raise LukeError("L047", setting=setting, value=value, reason=f"it must be one of {', '.join(choices)}")
+
+
 def require_probability(**settings: Any) -> None:
     """L047 for a setting outside [0, 1]."""
     for setting, value in settings.items():

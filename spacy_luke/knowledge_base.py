@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import srsly
 from spacy.kb import Candidate, InMemoryLookupKB, KnowledgeBase
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
@@ -100,21 +102,27 @@ class AliasTable:
         return {**self.counts, **lowered}
 
 
-def build_candidates(lowercase: bool = True) -> CandidateGenerator:
-    """What a knowledge base has for the text of a mention, as `spacy-luke.candidates.v1`.
+@dataclass(frozen=True)
+class AliasLookup:
+    """Finds what a knowledge base has for the text of a mention; see `build_candidates`."""
 
-    lowercase: look up a mention that is not there in lower case.
-    """
+    lowercase: bool
 
-    def find(kb: KnowledgeBase, mention: Span) -> list[Candidate]:
+    def __call__(self, kb: KnowledgeBase, mention: Span) -> list[Candidate]:
         found = list(kb.get_candidates(mention))
         look_up = getattr(kb, "get_alias_candidates", None)
         if found or look_up is None:
             return found
         alias = alias_of(mention)
-        return list(look_up(alias)) or (list(look_up(alias.lower())) if lowercase else [])
+        return list(look_up(alias)) or (list(look_up(alias.lower())) if self.lowercase else [])
 
-    return find
+
+def build_candidates(lowercase: bool = True) -> CandidateGenerator:
+    """What a knowledge base has for the text of a mention, as `spacy-luke.candidates.v1`.
+
+    lowercase: look up a mention that is not there in lower case.
+    """
+    return AliasLookup(lowercase)
 
 
 def load_kb(loader: Any, vocab: Vocab, name: str) -> KnowledgeBase:
@@ -143,3 +151,40 @@ def entities_of(kb: KnowledgeBase) -> list[str] | None:
     """The entities of a knowledge base, sorted; None if it does not tell."""
     strings = getattr(kb, "get_entity_strings", None)
     return sorted(strings()) if strings is not None else None
+
+
+class KeptKnowledgeBase:
+    """A knowledge base, or none, of a component that is saved, copied and pickled, which spaCy's are not.
+
+    generate_empty_kb: as for spaCy's `entity_linker`; what is read is read into a new one.
+    """
+
+    def __init__(self, vocab: Vocab, generate_empty_kb: Callable[[Vocab, int], KnowledgeBase]):
+        self.kb: Any = None
+        self._vocab = vocab
+        self._generate_empty_kb = generate_empty_kb
+
+    def to_bytes(self) -> bytes:
+        """The knowledge base with its strings, which its own `to_bytes` leaves to the Vocab."""
+        tell = (getattr(self.kb, name, list) for name in ("get_entity_strings", "get_alias_strings"))
+        strings = sorted({string for strings in tell for string in strings()})
+        data = {"kb": self.kb.to_bytes(), "strings": strings, "width": self.kb.entity_vector_length}
+        return srsly.msgpack_dumps(data)
+
+    def read(self, data: bytes) -> KnowledgeBase:
+        """What `to_bytes` gave."""
+        saved = srsly.msgpack_loads(data)
+        for string in saved["strings"]:
+            self._vocab.strings.add(string)
+        kb = self._generate_empty_kb(self._vocab, saved["width"])
+        kb.from_bytes(saved["kb"])
+        return kb
+
+    def __getstate__(self) -> tuple[Vocab, Callable[[Vocab, int], KnowledgeBase], bytes | None]:
+        # The functions that make knowledge bases are not pickled either; their classes make them, too.
+        kind = InMemoryLookupKB if self.kb is None else type(self.kb)
+        return self._vocab, kind, None if self.kb is None else self.to_bytes()
+
+    def __setstate__(self, state: tuple[Vocab, Callable[[Vocab, int], KnowledgeBase], bytes | None]) -> None:
+        self._vocab, self._generate_empty_kb, data = state
+        self.kb = None if data is None else self.read(data)

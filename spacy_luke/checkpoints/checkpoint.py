@@ -70,6 +70,7 @@ class Checkpoint:
 
     config: as in config.json, before the entity vocabulary is trimmed.
     upcycled: it is a RoBERTa, XLM-R or BERT that is read as LUKE or Longformer.
+    trimmed: its entity vocabulary is the one to take, whatever is asked for: that of a saved component.
     """
 
     path: Path
@@ -82,6 +83,7 @@ class Checkpoint:
     settings: Mapping[str, Any]
     weights: Weights
     upcycled: bool = False
+    trimmed: bool = False
 
     def describe(self, config: Config) -> Description:
         """What is written beside the weights of a bare encoder made from this checkpoint."""
@@ -106,6 +108,10 @@ class Checkpoint:
         """The same weights for an encoder with independent attention, to be trained with it."""
         assert isinstance(self.config, LukeConfig)
         return replace(self, config=replace(self.config, entity_attention="independent"))
+
+    def select_entities(self, entity_vocab: str) -> tuple[EntityVocab, list[int] | None]:
+        """The entity vocabulary as it will be loaded; see `EntityVocab.select`."""
+        return self.entity_vocab.select("full" if self.trimmed else entity_vocab)
 
     def with_entities(self, titles: Iterable[str]) -> Checkpoint:
         """The same with entities added to the vocabulary, those of the titles that it has not; see `GrownWeights`."""
@@ -164,7 +170,7 @@ class Checkpoint:
         return span_filter
 
     def _trim(self, entity_vocab: str) -> tuple[Config, EntityVocab, list[int] | None]:
-        vocab, rows = self.entity_vocab.select(entity_vocab)
+        vocab, rows = self.select_entities(entity_vocab)
         if isinstance(self.config, LongformerConfig):
             return self.config, vocab, None
         size = self.config.entity_vocab_size if rows is None else len(rows)

@@ -46,12 +46,11 @@ def build_kb_cli(
     """
     with one_line_errors():
         from spacy.tokens import DocBin
-        from spacy.training.corpus import walk_corpus
         from spacy.vocab import Vocab
 
         from ..knowledge_base import AliasTable
 
-        files = walk_corpus(source, ".spacy") if source.exists() else []
+        files = [source] if source.is_file() else sorted(source.rglob("*.spacy"))
         if not files:
             raise LukeError("L061", path=source)
         table = AliasTable()

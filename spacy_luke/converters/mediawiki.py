@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +64,8 @@ def read_pages(path: Path) -> Iterator[Page]:
             yield from _pages(file)
         except ElementTree.ParseError as error:
             raise LukeError("L060", path=path, line=error.position[0], reason=f"not XML ({error})") from None
-        except (EOFError, gzip.BadGzipFile) as error:
-            raise LukeError("L060", path=path, line=1, reason=f"not complete ({error})") from None
+        except (EOFError, OSError, zlib.error) as error:
+            raise LukeError("L060", path=path, line=1, reason=f"it cannot be unpacked ({error})") from None
 
 
 def _pages(file: IO[bytes]) -> Iterator[Page]:

@@ -20,9 +20,9 @@ from ..errors import LukeError
 from ..knowledge_base import NIL, CandidateGenerator, load_kb
 from ..links import set_linked_entities
 from ..tokenization.entity_vocab import read_titles
-from .link_training import LearningLinkPipe, Loss
-from .linker_kb import UnknownCandidates, read_kb_titles
-from .linking import Decoding, Mentions
+from .link_training import LearningLinkPipe
+from .linker_kb import read_kb_titles
+from .linking import Mentions
 
 DEFAULT_CONFIG = """
 [luke_entity_linker]
@@ -74,18 +74,18 @@ def make_luke_entity_linker(
     name: str,
     model: Model,
     windows: Windows | None,
-    decoding: Decoding,
+    decoding: str,
     mentions_per_pass: int,
     prior_weight: float,
     max_candidates: int,
-    unknown_candidates: UnknownCandidates,
+    unknown_candidates: str,
     threshold: float,
     n_best: int,
     labels_discard: list[str],
     overwrite: bool,
     max_mention_pieces: int,
     mask_rate: float,
-    loss: Loss,
+    loss: str,
     freeze_entities: bool,
     max_batch_pieces: int,
     get_candidates: CandidateGenerator,
@@ -189,7 +189,7 @@ class LukeEntityLinker(LearningLinkPipe):
         if titles is not None:
             self.kb_titles = read_kb_titles(titles)
         if kb_loader is not None:
-            self.kb = load_kb(kb_loader, self.vocab, self.name)
+            self._kept.kb = load_kb(kb_loader, self.vocab, self.name)
         super().initialize(get_examples, nlp=nlp, checkpoint=checkpoint, revision=revision)
 
     def _open(self, path: Path, *, to_train: bool = False) -> Checkpoint:
@@ -200,8 +200,7 @@ class LukeEntityLinker(LearningLinkPipe):
         return checkpoint.with_entities(self._new_entities) if to_train else checkpoint
 
     def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
-        vocab, _ = checkpoint.entity_vocab.select(self.model.layers[0].attrs["entity_vocab"])
-        if not vocab.titles:
+        if not checkpoint.select_entities(self.model.layers[0].attrs["entity_vocab"])[0].titles:
             raise LukeError("L085", name=self.name, path=checkpoint.path)
         super()._adopt(checkpoint, labels, new_head=new_head)
         module: Any = self._module
@@ -222,6 +221,7 @@ class LukeEntityLinker(LearningLinkPipe):
             for ent in doc.ents:
                 if ent.label_ in self.labels_discard and (self.overwrite or not ent.kb_id_):
                     _write_link(ent, NIL)
+                    set_linked_entities(ent, ())
 
 
 def _write_link(span: Span, kb_id: str) -> None:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from spacy.training import Example, validate_examples
 from thinc.api import Optimizer
 
 from ..batching.entity_rows import EntityRow, windows_with_entities
-from ..checks import require_probability
+from ..checks import require_one_of, require_probability
 from ..encoders.layers import set_dropout
-from ..errors import LukeError, warn
+from ..errors import warn
 from ..training.losses import cross_entropy
 from .candidates import Candidates, KnownCandidates
 from .gold import GoldReport
 from .gold_links import GoldLinks, draw_masked, gold_links
 from .linking import LinkPipe, Mentions, split_logits
 
-Loss = Literal["candidates", "vocabulary"]
+LOSSES = ("candidates", "vocabulary")
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,10 @@ class Lesson:
 class LearningLinkPipe(LinkPipe):
     """A component that learns to predict masked entities; see `LukeEntityLinker` for the settings."""
 
-    def __init__(self, *args: Any, mask_rate: float, loss: Loss, **settings: Any):
+    def __init__(self, *args: Any, mask_rate: float, loss: str, **settings: Any):
         super().__init__(*args, **settings)
         require_probability(mask_rate=mask_rate)
-        if loss not in get_args(Loss):
-            raise LukeError("L047", setting="loss", value=loss, reason=f"it must be one of {', '.join(get_args(Loss))}")
+        require_one_of(LOSSES, loss=loss)
         self.mask_rate = mask_rate
         self.loss = loss
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import srsly
 from spacy.kb import KnowledgeBase
 from spacy.tokens import Span
 from spacy.vocab import Vocab
 
-from ..checks import require_at_least
+from ..checks import require_at_least, require_one_of
 from ..errors import LukeError, warn
-from ..knowledge_base import CandidateGenerator, KnowledgeBaseLoader, entities_of, load_kb
+from ..knowledge_base import CandidateGenerator, KeptKnowledgeBase, KnowledgeBaseLoader, entities_of, load_kb
 from .base import CFG, LukePipe
 from .candidates import AnyEntity, CandidateFinder, Candidates, entity_id
 
-UnknownCandidates = Literal["prior", "drop"]
 KB = "kb"  # file of a saved component
 _TREATMENT = {"prior": "they keep their prior probability", "drop": "they are left out"}
 
@@ -26,7 +25,7 @@ _TREATMENT = {"prior": "they keep their prior probability", "drop": "they are le
 class KnowledgeBasePipe(LukePipe):
     """A component whose candidates come from a spaCy `KnowledgeBase`, or, without one, are all of its vocabulary.
 
-    kb: the knowledge base in use, or None. kb_titles: kb_id -> title of the entity vocabulary, where they differ.
+    kb_titles: kb_id -> title of the entity vocabulary, where they differ.
     """
 
     def __init__(
@@ -36,16 +35,14 @@ class KnowledgeBasePipe(LukePipe):
         get_candidates: CandidateGenerator,
         generate_empty_kb: Callable[[Vocab, int], KnowledgeBase],
         max_candidates: int,
-        unknown_candidates: UnknownCandidates,
+        unknown_candidates: str,
         prior_weight: float,
         n_best: int,
         **settings: Any,
     ):
         super().__init__(vocab, *args, **settings)
         require_at_least(1, max_candidates=max_candidates, n_best=n_best)
-        if unknown_candidates not in get_args(UnknownCandidates):
-            reason = f"it must be one of {', '.join(get_args(UnknownCandidates))}"
-            raise LukeError("L047", setting="unknown_candidates", value=unknown_candidates, reason=reason)
+        require_one_of(tuple(_TREATMENT), unknown_candidates=unknown_candidates)
         if isinstance(prior_weight, bool) or not prior_weight >= 0:
             raise LukeError("L047", setting="prior_weight", value=prior_weight, reason="it must be 0 or more")
         self.get_candidates = get_candidates
@@ -53,9 +50,13 @@ class KnowledgeBasePipe(LukePipe):
         self.unknown_candidates = unknown_candidates
         self.prior_weight = prior_weight
         self.n_best = n_best
-        self.kb: KnowledgeBase | None = None
         self.kb_titles: Mapping[str, str] = {}
-        self._generate_empty_kb = generate_empty_kb
+        self._kept = KeptKnowledgeBase(vocab, generate_empty_kb)
+
+    @property
+    def kb(self) -> KnowledgeBase | None:
+        """The knowledge base in use."""
+        return self._kept.kb
 
     def set_kb(
         self, kb_loader: KnowledgeBaseLoader | str | Path | None, titles: Mapping[str, str] | None = None
@@ -68,7 +69,7 @@ class KnowledgeBasePipe(LukePipe):
 
         L086 if there is none, L087 if it is empty; W023 tells how many of its entities the model cannot score.
         """
-        self.kb = load_kb(kb_loader, self.vocab, self.name) if kb_loader is not None else None
+        self._kept.kb = load_kb(kb_loader, self.vocab, self.name) if kb_loader is not None else None
         self.kb_titles = dict(titles or {})
         if self.has_weights:
             self._warn_unknown()
@@ -111,9 +112,9 @@ class KnowledgeBasePipe(LukePipe):
         """Load what `to_disk` saved, or leave the component as it was."""
         path = Path(path)
         cfg = srsly.read_json(path / CFG) if (path / CFG).is_file() else {}
-        kb = self._kb_of((path / KB).read_bytes()) if cfg.get(KB) else None
+        kb = self._kept.read((path / KB).read_bytes()) if cfg.get(KB) else None
         super().from_disk(path, exclude=exclude)
-        self.kb, self.kb_titles = kb, cfg.get("titles", {})
+        self._kept.kb, self.kb_titles = kb, cfg.get("titles", {})
         return self
 
     def _cfg(self) -> dict[str, Any]:
@@ -121,23 +122,7 @@ class KnowledgeBasePipe(LukePipe):
 
     def _more_files(self) -> dict[str, bytes]:
         files = super()._more_files()
-        return files if self.kb is None else {**files, KB: kb_bytes(self.kb)}
-
-    def _kb_of(self, data: bytes) -> KnowledgeBase:
-        """The knowledge base in a file of `kb_bytes`."""
-        saved = srsly.msgpack_loads(data)
-        for string in saved["strings"]:
-            self.vocab.strings.add(string)
-        kb = self._generate_empty_kb(self.vocab, saved["width"])
-        kb.from_bytes(saved["kb"])
-        return kb
-
-
-def kb_bytes(kb: KnowledgeBase) -> bytes:
-    """A knowledge base with its strings, which `KnowledgeBase.to_bytes` leaves to the Vocab."""
-    tell = (getattr(kb, name, list) for name in ("get_entity_strings", "get_alias_strings"))
-    strings = sorted({string for strings in tell for string in strings()})
-    return srsly.msgpack_dumps({"kb": kb.to_bytes(), "strings": strings, "width": kb.entity_vector_length})
+        return files if self.kb is None else {**files, KB: self._kept.to_bytes()}
 
 
 def read_kb_titles(path: str | Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from spacy.tokens import Doc, Span
@@ -15,14 +15,14 @@ from ..batching.entity_rows import EntityRow, PlacedEntities, listed_candidates,
 from ..batching.pieces import doc_pieces
 from ..batching.strided import StridedWindows, build_strided_windows
 from ..batching.windows import Windows, build_sentence_windows
-from ..checks import require_at_least, require_probability
-from ..errors import LukeError, warn
+from ..checks import require_at_least, require_one_of, require_probability
+from ..errors import warn
 from ..tokenization.entity_vocab import MASK, PAD
 from .candidates import Candidates, KnownCandidates, Ranking
 from .gold import listed
 from .linker_kb import KnowledgeBasePipe
 
-Decoding = Literal["local", "global"]
+DECODINGS = ("local", "global")
 # Most logits of one forward pass over the whole entity vocabulary: 256 MB.
 _MOST_LOGITS = 1 << 26
 
@@ -69,7 +69,7 @@ class LinkPipe(KnowledgeBasePipe):
     def __init__(
         self,
         *args: Any,
-        decoding: Decoding,
+        decoding: str,
         mentions_per_pass: int,
         threshold: float,
         max_mention_pieces: int,
@@ -78,9 +78,7 @@ class LinkPipe(KnowledgeBasePipe):
         **settings: Any,
     ):
         super().__init__(*args, **settings)
-        if decoding not in get_args(Decoding):
-            reason = f"it must be one of {', '.join(get_args(Decoding))}"
-            raise LukeError("L047", setting="decoding", value=decoding, reason=reason)
+        require_one_of(DECODINGS, decoding=decoding)
         require_at_least(1, mentions_per_pass=mentions_per_pass, max_mention_pieces=max_mention_pieces)
         require_probability(threshold=threshold)
         self.decoding = decoding

@@ -11,7 +11,15 @@ import spacy
 from spacy_luke.converters import get_converter
 from spacy_luke.errors import LukeError
 
-from . import test_docred, test_entity_typing, test_fewrel, test_rel_component, test_squad, test_tacred
+from . import (
+    test_docred,
+    test_entity_typing,
+    test_fewrel,
+    test_linked_text,
+    test_rel_component,
+    test_squad,
+    test_tacred,
+)
 from .test_knowledgenet import ACME, ANN, fact
 from .util import write_json
 
@@ -21,6 +29,7 @@ EXAMPLES = {
     "entity_typing": [test_entity_typing.tokens(), test_entity_typing.characters()],
     "fewrel": {"P1": [test_fewrel.example()]},
     "knowledgenet": [fact(ANN, ACME)],
+    "linked_text": [test_linked_text.article()],
     "rel_component": [test_rel_component.example()],
     "squad": test_squad.squad(QUESTION),
     "tacred": [test_tacred.example()],
