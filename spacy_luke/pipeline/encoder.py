@@ -80,7 +80,7 @@ class DocVectors:
     tokens: the mean of the token's pieces; zero for a token without pieces. *Shape:* (tokens, hidden), float32
     spans: the entities.
     entities: their states; for an entity that no window shows whole, and on an encoder without entity inputs, the mean
-        of its tokens. *Shape:* (entities, hidden), float32
+        of its tokens but white space. *Shape:* (entities, hidden), float32
     """
 
     word_pieces: WordPieces
