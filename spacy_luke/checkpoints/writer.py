@@ -49,8 +49,10 @@ def save_checkpoint(
     moved back, and L029 is raised.
     """
     with _staged(path) as staging:
-        save_file(_tensors(description, module, dtype), staging / _weight_file(description), metadata=_METADATA)
+        weights = staging / _weight_file(description)
+        save_file(_tensors(description, module, dtype), weights, metadata=_METADATA)
         _write(staging, {**_small_files(description, dtype), **(more_files or {})})
+        weights.chmod((staging / CONFIG).stat().st_mode)  # safetensors lets nobody else read its file
 
 
 def save_files(path: Path, files: dict[str, bytes]) -> None:
