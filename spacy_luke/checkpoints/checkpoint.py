@@ -25,7 +25,7 @@ from .empty import without_values
 from .heads import architecture_on, bare_model, find_head
 from .key_maps import (
     BACKBONE_PREFIXES,
-    ENTITY_TABLE,
+    ENTITY_ROWS,
     MENTION_STATES,
     PIECE_TO_ENTITY,
     SPAN_FILTER,
@@ -189,7 +189,7 @@ class Checkpoint(Description):
             raise LukeError("L024", missing=_listed(missing), unknown=_listed(unknown))
         problems = []
         for ours, expected in expected_shapes.items():
-            if isinstance(self.config, LukeConfig) and names[ours].endswith(ENTITY_TABLE):
+            if isinstance(self.config, LukeConfig) and names[ours].endswith(ENTITY_ROWS):
                 expected = (self.config.entity_vocab_size, *expected[1:])
             if found[names[ours]] != expected:
                 problems.append(f"{names[ours]} is {found[names[ours]]}, config.json says {expected}")
@@ -197,7 +197,7 @@ class Checkpoint(Description):
             raise LukeError("L025", problems=_listed(problems))
         # Largest first: while one tensor is copied it exists twice, which must not come on top of all the others.
         for ours in sorted(names, key=lambda n: -torch.Size(found[names[n]]).numel()):
-            rows = entity_rows if names[ours].endswith(ENTITY_TABLE) else None
+            rows = entity_rows if names[ours].endswith(ENTITY_ROWS) else None
             state[ours] = self.weights.get(names[ours], rows)
         module.load_state_dict(state, assign=True)
         return module

@@ -12,7 +12,8 @@ from ..encoders.heads import (
     TaskModule,
     TokenClassification,
 )
-from ..encoders.longformer_heads import MaskedLM, MultipleChoice, SequenceClassification
+from ..encoders.longformer_heads import MultipleChoice, SequenceClassification
+from ..encoders.masked_lm import MaskedLM, MaskedLMWithEntities
 from ..encoders.mention_heads import MentionClassification, MentionPairClassification
 from ..errors import LukeError
 
@@ -21,6 +22,7 @@ PAIR_CLASSIFIER = "LukeForEntityPairClassification"
 ENTITY_CLASSIFIER = "LukeForEntityClassification"
 TOKEN_CLASSIFIER = "LukeForTokenClassification"
 QUESTION_ANSWERING = "LukeForQuestionAnswering"
+MASKED_LM = "LukeForMaskedLM"
 
 # Model type and head -> module. The name of an architecture is made of the two, "LongformerForTokenClassification". All
 # are classes of transformers but those of Longformer with a head on entities, which is not in transformers.
@@ -30,6 +32,7 @@ HEADS: Mapping[tuple[str, str], type[TaskModule]] = {
     ("luke", "EntityClassification"): EntityClassification,
     ("luke", "TokenClassification"): TokenClassification,
     ("luke", "QuestionAnswering"): QuestionAnswering,
+    ("luke", "MaskedLM"): MaskedLMWithEntities,
     ("longformer", "EntitySpanClassification"): EntitySpanClassification,
     ("longformer", "EntityPairClassification"): MentionPairClassification,
     ("longformer", "EntityClassification"): MentionClassification,
