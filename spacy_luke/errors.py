@@ -90,7 +90,7 @@ ERRORS: dict[str, str] = {
     "L051": "Component {name!r} is configured with the encoder {encoder}, but {path} is a {found} checkpoint. Set "
     "@architectures = {needed!r} in [components.{name}.model.encoder], or give another checkpoint.",
     "L052": "Component {name!r} has the encoder {encoder}, but the model in the box is a LUKE. Give "
-    "[initialize.components.{name}] checkpoint: a Longformer, or a BERT, RoBERTa or XLM-R, which is read as one.",
+    "{where}: a Longformer, or a BERT, RoBERTa or XLM-R, which is read as one.",
     "L053": "{path} is a spaCy pipeline, not a checkpoint. Load it with spacy.load, or give the folder of a component "
     "in it: {components}.",
     "L054": "Component {name!r} is configured with entity_attention = {configured!r}, but the checkpoint {path} was "
@@ -104,6 +104,11 @@ ERRORS: dict[str, str] = {
     "and I-TYPE, as in BIO, BILUO, BIOES and IO. Set attribute = 'luke_tag' to get them as tags of tokens.",
     "L059": "token.pos_ cannot take the labels {labels} of component {name!r}: they are not parts of speech of "
     "Universal Dependencies. Set attribute = 'tag' or 'luke_tag'.",
+    # bridge to spacy-transformers
+    "L093": "spacy-luke.TransformerModel.v1 needs spacy-transformers, which cannot be imported ({reason}). Install it: "
+    "pip install 'spacy-luke[transformers]'.",
+    "L094": "The transformer has no weights yet. Call nlp.initialize(), which takes them from {where}, or load a saved "
+    "pipeline.",
     # annotations
     "L070": "{attribute} cannot take {value!r}: it must be {wanted}.",
     "L071": "The {role}, {value!r}, cannot be used: {reason}. Give a Span of the same Doc: doc[2:4] for tokens, "

@@ -29,7 +29,7 @@ class EncoderShim(PyTorchShim):
     head_rate: learning rate of the head's weights, as a multiple of the encoder's.
     """
 
-    def __init__(self, module: nn.Module, head_rate: float = 1.0):
+    def __init__(self, module: nn.Module | None, head_rate: float = 1.0):
         super().__init__(module, serialize_model=_to_bytes, deserialize_model=_from_bytes)
         self._head_rate = head_rate
         self._torch_optimizer: torch.optim.Optimizer | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import is_dataclass, replace
 from pathlib import Path
@@ -13,20 +12,17 @@ from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
-from thinc.api import Model, get_torch_default_device
+from thinc.api import Model
 from torch import nn
 
 from ..batching.strided import build_strided_windows
 from ..box import box_checkpoint, box_encoder
 from ..checkpoints.checkpoint import OF_ENCODER, Checkpoint, Description
-from ..checkpoints.reader import open_checkpoint
 from ..checkpoints.source import locate
-from ..checkpoints.writer import checkpoint_bytes, save_checkpoint
+from ..checkpoints.writer import checkpoint_bytes, save_checkpoint, unpacked
 from ..checks import require_at_least
-from ..encoders.config import LukeConfig
-from ..encoders.linear import require_int8
 from ..errors import LukeError, warn
-from ..models.architectures import ENCODERS
+from ..models.encoder_settings import apply_settings, open_for_encoder, require_precision
 from ..models.wrapper import attach_module, torch_module
 
 CFG = "cfg"
@@ -116,23 +112,9 @@ class LukePipe(TrainablePipe):
         return self._require_weights()
 
     def _open(self, path: Path, *, to_train: bool = False) -> Checkpoint:
-        """Open a checkpoint of the encoder in the config, which plain encoders are read as; L051 if it has another,
-        L054 if its entities attend otherwise than configured and it is not to be trained to."""
-        configured = self.model.layers[0].attrs["model_type"]
-        checkpoint = open_checkpoint(path, plain_as=configured)
-        found = checkpoint.config.model_type
-        if found != configured and path in (box_checkpoint(self.factory), box_encoder()):
-            raise LukeError("L052", name=self.name, encoder=ENCODERS[configured])
-        if found != configured:
-            encoder, needed = ENCODERS[configured], ENCODERS[found]
-            raise LukeError("L051", name=self.name, encoder=encoder, path=path, found=found, needed=needed)
-        attention = self.model.layers[0].attrs["entity_attention"]
-        if attention and isinstance(checkpoint.config, LukeConfig) and attention != checkpoint.config.entity_attention:
-            if not to_train or attention == "full":
-                found = checkpoint.config.entity_attention
-                raise LukeError("L054", name=self.name, path=path, found=found, configured=attention)
-            return checkpoint.with_independent_attention()
-        return checkpoint
+        """Open a checkpoint for the encoder in the config; see `open_for_encoder`."""
+        where = f"[initialize.components.{self.name}] checkpoint"
+        return open_for_encoder(path, self.model.layers[0].attrs, self.name, where=where, to_train=to_train)
 
     def _load(self, checkpoint: Checkpoint) -> None:
         """Take over a checkpoint with this component's head. Nothing changes until all of it has been read."""
@@ -148,13 +130,11 @@ class LukePipe(TrainablePipe):
     def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
         settings = self.model.layers[0].attrs
         options = self._head_options(checkpoint)
-        if settings["precision"] == "int8":
-            require_int8(get_torch_default_device())
+        require_precision(settings)
         module, entity_vocab = checkpoint.load_task_module(
             self.architecture, settings["entity_vocab"], labels=len(labels) if new_head else None, **options
         )
-        module.encoder.precision = settings["precision"]
-        module.encoder.gradient_checkpointing = settings["gradient_checkpointing"]
+        apply_settings(module.encoder, settings)
         attach_module(self.model, module)
         config: Any = module.encoder.config
         self._description = Description(
@@ -302,9 +282,7 @@ class LukePipe(TrainablePipe):
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> LukePipe:
         """Load what `to_bytes` gave."""
-        with tempfile.TemporaryDirectory() as folder:
-            for name, data in srsly.msgpack_loads(bytes_data).items():
-                (Path(folder) / Path(name).name).write_bytes(data)
+        with unpacked(srsly.msgpack_loads(bytes_data)) as folder:
             return self.from_disk(folder)
 
     def _cfg(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -81,6 +82,11 @@ class PieceTokenizer:
         self._byte_lengths: dict[int, int] | None = None
         if loaded.kind == "bpe":  # one character of a piece is one byte of the text
             self._byte_lengths = {i: len(piece) for piece, i in loaded.vocab.items()} | {loaded.special.unk: 1}
+
+    @cached_property
+    def strings(self) -> dict[int, str]:
+        """Every piece by its id, as the vocabulary writes it."""
+        return {i: piece for piece, i in self.vocab.items()}
 
     @property
     def rows(self) -> int:
