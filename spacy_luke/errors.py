@@ -50,8 +50,9 @@ ERRORS: dict[str, str] = {
     # checkpoints
     "L020": "No checkpoint {name!r}: it is not a local folder, not in the local Hugging Face cache, and could not be "
     "downloaded ({reason}). Give the path of a folder with config.json, or the id of a Hub repository.",
-    "L021": "The checkpoint folder {path} has no {file}. Needed: config.json; model.safetensors or pytorch_model.bin; "
-    "vocab.json and merges.txt or tokenizer.json; entity_vocab.json for LUKE.",
+    "L021": "The checkpoint folder {path} has no {file}. Needed: config.json; model.safetensors, "
+    "pytorch_model.bin or tf_model.h5; vocab.json and merges.txt, tokenizer.json or sentencepiece.bpe.model; "
+    "entity_vocab.json for LUKE.",
     "L022": "{file} cannot be read: {reason}. The file is damaged or not of this format; copy it again.",
     "L023": "Architecture {architecture!r} (model_type {model_type!r}) is not one this package reads. Read: {known}.",
     "L024": "The weights do not fit the model. Missing keys: {missing}. Unknown keys: {unknown}. Check that "
@@ -104,6 +105,8 @@ ERRORS: dict[str, str] = {
     "and I-TYPE, as in BIO, BILUO, BIOES and IO. Set attribute = 'luke_tag' to get them as tags of tokens.",
     "L059": "token.pos_ cannot take the labels {labels} of component {name!r}: they are not parts of speech of "
     "Universal Dependencies. Set attribute = 'tag' or 'luke_tag'.",
+    "L095": "{file} is a TensorFlow checkpoint, which needs h5py ({reason}). Install it: "
+    "pip install 'spacy-luke[tensorflow_checkpoints]'.",
     # bridge to spacy-transformers
     "L093": "spacy-luke.TransformerModel.v1 needs spacy-transformers, which cannot be imported ({reason}). Install it: "
     "pip install 'spacy-luke[transformers]'.",
