@@ -62,7 +62,7 @@ ERRORS: dict[str, str] = {
     "L027": "entity_vocab = {value!r} is not 'special', 'full' or the path of a JSON list or text file "
     "of entity titles.",
     "L028": "Not a tokenizer this package reads: {reason}. Read: byte-level BPE (vocab.json + merges.txt or "
-    "tokenizer.json), WordPiece and Unigram (tokenizer.json).",
+    "tokenizer.json), WordPiece and Unigram (tokenizer.json), and XLM-R's Unigram (sentencepiece.bpe.model).",
     "L029": "Cannot save to {path}: {reason}. What was there before is unchanged.",
     "L030": "The checkpoint's labels {labels} have no known negative label, and {count} labels. Set negative_label to "
     "the label that means 'no entity'.",
@@ -165,4 +165,6 @@ WARNINGS: dict[str, str] = {
     "W019": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}. Do "
     "the predicted Docs have entities? A corpus reader with mentions = true gives them the gold ones.",
     "W020": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}.",
+    "W025": "{path}: {unknown} of {total} titles are not in the checkpoint's entity vocabulary and get no row. First: "
+    "{examples}. Titles must be spelled as there, as {known!r} is; those of several languages begin with one ('en:').",
 }

@@ -69,6 +69,7 @@ class Checkpoint:
 
     config: as in config.json, before the entity vocabulary is trimmed.
     upcycled: it is a RoBERTa, XLM-R or BERT that is read as LUKE or Longformer.
+    saved: it is what a component saved. Then a file of titles does not choose its entities again: it may be gone.
     """
 
     path: Path
@@ -81,6 +82,7 @@ class Checkpoint:
     settings: Mapping[str, Any]
     weights: Weights
     upcycled: bool = False
+    saved: bool = False
 
     def describe(self, config: Config) -> Description:
         """What is written beside the weights of a bare encoder made from this checkpoint."""
@@ -151,6 +153,8 @@ class Checkpoint:
         return span_filter
 
     def _trim(self, entity_vocab: str) -> tuple[Config, EntityVocab, list[int] | None]:
+        if self.saved and entity_vocab != "special":
+            entity_vocab = "full"
         vocab, rows = self.entity_vocab.select(entity_vocab)
         if isinstance(self.config, LongformerConfig):
             return self.config, vocab, None

@@ -272,7 +272,7 @@ class LukePipe(TrainablePipe):
         if not (path / CFG).is_file():
             raise LukeError("L048", path=path, reason=f"it has no {CFG!r} file")
         if srsly.read_json(path / CFG)["weights"]:
-            self._load(self._open(path))
+            self._load(replace(self._open(path), saved=True))
         return self
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
