@@ -238,22 +238,39 @@ def test_the_gradient_of_every_doc_reaches_the_encoder(folders) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_components_learn_together_through_listeners(folders, kind) -> None:
-    nlp, optimizer = tagger(folders[kind], kind)
+    nlp, _ = tagger(folders[kind], kind)
+    state = {"state_type": "ner", "extra_state_tokens": False, "hidden_width": 16, "maxout_pieces": 2, "nO": None}
+    parser = {"@architectures": "spacy.TransitionBasedParser.v2", **state, "use_upper": False, "tok2vec": LISTENER}
     textcat = {"@architectures": "spacy.TextCatReduce.v1", "tok2vec": LISTENER, "exclusive_classes": True}
     pooling = {"use_reduce_first": False, "use_reduce_last": False, "use_reduce_max": False, "use_reduce_mean": True}
     nlp.add_pipe("textcat", config={"model": {**textcat, **pooling, "nO": None}})
-    examples = [tagged(nlp, text) for text in TEXTS]
-    for example in examples:
-        example.reference.cats = {"LONG": float(len(example.reference) > 1), "SHORT": float(len(example.reference) < 2)}
+    nlp.add_pipe("ner", config={"model": parser})
+    nlp.add_pipe("parser", config={"model": {**parser, "state_type": "parser"}, "min_action_freq": 1})
+    examples = []
+    for text in TEXTS:
+        doc, tags = nlp.make_doc(text), [token.tag_ for token in tagged(nlp, text).reference]
+        size = len(doc)
+        trees = {"heads": [0] * size, "deps": ["ROOT", *["dep"] * size][:size], "tags": tags}
+        entities = {"entities": [(0, 7, "PER")] if text.startswith("Babbage") else []}
+        cats = {"cats": {"LONG": float(size > 1), "SHORT": float(size < 2)}}
+        examples.append(Example.from_dict(doc, {**trees, **entities, **cats}))
     optimizer = nlp.initialize(lambda: examples)
     optimizer.learn_rate = 0.003
-    before, history = weights_of(nlp), []
+    history: list[dict[str, float]] = []
     for _ in range(25):
-        losses: dict[str, float] = {}
-        nlp.update(examples, sgd=optimizer, losses=losses)
-        history.append(losses)
-    assert history[-1]["tagger"] < history[0]["tagger"] / 2
-    assert history[-1]["textcat"] < history[0]["textcat"]
+        history.append({})
+        nlp.update(examples, sgd=optimizer, losses=history[-1])
+    for name in ("tagger", "textcat", "ner", "parser"):
+        assert history[-1][name] < 0.9 * history[0][name], name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_encoder_learns_with_its_listener(folders, kind) -> None:
+    nlp, optimizer = tagger(folders[kind], kind)
+    examples = [tagged(nlp, text) for text in TEXTS]
+    before = weights_of(nlp)
+    losses = [nlp.update(examples, sgd=optimizer)["tagger"] for _ in range(25)]
+    assert losses[-1] < losses[0] / 2
     changed = {name for name, tensor in weights_of(nlp).items() if not tensor.equal(before[name])}
     assert {"embeddings.word.weight", "layers.1.attention.query.weight", "layers.1.feed_forward.norm.bias"} <= changed
     assert nlp.evaluate(examples)["tag_acc"] > 0.9
