@@ -50,8 +50,9 @@ ERRORS: dict[str, str] = {
     # checkpoints
     "L020": "No checkpoint {name!r}: it is not a local folder, not in the local Hugging Face cache, and could not be "
     "downloaded ({reason}). Give the path of a folder with config.json, or the id of a Hub repository.",
-    "L021": "The checkpoint folder {path} has no {file}. Needed: config.json; model.safetensors or pytorch_model.bin; "
-    "vocab.json and merges.txt or tokenizer.json; entity_vocab.json for LUKE.",
+    "L021": "The checkpoint folder {path} has no {file}. Needed: config.json; model.safetensors, "
+    "pytorch_model.bin or tf_model.h5; vocab.json and merges.txt, tokenizer.json or sentencepiece.bpe.model; "
+    "entity_vocab.json for LUKE.",
     "L022": "{file} cannot be read: {reason}. The file is damaged or not of this format; copy it again.",
     "L023": "Architecture {architecture!r} (model_type {model_type!r}) is not one this package reads. Read: {known}.",
     "L024": "The weights do not fit the model. Missing keys: {missing}. Unknown keys: {unknown}. Check that "
@@ -61,7 +62,7 @@ ERRORS: dict[str, str] = {
     "L027": "entity_vocab = {value!r} is not 'special', 'full' or the path of a JSON list or text file "
     "of entity titles.",
     "L028": "Not a tokenizer this package reads: {reason}. Read: byte-level BPE (vocab.json + merges.txt or "
-    "tokenizer.json), WordPiece and Unigram (tokenizer.json).",
+    "tokenizer.json), WordPiece and Unigram (tokenizer.json), and XLM-R's Unigram (sentencepiece.bpe.model).",
     "L029": "Cannot save to {path}: {reason}. What was there before is unchanged.",
     "L030": "The checkpoint's labels {labels} have no known negative label, and {count} labels. Set negative_label to "
     "the label that means 'no entity'.",
@@ -90,7 +91,7 @@ ERRORS: dict[str, str] = {
     "L051": "Component {name!r} is configured with the encoder {encoder}, but {path} is a {found} checkpoint. Set "
     "@architectures = {needed!r} in [components.{name}.model.encoder], or give another checkpoint.",
     "L052": "Component {name!r} has the encoder {encoder}, but the model in the box is a LUKE. Give "
-    "[initialize.components.{name}] checkpoint: a Longformer, or a BERT, RoBERTa or XLM-R, which is read as one.",
+    "{where}: a Longformer, or a BERT, RoBERTa or XLM-R, which is read as one.",
     "L053": "{path} is a spaCy pipeline, not a checkpoint. Load it with spacy.load, or give the folder of a component "
     "in it: {components}.",
     "L054": "Component {name!r} is configured with entity_attention = {configured!r}, but the checkpoint {path} was "
@@ -104,6 +105,13 @@ ERRORS: dict[str, str] = {
     "and I-TYPE, as in BIO, BILUO, BIOES and IO. Set attribute = 'luke_tag' to get them as tags of tokens.",
     "L059": "token.pos_ cannot take the labels {labels} of component {name!r}: they are not parts of speech of "
     "Universal Dependencies. Set attribute = 'tag' or 'luke_tag'.",
+    "L095": "{file} is a TensorFlow checkpoint, which needs h5py ({reason}). Install it: "
+    "pip install 'spacy-luke[tensorflow_checkpoints]'.",
+    # bridge to spacy-transformers
+    "L093": "spacy-luke.TransformerModel.v1 needs spacy-transformers, which cannot be imported ({reason}). Install it: "
+    "pip install 'spacy-luke[transformers]'.",
+    "L094": "The transformer has no weights yet. Call nlp.initialize(), which takes them from {where}, or load a saved "
+    "pipeline.",
     # annotations
     "L070": "{attribute} cannot take {value!r}: it must be {wanted}.",
     "L071": "The {role}, {value!r}, cannot be used: {reason}. Give a Span of the same Doc: doc[2:4] for tokens, "
@@ -165,4 +173,6 @@ WARNINGS: dict[str, str] = {
     "W026": "Component {name!r} was added without a checkpoint and uses the encoder of the model that comes with the "
     "package. For another one: nlp.get_pipe({name!r}).load_checkpoint(...).",
     "W020": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}.",
+    "W025": "{path}: {unknown} of {total} titles are not in the checkpoint's entity vocabulary and get no row. First: "
+    "{examples}. Titles must be spelled as there, as {known!r} is; those of several languages begin with one ('en:').",
 }

@@ -31,6 +31,7 @@ from ..encoders.config import LongformerConfig, LukeConfig
 from ..errors import LukeError
 from ..tokenization.case import CASE_TYPES
 from ..tokenization.entity_vocab import EntityVocab
+from ..tokenization.loading import tokenizer_json
 from ..tokenization.pieces import PieceTokenizer
 from .heads import find_head, knows_head
 from .upcycled_weights import LongformerWeights, LukeWeights, PlainWeights, new_markers
@@ -132,7 +133,7 @@ def upcycled_tokenizer(
         files.pop("tokenizer.json", None)
         settings["tokenizer_class"] = f"{config.model_type.capitalize()}Tokenizer"
     else:
-        data = _loads(files["tokenizer.json"])
+        data = tokenizer_json(files)
         data["added_tokens"] = [*data.get("added_tokens", []), *_added_tokens(new)]
         files["tokenizer.json"] = _dumps(data)
         settings["tokenizer_class"] = "PreTrainedTokenizerFast"

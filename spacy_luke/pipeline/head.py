@@ -14,6 +14,7 @@ from ..checkpoints.source import locate
 from ..encoders.heads import TaskModule
 from ..encoders.layers import set_dropout
 from ..errors import LukeError, warn
+from ..models.encoder_settings import require_precision
 from ..models.wrapper import attach_module
 from ..tokenization.entity_vocab import EntityVocab
 from .checkpoint_pipe import CheckpointPipe
@@ -64,7 +65,7 @@ class HeadPipe(CheckpointPipe):
     def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
         """Take the encoder of a checkpoint, and its head or a new one."""
         self._check_encoder(checkpoint)
-        self._check_device()
+        require_precision(self._encoder_settings)
         options = self._head_options(checkpoint)
         module, entity_vocab = checkpoint.load_task_module(
             self.architecture,
