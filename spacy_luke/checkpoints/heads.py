@@ -8,11 +8,13 @@ from ..encoders.heads import (
     EntityClassification,
     EntityPairClassification,
     EntitySpanClassification,
+    MultipleChoice,
     QuestionAnswering,
+    SequenceClassification,
     TaskModule,
     TokenClassification,
 )
-from ..encoders.longformer_heads import MaskedLM, MultipleChoice, SequenceClassification
+from ..encoders.longformer_heads import FirstPieceClassification, MaskedLM
 from ..encoders.mention_heads import MentionClassification, MentionPairClassification
 from ..errors import LukeError
 
@@ -21,6 +23,8 @@ PAIR_CLASSIFIER = "LukeForEntityPairClassification"
 ENTITY_CLASSIFIER = "LukeForEntityClassification"
 TOKEN_CLASSIFIER = "LukeForTokenClassification"
 QUESTION_ANSWERING = "LukeForQuestionAnswering"
+SEQUENCE_CLASSIFIER = "LukeForSequenceClassification"
+MULTIPLE_CHOICE = "LukeForMultipleChoice"
 
 # Model type and head -> module. The name of an architecture is made of the two, "LongformerForTokenClassification". All
 # are classes of transformers but those of Longformer with a head on entities, which is not in transformers.
@@ -30,11 +34,13 @@ HEADS: Mapping[tuple[str, str], type[TaskModule]] = {
     ("luke", "EntityClassification"): EntityClassification,
     ("luke", "TokenClassification"): TokenClassification,
     ("luke", "QuestionAnswering"): QuestionAnswering,
+    ("luke", "SequenceClassification"): SequenceClassification,
+    ("luke", "MultipleChoice"): MultipleChoice,
     ("longformer", "EntitySpanClassification"): EntitySpanClassification,
     ("longformer", "EntityPairClassification"): MentionPairClassification,
     ("longformer", "EntityClassification"): MentionClassification,
     ("longformer", "QuestionAnswering"): QuestionAnswering,
-    ("longformer", "SequenceClassification"): SequenceClassification,
+    ("longformer", "SequenceClassification"): FirstPieceClassification,
     ("longformer", "TokenClassification"): TokenClassification,
     ("longformer", "MultipleChoice"): MultipleChoice,
     ("longformer", "MaskedLM"): MaskedLM,
@@ -63,6 +69,15 @@ def find_head(model_type: str, architecture: str) -> type[TaskModule]:
 def knows_head(model_type: str, architecture: str) -> bool:
     """Whether `find_head` finds one."""
     return (model_type, _head(architecture)) in HEADS
+
+
+def keeps_head(architecture: str, *, source: str, target: str) -> bool:
+    """Whether the head of `architecture`, trained on an encoder of one type, is that of another type, too.
+
+    source, target: model types. A head that reads entities is not kept: they are something else there.
+    """
+    before, after = HEADS.get((source, _head(architecture))), HEADS.get((target, _head(architecture)))
+    return after is not None and not after.reads_entities and (before is None or issubclass(before, after))
 
 
 def _head(architecture: str) -> str:
