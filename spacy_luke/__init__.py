@@ -23,6 +23,7 @@ _FACTORIES = {
     "EntityClassification": "luke_entity_typer",
     "TokenClassification": "luke_token_classifier",
     "QuestionAnswering": "luke_qa",
+    "SequenceClassification": "luke_textcat",
 }
 
 

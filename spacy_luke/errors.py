@@ -114,6 +114,10 @@ ERRORS: dict[str, str] = {
     "L077": "Style {style!r} cannot show this: {problem}.",
     # questions
     "L080": "{argument} = {value!r} cannot be used: it must be {wanted}.",
+    # categories of texts
+    "L081": "The gold categories {cats} of the Doc {text!r} cannot be used by component {name!r}: {reason}.",
+    "L082": "Component {name!r} cannot use this head: {reason}. It gives one of at least two labels, or a probability "
+    "to each label (multi_label = true).",
     # converters and command line
     "L060": "{path}, line {line}: {reason}.",
     "L061": "{path} does not exist or has no file to convert.",

@@ -159,7 +159,7 @@ class LukePipe(TrainablePipe):
         config: Any = module.encoder.config
         self._description = Description(
             checkpoint.architecture_of(self.architecture),
-            replace(config, extra={**config.extra, **self._config_entries(new_head)}),
+            replace(config, extra={**config.extra, **self._config_entries(labels, new_head=new_head)}),
             checkpoint.tokenizer,
             entity_vocab,
             labels,
@@ -174,7 +174,7 @@ class LukePipe(TrainablePipe):
         """Further arguments of `Checkpoint.load_task_module`: dataclasses of settings that are saved with the model."""
         return {}
 
-    def _config_entries(self, new_head: bool) -> dict[str, Any]:
+    def _config_entries(self, labels: tuple[str, ...], *, new_head: bool) -> dict[str, Any]:
         """Entries of config.json that the head needs."""
         return {}
 

@@ -27,6 +27,7 @@ LABELS = {
     "luke_relations": ["lives_in", "met", "works_for"],
     "luke_entity_typer": ["artist", "city", "person", "writer"],
     "luke_token_classifier": ["LOC", "ORG", "PER"],
+    "luke_textcat": ["good", "neutral", "poor"],
     "luke_qa": None,
 }
 ARCHITECTURES = {
@@ -34,6 +35,7 @@ ARCHITECTURES = {
     "luke_relations": "LongformerForEntityPairClassification",
     "luke_entity_typer": "LongformerForEntityClassification",
     "luke_token_classifier": "LongformerForTokenClassification",
+    "luke_textcat": "LongformerForSequenceClassification",
     "luke_qa": "LongformerForQuestionAnswering",
 }
 LONGFORMER = {"encoder": {"@architectures": "spacy-luke.LongformerEncoder.v1"}}
