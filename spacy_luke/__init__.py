@@ -25,6 +25,7 @@ _FACTORIES = {
     "QuestionAnswering": "luke_qa",
     "SequenceClassification": "luke_textcat",
 }
+_WITHOUT_HEAD = "luke_encoder"
 
 
 def from_checkpoint(
@@ -48,7 +49,7 @@ def from_checkpoint(
     import spacy
     from thinc.api import Config
 
-    from .checkpoints.heads import architecture_on
+    from .checkpoints.heads import architecture_on, bare_model
     from .checkpoints.reader import read_config
     from .checkpoints.source import locate
     from .encoders.config import INDEPENDENT
@@ -58,14 +59,17 @@ def from_checkpoint(
     data = read_config(path)
     model_type = str(data.get("model_type")).removeprefix(INDEPENDENT)
     architecture = (data.get("architectures") or [None])[0]
-    runnable = {architecture_on(kind, f"For{head}"): (kind, head) for kind in ENCODERS for head in _FACTORIES}
+    runnable = {architecture_on(kind, f"For{head}"): _FACTORIES[head] for kind in ENCODERS for head in _FACTORIES}
+    runnable |= {bare_model(kind): _WITHOUT_HEAD for kind in ENCODERS}
     if architecture not in runnable or model_type not in ENCODERS:
         raise LukeError("L049", architecture=architecture, known=", ".join(runnable))
     nlp = spacy.blank(lang)
     if sentences:
         nlp.add_pipe(sentences)
-    encoder = Config({"model": {"encoder": {"@architectures": ENCODERS[model_type]}}})
-    pipe: Any = nlp.add_pipe(_FACTORIES[runnable[architecture][1]], config=encoder.merge(dict(config)))
+    factory = runnable[architecture]
+    encoder = {"@architectures": ENCODERS[model_type]}
+    defaults = Config({"model": encoder if factory == _WITHOUT_HEAD else {"encoder": encoder}})
+    pipe: Any = nlp.add_pipe(factory, config=defaults.merge(dict(config)))
     pipe.load_checkpoint(path)
     return nlp
 

@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, cast
 
+import numpy as np
 from spacy.tokens import Doc, Span, Token
 
 from .errors import LukeError
 
 RELATIONS, ENTITY_TYPES, LUKE_TAG = "relations", "entity_types", "luke_tag"
 QUESTIONS, ANSWERS = "questions", "answers"
+ENTITY_VECTOR = "entity_vector"
 ANNOTATIONS = (RELATIONS, ENTITY_TYPES, LUKE_TAG, QUESTIONS, ANSWERS)
 
 
@@ -188,6 +190,21 @@ def _scores_key(span: Span) -> tuple[Any, ...]:
     return _key("entity_type_scores", span.start_char, span.end_char)
 
 
+# Vectors: by the characters of the span, an array.
+
+
+def get_entity_vector(span: Span) -> np.ndarray | None:
+    """The vector that `luke_encoder` gave the span; None if it gave none. *Shape:* (hidden,), float32"""
+    return _data(span.doc).get(_key(ENTITY_VECTOR, span.start_char, span.end_char))
+
+
+def set_entity_vectors(doc: Doc, spans: Iterable[Span], vectors: np.ndarray) -> None:
+    """Replace the vectors of all spans of a Doc. *Shape:* (spans, hidden)"""
+    _clear(doc, ENTITY_VECTOR)
+    for span, vector in zip(spans, vectors, strict=True):
+        _data(doc)[_key(ENTITY_VECTOR, span.start_char, span.end_char)] = vector
+
+
 # Tags: by the characters of the token, a string.
 
 
@@ -350,8 +367,5 @@ def check_span(doc: Doc, span: Any, role: str) -> None:
 
 
 def _check_score(score: Any, attribute: str) -> None:
-    # NumPy's numbers are Real, too.
-    if (
-        isinstance(score, bool) or not isinstance(score, Real) or not 0 <= float(score) <= 1
-    ):  # NumPy's numbers are Real, too
+    if isinstance(score, bool) or not isinstance(score, Real) or not 0 <= float(score) <= 1:  # NumPy's are Real, too
         raise LukeError("L070", attribute=attribute, value=score, wanted="a score in [0, 1]")

@@ -125,6 +125,12 @@ ERRORS: dict[str, str] = {
     "L063": "No converter {kind!r}. Known: {known}.",
     "L064": "{path}, {place}: {reason}.",
     "L065": "{path} has only {what}. Needed beside it: {needed}; or name that file with {option}.",
+    "L066": "Component {name!r} uses the encoder of {upstream!r}, and no such luke_encoder is before it in the "
+    "pipeline. Add one, and do not disable it while the pipeline is loaded.",
+    "L067": "Component {name!r} uses the encoder of {upstream!r} and cannot take a checkpoint; give it to that "
+    "component.",
+    "L068": "Component {name!r}: its head was trained on a {needed} and does not fit the encoder it shares, a {found}.",
+    "L069": "{path}: component {name!r} was saved with {saved}, but its config has {configured}.",
 }
 
 WARNINGS: dict[str, str] = {
@@ -160,5 +166,7 @@ WARNINGS: dict[str, str] = {
     "doc._.answers of the references; a DocBin keeps them with store_user_data=True.",
     "W019": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}. Do "
     "the predicted Docs have entities? A corpus reader with mentions = true gives them the gold ones.",
+    "W026": "Component {name!r} was added without a checkpoint and uses the encoder of the model that comes with the "
+    "package. For another one: nlp.get_pipe({name!r}).load_checkpoint(...).",
     "W020": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}.",
 }

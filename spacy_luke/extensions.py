@@ -27,6 +27,7 @@ _ON_SPAN: dict[str, tuple[dict[str, Any], str]] = {
         {"getter": a.get_entity_type_scores, "setter": a.set_entity_type_scores},
         "spacy_luke.annotations.get_entity_type_scores(span)",
     ),
+    "entity_vector": ({"getter": a.get_entity_vector}, "spacy_luke.annotations.get_entity_vector(span)"),
 }
 _ON_TOKEN: dict[str, tuple[dict[str, Any], str]] = {
     "luke_tag": ({"getter": a.get_tag, "setter": a.set_tag}, "spacy_luke.annotations.get_tag(token)"),

@@ -14,7 +14,8 @@ from ..encoders.heads import (
     TaskModule,
     TokenClassification,
 )
-from ..encoders.longformer_heads import FirstPieceClassification, MaskedLM
+from ..encoders.longformer_heads import FirstPieceClassification
+from ..encoders.masked_lm import MaskedLM, MaskedLMWithEntities
 from ..encoders.mention_heads import MentionClassification, MentionPairClassification
 from ..errors import LukeError
 
@@ -25,6 +26,7 @@ TOKEN_CLASSIFIER = "LukeForTokenClassification"
 QUESTION_ANSWERING = "LukeForQuestionAnswering"
 SEQUENCE_CLASSIFIER = "LukeForSequenceClassification"
 MULTIPLE_CHOICE = "LukeForMultipleChoice"
+MASKED_LM = "LukeForMaskedLM"
 
 # Model type and head -> module. The name of an architecture is made of the two, "LongformerForTokenClassification". All
 # are classes of transformers but those of Longformer with a head on entities, which is not in transformers.
@@ -36,6 +38,7 @@ HEADS: Mapping[tuple[str, str], type[TaskModule]] = {
     ("luke", "QuestionAnswering"): QuestionAnswering,
     ("luke", "SequenceClassification"): SequenceClassification,
     ("luke", "MultipleChoice"): MultipleChoice,
+    ("luke", "MaskedLM"): MaskedLMWithEntities,
     ("longformer", "EntitySpanClassification"): EntitySpanClassification,
     ("longformer", "EntityPairClassification"): MentionPairClassification,
     ("longformer", "EntityClassification"): MentionClassification,

@@ -35,7 +35,8 @@ LAYER_MODULES = {
     "feed_forward.norm": "output.LayerNorm",
 }
 
-ENTITY_TABLE = "entity_embeddings.entity_embeddings.weight"
+# The weights with a row for each entity of the vocabulary.
+ENTITY_ROWS = ("entity_embeddings.entity_embeddings.weight", "entity_predictions.bias")
 PIECE_TO_ENTITY = ".w2e_query."
 ENTITY_QUERIES = ("w2e_query", "e2w_query", "e2e_query")
 GLOBAL_PROJECTIONS = {"query_global": "query", "key_global": "key", "value_global": "value"}

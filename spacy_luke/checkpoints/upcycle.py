@@ -40,6 +40,8 @@ from .weights import Weights
 UPCYCLED = ("bert", "roberta", "xlm-roberta")
 # What `upcycle_folder` can start from, by what it makes.
 SOURCES = {"luke": UPCYCLED, "longformer": (*UPCYCLED, "luke")}
+# Settings of config.json for a head that a Longformer made from a LUKE keeps.
+_OF_KEPT_HEADS = ("tie_word_embeddings",)
 MAX_PIECES = 4096
 ATTENTION_WINDOW = 512
 
@@ -69,7 +71,7 @@ def upcycled_config(
         "type_vocab_size": CASE_TYPES if case_types else base.type_vocab_size,
         "bos_token_id": special.bos,
         "eos_token_id": special.eos,
-        "extra": {},
+        "extra": {name: data[name] for name in _OF_KEPT_HEADS if name in data and data["model_type"] == "luke"},
     }
     if to == "longformer":
         if max_pieces < 1:

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from ..batching.collate import MadeRow, batch_bundles, batch_rows, collate, make_batches, padded_size
-from ..encoders.layers import set_dropout
 from ..tokenization.entity_vocab import PAD
 from .base import LukePipe
 
@@ -33,7 +32,7 @@ class BundlePipe(LukePipe, Generic[RowT]):
 
         drop: every dropout rate of the model.
         """
-        set_dropout(self._module, drop)
+        self._begin_update(drop)
         total = 0.0
         for group in batch_bundles(bundles, self.max_batch_pieces):
             rows = [row for bundle in group for row in bundle]

@@ -19,9 +19,8 @@ from ..batching.layouts import DocumentLayout, Layout, MarkedLayout
 from ..batching.markers import MarkerVocab, marker_ids
 from ..batching.strided import StridedWindows
 from ..batching.windows import PassageWindows, build_sentence_windows
-from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.checkpoint import Description
 from ..checks import require_at_least, require_probability
-from ..encoders.layers import set_dropout
 from ..errors import LukeError, warn
 from ..training.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
 from .base import LukePipe
@@ -138,13 +137,12 @@ class MarkedPipe(LukePipe):
         multi = self.default_multi_label if self._multi_label_setting is None else self._multi_label_setting
         return problem_entry(multi)
 
-    def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
-        if checkpoint.config.entity_inputs:
-            marker_ids(checkpoint.tokenizer, checkpoint.config.vocab_size)  # L033, while nothing has changed
+    def _check_encoder(self, source: Description) -> None:
+        if source.config.entity_inputs:
+            marker_ids(source.tokenizer, source.config.vocab_size)  # L033
         windows = self._windows_setting
-        if windows is not None and isinstance(windows, PassageWindows) != checkpoint.config.entity_inputs:
+        if windows is not None and isinstance(windows, PassageWindows) != source.config.entity_inputs:
             raise LukeError("L047", setting="windows", value=windows, reason=_WINDOWS)
-        super()._adopt(checkpoint, labels, new_head=new_head)
 
     @abstractmethod
     def _items(self, doc: Doc) -> list[tuple[Span, ...]]:
@@ -243,7 +241,7 @@ class MarkedPipe(LukePipe):
         chosen = [_token_ranges([of_doc[i] for i in some]) for of_doc, some in zip(items, known, strict=True)]
         places = layout.place(docs, chosen)
         total = sum(len(place.items) for place in places)
-        set_dropout(self._module, drop)
+        self._begin_update(drop)
         for rows, batch in self._batches(layout, places):
             logits, backprop = self.model.begin_update(batch)
             all_scores = self.model.ops.to_numpy(logits).reshape(len(rows), -1, logits.shape[-1])

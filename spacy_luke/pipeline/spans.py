@@ -17,7 +17,7 @@ from ..batching.mention_rows import MentionRow, mention_rows
 from ..batching.mentions import Candidates, Suggester, find_candidates, suggest
 from ..batching.pieces import DocPieces, doc_pieces
 from ..batching.windows import Windows, build_sentence_windows
-from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.checkpoint import Description
 from ..checks import require_at_least
 from ..encoders.config import LukeConfig
 from ..encoders.heads import EntitySpanClassification
@@ -67,12 +67,12 @@ class SpanPipe(LukePipe):
         paper's; never longer than the encoder's positions allow."""
         return self._windows(build_sentence_windows, special_pieces=2)
 
-    def _head_options(self, checkpoint: Checkpoint) -> dict[str, Any]:
-        saved = checkpoint.settings.get(SPAN_FILTER)
+    def _head_options(self, source: Description) -> dict[str, Any]:
+        saved = source.settings.get(SPAN_FILTER)
         settings = self._span_filter_setting or (build_span_filter(**saved) if saved else None)
         if settings is None:
             return {}
-        config = checkpoint.config
+        config = source.config
         if not (isinstance(config, LukeConfig) and config.entity_attention == "independent"):
             raise LukeError("L055", name=self.name)
         if saved and saved["layer"] != settings.layer:

@@ -18,7 +18,6 @@ from ..batching.pieces import doc_pieces
 from ..batching.strided import StridedWindows
 from ..batching.token_rows import TokenRow, token_rows
 from ..batching.windows import Windows, build_sentence_windows
-from ..encoders.layers import set_dropout
 from ..errors import LukeError
 from ..tokenization.entity_vocab import PAD
 from ..training.losses import cross_entropy
@@ -122,7 +121,7 @@ class TokenPipe(LukePipe):
         for of_doc in gold:
             self.missed_gold += of_doc.missed
         total = sum(int(of_doc.known.sum()) for of_doc in gold)
-        set_dropout(self._module, drop)
+        self._begin_update(drop)
         for group, batch in self._batches([row for row in rows if gold[row.doc].known[row.words].any()]):
             logits, backprop = self.model.begin_update(batch)
             known = [row.words[gold[row.doc].known[row.words]] for row in group]

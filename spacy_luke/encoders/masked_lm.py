@@ -1,0 +1,143 @@
+"""Which piece, and which entity, stands behind a mask: the heads of pretraining (Yamada et al. 2020, section 3.1)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .activations import get_activation
+from .config import EncoderConfig, LukeConfig
+from .encoder import States
+from .heads import TaskModule
+from .inputs import EncoderInput
+
+
+class Predictions(NamedTuple):
+    """Logits of the chosen rows of a batch, in the order of its rows; None for what was not asked for.
+
+    pieces: *Shape:* (chosen pieces, vocabulary), float32
+    entities: *Shape:* (chosen entities, entity vocabulary), float32
+    """
+
+    pieces: Tensor | None
+    entities: Tensor | None
+
+
+class PieceDecoder(nn.Module):
+    """From states to the piece table; GELU whatever the encoder's activation.
+
+    Without a decoder of its own it multiplies with the encoder's piece table.
+    """
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        tied = config.extra.get("tie_word_embeddings", True)
+        self.decoder = None if tied else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+
+    def forward(self, states: Tensor, table: Tensor) -> Tensor:
+        """*Shapes:* (…, hidden), (vocabulary, hidden) -> (…, vocabulary)."""
+        rows = self.layer_norm(F.gelu(self.dense(states)))
+        return F.linear(rows, table if self.decoder is None else self.decoder.weight, self.bias)
+
+
+class EntityTransform(nn.Module):
+    """From states to the width of the entity table, with the encoder's activation."""
+
+    def __init__(self, config: LukeConfig):
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.entity_emb_size)
+        self.activation = get_activation(config.hidden_act)
+        self.LayerNorm = nn.LayerNorm(config.entity_emb_size, eps=config.layer_norm_eps)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """*Shape:* (…, hidden) -> (…, entity width)."""
+        return self.LayerNorm(self.activation(self.dense(states)))
+
+
+class EntityDecoder(nn.Module):
+    """From states to the entity table of the encoder, with which it multiplies whatever config.json says of tying."""
+
+    def __init__(self, config: LukeConfig):
+        super().__init__()
+        self.transform = EntityTransform(config)
+        self.bias = nn.Parameter(torch.zeros(config.entity_vocab_size))
+
+    def forward(self, states: Tensor, table: Tensor) -> Tensor:
+        """*Shapes:* (…, hidden), (entity vocabulary, entity width) -> (…, entity vocabulary)."""
+        return F.linear(self.transform(states), table, self.bias)
+
+
+class MaskedLM(TaskModule):
+    """Which piece stands where (`LongformerForMaskedLM`)."""
+
+    pooling = False
+    reads_entities = False
+    labelled = False
+
+    def _make_head(self, config: EncoderConfig, labels: int) -> None:
+        self.lm_head = PieceDecoder(config)
+
+    def forward(self, batch: EncoderInput) -> Tensor:
+        """*Shape:* -> (batch, pieces, vocabulary), float32 logits"""
+        pieces = self.encoder(batch, states="pieces").pieces
+        assert pieces is not None
+        return self._decode_pieces(pieces)
+
+    def predict(self, batch: EncoderInput, *, pieces: Tensor | None = None) -> Predictions:
+        """The logits of some pieces alone: no tensor of all pieces by the whole vocabulary ever exists.
+
+        pieces: True for those to predict. *Shape:* (batch, pieces), bool
+        """
+        if pieces is None:
+            return Predictions(None, None)
+        states = self.encoder(batch, states="pieces").pieces
+        assert states is not None
+        return Predictions(self._decode_pieces(states[pieces]), None)
+
+    def _decode_pieces(self, states: Tensor) -> Tensor:
+        return self.lm_head(states, self.encoder.embeddings.word.weight).float()
+
+
+class MaskedLMWithEntities(MaskedLM):
+    """Which piece and which entity stand where (`LukeForMaskedLM`)."""
+
+    pooling = True
+    reads_entities = True
+
+    def _make_head(self, config: EncoderConfig, labels: int) -> None:
+        super()._make_head(config, labels)
+        assert isinstance(config, LukeConfig)
+        self.entity_predictions = EntityDecoder(config)
+
+    def predict(
+        self, batch: EncoderInput, *, pieces: Tensor | None = None, entities: Tensor | None = None
+    ) -> Predictions:
+        """The logits of some pieces and entities alone, from one pass of the encoder.
+
+        pieces: True for those to predict. *Shape:* (batch, pieces), bool
+        entities: the same for entities, which the batch must have. *Shape:* (batch, entities), bool
+        """
+        if entities is None:
+            return super().predict(batch, pieces=pieces)
+        wanted: States = "entities" if pieces is None else "all"
+        output = self.encoder(batch, states=wanted)
+        assert output.entities is not None
+        of_pieces = None
+        if pieces is not None:
+            assert output.pieces is not None
+            of_pieces = self._decode_pieces(output.pieces[pieces])
+        return Predictions(of_pieces, self._decode_entities(output.entities[entities]))
+
+    def _decode_entities(self, states: Tensor) -> Tensor:
+        return self.entity_predictions(states, self._entity_table).float()
+
+    @property
+    def _entity_table(self) -> Tensor:
+        table: Tensor = self.encoder.entity_embeddings.entity.weight  # type: ignore[union-attr, assignment]
+        return table

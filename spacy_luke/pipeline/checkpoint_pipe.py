@@ -1,0 +1,218 @@
+"""What every component shares: an encoder that comes from a checkpoint, windows, and saving as a checkpoint."""
+
+from __future__ import annotations
+
+import tempfile
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import srsly
+from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+from thinc.api import Model, get_torch_default_device
+
+from ..batching.strided import build_strided_windows
+from ..box import box_checkpoint, box_encoder
+from ..checkpoints.checkpoint import Checkpoint, Description
+from ..checkpoints.reader import open_checkpoint
+from ..checkpoints.source import locate
+from ..checkpoints.writer import checkpoint_bytes, save_checkpoint
+from ..checks import require_at_least
+from ..encoders.config import LukeConfig
+from ..encoders.encoder import Encoder
+from ..encoders.linear import require_int8
+from ..errors import LukeError, warn
+from ..models.architectures import ENCODERS
+from ..models.wrapper import torch_module
+
+CFG = "cfg"
+PipeT = TypeVar("PipeT", bound="CheckpointPipe")
+
+
+class CheckpointPipe(TrainablePipe):
+    """A component whose weights, tokenizer and entity vocabulary come from a checkpoint.
+
+    A component that was added and never given weights takes those of the model in the box when it is first used, if
+    the box has them.
+    """
+
+    factory: ClassVar[str]
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        windows: Any,
+        max_batch_pieces: int,
+        scorer: Callable[..., dict[str, Any]] | None,
+    ):
+        require_at_least(1, max_batch_pieces=max_batch_pieces)
+        self.vocab = vocab
+        self.model = model
+        self.name = name
+        self.cfg: dict[str, Any] = {}
+        self.scorer = scorer
+        self.max_batch_pieces = max_batch_pieces
+        self._windows_setting = windows
+        self._description: Description | None = None
+        self._warned_sentences = False
+
+    # Weights
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels in the order of the logits, the negative label included; () before the component has weights."""
+        return self._description.labels if self._description else ()
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether a checkpoint was loaded or the component initialised."""
+        return self._description is not None
+
+    def load_checkpoint(self: PipeT, name: str | Path, *, revision: str | None = None) -> PipeT:
+        """Take weights, labels, tokenizer and entity vocabulary from a checkpoint that has what the component needs.
+
+        name: folder or Hub id. revision: branch, tag or commit on the Hub.
+
+        If anything is wrong with it (a coded error says what), the component stays as it was.
+        """
+        self._load(self._open(locate(name, revision)))
+        return self
+
+    @property
+    @abstractmethod
+    def _encoder_settings(self) -> dict[str, Any]:
+        """The settings of the encoder's architecture."""
+
+    @abstractmethod
+    def _load(self, checkpoint: Checkpoint) -> None:
+        """Take over a checkpoint. Nothing changes until all of it has been read."""
+
+    @property
+    def _module(self) -> Any:
+        """The PyTorch module; L040 before there are weights."""
+        module = torch_module(self.model)
+        if module is None:
+            raise LukeError("L040", name=self.name)
+        return module
+
+    def _require_weights(self) -> Description:
+        if self._description is None:
+            raise LukeError("L040", name=self.name)
+        return self._description
+
+    def _require_weights_or_box(self) -> Description:
+        """Before predictions: a component that nobody gave weights takes those in the box, with a warning."""
+        if self._description is None and (path := box_checkpoint(self.factory)) is not None:
+            self._load(self._open(path))
+            warn("W001", name=self.name, labels=", ".join(self.label_data))
+        return self._require_weights()
+
+    def _open(self, path: Path, *, to_train: bool = False) -> Checkpoint:
+        """Open a checkpoint of the encoder in the config, which plain encoders are read as; L051 if it has another,
+        L054 if its entities attend otherwise than configured and it is not to be trained to."""
+        settings = self._encoder_settings
+        configured = settings["model_type"]
+        checkpoint = open_checkpoint(path, plain_as=configured)
+        found = checkpoint.config.model_type
+        if found != configured and path in (box_checkpoint(self.factory), box_encoder()):
+            raise LukeError("L052", name=self.name, encoder=ENCODERS[configured])
+        if found != configured:
+            encoder, needed = ENCODERS[configured], ENCODERS[found]
+            raise LukeError("L051", name=self.name, encoder=encoder, path=path, found=found, needed=needed)
+        attention = settings["entity_attention"]
+        if attention and isinstance(checkpoint.config, LukeConfig) and attention != checkpoint.config.entity_attention:
+            if not to_train or attention == "full":
+                found = checkpoint.config.entity_attention
+                raise LukeError("L054", name=self.name, path=path, found=found, configured=attention)
+            return checkpoint.with_independent_attention()
+        return checkpoint
+
+    def _check_device(self) -> None:
+        """L008 for int8 on a device that has none."""
+        if self._encoder_settings["precision"] == "int8":
+            require_int8(get_torch_default_device())
+
+    def _configure(self, encoder: Encoder, checkpoint: Checkpoint) -> None:
+        """Give a new encoder its settings, and warn of a tokenizer that loses the case of the text."""
+        encoder.precision = self._encoder_settings["precision"]
+        encoder.gradient_checkpointing = self._encoder_settings["gradient_checkpointing"]
+        if checkpoint.tokenizer.lowercase and not checkpoint.tokenizer.case_types:
+            warn("W008", name=str(checkpoint.path))
+
+    # Docs
+
+    def _windows(self, build: Callable[..., Any], *, special_pieces: int) -> Any:
+        """The windows in use: those of the config, else those that the checkpoint was trained with, else `build`'s or,
+        for an encoder without entity inputs, as long as they can be; never longer than the encoder's positions allow.
+
+        special_pieces: those of a row.
+        """
+        description = self._require_weights()
+        longest = description.config.max_pieces - special_pieces
+        saved = description.settings.get("windows", {})
+        if self._windows_setting is not None:
+            windows = self._windows_setting
+        elif "stride" in saved:
+            windows = build_strided_windows(**saved)
+        elif saved or description.config.entity_inputs:
+            windows = build(**saved)
+        else:
+            windows = build_strided_windows(longest, max(3 * longest // 4, 1))
+        return windows.shortened(longest)
+
+    @staticmethod
+    def _listed(docs: Iterable[Doc]) -> list[Doc]:
+        """The Docs of a call as a list; L080 for one Doc alone, which iterates over its tokens."""
+        if isinstance(docs, (Doc, str)):
+            raise LukeError("L080", argument="docs", value=docs, wanted="a list of Docs; for one Doc, [doc]")
+        return list(docs)
+
+    def _warn_without_sentences(self, docs: Iterable[Doc]) -> None:
+        if not self._warned_sentences and any(len(doc) and not doc.has_annotation("SENT_START") for doc in docs):
+            self._warned_sentences = True
+            warn("W002", name=self.name)
+
+    # Saving
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Save as a Hugging Face checkpoint folder with spaCy's `cfg` beside it; see `save_checkpoint`."""
+        cfg = srsly.json_dumps(self._cfg()).encode("utf8")
+        if self._description is None:
+            Path(path).mkdir(parents=True, exist_ok=True)
+            (Path(path) / CFG).write_bytes(cfg)
+        else:
+            save_checkpoint(Path(path), self._description, self._module, more_files={CFG: cfg})
+
+    def from_disk(self: PipeT, path: str | Path, *, exclude: Iterable[str] = ()) -> PipeT:
+        """Load what `to_disk` saved, or leave the component as it was."""
+        path = Path(path)
+        if self._read_cfg(path)["weights"]:
+            self._load(self._open(path))
+        return self
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """The files that `to_disk` writes, as one byte string."""
+        files = checkpoint_bytes(self._description, self._module) if self._description else {}
+        return srsly.msgpack_dumps({**files, CFG: srsly.json_dumps(self._cfg()).encode("utf8")})
+
+    def from_bytes(self: PipeT, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> PipeT:
+        """Load what `to_bytes` gave."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, data in srsly.msgpack_loads(bytes_data).items():
+                (Path(folder) / Path(name).name).write_bytes(data)
+            return self.from_disk(folder)
+
+    def _cfg(self) -> dict[str, Any]:
+        return {"weights": self.has_weights}
+
+    @staticmethod
+    def _read_cfg(path: Path) -> dict[str, Any]:
+        if not (path / CFG).is_file():
+            raise LukeError("L048", path=path, reason=f"it has no {CFG!r} file")
+        return srsly.read_json(path / CFG)
