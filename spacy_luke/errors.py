@@ -162,11 +162,15 @@ WARNINGS: dict[str, str] = {
     "First: {first!r}. Raise max_question_pieces, which may be up to half of a window.",
     "W016": "Component {name!r}: {count} questions are empty; they have no answer.",
     "W017": "Component {name!r}: {missed} of {total} gold answers cannot be learned ({reasons}). First: {examples}.",
-    "W018": "Component {name!r}: none of {count} Docs has a gold answer, so nothing is learned. Write them to "
-    "doc._.answers of the references; a DocBin keeps them with store_user_data=True.",
+    "W018": "Component {name!r}: none of {count} Docs has gold annotation, so nothing is learned. Write it to {place} "
+    "of the references; a DocBin keeps it with store_user_data=True.",
     "W019": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}. Do "
     "the predicted Docs have entities? A corpus reader with mentions = true gives them the gold ones.",
     "W026": "Component {name!r} was added without a checkpoint and uses the encoder of the model that comes with the "
     "package. For another one: nlp.get_pipe({name!r}).load_checkpoint(...).",
     "W020": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}.",
+    "W021": "Component {name!r}: {count} Docs do not fit beside their options; only their beginning is read, up to "
+    "{maximum} pieces with the option. An encoder with more positions reads more.",
+    "W022": "Component {name!r}: {count} options with their questions do not fit beside their Doc; only their "
+    "beginning is read, up to {maximum} pieces with the Doc. First: {first!r}.",
 }

@@ -28,6 +28,7 @@ LABELS = {
     "luke_entity_typer": ["artist", "city", "person", "writer"],
     "luke_token_classifier": ["LOC", "ORG", "PER"],
     "luke_textcat": ["good", "neutral", "poor"],
+    "luke_multiple_choice": None,
     "luke_qa": None,
 }
 ARCHITECTURES = {
@@ -36,8 +37,10 @@ ARCHITECTURES = {
     "luke_entity_typer": "LongformerForEntityClassification",
     "luke_token_classifier": "LongformerForTokenClassification",
     "luke_textcat": "LongformerForSequenceClassification",
+    "luke_multiple_choice": "LongformerForMultipleChoice",
     "luke_qa": "LongformerForQuestionAnswering",
 }
+CHOICES = (("Who met Babbage?", ["Ada", "Bo"]), ("", ["She left.", "London", "They do."]))
 LONGFORMER = {"encoder": {"@architectures": "spacy-luke.LongformerEncoder.v1"}}
 
 

@@ -23,6 +23,7 @@ HEADS = {
     "luke_entity_typer": "EntityClassifier",
     "luke_token_classifier": "TokenClassifier",
     "luke_textcat": "SequenceClassifier",
+    "luke_multiple_choice": "MultipleChoice",
     "luke_qa": "QuestionAnswering",
 }
 

@@ -14,8 +14,8 @@ from thinc.api import Adam
 
 from spacy_luke import Answer
 from spacy_luke.errors import LukeWarning
+from tests.pipeline.longformer_model import CHOICES, LONGFORMER, cut, gradients, make, watch, with_ents, write_encoder
 from tests.pipeline.longformer_model import LABELS as FACTORIES
-from tests.pipeline.longformer_model import LONGFORMER, cut, gradients, make, watch, with_ents, write_encoder
 
 TEXT = "Ada met Bo in London . She lives there with Cy , says Di ."
 ENTS = [(0, 1, "PER"), (2, 3, "PER"), (4, 5, "LOC"), (10, 11, "PER"), (13, 14, "PER")]
@@ -47,6 +47,9 @@ def example(nlp, factory: str, text: str = TEXT) -> Example:
             ent._.entity_types = types
     if factory == "luke_textcat":
         reference.cats = {"good": 1.0, "poor": 0.0}
+    if factory == "luke_multiple_choice":
+        reference._.choices = predicted._.choices = CHOICES
+        reference._.chosen = [0, 2]
     if factory == "luke_qa":
         answers = {question: tokens and reference[slice(*tokens)] for question, tokens in QUESTIONS.items()}
         reference._.answers = [Answer(question, span) for question, span in answers.items()]
@@ -80,6 +83,7 @@ def test_training_learns_the_example(folder, factory: str) -> None:
         "luke_relations": "rel_micro_f",
         "luke_entity_typer": "types_micro_f",
         "luke_textcat": "cats_micro_f",
+        "luke_multiple_choice": "choice_acc",
         "luke_qa": "qa_em",
     }
     assert scores[score.get(factory, "ents_f")] == 1.0
