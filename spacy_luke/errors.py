@@ -114,6 +114,8 @@ ERRORS: dict[str, str] = {
     "L077": "Style {style!r} cannot show this: {problem}.",
     # questions
     "L080": "{argument} = {value!r} cannot be used: it must be {wanted}.",
+    # masks
+    "L084": "The text {text!r} has no mask to fill. Write {masks} where a piece is to be found.",
     # categories of texts
     "L081": "The gold categories {cats} of the Doc {text!r} cannot be used by component {name!r}: {reason}.",
     "L082": "Component {name!r} cannot use this head: {reason}. It gives one of at least two labels, or a probability "

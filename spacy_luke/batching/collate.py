@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -155,7 +155,8 @@ def collate(rows: Sequence[RowInput], *, piece_pad: int, entity_pad: int) -> Enc
         parts = [part for row in rows if (part := getattr(row, name)) is not None]
         if parts:
             tensors[name] = _padded(parts)
-    return EncoderInput(**{name: torch.from_numpy(array) for name, array in tensors.items()})
+    arrays: dict[str, Any] = {name: torch.from_numpy(array) for name, array in tensors.items()}
+    return EncoderInput(**arrays)
 
 
 def _padded(parts: Sequence[np.ndarray]) -> np.ndarray:

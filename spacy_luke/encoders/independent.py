@@ -141,7 +141,7 @@ class IndependentLukeEncoder(Encoder):
 
     def _embed_pieces(self, batch: EncoderInput) -> tuple[Tensor, Tensor | None]:
         pieces = self.embeddings(batch.piece_ids, batch.piece_types)
-        return pieces, additive_mask(batch.piece_mask, pieces.dtype)
+        return pieces, None if batch.known.full_pieces else additive_mask(batch.piece_mask, pieces.dtype)
 
     def _embed_entities(self, batch: EncoderInput) -> Tensor | None:
         if batch.entity_ids is None:

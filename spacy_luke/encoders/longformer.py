@@ -46,7 +46,7 @@ class LongformerEncoder(Encoder):
 
     def _encode(self, batch: EncoderInput, states: States) -> EncoderOutput:
         rows = self.embeddings(batch.piece_ids, batch.piece_types)
-        reach = Reach.of(batch.piece_mask, batch.global_mask)
+        reach = Reach.of(batch)
         blocks = None
         for layer, window in zip(self.layers, self.config.attention_windows, strict=True):
             if blocks is None or blocks.window != window:

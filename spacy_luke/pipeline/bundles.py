@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from ..batching.collate import MadeRow, batch_bundles, batch_rows, collate, make_batches, padded_size
+from ..encoders.inputs import EncoderInput
 from ..tokenization.entity_vocab import PAD
+from ..tokenization.loading import SpecialPieces
 from .base import LukePipe
 
 RowT = TypeVar("RowT", bound=MadeRow)
@@ -22,9 +24,9 @@ class BundlePipe(LukePipe, Generic[RowT]):
 
     def _row_logits(self, rows: Iterable[RowT]) -> Iterator[tuple[RowT, np.ndarray]]:
         """Each row with its logits; rows of all Docs go together, sorted by length. *Shape:* (columns,), float32"""
-        description = self._require_weights()
-        special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
-        for group, batch in make_batches(rows, self.max_batch_pieces, special, entity_pad=entity_pad):
+        special, entity_pad = self._pads
+        batches = make_batches(rows, self.max_batch_pieces, special, entity_pad=entity_pad)
+        for group, batch in self._ahead(batches):
             yield from zip(group, self.model.ops.to_numpy(self.model.predict(batch)), strict=True)
 
     def _learn(self, bundles: Sequence[Sequence[RowT]], loss: Loss[RowT], drop: float) -> float:
@@ -34,17 +36,27 @@ class BundlePipe(LukePipe, Generic[RowT]):
         """
         self._begin_update(drop)
         total = 0.0
+        large: list[Sequence[RowT]] = []
+        for group, batch in self._ahead(self._batches(bundles, large)):
+            logits, backprop = self.model.begin_update(batch)
+            ends = np.cumsum([len(bundle) for bundle in group])
+            of_bundles = np.split(self.model.ops.to_numpy(logits), ends[:-1])
+            learned = [loss(*pair) for pair in zip(group, of_bundles, strict=True)]
+            gradient: Any = np.concatenate([of_bundle for of_bundle, _ in learned])
+            backprop(self.model.ops.asarray2f(gradient))
+            total += sum(value for _, value in learned)
+        return total + sum(self._learn_in_parts(bundle, loss) for bundle in large)
+
+    def _batches(
+        self, bundles: Sequence[Sequence[RowT]], large: list[Sequence[RowT]]
+    ) -> Iterator[tuple[list[Sequence[RowT]], EncoderInput]]:
+        """Padded inputs and the bundles they are made of; those that take several go to `large`."""
         for group in batch_bundles(bundles, self.max_batch_pieces):
             rows = [row for bundle in group for row in bundle]
             if len(rows) > 1 and padded_size(rows) > self.max_batch_pieces:
-                total += self._learn_in_parts(rows, loss)
-                continue
-            logits, backprop = self._forward(rows)
-            ends = np.cumsum([len(bundle) for bundle in group])
-            learned = [loss(*pair) for pair in zip(group, np.split(logits, ends[:-1]), strict=True)]
-            backprop(np.concatenate([gradient for gradient, _ in learned]))
-            total += sum(value for _, value in learned)
-        return total
+                large += group
+            else:
+                yield group, self._collated(rows)
 
     def _learn_in_parts(self, bundle: Sequence[RowT], loss: Loss[RowT]) -> float:
         """The same for one bundle that takes several batches.
@@ -63,13 +75,21 @@ class BundlePipe(LukePipe, Generic[RowT]):
         logits[np.concatenate(places)] = found
         gradient, value = loss(bundle, logits)
         for part, place in zip(parts, places, strict=True):
-            self._forward(part)[1](gradient[place])
+            of_part: Any = gradient[place]
+            self._forward(part)[1](self.model.ops.asarray2f(of_part))
         return value
 
-    def _forward(self, rows: Sequence[RowT]) -> tuple[np.ndarray, Callable[[np.ndarray], Any]]:
+    def _forward(self, rows: Sequence[RowT]) -> tuple[np.ndarray, Callable[[Any], Any]]:
         """The logits of a batch of rows, and what takes the gradient on them. *Shape:* (rows, columns), float32"""
+        logits, backprop = self.model.begin_update(self._collated(rows))
+        return self.model.ops.to_numpy(logits), backprop
+
+    def _collated(self, rows: Sequence[RowT]) -> EncoderInput:
+        special, entity_pad = self._pads
+        return collate([row.make(special) for row in rows], piece_pad=special.pad, entity_pad=entity_pad)
+
+    @property
+    def _pads(self) -> tuple[SpecialPieces, int]:
+        """The special pieces, and the id of the padding entity."""
         description = self._require_weights()
-        special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
-        batch = collate([row.make(special) for row in rows], piece_pad=special.pad, entity_pad=entity_pad)
-        logits, backprop = self.model.begin_update(batch)
-        return self.model.ops.to_numpy(logits), lambda d_logits: backprop(self.model.ops.asarray2f(d_logits))
+        return description.tokenizer.special, description.entity_vocab[PAD]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -14,6 +14,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Model, get_torch_default_device
 
+from ..batching.prefetch import prefetch
 from ..batching.strided import build_strided_windows
 from ..box import box_checkpoint, box_encoder
 from ..checkpoints.checkpoint import Checkpoint, Description
@@ -23,6 +24,7 @@ from ..checkpoints.writer import checkpoint_bytes, save_checkpoint
 from ..checks import require_at_least
 from ..encoders.config import LukeConfig
 from ..encoders.encoder import Encoder
+from ..encoders.inputs import EncoderInput
 from ..encoders.linear import require_int8
 from ..errors import LukeError, warn
 from ..models.architectures import ENCODERS
@@ -30,6 +32,7 @@ from ..models.wrapper import torch_module
 
 CFG = "cfg"
 PipeT = TypeVar("PipeT", bound="CheckpointPipe")
+RowsT = TypeVar("RowsT")
 
 
 class CheckpointPipe(TrainablePipe):
@@ -165,6 +168,10 @@ class CheckpointPipe(TrainablePipe):
         else:
             windows = build_strided_windows(longest, max(3 * longest // 4, 1))
         return windows.shortened(longest)
+
+    def _ahead(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, EncoderInput]]:
+        """Batches on the device of the model; on a GPU they are made while earlier ones are computed."""
+        return prefetch(batches, next(self._module.parameters()).device)
 
     @staticmethod
     def _listed(docs: Iterable[Doc]) -> list[Doc]:

@@ -174,7 +174,7 @@ class LukeEncoderPipe(OwnerPipe):
         ops, hidden = self.model.ops, description.config.hidden_size
         states: list[Any] = [ops.alloc2f(len(of_doc.pieces.ids), hidden) for of_doc in pieces]
         of_entities: list[dict[int, Any]] = [{} for _ in docs]
-        for group, batch in self._batches(rows):
+        for group, batch in self._ahead(self._batches(rows)):
             piece_states, entity_states = self.model.predict(batch)
             for i, row in enumerate(group):
                 states[row.doc][row.wanted] = piece_states[i][row.wanted - row.start + 1]

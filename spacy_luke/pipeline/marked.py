@@ -171,7 +171,8 @@ class MarkedPipe(LukePipe):
         layout = self._layout()
         logits = [np.zeros((len(of_doc), labels), dtype=np.float32) for of_doc in items]
         seen = [np.zeros(len(of_doc), dtype=bool) for of_doc in items]
-        for rows, batch in self._batches(layout, layout.place(docs, [_token_ranges(of_doc) for of_doc in items])):
+        places = layout.place(docs, [_token_ranges(of_doc) for of_doc in items])
+        for rows, batch in self._ahead(self._batches(layout, places)):
             scores = self.model.ops.to_numpy(self.model.predict(batch)).reshape(len(rows), -1, labels)
             for row, row_scores in zip(rows, scores, strict=True):
                 logits[row.doc][row.items] = row_scores[: len(row.items)]
@@ -242,7 +243,7 @@ class MarkedPipe(LukePipe):
         places = layout.place(docs, chosen)
         total = sum(len(place.items) for place in places)
         self._begin_update(drop)
-        for rows, batch in self._batches(layout, places):
+        for rows, batch in self._ahead(self._batches(layout, places)):
             logits, backprop = self.model.begin_update(batch)
             all_scores = self.model.ops.to_numpy(logits).reshape(len(rows), -1, logits.shape[-1])
             real = np.arange(all_scores.shape[1]) < np.array([[len(row.items)] for row in rows])

@@ -246,7 +246,7 @@ class LukeNER(SpanPipe):
         total = max(sum(len(sample.mentions) for sample in samples), 1)
         negative = self.labels.index(self.negative_label)
         self._begin_update(drop)
-        for rows, batch in batches:
+        for rows, batch in self._ahead(batches):
             logits, backprop = self.model.begin_update(batch)
             index = tuple(np.array([(i, n) for i, row in enumerate(rows) for n in range(len(row.mentions))]).T)
             targets = np.concatenate([gold[row.doc].targets[row.mentions] for row in rows])

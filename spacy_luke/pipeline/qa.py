@@ -243,7 +243,7 @@ class LukeQA(QuestionPipe):
                 rows += of_question
                 gold[-1].append(answers)
         self._begin_update(drop)
-        for group, batch in self._batches(rows):
+        for group, batch in self._ahead(self._batches(rows)):
             logits, backprop = self.model.begin_update(batch)
             targets = np.array([target(row, gold[row.doc][row.question]) for row in group])
             scores = np.array(self.model.ops.to_numpy(logits), dtype=np.float32)

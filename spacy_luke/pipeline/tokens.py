@@ -69,7 +69,7 @@ class TokenPipe(LukePipe):
         """Raw scores of the tokens of each Doc."""
         labels = len(self._require_weights_or_box().labels)
         scored, rows = self._rows(list(docs), labels)
-        for group, batch in self._batches(rows):
+        for group, batch in self._ahead(self._batches(rows)):
             scores = self.model.ops.to_numpy(self.model.predict(batch))
             for row, row_scores in zip(group, scores, strict=True):
                 scored[row.doc].logits[row.words] = row_scores[row.places]
@@ -122,7 +122,8 @@ class TokenPipe(LukePipe):
             self.missed_gold += of_doc.missed
         total = sum(int(of_doc.known.sum()) for of_doc in gold)
         self._begin_update(drop)
-        for group, batch in self._batches([row for row in rows if gold[row.doc].known[row.words].any()]):
+        wanted = [row for row in rows if gold[row.doc].known[row.words].any()]
+        for group, batch in self._ahead(self._batches(wanted)):
             logits, backprop = self.model.begin_update(batch)
             known = [row.words[gold[row.doc].known[row.words]] for row in group]
             places = [row.places[gold[row.doc].known[row.words]] for row in group]
