@@ -84,8 +84,8 @@ ERRORS: dict[str, str] = {
     "mention lies in a window.",
     "L047": "{setting} = {value!r} is not valid: {reason}.",
     "L048": "{path} holds no saved component: {reason}.",
-    "L049": "No component of this package runs architecture {architecture!r}. Runnable: {known}. Masked language models "
-    "fill masks with spacy_luke.fill_mask.FillMask.",
+    "L049": "No component of this package runs architecture {architecture!r}. Runnable: {known}. Masked language "
+    "models fill masks with spacy_luke.fill_mask.FillMask.",
     "L050": "The model in the box is not installed with this copy of the package ({path} is missing). Give a "
     "checkpoint: load_checkpoint(...) or [initialize.components.X] checkpoint.",
     "L051": "Component {name!r} is configured with the encoder {encoder}, but {path} is a {found} checkpoint. Set "
