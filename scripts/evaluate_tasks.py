@@ -1,4 +1,4 @@
-"""Measure a pipeline on a .spacy file whose Docs have relations, entity types or questions.
+"""Measure a pipeline on a .spacy file whose Docs have relations, entity types, categories or questions.
 
     python scripts/evaluate_tasks.py training/semeval/model-best corpus/semeval/dev.spacy --output metrics/semeval.json
 
@@ -18,7 +18,7 @@ from spacy.util import import_file
 
 from spacy_luke.training.corpus import build_gold_mentions_corpus
 
-WANTED = ("rel_", "types_", "qa_", "spans_")
+WANTED = ("rel_", "types_", "qa_", "choice_", "cats_", "spans_")
 
 
 def main() -> None:

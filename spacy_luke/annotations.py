@@ -2,8 +2,8 @@
 
 Everything is kept in `doc.user_data` under the keys that spaCy itself uses for extension attributes. What belongs to a
 span or token is kept by its characters, and its values hold distances only: so `Doc.from_docs` and `span.as_doc` move
-relations, entity types and tags along. What belongs to a whole Doc (questions and answers) goes where spaCy's own Doc
-extensions go: into bytes, DocBins and copies, but not into parts or concatenations of Docs.
+relations, entity types and tags along. What belongs to a whole Doc (questions and answers, choices) goes where spaCy's
+own Doc extensions go: into bytes, DocBins and copies, but not into parts or concatenations of Docs.
 
 "Not annotated" and "annotated, with none found" are different things: `has_annotation` tells them apart, and assigning
 None to an attribute removes an annotation.
@@ -26,7 +26,8 @@ from .errors import LukeError
 RELATIONS, ENTITY_TYPES, LUKE_TAG = "relations", "entity_types", "luke_tag"
 QUESTIONS, ANSWERS = "questions", "answers"
 ENTITY_VECTOR = "entity_vector"
-ANNOTATIONS = (RELATIONS, ENTITY_TYPES, LUKE_TAG, QUESTIONS, ANSWERS)
+CHOICES, CHOSEN = "choices", "chosen"
+ANNOTATIONS = (RELATIONS, ENTITY_TYPES, LUKE_TAG, QUESTIONS, ANSWERS, CHOICES, CHOSEN)
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Answer:
 
 def has_annotation(doc: Doc, name: str) -> bool:
     """Whether a Doc is annotated with "relations", "entity_types" (of any span), "luke_tag" (of any token),
-    "questions" or "answers".
+    "questions", "answers", "choices" or "chosen".
 
     True, too, where the annotation says that there is none.
     """

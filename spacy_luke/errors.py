@@ -85,7 +85,8 @@ ERRORS: dict[str, str] = {
     "mention lies in a window.",
     "L047": "{setting} = {value!r} is not valid: {reason}.",
     "L048": "{path} holds no saved component: {reason}.",
-    "L049": "No component of this package runs architecture {architecture!r}. Runnable: {known}.",
+    "L049": "No component of this package runs architecture {architecture!r}. Runnable: {known}. Masked language "
+    "models fill masks with spacy_luke.fill_mask.FillMask.",
     "L050": "The model in the box is not installed with this copy of the package ({path} is missing). Give a "
     "checkpoint: load_checkpoint(...) or [initialize.components.X] checkpoint.",
     "L051": "Component {name!r} is configured with the encoder {encoder}, but {path} is a {found} checkpoint. Set "
@@ -122,6 +123,12 @@ ERRORS: dict[str, str] = {
     "L077": "Style {style!r} cannot show this: {problem}.",
     # questions
     "L080": "{argument} = {value!r} cannot be used: it must be {wanted}.",
+    # masks
+    "L084": "The text {text!r} has no mask to fill. Write {masks} where a piece is to be found.",
+    # categories of texts
+    "L081": "The gold categories {cats} of the Doc {text!r} cannot be used by component {name!r}: {reason}.",
+    "L082": "Component {name!r} cannot use this head: {reason}. It gives one of at least two labels, or a probability "
+    "to each label (multi_label = true).",
     # converters and command line
     "L060": "{path}, line {line}: {reason}.",
     "L061": "{path} does not exist or has no file to convert.",
@@ -166,13 +173,17 @@ WARNINGS: dict[str, str] = {
     "First: {first!r}. Raise max_question_pieces, which may be up to half of a window.",
     "W016": "Component {name!r}: {count} questions are empty; they have no answer.",
     "W017": "Component {name!r}: {missed} of {total} gold answers cannot be learned ({reasons}). First: {examples}.",
-    "W018": "Component {name!r}: none of {count} Docs has a gold answer, so nothing is learned. Write them to "
-    "doc._.answers of the references; a DocBin keeps them with store_user_data=True.",
+    "W018": "Component {name!r}: none of {count} Docs has gold annotation, so nothing is learned. Write it to {place} "
+    "of the references; a DocBin keeps it with store_user_data=True.",
     "W019": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}. Do "
     "the predicted Docs have entities? A corpus reader with mentions = true gives them the gold ones.",
-    "W026": "Component {name!r} was added without a checkpoint and uses the encoder of the model that comes with the "
-    "package. For another one: nlp.get_pipe({name!r}).load_checkpoint(...).",
     "W020": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}.",
+    "W021": "Component {name!r}: {count} Docs do not fit beside their options; only their beginning is read, up to "
+    "{maximum} pieces with the option. An encoder with more positions reads more.",
+    "W022": "Component {name!r}: {count} options with their questions do not fit beside their Doc; only their "
+    "beginning is read, up to {maximum} pieces with the Doc. First: {first!r}.",
     "W025": "{path}: {unknown} of {total} titles are not in the checkpoint's entity vocabulary and get no row. First: "
     "{examples}. Titles must be spelled as there, as {known!r} is; those of several languages begin with one ('en:').",
+    "W026": "Component {name!r} was added without a checkpoint and uses the encoder of the model that comes with the "
+    "package. For another one: nlp.get_pipe({name!r}).load_checkpoint(...).",
 }

@@ -18,8 +18,10 @@ GOLDEN = {
         "spacy-luke.EntityClassifier.v1",
         "spacy-luke.LongformerEncoder.v1",
         "spacy-luke.LukeEncoder.v1",
+        "spacy-luke.MultipleChoice.v1",
         "spacy-luke.PairClassifier.v1",
         "spacy-luke.QuestionAnswering.v1",
+        "spacy-luke.SequenceClassifier.v1",
         "spacy-luke.SharedEncoder.v1",
         "spacy-luke.SpanClassifier.v1",
         "spacy-luke.Tok2VecTransformer.v1",
@@ -31,9 +33,11 @@ GOLDEN = {
     "spacy_factories": [
         "luke_encoder",
         "luke_entity_typer",
+        "luke_multiple_choice",
         "luke_ner",
         "luke_qa",
         "luke_relations",
+        "luke_textcat",
         "luke_token_classifier",
     ],
     "spacy_misc": [
@@ -46,9 +50,11 @@ GOLDEN = {
     "spacy_readers": ["spacy-luke.gold_mentions_corpus.v1"],
     "spacy_scorers": [
         "spacy-luke.entity_typer_scorer.v1",
+        "spacy-luke.multiple_choice_scorer.v1",
         "spacy-luke.ner_scorer.v1",
         "spacy-luke.qa_scorer.v1",
         "spacy-luke.relations_scorer.v1",
+        "spacy-luke.textcat_scorer.v1",
         "spacy-luke.token_classifier_scorer.v1",
     ],
 }

@@ -91,7 +91,7 @@ class HeadPipe(CheckpointPipe):
         config: Any = module.encoder.config
         self._description = Description(
             source.architecture_of(self.architecture),
-            replace(config, extra={**config.extra, **self._config_entries(new_head)}),
+            replace(config, extra={**config.extra, **self._config_entries(labels, new_head=new_head)}),
             source.tokenizer,
             entity_vocab,
             labels,
@@ -107,7 +107,7 @@ class HeadPipe(CheckpointPipe):
         """Further arguments of `with_new_head`: dataclasses of settings that are saved with the model."""
         return {}
 
-    def _config_entries(self, new_head: bool) -> dict[str, Any]:
+    def _config_entries(self, labels: tuple[str, ...], *, new_head: bool) -> dict[str, Any]:
         """Entries of config.json that the head needs."""
         return {}
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from tokenizers import decoders
 
 from .alignment import moved, segments
 from .case import case_type
 from .loading import load_tokenizer
 
+_BYTES = decoders.ByteLevel()
 _CACHE_SIZE = 500_000
 _LONGEST_CACHED = 64
 # A word as spaCy's tokenizers would cut it, roughly: enough for its case.
@@ -93,6 +95,15 @@ class PieceTokenizer:
     def rows(self) -> int:
         """Rows that the piece table must have for the pieces that texts are made of and the special ones."""
         return 1 + max(*self._tokenizer.get_vocab().values(), *vars(self.special).values())
+
+    def text_of(self, piece: str) -> str:
+        """A piece as text, with the space that it may begin with; what is no whole character is "�".
+
+        A piece of WordPiece that continues a word keeps its "##".
+        """
+        if self.kind == "bpe":
+            return _BYTES.decode([piece])
+        return piece.replace("▁", " ") if self.kind == "unigram" else piece
 
     def encode_words(self, words: Sequence[str], spaces: Sequence[bool]) -> WordPieces:
         """Tokenise a text given as words, every word edge being a boundary.
