@@ -10,11 +10,21 @@ from typing import Any
 from spacy.language import Language
 
 from .annotations import Answer, Relation, has_annotation
+from .choices import Choice, Choices
 from .errors import LukeError, LukeWarning
 from .extensions import register_extensions
 
 __version__ = "0.1.0"
-__all__ = ["Answer", "LukeError", "LukeWarning", "Relation", "from_checkpoint", "has_annotation"]
+__all__ = [
+    "Answer",
+    "Choice",
+    "Choices",
+    "LukeError",
+    "LukeWarning",
+    "Relation",
+    "from_checkpoint",
+    "has_annotation",
+]
 
 # Each runs on both encoders: LukeForQuestionAnswering and LongformerForQuestionAnswering.
 _FACTORIES = {
@@ -24,7 +34,10 @@ _FACTORIES = {
     "TokenClassification": "luke_token_classifier",
     "QuestionAnswering": "luke_qa",
     "MaskedLM": "luke_entity_linker",
+    "SequenceClassification": "luke_textcat",
+    "MultipleChoice": "luke_multiple_choice",
 }
+_WITHOUT_HEAD = "luke_encoder"
 # Only LUKE predicts entities.
 _NOT_RUN = ("LongformerForMaskedLM",)
 
@@ -50,7 +63,7 @@ def from_checkpoint(
     import spacy
     from thinc.api import Config
 
-    from .checkpoints.heads import architecture_on
+    from .checkpoints.heads import architecture_on, bare_model
     from .checkpoints.reader import read_config
     from .checkpoints.source import locate
     from .encoders.config import INDEPENDENT
@@ -60,15 +73,18 @@ def from_checkpoint(
     data = read_config(path)
     model_type = str(data.get("model_type")).removeprefix(INDEPENDENT)
     architecture = (data.get("architectures") or [None])[0]
-    runnable = {architecture_on(kind, f"For{head}"): (kind, head) for kind in ENCODERS for head in _FACTORIES}
-    runnable = {name: found for name, found in runnable.items() if name not in _NOT_RUN}
+    runnable = {architecture_on(kind, f"For{head}"): _FACTORIES[head] for kind in ENCODERS for head in _FACTORIES}
+    runnable = {name: factory for name, factory in runnable.items() if name not in _NOT_RUN}
+    runnable |= {bare_model(kind): _WITHOUT_HEAD for kind in ENCODERS}
     if architecture not in runnable or model_type not in ENCODERS:
         raise LukeError("L049", architecture=architecture, known=", ".join(runnable))
     nlp = spacy.blank(lang)
     if sentences:
         nlp.add_pipe(sentences)
-    encoder = Config({"model": {"encoder": {"@architectures": ENCODERS[model_type]}}})
-    pipe: Any = nlp.add_pipe(_FACTORIES[runnable[architecture][1]], config=encoder.merge(dict(config)))
+    factory = runnable[architecture]
+    encoder = {"@architectures": ENCODERS[model_type]}
+    defaults = Config({"model": encoder if factory == _WITHOUT_HEAD else {"encoder": encoder}})
+    pipe: Any = nlp.add_pipe(factory, config=defaults.merge(dict(config)))
     pipe.load_checkpoint(path)
     return nlp
 

@@ -2,8 +2,8 @@
 
 Everything is kept in `doc.user_data` under the keys that spaCy itself uses for extension attributes. What belongs to a
 span or token is kept by its characters, and its values hold distances only: so `Doc.from_docs` and `span.as_doc` move
-relations, entity types and tags along. What belongs to a whole Doc (questions and answers) goes where spaCy's own Doc
-extensions go: into bytes, DocBins and copies, but not into parts or concatenations of Docs.
+relations, entity types and tags along. What belongs to a whole Doc (questions and answers, choices) goes where spaCy's
+own Doc extensions go: into bytes, DocBins and copies, but not into parts or concatenations of Docs.
 
 "Not annotated" and "annotated, with none found" are different things: `has_annotation` tells them apart, and assigning
 None to an attribute removes an annotation.
@@ -18,13 +18,16 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, cast
 
+import numpy as np
 from spacy.tokens import Doc, Span, Token
 
 from .errors import LukeError
 
 RELATIONS, ENTITY_TYPES, LUKE_TAG = "relations", "entity_types", "luke_tag"
 QUESTIONS, ANSWERS = "questions", "answers"
-ANNOTATIONS = (RELATIONS, ENTITY_TYPES, LUKE_TAG, QUESTIONS, ANSWERS)
+ENTITY_VECTOR = "entity_vector"
+CHOICES, CHOSEN = "choices", "chosen"
+ANNOTATIONS = (RELATIONS, ENTITY_TYPES, LUKE_TAG, QUESTIONS, ANSWERS, CHOICES, CHOSEN)
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Answer:
 
 def has_annotation(doc: Doc, name: str) -> bool:
     """Whether a Doc is annotated with "relations", "entity_types" (of any span), "luke_tag" (of any token),
-    "questions" or "answers".
+    "questions", "answers", "choices" or "chosen".
 
     True, too, where the annotation says that there is none.
     """
@@ -186,6 +189,21 @@ def typed_spans(doc: Doc) -> list[Span]:
 
 def _scores_key(span: Span) -> tuple[Any, ...]:
     return _key("entity_type_scores", span.start_char, span.end_char)
+
+
+# Vectors: by the characters of the span, an array.
+
+
+def get_entity_vector(span: Span) -> np.ndarray | None:
+    """The vector that `luke_encoder` gave the span; None if it gave none. *Shape:* (hidden,), float32"""
+    return _data(span.doc).get(_key(ENTITY_VECTOR, span.start_char, span.end_char))
+
+
+def set_entity_vectors(doc: Doc, spans: Iterable[Span], vectors: np.ndarray) -> None:
+    """Replace the vectors of all spans of a Doc. *Shape:* (spans, hidden)"""
+    _clear(doc, ENTITY_VECTOR)
+    for span, vector in zip(spans, vectors, strict=True):
+        _data(doc)[_key(ENTITY_VECTOR, span.start_char, span.end_char)] = vector
 
 
 # Tags: by the characters of the token, a string.
@@ -350,8 +368,5 @@ def check_span(doc: Doc, span: Any, role: str) -> None:
 
 
 def _check_score(score: Any, attribute: str) -> None:
-    # NumPy's numbers are Real, too.
-    if (
-        isinstance(score, bool) or not isinstance(score, Real) or not 0 <= float(score) <= 1
-    ):  # NumPy's numbers are Real, too
+    if isinstance(score, bool) or not isinstance(score, Real) or not 0 <= float(score) <= 1:  # NumPy's are Real, too
         raise LukeError("L070", attribute=attribute, value=score, wanted="a score in [0, 1]")

@@ -19,6 +19,7 @@ _NAMES = (
     "share",
     "others",
     "loading",
+    "sharing",
 )
 
 

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from ..encoders.config import LongformerConfig, LukeConfig
-from ..encoders.embeddings import init_weights
 from ..encoders.encoder import Encoder
 from ..encoders.heads import EntitySpanClassification, TaskModule
 from ..encoders.independent import IndependentLukeEncoder
@@ -34,6 +33,7 @@ from .key_maps import (
     without_ignored,
 )
 from .new_entities import GrownWeights
+from .new_heads import new_span_filter, with_new_head
 from .weights import Weights
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -63,36 +63,39 @@ class Description:
     labels: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    def architecture_of(self, architecture: str) -> str:
+        """How the head of `architecture` is called on this encoder: a component names the one for LUKE."""
+        return architecture_on(self.config.model_type, architecture)
 
-@dataclass(frozen=True)
-class Checkpoint:
+    def of_encoder(self) -> dict[str, Any]:
+        """The settings that belong to the encoder, whatever head is on it."""
+        return {name: value for name, value in self.settings.items() if name in OF_ENCODER}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Description):
     """An opened checkpoint folder.
 
     config: as in config.json, before the entity vocabulary is trimmed.
+    model_type: of the encoder that the folder holds.
     upcycled: it is a RoBERTa, XLM-R or BERT that is read as LUKE or Longformer.
-    trimmed: its entity vocabulary is the one to take, whatever is asked for: that of a saved component.
+    saved: it is what a component saved. Then a file of titles does not choose its entities again: it may be gone.
     """
 
     path: Path
     model_type: str
-    architecture: str
-    config: Config
-    tokenizer: PieceTokenizer
-    entity_vocab: EntityVocab
-    labels: tuple[str, ...]
-    settings: Mapping[str, Any]
     weights: Weights
     upcycled: bool = False
-    trimmed: bool = False
+    saved: bool = False
 
     def describe(self, config: Config) -> Description:
         """What is written beside the weights of a bare encoder made from this checkpoint."""
         architecture = bare_model(config.model_type)
         return Description(architecture, config, self.tokenizer, self.entity_vocab, settings=self.settings)
 
-    def architecture_of(self, architecture: str) -> str:
-        """How the head of `architecture` is called on this checkpoint's encoder: a component names the one for LUKE."""
-        return architecture_on(self.config.model_type, architecture)
+    def select_entities(self, entity_vocab: str) -> tuple[EntityVocab, list[int] | None]:
+        """The entities that are kept, and the rows of their table; see `EntityVocab.select`."""
+        return self.entity_vocab.select("full" if self.saved and entity_vocab != "special" else entity_vocab)
 
     def load_encoder(self, entity_vocab: str = "full", *, pooling: bool = True, mentions: bool = False) -> Encoder:
         """The encoder alone.
@@ -108,10 +111,6 @@ class Checkpoint:
         """The same weights for an encoder with independent attention, to be trained with it."""
         assert isinstance(self.config, LukeConfig)
         return replace(self, config=replace(self.config, entity_attention="independent"))
-
-    def select_entities(self, entity_vocab: str) -> tuple[EntityVocab, list[int] | None]:
-        """The entity vocabulary as it will be loaded; see `EntityVocab.select`."""
-        return self.entity_vocab.select("full" if self.trimmed else entity_vocab)
 
     def with_entities(self, titles: Iterable[str]) -> Checkpoint:
         """The same with entities added to the vocabulary, those of the titles that it has not; see `GrownWeights`."""
@@ -140,34 +139,24 @@ class Checkpoint:
         """
         head = find_head(self.config.model_type, architecture)
         config, vocab, rows = self._trim(entity_vocab)
-        pooling = head.reads_pooled or (head.pooling and self._has("pooler."))
-        encoder = self._empty_encoder(config, pooling=pooling, mentions=head.reads_entities)
-        if labels is None:
-            with without_values():
-                module = head(encoder, len(self.labels))
-            if isinstance(module, EntitySpanClassification):
-                module.span_filter = self._span_filter(config, span_filter, of_head=True)
-            return self._fill(module, rows, encoder_prefix="encoder."), vocab
-        if head.reads_pooled and not self._has("pooler."):
-            encoder.pooler = nn.Linear(config.hidden_size, config.hidden_size)
-            init_weights(encoder.pooler, config.initializer_range)
-        module = head(self._fill(encoder, rows, encoder_prefix=""), labels)
-        module.reset_head()
-        if isinstance(module, EntitySpanClassification):
-            module.span_filter = self._span_filter(config, span_filter, of_head=False)
-        return module, vocab
+        pooling = head.pooling and self._has("pooler.")
+        if labels is not None:
+            encoder = self._empty_encoder(config, pooling=pooling, mentions=head.reads_entities)
+            encoder = self._fill(encoder, rows, encoder_prefix="")
+            return with_new_head(encoder, architecture, labels, span_filter), vocab
+        encoder = self._empty_encoder(config, pooling=pooling or head.reads_pooled, mentions=head.reads_entities)
+        with without_values():
+            module = head(encoder, len(self.labels))
+        if isinstance(module, EntitySpanClassification) and span_filter is not None:
+            module.span_filter = self._span_filter(config, span_filter)
+        return self._fill(module, rows, encoder_prefix="encoder."), vocab
 
-    def _span_filter(self, config: Config, settings: SpanFilterSettings | None, *, of_head: bool) -> SpanFilter | None:
-        """On the meta device if it is the one of the checkpoint's head, else new."""
-        if settings is None:
-            return None
-        if of_head and any(name.startswith(SPAN_FILTER) for name in self.weights.shapes()):
-            with without_values():
-                return SpanFilter(config, settings)
-        span_filter = SpanFilter(config, settings)
-        init_weights(span_filter, config.initializer_range)
-        span_filter.start_rare()
-        return span_filter
+    def _span_filter(self, config: Config, settings: SpanFilterSettings) -> SpanFilter:
+        """On the meta device if the checkpoint has one, else new."""
+        if not any(name.startswith(SPAN_FILTER) for name in self.weights.shapes()):
+            return new_span_filter(config, settings)
+        with without_values():
+            return SpanFilter(config, settings)
 
     def _trim(self, entity_vocab: str) -> tuple[Config, EntityVocab, list[int] | None]:
         vocab, rows = self.select_entities(entity_vocab)

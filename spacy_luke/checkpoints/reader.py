@@ -67,7 +67,16 @@ def open_checkpoint(
         vocab = EntityVocab.special_only()
         labels = _labels_of(data, plain_as, architecture) if model_type == "luke" else ()
         return Checkpoint(
-            path, model_type, architecture, config, tokenizer, vocab, labels, settings, weights, upcycled=True
+            architecture,
+            config,
+            tokenizer,
+            vocab,
+            labels,
+            settings,
+            path=path,
+            model_type=model_type,
+            weights=weights,
+            upcycled=True,
         )
     if model_type not in _CONFIGS:
         known = ", ".join((*_CONFIGS, *UPCYCLED))
@@ -85,7 +94,10 @@ def open_checkpoint(
     labels = _labels_of(data, model_type, architecture)
     if knows_head(model_type, architecture):
         architecture = architecture_on(model_type, architecture)
-    return Checkpoint(path, model_type, architecture, config, tokenizer, vocab, labels, settings, open_weights(path))
+    weights = open_weights(path)
+    return Checkpoint(
+        architecture, config, tokenizer, vocab, labels, settings, path=path, model_type=model_type, weights=weights
+    )
 
 
 def read_config(path: Path) -> dict[str, Any]:

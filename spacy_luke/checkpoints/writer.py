@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from .key_maps import BACKBONE_PREFIXES, to_hugging_face
 from .weights import OWN_SAFETENSORS, SAFETENSORS, WEIGHT_FILES
 
 CONFIG = "config.json"
+# Weights of a head whose encoder is another component's.
+HEAD_WEIGHTS = "head.safetensors"
+CHECKPOINT_FILES = (CONFIG, ENTITY_VOCAB, *WEIGHT_FILES, *TOKENIZER_FILES, HEAD_WEIGHTS)
 _METADATA = {"format": "pt"}
 
 
@@ -45,13 +48,22 @@ def save_checkpoint(
     either the old checkpoint or a folder without config.json, which no reader opens. If it fails, the old files are
     moved back, and L029 is raised.
     """
-    try:
-        with _staged(path) as staging:
-            save_file(_tensors(description, module, dtype), staging / _weight_file(description), metadata=_METADATA)
-            for name, data in {**_small_files(description, dtype), **(more_files or {})}.items():
-                (staging / name).write_bytes(data)
-    except (OSError, SafetensorError) as e:
-        raise LukeError("L029", path=path, reason=e) from e
+    with _staged(path) as staging:
+        weights = staging / _weight_file(description)
+        save_file(_tensors(description, module, dtype), weights, metadata=_METADATA)
+        _write(staging, {**_small_files(description, dtype), **(more_files or {})})
+        weights.chmod((staging / CONFIG).stat().st_mode)  # safetensors lets nobody else read its file
+
+
+def save_files(path: Path, files: dict[str, bytes]) -> None:
+    """Write files that are no checkpoint in the place of one, with the same guarantees."""
+    with _staged(path) as staging:
+        _write(staging, files)
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
 
 
 def checkpoint_bytes(description: Description, module: nn.Module) -> dict[str, bytes]:
@@ -61,8 +73,26 @@ def checkpoint_bytes(description: Description, module: nn.Module) -> dict[str, b
 
 
 @contextmanager
+def unpacked(files: Mapping[str, bytes]) -> Iterator[Path]:
+    """A folder with what `checkpoint_bytes` gave, inside the `with` block."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, data in files.items():
+            (Path(folder) / Path(name).name).write_bytes(data)
+        yield Path(folder)
+
+
+@contextmanager
 def _staged(path: Path) -> Iterator[Path]:
-    """A folder whose files replace those of the checkpoint in `path`; files of other names stay."""
+    """A folder whose files replace those of the checkpoint in `path`; files of other names stay. L029 if it fails."""
+    try:
+        with _replacing(path) as staging:
+            yield staging
+    except (OSError, SafetensorError) as e:
+        raise LukeError("L029", path=path, reason=e) from e
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -76,7 +106,7 @@ def _staged(path: Path) -> Iterator[Path]:
         path.mkdir(exist_ok=True)
         names = {p.name for p in new.iterdir()}
         # config.json leaves first and comes last: without it nothing is read.
-        for name in sorted(names.union(WEIGHT_FILES, TOKENIZER_FILES), key=lambda n: n != CONFIG):
+        for name in sorted(names.union(CHECKPOINT_FILES), key=lambda n: n != CONFIG):
             if (path / name).exists():
                 os.replace(path / name, old / name)
         for name in sorted(names, key=lambda n: n == CONFIG):

@@ -9,6 +9,29 @@ import torch
 from torch import Tensor
 
 
+@dataclass(frozen=True)
+class BatchFacts:
+    """What an encoder has to know of a batch before it computes. Read off the batch while it is on the CPU: on a GPU
+    the processor would wait for all that was computed before.
+
+    full_pieces, full_entities: whether no piece and no entity is masked.
+    global_slots: most global pieces of a row.
+    """
+
+    full_pieces: bool
+    full_entities: bool
+    global_slots: int
+
+    @classmethod
+    def of(cls, batch: EncoderInput) -> BatchFacts:
+        """Look at a batch."""
+        slots = 0
+        if batch.global_mask is not None:
+            slots = int((batch.global_mask & batch.piece_mask).sum(1).max())
+        full_entities = batch.entity_mask is None or bool(batch.entity_mask.all())
+        return cls(bool(batch.piece_mask.all()), full_entities, slots)
+
+
 @dataclass
 class EncoderInput:
     """One padded batch of windows.
@@ -34,6 +57,7 @@ class EncoderInput:
     global_mask: True for the pieces that Longformer lets attend to all pieces and be attended to by all; none if None.
         A piece that `piece_mask` leaves out is not global. LUKE, where all pieces are, does not read it.
         *Shape:* (batch, pieces), bool
+    facts: what `known` gives, for a batch that was moved to another device.
 
     The first three entity tensors are all None for an input without entities. With windows of 3 and 2 pieces, one with
     a mention of its last two pieces:
@@ -53,22 +77,37 @@ class EncoderInput:
     predicted: Tensor | None = None
     candidates: Tensor | None = None
     global_mask: Tensor | None = None
+    facts: BatchFacts | None = None
+
+    @property
+    def known(self) -> BatchFacts:
+        """What an encoder has to know before it computes."""
+        return self.facts or BatchFacts.of(self)
 
     def to(self, device: torch.device | str) -> EncoderInput:
-        """The same batch on another device."""
-        moved: dict[str, Any] = {k: None if v is None else v.to(device) for k, v in vars(self).items()}
-        return EncoderInput(**moved)
+        """The same batch on another device; from pinned memory, without waiting for the copy."""
+        facts = self.known
+        tensors = {name: v.to(device, non_blocking=v.is_pinned()) for name, v in self._tensors().items()}
+        return EncoderInput(**tensors, facts=facts)
+
+    def pinned(self) -> EncoderInput:
+        """The same batch in memory from which a GPU copies by itself."""
+        return EncoderInput(**{name: v.pin_memory() for name, v in self._tensors().items()}, facts=self.known)
+
+    def _tensors(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
 
 @dataclass
 class EncoderOutput:
     """States of the last layer.
 
-    pieces: None if only the entities were asked for. *Shape:* (batch, pieces, hidden)
+    pieces: None if only the entities or the pooled states were asked for. *Shape:* (batch, pieces, hidden)
     entities: None for an input without entities, for an encoder that makes no states of them, or if only the pieces
-        were asked for.
+        or the pooled states were asked for.
         *Shape:* (batch, entities, hidden)
-    pooled: the first piece through the pooler; None if the encoder has none. *Shape:* (batch, hidden)
+    pooled: the first piece through the pooler; None if the encoder has none or only the entities were asked for.
+        *Shape:* (batch, hidden)
     """
 
     pieces: Tensor | None

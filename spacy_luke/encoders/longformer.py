@@ -46,15 +46,15 @@ class LongformerEncoder(Encoder):
 
     def _encode(self, batch: EncoderInput, states: States) -> EncoderOutput:
         rows = self.embeddings(batch.piece_ids, batch.piece_types)
-        reach = Reach.of(batch.piece_mask, batch.global_mask)
+        reach = Reach.of(batch)
         blocks = None
         for layer, window in zip(self.layers, self.config.attention_windows, strict=True):
             if blocks is None or blocks.window != window:
                 blocks = Blocks.of(reach, window)
             rows = self._run(layer, rows, reach, blocks)
         entities = None
-        if self.mention_states is not None and batch.entity_spans is not None and states != "pieces":
+        if self.mention_states is not None and batch.entity_spans is not None and states in ("all", "entities"):
             entities = self.mention_states(rows, batch.entity_spans)
         if states == "entities":
             return EncoderOutput(pieces=None, entities=entities, pooled=None)
-        return EncoderOutput(pieces=rows, entities=entities, pooled=self._pooled(rows))
+        return EncoderOutput(None if states == "pooled" else rows, entities, self._pooled(rows))

@@ -42,20 +42,24 @@ class LukeEncoder(Encoder):
 
     def _encode(self, batch: EncoderInput, states: States) -> EncoderOutput:
         rows = self.embeddings(batch.piece_ids, batch.piece_types)
-        keep = batch.piece_mask
+        known = batch.known
+        keep, full = batch.piece_mask, known.full_pieces
         if batch.entity_ids is not None:
             assert batch.entity_spans is not None
             assert batch.entity_mask is not None
             rows = torch.cat([rows, self.entity_embeddings(batch.entity_ids, batch.entity_spans)], dim=1)
-            keep = torch.cat([keep, batch.entity_mask], dim=1)
+            keep, full = torch.cat([keep, batch.entity_mask], dim=1), full and known.full_entities
         pieces = batch.piece_ids.shape[1]
-        mask = additive_mask(keep, rows.dtype)
+        mask = None if full else additive_mask(keep, rows.dtype)
         *earlier, last = self.layers
         for layer in earlier:
             rows = self._run(layer, rows, pieces, mask)
         if states == "entities":
             rows = self._run(last, rows, pieces, mask, slice(pieces, None))
             return EncoderOutput(pieces=None, entities=rows, pooled=None)
+        if states == "pooled":
+            rows = self._run(last, rows, pieces, mask, slice(0, 1))
+            return EncoderOutput(pieces=None, entities=None, pooled=self._pooled(rows))
         rows = self._run(last, rows, pieces, mask, slice(0, pieces) if states == "pieces" else ALL_ROWS)
         return EncoderOutput(
             pieces=rows[:, :pieces],
@@ -64,12 +68,10 @@ class LukeEncoder(Encoder):
         )
 
 
-def additive_mask(keep: Tensor, dtype: torch.dtype) -> Tensor | None:
-    """0 where a row may be attended to, the lowest number of `dtype` elsewhere; None if all rows may.
+def additive_mask(keep: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 where a row may be attended to, the lowest number of `dtype` elsewhere.
 
     *Shape:* (batch, rows) -> (batch, 1, 1, rows)
     """
-    if bool(keep.all()):
-        return None
     mask = torch.zeros(keep.shape, dtype=dtype, device=keep.device)
     return mask.masked_fill_(~keep, torch.finfo(dtype).min)[:, None, None, :]

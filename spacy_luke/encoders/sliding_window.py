@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .attention import Attention
 from .config import LongformerConfig
+from .inputs import EncoderInput
 from .linear import Linear
 
 # Added to the score of a key that is out of reach: a finite number in every precision, so that rows that reach no key
@@ -29,12 +30,12 @@ class GlobalPieces:
 
     positions: piece in each slot; that of an empty slot means nothing. *Shape:* (batch, slots), int64
     bias: added to the scores of the slots: `OUT_OF_REACH` for empty ones. *Shape:* (batch, slots)
-    filled: text and slot of each global piece. *Shapes:* two of (global pieces,), int64
+    filled: which slots have a piece. *Shape:* (batch, slots), bool
     """
 
     positions: Tensor
     bias: Tensor
-    filled: tuple[Tensor, ...]
+    filled: Tensor
 
     def gather(self, states: Tensor) -> Tensor:
         """*Shape:* (batch, …, pieces, width) -> (batch, …, slots, width)."""
@@ -46,8 +47,11 @@ class GlobalPieces:
 
         *Shapes:* (batch, slots, width), (batch, pieces, width) -> (batch, pieces, width)
         """
-        texts, _ = self.filled
-        return pieces.index_put((texts, self.positions[self.filled]), slots[self.filled].to(pieces.dtype))
+        # The positions of a row are all different: an empty slot puts back what is there.
+        index = self.positions.unsqueeze(-1).expand(-1, -1, pieces.shape[-1])
+        return pieces.scatter(
+            1, index, slots.to(pieces.dtype).where(self.filled.unsqueeze(-1), pieces.gather(1, index))
+        )
 
 
 @dataclass(frozen=True)
@@ -65,17 +69,17 @@ class Reach:
     global_pieces: GlobalPieces | None
 
     @classmethod
-    def of(cls, piece_mask: Tensor, global_mask: Tensor | None) -> Reach:
-        """Read the masks of an `EncoderInput`. A piece that is masked and global is masked."""
-        masked = None if bool(piece_mask.all()) else ~piece_mask
-        is_global = torch.zeros_like(piece_mask) if global_mask is None else global_mask & piece_mask
-        counts = is_global.sum(1)
-        slots = int(counts.max())
-        if not slots:
-            return cls(masked, is_global, None)
-        filled = torch.arange(slots, device=counts.device) < counts[:, None]
+    def of(cls, batch: EncoderInput) -> Reach:
+        """Read the masks of a batch. A piece that is masked and global is masked."""
+        known = batch.known
+        masked = None if known.full_pieces else ~batch.piece_mask
+        slots = known.global_slots
+        if batch.global_mask is None or not slots:
+            return cls(masked, torch.zeros_like(batch.piece_mask), None)
+        is_global = batch.global_mask & batch.piece_mask
+        filled = torch.arange(slots, device=is_global.device) < is_global.sum(1)[:, None]
         positions = is_global.byte().argsort(dim=1, descending=True, stable=True)[:, :slots]
-        return cls(masked, is_global, GlobalPieces(positions, _bias(~filled), filled.nonzero(as_tuple=True)))
+        return cls(masked, is_global, GlobalPieces(positions, _bias(~filled), filled))
 
     @property
     def bias_of_all(self) -> Tensor | None:

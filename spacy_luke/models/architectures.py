@@ -9,7 +9,8 @@ from thinc.types import Floats2d, Floats3d
 
 from ..encoders.inputs import EncoderInput
 from ..errors import LukeError
-from .wrapper import wrap_task_module
+from .shared import SHARED, SharedEncoder
+from .wrapper import wrap_encoder, wrap_task_module
 
 Precision = Literal["float32", "bfloat16", "int8"]
 EntityAttention = Literal["full", "independent"]
@@ -63,7 +64,15 @@ def _encoder(
         "gradient_checkpointing": gradient_checkpointing,
         "entity_attention": entity_attention,
     }
-    return Model(f"{model_type}_encoder", _no_forward, attrs=settings)
+    return wrap_encoder(f"{model_type}_encoder", settings)
+
+
+def build_shared_encoder(upstream: str = "*") -> Model[Any, Any]:
+    """The encoder of another component, as `spacy-luke.SharedEncoder.v1`.
+
+    upstream: name of that component, a `luke_encoder` earlier in the pipeline; "*" = the nearest one.
+    """
+    return wrap_encoder("shared_encoder", {SHARED: SharedEncoder(upstream)})
 
 
 def build_span_classifier(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats3d]:
@@ -86,6 +95,16 @@ def build_token_classifier(encoder: Model[Any, Any], head_rate: float = 1.0) -> 
     return wrap_task_module("luke_token_classifier", encoder, head_rate)
 
 
+def build_sequence_classifier(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats2d]:
+    """Labels for every text, as `spacy-luke.SequenceClassifier.v1`: LukeForSequenceClassification."""
+    return wrap_task_module("luke_sequence_classifier", encoder, head_rate)
+
+
+def build_multiple_choice(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats2d]:
+    """A score for every option, as `spacy-luke.MultipleChoice.v1`: LukeForMultipleChoice."""
+    return wrap_task_module("luke_multiple_choice", encoder, head_rate)
+
+
 def build_question_answering(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats3d]:
     """Start and end of an answer, as `spacy-luke.QuestionAnswering.v1`: LukeForQuestionAnswering."""
     return wrap_task_module("luke_question_answering", encoder, head_rate)
@@ -94,7 +113,3 @@ def build_question_answering(encoder: Model[Any, Any], head_rate: float = 1.0) -
 def build_entity_prediction(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats2d]:
     """Which entity a masked one is, as `spacy-luke.EntityPrediction.v1`: LukeForMaskedLM."""
     return wrap_task_module("luke_entity_prediction", encoder, head_rate)
-
-
-def _no_forward(model: Model, X: Any, is_train: bool) -> Any:
-    raise NotImplementedError("The encoder runs inside its task model's PyTorch module.")

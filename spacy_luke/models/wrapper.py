@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from thinc.api import ArgsKwargs, Model, Optimizer, PyTorchShim, torch2xp, xp2to
 from thinc.layers.pytorchwrapper import forward
 from torch import Tensor, nn
 
-from ..encoders.inputs import EncoderInput
+from ..encoders.inputs import EncoderInput, EncoderOutput
 from ..errors import LukeError, warn
 
 
@@ -27,17 +27,19 @@ class EncoderShim(PyTorchShim):
     - use_averages and use_radam have no effect (W007)
 
     head_rate: learning rate of the head's weights, as a multiple of the encoder's.
+    owns_encoder: whether the encoder's weights are stepped here; if not, its owner steps them (`SharedEncoder`).
     """
 
-    def __init__(self, module: nn.Module, head_rate: float = 1.0):
+    def __init__(self, module: nn.Module | None, head_rate: float = 1.0, *, owns_encoder: bool = True):
         super().__init__(module, serialize_model=_to_bytes, deserialize_model=_from_bytes)
         self._head_rate = head_rate
+        self._owns_encoder = owns_encoder
         self._torch_optimizer: torch.optim.Optimizer | None = None
         self._driver: Optimizer | None = None
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """One AdamW step on the accumulated gradients, which are then cleared."""
-        with_grad = [p for p in self._model.parameters() if p.grad is not None]
+        with_grad = [p for _, p in self._parameters() if p.grad is not None]
         if not with_grad:
             return
         adamw = self._optimizer_for(optimizer)
@@ -61,7 +63,7 @@ class EncoderShim(PyTorchShim):
         if optimizer.use_radam:
             warn("W007", setting="use_radam = true")
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for name, parameter in self._model.named_parameters():
+        for name, parameter in self._parameters():
             groups.setdefault((parameter.ndim > 1, _is_of_head(name)), []).append(parameter)
         settings = [
             {"params": part, "decays": decays, "rate": self._head_rate if of_head else 1.0, "weight_decay": 0.0}
@@ -72,18 +74,24 @@ class EncoderShim(PyTorchShim):
         self._driver = optimizer
         return self._torch_optimizer
 
+    def _parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """The parameters that are stepped here, with their names."""
+        for name, parameter in self._model.named_parameters():
+            if self._owns_encoder or not name.startswith("encoder."):
+                yield name, parameter
+
     def __getstate__(self) -> dict[str, Any]:
         # The optimiser belongs to a training run, not to the model.
         return {**self.__dict__, "_torch_optimizer": None, "_driver": None}
 
 
-def attach_module(model: Model, module: nn.Module) -> None:
-    """Give a task model its PyTorch module, on the device of the current Thinc ops."""
-    model.shims[:] = [EncoderShim(module, model.attrs["head_rate"])]
+def attach_module(model: Model, module: nn.Module, *, owns_encoder: bool = True) -> None:
+    """Give a model its PyTorch module, on the device of the current Thinc ops; see `EncoderShim`."""
+    model.shims[:] = [EncoderShim(module, model.attrs["head_rate"], owns_encoder=owns_encoder)]
 
 
 def torch_module(model: Model) -> nn.Module | None:
-    """The PyTorch module of a task model; None before it has weights."""
+    """The PyTorch module of a model; None before it has weights."""
     return model.shims[0]._model if model.shims else None
 
 
@@ -103,6 +111,16 @@ def wrap_task_module(name: str, encoder: Model, head_rate: float) -> Model[Encod
     )
 
 
+def wrap_encoder(name: str, settings: dict[str, Any]) -> Model[EncoderInput, Any]:
+    """A Thinc model of an encoder: settings for the task model that it is a layer of, and by itself a model from padded
+    batches to the states of pieces and entities. It predicts; what trains it is the gradient of a task model.
+
+    settings: kept as the model's attributes.
+    """
+    attrs = {"convert_inputs": _convert_inputs, "convert_outputs": _convert_states, "head_rate": 1.0}
+    return Model(name, forward, attrs={**attrs, **settings})
+
+
 def _convert_inputs(model: Model, batch: EncoderInput, is_train: bool) -> tuple[ArgsKwargs, Callable[[Any], None]]:
     shim: Any = model.shims[0]
     return ArgsKwargs(args=(batch.to(shim.device),), kwargs={}), lambda _: None
@@ -118,6 +136,19 @@ def _convert_outputs(
         return ArgsKwargs(args=((logits,),), kwargs={"grad_tensors": gradient})
 
     return torch2xp(logits), backprop
+
+
+def _convert_states(
+    model: Model, batch_and_states: tuple[EncoderInput, EncoderOutput], is_train: bool
+) -> tuple[tuple[Any, Any], Callable[[Any], ArgsKwargs]]:
+    """*Shapes:* -> ((batch, pieces, hidden), (batch, entities, hidden) or None)"""
+    output = batch_and_states[1]
+    assert output.pieces is not None
+
+    def backprop(d_states: Any) -> ArgsKwargs:
+        raise NotImplementedError("An encoder is trained by the task models that share it.")
+
+    return (torch2xp(output.pieces), None if output.entities is None else torch2xp(output.entities)), backprop
 
 
 def _is_of_head(name: str) -> bool:

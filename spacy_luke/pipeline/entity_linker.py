@@ -14,16 +14,20 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model
 
 from ..batching.windows import Windows
-from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.checkpoint import Checkpoint, Description
 from ..checkpoints.heads import MASKED_LM, architecture_on
+from ..encoders.encoder import Encoder
+from ..encoders.heads import TaskModule
 from ..errors import LukeError
 from ..knowledge_base import NIL, CandidateGenerator, load_kb
 from ..links import set_linked_entities
-from ..tokenization.entity_vocab import read_titles
+from ..tokenization.entity_vocab import EntityVocab, read_titles
 from .link_training import LearningLinkPipe
 from .linker_kb import read_kb_titles
 from .linking import Mentions
+from .stored_head import StoredHead
 
+BIAS = "entity_predictions.bias"
 DEFAULT_CONFIG = """
 [luke_entity_linker]
 windows = null
@@ -183,8 +187,10 @@ class LukeEntityLinker(LearningLinkPipe):
         kb_loader: the knowledge base; see `set_kb`. Default: the one that the component has.
         titles: path of a JSON dictionary from its ids to titles of the entity vocabulary, where they differ.
         entities: path of a JSON list or text file of titles that are added to the entity vocabulary of the checkpoint;
-            see `GrownWeights` for what their rows start as.
+            see `GrownWeights` for what their rows start as. L067 if the encoder is that of another component.
         """
+        if entities is not None and not self._owns_encoder:
+            self._refuse_checkpoint()
         self._new_entities = read_titles(entities, "entities") if entities is not None else []
         if titles is not None:
             self.kb_titles = read_kb_titles(titles)
@@ -194,18 +200,39 @@ class LukeEntityLinker(LearningLinkPipe):
 
     def _open(self, path: Path, *, to_train: bool = False) -> Checkpoint:
         checkpoint = super()._open(path, to_train=to_train)
-        kind = checkpoint.config.model_type
-        if not checkpoint.config.entity_inputs:
-            raise LukeError("L023", architecture=architecture_on(kind, MASKED_LM), model_type=kind, known=MASKED_LM)
-        return checkpoint.with_entities(self._new_entities) if to_train else checkpoint
+        adds = to_train and self._new_entities and checkpoint.config.entity_inputs
+        return checkpoint.with_entities(self._new_entities) if adds else checkpoint
 
-    def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
-        if not checkpoint.select_entities(self.model.layers[0].attrs["entity_vocab"])[0].titles:
-            raise LukeError("L085", name=self.name, path=checkpoint.path)
-        super()._adopt(checkpoint, labels, new_head=new_head)
-        module: Any = self._module
-        for parameter in (module.encoder.entity_embeddings.entity.weight, module.entity_predictions.bias):
-            parameter.requires_grad_(not self.freeze_entities)
+    def _check_encoder(self, source: Description) -> None:
+        kind = source.config.model_type
+        if not source.config.entity_inputs:
+            raise LukeError("L023", architecture=architecture_on(kind, MASKED_LM), model_type=kind, known=MASKED_LM)
+
+    def _take(self, module: TaskModule, source: Description, entity_vocab: EntityVocab, *args: Any, **kw: Any) -> None:
+        if not entity_vocab.titles:
+            path = source.path if isinstance(source, Checkpoint) else self._owner.name
+            raise LukeError("L085", name=self.name, path=path)
+        super()._take(module, source, entity_vocab, *args, **kw)
+        if self.freeze_entities:
+            head: Any = module
+            head.entity_predictions.bias.requires_grad_(False)
+            if self._owns_encoder:
+                head.encoder.entity_embeddings.entity.requires_grad_(False)
+
+    def _restore(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
+        self._check_entities(len(head.weights[BIAS]), source)
+        super()._restore(head, source, encoder)
+
+    def _change_encoder(self, source: Description, encoder: Encoder) -> None:
+        self._check_entities(len(self._module.entity_predictions.bias), source)
+        super()._change_encoder(source, encoder)
+
+    def _check_entities(self, rows: int, source: Description) -> None:
+        """L068 if the head was trained with another number of entities than an encoder has."""
+        config: Any = source.config
+        if config.entity_inputs and config.entity_vocab_size != rows:
+            needed, found = (f"{config.model_type} with {count} entities" for count in (rows, config.entity_vocab_size))
+            raise LukeError("L068", name=self.name, needed=needed, found=found)
 
     # Prediction
 

@@ -12,7 +12,6 @@ from thinc.api import Optimizer
 
 from ..batching.entity_rows import EntityRow, windows_with_entities
 from ..checks import require_one_of, require_probability
-from ..encoders.layers import set_dropout
 from ..errors import warn
 from ..training.losses import cross_entropy
 from .candidates import Candidates, KnownCandidates
@@ -66,8 +65,8 @@ class LearningLinkPipe(LinkPipe):
         find = self._finder() if self.loss == "candidates" else None
         rows = [row for index, lesson in enumerate(lessons) for row in self._masked_rows(index, lesson, find)]
         total = sum(len(row.wanted) for row in rows)
-        set_dropout(self._module, drop)
-        for group, batch in self._batches(rows):
+        self._begin_update(drop)
+        for group, batch in self._ahead(self._batches(rows)):
             logits, backprop = self.model.begin_update(batch)
             gradient, loss = _gradient(group, self.model.ops.to_numpy(logits), lessons)
             backprop(self.model.ops.asarray2f(gradient / total))  # type: ignore[arg-type]

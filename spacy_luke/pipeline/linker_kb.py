@@ -15,8 +15,9 @@ from spacy.vocab import Vocab
 from ..checks import require_at_least, require_one_of
 from ..errors import LukeError, warn
 from ..knowledge_base import CandidateGenerator, KeptKnowledgeBase, KnowledgeBaseLoader, entities_of, load_kb
-from .base import CFG, LukePipe
+from .base import LukePipe
 from .candidates import AnyEntity, CandidateFinder, Candidates, entity_id
+from .checkpoint_pipe import CFG
 
 KB = "kb"  # file of a saved component
 _TREATMENT = {"prior": "they keep their prior probability", "drop": "they are left out"}

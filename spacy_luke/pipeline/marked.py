@@ -19,16 +19,15 @@ from ..batching.layouts import DocumentLayout, Layout, MarkedLayout
 from ..batching.markers import MarkerVocab, marker_ids
 from ..batching.strided import StridedWindows
 from ..batching.windows import PassageWindows, build_sentence_windows
-from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.checkpoint import Description
 from ..checks import require_at_least, require_probability
-from ..encoders.layers import set_dropout
 from ..errors import LukeError, warn
 from ..training.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
 from .base import LukePipe
 from .gold import listed
+from .problem_type import MULTI_LABEL, SINGLE_LABEL, problem_entry, problem_of
 
 ItemT = TypeVar("ItemT", bound=tuple[Span, ...])
-MULTI_LABEL, SINGLE_LABEL = "multi_label_classification", "single_label_classification"
 _WINDOWS = "it must be spacy-luke.sentence_windows.v1 for LUKE, spacy-luke.strided_windows.v1 for Longformer"
 # Items that are tokenised and sorted by length at a time: memory does not grow with their number.
 _AT_A_TIME = 1024
@@ -122,8 +121,8 @@ class MarkedPipe(LukePipe):
         """Whether an item may have several labels."""
         if self._multi_label_setting is not None:
             return self._multi_label_setting
-        problem = self._description.config.extra.get("problem_type") if self._description else None
-        return {MULTI_LABEL: True, SINGLE_LABEL: False}.get(str(problem), self.default_multi_label)
+        problem = problem_of(self._description.config.extra) if self._description else ""
+        return {MULTI_LABEL: True, SINGLE_LABEL: False}.get(problem, self.default_multi_label)
 
     @property
     def threshold(self) -> float:
@@ -132,19 +131,18 @@ class MarkedPipe(LukePipe):
             return self._threshold_setting
         return 0.5 if self.multi_label else 0.0
 
-    def _config_entries(self, new_head: bool) -> dict[str, Any]:
+    def _config_entries(self, labels: tuple[str, ...], *, new_head: bool) -> dict[str, Any]:
         if not new_head and self._multi_label_setting is None:
             return {}
         multi = self.default_multi_label if self._multi_label_setting is None else self._multi_label_setting
-        return {"problem_type": MULTI_LABEL if multi else SINGLE_LABEL}
+        return problem_entry(multi)
 
-    def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
-        if checkpoint.config.entity_inputs:
-            marker_ids(checkpoint.tokenizer, checkpoint.config.vocab_size)  # L033, while nothing has changed
+    def _check_encoder(self, source: Description) -> None:
+        if source.config.entity_inputs:
+            marker_ids(source.tokenizer, source.config.vocab_size)  # L033
         windows = self._windows_setting
-        if windows is not None and isinstance(windows, PassageWindows) != checkpoint.config.entity_inputs:
+        if windows is not None and isinstance(windows, PassageWindows) != source.config.entity_inputs:
             raise LukeError("L047", setting="windows", value=windows, reason=_WINDOWS)
-        super()._adopt(checkpoint, labels, new_head=new_head)
 
     @abstractmethod
     def _items(self, doc: Doc) -> list[tuple[Span, ...]]:
@@ -173,7 +171,8 @@ class MarkedPipe(LukePipe):
         layout = self._layout()
         logits = [np.zeros((len(of_doc), labels), dtype=np.float32) for of_doc in items]
         seen = [np.zeros(len(of_doc), dtype=bool) for of_doc in items]
-        for rows, batch in self._batches(layout, layout.place(docs, [_token_ranges(of_doc) for of_doc in items])):
+        places = layout.place(docs, [_token_ranges(of_doc) for of_doc in items])
+        for rows, batch in self._ahead(self._batches(layout, places)):
             scores = self.model.ops.to_numpy(self.model.predict(batch)).reshape(len(rows), -1, labels)
             for row, row_scores in zip(rows, scores, strict=True):
                 logits[row.doc][row.items] = row_scores[: len(row.items)]
@@ -243,8 +242,8 @@ class MarkedPipe(LukePipe):
         chosen = [_token_ranges([of_doc[i] for i in some]) for of_doc, some in zip(items, known, strict=True)]
         places = layout.place(docs, chosen)
         total = sum(len(place.items) for place in places)
-        set_dropout(self._module, drop)
-        for rows, batch in self._batches(layout, places):
+        self._begin_update(drop)
+        for rows, batch in self._ahead(self._batches(layout, places)):
             logits, backprop = self.model.begin_update(batch)
             all_scores = self.model.ops.to_numpy(logits).reshape(len(rows), -1, logits.shape[-1])
             real = np.arange(all_scores.shape[1]) < np.array([[len(row.items)] for row in rows])

@@ -17,7 +17,6 @@ from ..batching.mentions import Candidates, Suggester
 from ..batching.windows import Windows
 from ..checkpoints.heads import SPAN_CLASSIFIER
 from ..checks import require_at_least, require_probability
-from ..encoders.layers import set_dropout
 from ..encoders.span_filter import SpanFilterSettings
 from ..errors import LukeError
 from ..extensions import write_scored_spans
@@ -246,8 +245,8 @@ class LukeNER(SpanPipe):
             batches = self._batches(encoded, [s.known for s in samples], [s.drawn for s in samples])
         total = max(sum(len(sample.mentions) for sample in samples), 1)
         negative = self.labels.index(self.negative_label)
-        set_dropout(self._module, drop)
-        for rows, batch in batches:
+        self._begin_update(drop)
+        for rows, batch in self._ahead(batches):
             logits, backprop = self.model.begin_update(batch)
             index = tuple(np.array([(i, n) for i, row in enumerate(rows) for n in range(len(row.mentions))]).T)
             targets = np.concatenate([gold[row.doc].targets[row.mentions] for row in rows])

@@ -18,7 +18,6 @@ from ..batching.strided import ContextWindows
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.heads import QUESTION_ANSWERING
 from ..checks import require_at_least
-from ..encoders.layers import set_dropout
 from ..encoders.luke import LukeEncoder
 from ..errors import LukeError, warn
 from ..training.losses import cross_entropy
@@ -163,7 +162,7 @@ class LukeQA(QuestionPipe):
     def _freeze_entity_table(self) -> None:
         """The rows of the entities are never trained, as in the paper's code: few of them are in the data."""
         encoder = self._module.encoder
-        if isinstance(encoder, LukeEncoder):
+        if isinstance(encoder, LukeEncoder) and self._shared is None:
             encoder.entity_embeddings.entity.requires_grad_(False)
 
     def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -243,8 +242,8 @@ class LukeQA(QuestionPipe):
             for of_question, answers in gold_rows(example, reader, AnswerReport(), index):
                 rows += of_question
                 gold[-1].append(answers)
-        set_dropout(self._module, drop)
-        for group, batch in self._batches(rows):
+        self._begin_update(drop)
+        for group, batch in self._ahead(self._batches(rows)):
             logits, backprop = self.model.begin_update(batch)
             targets = np.array([target(row, gold[row.doc][row.question]) for row in group])
             scores = np.array(self.model.ops.to_numpy(logits), dtype=np.float32)
@@ -266,6 +265,6 @@ class LukeQA(QuestionPipe):
             for _ in gold_rows(example, reader, report):
                 pass
         if docs and not annotated:
-            warn("W018", name=self.name, count=docs)
+            warn("W018", name=self.name, count=docs, place=self.gold_place)
         self._warn_of(reader)
         report.warn(self.name)

@@ -17,7 +17,7 @@ from ..batching.mention_rows import MentionRow, mention_rows
 from ..batching.mentions import Candidates, Suggester, find_candidates, suggest
 from ..batching.pieces import DocPieces, doc_pieces
 from ..batching.windows import Windows, build_sentence_windows
-from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.checkpoint import Description
 from ..checks import require_at_least
 from ..encoders.config import LukeConfig
 from ..encoders.heads import EntitySpanClassification
@@ -67,12 +67,12 @@ class SpanPipe(LukePipe):
         paper's; never longer than the encoder's positions allow."""
         return self._windows(build_sentence_windows, special_pieces=2)
 
-    def _head_options(self, checkpoint: Checkpoint) -> dict[str, Any]:
-        saved = checkpoint.settings.get(SPAN_FILTER)
+    def _head_options(self, source: Description) -> dict[str, Any]:
+        saved = source.settings.get(SPAN_FILTER)
         settings = self._span_filter_setting or (build_span_filter(**saved) if saved else None)
         if settings is None:
             return {}
-        config = checkpoint.config
+        config = source.config
         if not (isinstance(config, LukeConfig) and config.entity_attention == "independent"):
             raise LukeError("L055", name=self.name)
         if saved and saved["layer"] != settings.layer:
@@ -126,7 +126,8 @@ class SpanPipe(LukePipe):
         encoded = self._encode(docs)
         width = len(self.labels) + (self.span_filter is not None)
         scores = [np.zeros((len(c.mentions), width), dtype=np.float32) for c in encoded.candidates]
-        for rows, batch in self._batches(encoded, [np.arange(len(c.mentions)) for c in encoded.candidates]):
+        batches = self._batches(encoded, [np.arange(len(c.mentions)) for c in encoded.candidates])
+        for rows, batch in self._ahead(batches):
             found = self.model.ops.to_numpy(self.model.predict(batch))
             for row, row_scores in zip(rows, found, strict=True):
                 scores[row.doc][row.mentions] = row_scores[: len(row.mentions)]

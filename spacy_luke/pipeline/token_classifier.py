@@ -14,8 +14,8 @@ from thinc.api import Config, Model
 
 from ..annotations import LUKE_TAG
 from ..batching.windows import Windows
+from ..checkpoints.checkpoint import OWN_SETTINGS, Checkpoint, Description
 from ..checkpoints.heads import TOKEN_CLASSIFIER
-from ..checkpoints.reader import OWN_SETTINGS, Checkpoint
 from ..checks import require_probability
 from ..errors import LukeError
 from ..training.losses import softmax
@@ -189,9 +189,9 @@ class LukeTokenClassifier(TokenPipe):
         if attribute == "pos" and (wrong := [label for label in labels if label not in PARTS_OF_SPEECH]):
             raise LukeError("L059", labels=", ".join(wrong), name=self.name)
 
-    def _settings_to_save(self, checkpoint: Checkpoint, options: Mapping[str, Any]) -> dict[str, Any]:
+    def _settings_to_save(self, source: Description, options: Mapping[str, Any]) -> dict[str, Any]:
         chosen = {"attribute": self._attribute_setting} if self._attribute_setting else {}
-        return {**super()._settings_to_save(checkpoint, options), **chosen}
+        return {**super()._settings_to_save(source, options), **chosen}
 
     # Prediction
 

@@ -13,12 +13,11 @@ from spacy.tokens import Doc, Token
 from spacy.training import Example, validate_examples
 from thinc.api import Optimizer
 
-from ..batching.collate import batch_rows, collate
+from ..batching.collate import make_batches
 from ..batching.pieces import doc_pieces
 from ..batching.strided import StridedWindows
 from ..batching.token_rows import TokenRow, token_rows
 from ..batching.windows import Windows, build_sentence_windows
-from ..encoders.layers import set_dropout
 from ..errors import LukeError
 from ..tokenization.entity_vocab import PAD
 from ..training.losses import cross_entropy
@@ -70,7 +69,7 @@ class TokenPipe(LukePipe):
         """Raw scores of the tokens of each Doc."""
         labels = len(self._require_weights_or_box().labels)
         scored, rows = self._rows(list(docs), labels)
-        for group, batch in self._batches(rows):
+        for group, batch in self._ahead(self._batches(rows)):
             scores = self.model.ops.to_numpy(self.model.predict(batch))
             for row, row_scores in zip(group, scores, strict=True):
                 scored[row.doc].logits[row.words] = row_scores[row.places]
@@ -95,8 +94,7 @@ class TokenPipe(LukePipe):
         """Padded inputs and the rows they are made of."""
         description = self._require_weights()
         special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
-        for group in batch_rows(rows, self.max_batch_pieces):
-            yield group, collate([row.make(special) for row in group], piece_pad=special.pad, entity_pad=entity_pad)
+        return make_batches(rows, self.max_batch_pieces, special, entity_pad=entity_pad)
 
     # Training
 
@@ -123,8 +121,9 @@ class TokenPipe(LukePipe):
         for of_doc in gold:
             self.missed_gold += of_doc.missed
         total = sum(int(of_doc.known.sum()) for of_doc in gold)
-        set_dropout(self._module, drop)
-        for group, batch in self._batches([row for row in rows if gold[row.doc].known[row.words].any()]):
+        self._begin_update(drop)
+        wanted = [row for row in rows if gold[row.doc].known[row.words].any()]
+        for group, batch in self._ahead(self._batches(wanted)):
             logits, backprop = self.model.begin_update(batch)
             known = [row.words[gold[row.doc].known[row.words]] for row in group]
             places = [row.places[gold[row.doc].known[row.words]] for row in group]

@@ -224,3 +224,11 @@ def test_a_path_that_is_a_file_raises_l029(tmp_path, trained):
     assert (tmp_path / "out").read_text() == "a file"
     with pytest.raises(LukeError, match="L029"):
         save_checkpoint(tmp_path / "out" / "below", *trained)
+
+
+def test_whoever_may_read_the_config_may_read_the_weights(tmp_path: Path) -> None:
+    write_luke(tmp_path / "luke")
+    checkpoint = open_checkpoint(tmp_path / "luke")
+    save_checkpoint(tmp_path / "out", checkpoint.describe(checkpoint.config), checkpoint.load_encoder())
+    modes = {file.name: file.stat().st_mode for file in (tmp_path / "out").iterdir()}
+    assert modes["model.safetensors"] == modes["config.json"]

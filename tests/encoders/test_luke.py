@@ -287,5 +287,9 @@ def test_states_on_the_gpu_equal_the_reference(tmp_path, name):
 
 
 def test_a_batch_moves_between_devices_whole():
-    batch = make_input([4, 2], [[(1, 2)], []]).to("meta")
-    assert {t.device.type for t in vars(batch).values() if t is not None} == {"meta"}
+    batch = make_input([4, 2], [[(1, 2)], []])
+    moved = batch.to("meta")
+    assert {t.device.type for t in vars(moved).values() if isinstance(t, torch.Tensor)} == {"meta"}
+    assert moved.known == batch.known  # which could not be read off there
+    assert not batch.known.full_pieces
+    assert not batch.known.full_entities

@@ -166,7 +166,7 @@ def test_the_chosen_rows_of_a_longformer_are_those_rows(tmp_path):
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_a_trimmed_vocabulary_has_the_logits_of_the_titles_that_stay(tmp_path, tied):
-    (tmp_path / "titles.txt").write_text("Babbage\nNobody\nLondon\n")
+    (tmp_path / "titles.txt").write_text("Babbage\nLondon\n")
     _, full = models(tmp_path / "in", tie_word_embeddings=tied)
     ours, vocab = open_checkpoint(tmp_path / "in").load_task_module(MASKED_LM, str(tmp_path / "titles.txt"))
     assert len(vocab) == 6

@@ -1,0 +1,203 @@
+"""What every component shares: an encoder that comes from a checkpoint, windows, and saving as a checkpoint."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import srsly
+from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+from thinc.api import Model
+
+from ..batching.prefetch import prefetch
+from ..batching.strided import build_strided_windows
+from ..box import box_checkpoint
+from ..checkpoints.checkpoint import Checkpoint, Description
+from ..checkpoints.source import locate
+from ..checkpoints.writer import checkpoint_bytes, save_checkpoint, unpacked
+from ..checks import require_at_least
+from ..encoders.encoder import Encoder
+from ..encoders.inputs import EncoderInput
+from ..errors import LukeError, warn
+from ..models.encoder_settings import apply_settings, open_for_encoder
+from ..models.wrapper import torch_module
+
+CFG = "cfg"
+PipeT = TypeVar("PipeT", bound="CheckpointPipe")
+RowsT = TypeVar("RowsT")
+
+
+class CheckpointPipe(TrainablePipe):
+    """A component whose weights, tokenizer and entity vocabulary come from a checkpoint.
+
+    A component that was added and never given weights takes those of the model in the box when it is first used, if
+    the box has them.
+    """
+
+    factory: ClassVar[str]
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        windows: Any,
+        max_batch_pieces: int,
+        scorer: Callable[..., dict[str, Any]] | None,
+    ):
+        require_at_least(1, max_batch_pieces=max_batch_pieces)
+        self.vocab = vocab
+        self.model = model
+        self.name = name
+        self.cfg: dict[str, Any] = {}
+        self.scorer = scorer
+        self.max_batch_pieces = max_batch_pieces
+        self._windows_setting = windows
+        self._description: Description | None = None
+        self._warned_sentences = False
+
+    # Weights
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels in the order of the logits, the negative label included; () before the component has weights."""
+        return self._description.labels if self._description else ()
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether a checkpoint was loaded or the component initialised."""
+        return self._description is not None
+
+    def load_checkpoint(self: PipeT, name: str | Path, *, revision: str | None = None) -> PipeT:
+        """Take weights, labels, tokenizer and entity vocabulary from a checkpoint that has what the component needs.
+
+        name: folder or Hub id. revision: branch, tag or commit on the Hub.
+
+        If anything is wrong with it (a coded error says what), the component stays as it was.
+        """
+        self._load(self._open(locate(name, revision)))
+        return self
+
+    @property
+    @abstractmethod
+    def _encoder_settings(self) -> dict[str, Any]:
+        """The settings of the encoder's architecture."""
+
+    @abstractmethod
+    def _load(self, checkpoint: Checkpoint) -> None:
+        """Take over a checkpoint. Nothing changes until all of it has been read."""
+
+    @property
+    def _module(self) -> Any:
+        """The PyTorch module; L040 before there are weights."""
+        module = torch_module(self.model)
+        if module is None:
+            raise LukeError("L040", name=self.name)
+        return module
+
+    def _require_weights(self) -> Description:
+        if self._description is None:
+            raise LukeError("L040", name=self.name)
+        return self._description
+
+    def _require_weights_or_box(self) -> Description:
+        """Before predictions: a component that nobody gave weights takes those in the box, with a warning."""
+        if self._description is None and (path := box_checkpoint(self.factory)) is not None:
+            self._load(self._open(path))
+            warn("W001", name=self.name, labels=", ".join(self.label_data))
+        return self._require_weights()
+
+    def _open(self, path: Path, *, to_train: bool = False) -> Checkpoint:
+        """Open a checkpoint for the encoder in the config; see `open_for_encoder`."""
+        where = f"[initialize.components.{self.name}] checkpoint"
+        return open_for_encoder(path, self._encoder_settings, self.name, where=where, to_train=to_train)
+
+    def _configure(self, encoder: Encoder, checkpoint: Checkpoint) -> None:
+        """Give a new encoder its settings, and warn of a tokenizer that loses the case of the text."""
+        apply_settings(encoder, self._encoder_settings)
+        if checkpoint.tokenizer.lowercase and not checkpoint.tokenizer.case_types:
+            warn("W008", name=str(checkpoint.path))
+
+    # Docs
+
+    def _windows(self, build: Callable[..., Any], *, special_pieces: int) -> Any:
+        """The windows in use: those of the config, else those that the checkpoint was trained with, else `build`'s or,
+        for an encoder without entity inputs, as long as they can be; never longer than the encoder's positions allow.
+
+        special_pieces: those of a row.
+        """
+        description = self._require_weights()
+        longest = description.config.max_pieces - special_pieces
+        saved = description.settings.get("windows", {})
+        if self._windows_setting is not None:
+            windows = self._windows_setting
+        elif "stride" in saved:
+            windows = build_strided_windows(**saved)
+        elif saved or description.config.entity_inputs:
+            windows = build(**saved)
+        else:
+            windows = build_strided_windows(longest, max(3 * longest // 4, 1))
+        return windows.shortened(longest)
+
+    def _ahead(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, EncoderInput]]:
+        """Batches on the device of the model; on a GPU they are made while earlier ones are computed."""
+        return prefetch(batches, next(self._module.parameters()).device)
+
+    @staticmethod
+    def _listed(docs: Iterable[Doc]) -> list[Doc]:
+        """The Docs of a call as a list; L080 for one Doc alone, which iterates over its tokens."""
+        if isinstance(docs, (Doc, str)):
+            raise LukeError("L080", argument="docs", value=docs, wanted="a list of Docs; for one Doc, [doc]")
+        return list(docs)
+
+    def _warn_without_sentences(self, docs: Iterable[Doc]) -> None:
+        if not self._warned_sentences and any(len(doc) and not doc.has_annotation("SENT_START") for doc in docs):
+            self._warned_sentences = True
+            warn("W002", name=self.name)
+
+    # Saving
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Save as a Hugging Face checkpoint folder with spaCy's `cfg` beside it; see `save_checkpoint`."""
+        if self._description is not None:
+            save_checkpoint(Path(path), self._description, self._module, more_files=self._more_files())
+            return
+        Path(path).mkdir(parents=True, exist_ok=True)
+        for name, data in self._more_files().items():
+            (Path(path) / name).write_bytes(data)
+
+    def from_disk(self: PipeT, path: str | Path, *, exclude: Iterable[str] = ()) -> PipeT:
+        """Load what `to_disk` saved, or leave the component as it was."""
+        path = Path(path)
+        if self._read_cfg(path)["weights"]:
+            self._load(replace(self._open(path), saved=True))
+        return self
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """The files that `to_disk` writes, as one byte string."""
+        files = checkpoint_bytes(self._description, self._module) if self._description else {}
+        return srsly.msgpack_dumps({**files, **self._more_files()})
+
+    def from_bytes(self: PipeT, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> PipeT:
+        """Load what `to_bytes` gave."""
+        with unpacked(srsly.msgpack_loads(bytes_data)) as folder:
+            return self.from_disk(folder)
+
+    def _more_files(self) -> dict[str, bytes]:
+        """Files beside those of the checkpoint, by name."""
+        return {CFG: srsly.json_dumps(self._cfg()).encode("utf8")}
+
+    def _cfg(self) -> dict[str, Any]:
+        return {"weights": self.has_weights}
+
+    @staticmethod
+    def _read_cfg(path: Path) -> dict[str, Any]:
+        if not (path / CFG).is_file():
+            raise LukeError("L048", path=path, reason=f"it has no {CFG!r} file")
+        return srsly.read_json(path / CFG)

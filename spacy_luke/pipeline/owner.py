@@ -1,0 +1,228 @@
+"""The component whose encoder others share: spaCy's `ListenedToComponent`, but for weights, not for states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from spacy.language import Language
+from spacy.training import Example, validate_examples
+from spacy.vocab import Vocab
+from thinc.api import Model, Optimizer
+from torch import nn
+
+from ..box import box_encoder
+from ..checkpoints.checkpoint import Checkpoint, Description
+from ..checkpoints.source import locate
+from ..encoders.encoder import Encoder
+from ..errors import warn
+from ..models.encoder_settings import require_precision
+from ..models.shared import SHARED
+from ..models.wrapper import attach_module, torch_module
+from .checkpoint_pipe import CheckpointPipe
+
+
+class OwnerPipe(CheckpointPipe):
+    """A component with an encoder and no head, whose encoder others may share.
+
+    LUKE's states of a text depend on the entities that are asked about, so components cannot share them as those of
+    spaCy share a `tok2vec`: each runs the encoder on its own inputs. They share the weights: one set in memory and on
+    disk. In training the gradients of all of them add up, and this component takes one step.
+    """
+
+    def __init__(self, vocab: Vocab, model: Model, name: str, **settings: Any):
+        super().__init__(vocab, model, name, scorer=None, **settings)
+        self.model.attrs["replace_listener"] = _replace_listener
+        self.listener_map: dict[str, list[Model]] = {}
+        # Components whose gradients the update that has begun may still get, and whether it has any.
+        self._awaited: set[str] = set()
+        self._has_gradients = False
+        # The optimiser of a step that was asked for before there were gradients.
+        self._waiting: Optimizer | None = None
+        # Parameters that are not to get gradients for the moment.
+        self._resting: list[nn.Parameter] = []
+
+    # Weights
+
+    @property
+    def _encoder_settings(self) -> dict[str, Any]:
+        return self.model.attrs
+
+    @property
+    def description(self) -> Description | None:
+        """What is known of the encoder; None before it has weights."""
+        return self._description
+
+    @property
+    def encoder(self) -> Encoder:
+        """The PyTorch module; L040 before there are weights."""
+        return self._module
+
+    def freeze_encoder(self, frozen: bool = True) -> None:
+        """Train only heads from now on. Lasts until weights are loaded again; it is not saved."""
+        self._resting.clear()
+        self.encoder.requires_grad_(not frozen)
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        require_precision(self._encoder_settings)
+        self._check_checkpoint(checkpoint)
+        vocab, _ = checkpoint.select_entities(self._encoder_settings["entity_vocab"])
+        encoder = checkpoint.load_encoder(self._encoder_settings["entity_vocab"], mentions=True)
+        self._configure(encoder, checkpoint)
+        attach_module(self.model, encoder)
+        described = checkpoint.describe(encoder.config)  # type: ignore[arg-type]
+        settings = dict(checkpoint.settings)
+        if checkpoint.architecture != described.architecture:  # windows of a task
+            settings = checkpoint.of_encoder()
+        if is_dataclass(self._windows_setting):
+            settings["windows"] = vars(self._windows_setting)
+        self._description = replace(described, entity_vocab=vocab, settings=settings)
+        self._awaited, self._has_gradients, self._waiting = set(), False, None
+        self._resting.clear()
+        for listener in self.listeners:
+            listener.attrs[SHARED].connect(self)
+
+    def _check_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """An error if a checkpoint does not suit the settings."""
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Any]],
+        *,
+        nlp: Language | None = None,
+        checkpoint: str | None = None,
+        revision: str | None = None,
+    ) -> None:
+        """Prepare for training.
+
+        checkpoint: folder or Hub id to start from: LUKE or Longformer, as the config has it, with any head, or BERT,
+            RoBERTa and XLM-R, which are read as that; default: the encoder of the model in the box, a LUKE.
+        revision: branch, tag or commit on the Hub.
+        """
+        source = locate(checkpoint, revision) if checkpoint is not None else box_encoder()
+        self._load(self._open(source, to_train=True))
+
+    def _require_weights_or_box(self) -> Description:
+        if self._description is None:
+            self._load(self._open(box_encoder()))
+            warn("W026", name=self.name)
+        self.settle()
+        return self._require_weights()
+
+    # Sharing: spaCy's `ListenedToComponent`
+
+    @property
+    def listeners(self) -> list[Model]:
+        """The layers of other components that stand for this encoder."""
+        return [listener for listeners in self.listener_map.values() for listener in listeners]
+
+    @property
+    def listening_components(self) -> list[str]:
+        """Names of the components that share the encoder."""
+        return list(self.listener_map)
+
+    def add_listener(self, listener: Model, component_name: str) -> None:
+        """Share the encoder with a component."""
+        listeners = self.listener_map.setdefault(component_name, [])
+        if listener not in listeners:
+            listeners.append(listener)
+            listener.attrs[SHARED].connect(self)
+
+    def remove_listener(self, listener: Model, component_name: str) -> bool:
+        """Forget a layer of a component. RETURNS: whether it was known."""
+        listeners = self.listener_map.get(component_name, [])
+        if listener not in listeners:
+            return False
+        listeners.remove(listener)
+        if not listeners:
+            del self.listener_map[component_name]
+        return True
+
+    def find_listeners(self, component: Any) -> None:
+        """Share the encoder with a component whose model wants it."""
+        model = getattr(component, "model", None)
+        if not isinstance(model, Model):
+            return
+        for node in model.walk():
+            shared = node.attrs.get(SHARED)
+            if shared is not None and shared.upstream in ("*", self.name):
+                self.add_listener(node, component.name)
+
+    # Training
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Let the updates of the components that share the encoder, which come after this one, add gradients to it."""
+        losses = losses if losses is not None else {}
+        losses.setdefault(self.name, 0.0)
+        validate_examples(examples, f"{type(self).__name__}.update")
+        self._require_weights()
+        self.settle()
+        self._awaited = set(self.listening_components)
+        self._has_gradients = False
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
+
+    def join_update(self, component: str, *, trains: bool) -> None:
+        """Before the forward passes of an update of a component: its gradients reach the encoder if the encoder's own
+        update came before, once for each of them, and if the component wants them to (`trains`)."""
+        joins = component in self._awaited
+        self._awaited.discard(component)
+        self._has_gradients |= joins
+        if joins and trains:
+            for parameter in self._resting:
+                parameter.requires_grad_(True)
+            self._resting.clear()
+        elif not self._resting:
+            self._resting = [p for p in self.encoder.parameters() if p.requires_grad]
+            for parameter in self._resting:
+                parameter.requires_grad_(False)
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """One step on the gradients of all components.
+
+        spaCy's `nlp.update` with an optimiser asks for the step before the other components have been updated: then it
+        waits, and is taken when the encoder is next used or saved, or with the next update.
+        """
+        self._waiting = sgd
+        if self._has_gradients:
+            self.settle()
+
+    def settle(self) -> None:
+        """Take the step that waits for the gradients of all components, if one does."""
+        if self._waiting is not None:
+            sgd, self._waiting = self._waiting, None
+            self._has_gradients = False
+            self.model.finish_update(sgd)
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Save as a Hugging Face checkpoint folder with spaCy's `cfg` beside it; see `save_checkpoint`."""
+        self.settle()
+        super().to_disk(path, exclude=exclude)
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """The files that `to_disk` writes, as one byte string."""
+        self.settle()
+        return super().to_bytes(exclude=exclude)
+
+
+def _replace_listener(copied: Model, listener: Model, owner: OwnerPipe) -> Model:
+    """For spaCy's `nlp.replace_listeners`: the component of the listener gets a copy of the encoder for its own.
+
+    RETURNS: the copied model as what an encoder is in a task model: settings.
+    """
+    encoder = torch_module(copied)
+    copied.shims.clear()
+    user = listener.attrs[SHARED].user
+    if encoder is not None and user is not None:
+        user.own_encoder(encoder)
+    return copied

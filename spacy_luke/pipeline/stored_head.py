@@ -1,0 +1,92 @@
+"""A head without its encoder, as a component saves it whose encoder is another component's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from ..checkpoints.checkpoint import OF_ENCODER, Config, Description
+from ..checkpoints.writer import HEAD_WEIGHTS
+from ..encoders.heads import TaskModule
+from ..errors import LukeError
+
+# The entry of `cfg` that says what the head is.
+HEAD = "head"
+
+
+@dataclass(frozen=True)
+class StoredHead:
+    """The weights of a head and what it needs to know.
+
+    model_type, hidden_size: of the encoder that it was trained on.
+    labels: in the order of its rows.
+    settings: of the component, as in `Description.settings`, without those of the encoder.
+    extra: the entries of config.json that are no parameters of the encoder.
+    weights: by their names in `TaskModule`.
+    """
+
+    model_type: str
+    hidden_size: int
+    labels: tuple[str, ...]
+    settings: Mapping[str, Any]
+    extra: Mapping[str, Any]
+    weights: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, description: Description, module: TaskModule) -> StoredHead:
+        """The head of a module."""
+        config = description.config
+        settings = {name: value for name, value in description.settings.items() if name not in OF_ENCODER}
+        weights = {name: t for name, t in module.state_dict().items() if not name.startswith("encoder.")}
+        return cls(config.model_type, config.hidden_size, description.labels, settings, config.extra, weights)
+
+    @classmethod
+    def read(cls, folder: Path, cfg: Mapping[str, Any]) -> StoredHead:
+        """Read what `cfg` and `files` gave; L021 or L022 for a file that is missing or damaged."""
+        file = folder / HEAD_WEIGHTS
+        if not file.is_file():
+            raise LukeError("L021", path=folder, file=HEAD_WEIGHTS)
+        try:
+            weights = load(file.read_bytes())
+        except SafetensorError as e:
+            raise LukeError("L022", file=file, reason=e) from None
+        return cls(**{**cfg, "labels": tuple(cfg["labels"])}, weights=weights)
+
+    @property
+    def cfg(self) -> dict[str, Any]:
+        """All but the weights, for the entry `HEAD` of `cfg`."""
+        return {name: value for name, value in vars(self).items() if name != "weights"}
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The weights."""
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.weights.items()}
+        return {HEAD_WEIGHTS: save(tensors, metadata={"format": "pt"})}
+
+    def check_fit(self, name: str, config: Config) -> None:
+        """L068 if the head of component `name` cannot stand on an encoder."""
+        if (config.model_type, config.hidden_size) != (self.model_type, self.hidden_size):
+            needed, found = (
+                f"{self.model_type} of width {self.hidden_size}",
+                f"{config.model_type} of width {config.hidden_size}",
+            )
+            raise LukeError("L068", name=name, needed=needed, found=found)
+
+    def fill(self, module: TaskModule) -> None:
+        """Give a module of the same kind this head; L024 if it is of another."""
+        wanted = {name for name in module.state_dict() if not name.startswith("encoder.")}
+        if wanted != self.weights.keys():
+            missing, unknown = sorted(wanted - self.weights.keys()), sorted(self.weights.keys() - wanted)
+            raise LukeError("L024", missing=", ".join(missing) or "none", unknown=", ".join(unknown) or "none")
+        module.load_state_dict(dict(self.weights), strict=False)
+
+    def configured(self, description: Description) -> Description:
+        """A description with the head's entries of config.json."""
+        config: Any = description.config
+        return replace(description, config=replace(config, extra={**config.extra, **self.extra}))
