@@ -18,7 +18,7 @@ from spacy.util import import_file
 
 from spacy_luke.training.corpus import build_gold_mentions_corpus
 
-WANTED = ("rel_", "types_", "qa_", "choice_", "cats_", "spans_")
+WANTED = ("nel_", "rel_", "types_", "qa_", "choice_", "cats_", "spans_")
 
 
 def main() -> None:
