@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -124,16 +125,19 @@ class AnyEntity:
     ids = None
 
     def __init__(self, vocab: EntityVocab, rows: int, names: Mapping[str, str], n_best: int):
+        self._title_of = vocab.title_of
+        self._names = names
         self._n_best = n_best
-        self._names: dict[int, str] = {}
-        for title, entity in vocab.titles.items():  # of titles that share an id, the first
-            self._names.setdefault(entity, names.get(title, title))
         self._is_special = np.ones(rows, dtype=bool)
-        self._is_special[list(self._names)] = False
+        self._is_special[vocab.titled_ids] = False
 
-    @property
+    @cached_property
     def kb_ids(self) -> tuple[str, ...]:
-        return tuple(self._names.get(i, "") for i in range(len(self._is_special)))
+        return tuple(self._name(i) for i in range(len(self._is_special)))
+
+    def _name(self, entity: int) -> str:
+        title = self._title_of.get(entity, "")
+        return self._names.get(title, title)
 
     def scores(self, logits: np.ndarray) -> np.ndarray:
         """-inf for what is no entity."""
@@ -144,10 +148,10 @@ class AnyEntity:
 
     def rank(self, logits: np.ndarray) -> Ranking:
         logs = log_softmax(self.scores(logits))
-        n_best = min(self._n_best, len(self._names))
+        n_best = min(self._n_best, len(self._title_of))
         best = np.argpartition(-logs, n_best - 1)[:n_best]
         best = best[np.argsort(-logs[best], kind="stable")].tolist()
-        return Ranking(tuple(self._names[i] for i in best), tuple(np.exp(logs[best]).tolist()), best[0])
+        return Ranking(tuple(self._name(i) for i in best), tuple(np.exp(logs[best]).tolist()), best[0])
 
 
 @dataclass(frozen=True)

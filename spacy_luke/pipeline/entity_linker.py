@@ -209,7 +209,7 @@ class LukeEntityLinker(LearningLinkPipe):
             raise LukeError("L023", architecture=architecture_on(kind, MASKED_LM), model_type=kind, known=MASKED_LM)
 
     def _take(self, module: TaskModule, source: Description, entity_vocab: EntityVocab, *args: Any, **kw: Any) -> None:
-        if not entity_vocab.titles:
+        if not entity_vocab.title_of:
             path = source.path if isinstance(source, Checkpoint) else self._owner.name
             raise LukeError("L085", name=self.name, path=path)
         super()._take(module, source, entity_vocab, *args, **kw)

@@ -24,10 +24,7 @@ _TREATMENT = {"prior": "they keep their prior probability", "drop": "they are le
 
 
 class KnowledgeBasePipe(LukePipe):
-    """A component whose candidates come from a spaCy `KnowledgeBase`, or, without one, are all of its vocabulary.
-
-    kb_titles: kb_id -> title of the entity vocabulary, where they differ.
-    """
+    """A component whose candidates come from a spaCy `KnowledgeBase`, or, without one, are all of its vocabulary."""
 
     def __init__(
         self,
@@ -51,13 +48,23 @@ class KnowledgeBasePipe(LukePipe):
         self.unknown_candidates = unknown_candidates
         self.prior_weight = prior_weight
         self.n_best = n_best
-        self.kb_titles: Mapping[str, str] = {}
+        self.kb_titles = {}
         self._kept = KeptKnowledgeBase(vocab, generate_empty_kb)
 
     @property
     def kb(self) -> KnowledgeBase | None:
         """The knowledge base in use."""
         return self._kept.kb
+
+    @property
+    def kb_titles(self) -> Mapping[str, str]:
+        """kb_id -> title of the entity vocabulary, where they differ."""
+        return self._kb_titles
+
+    @kb_titles.setter
+    def kb_titles(self, titles: Mapping[str, str]) -> None:
+        self._kb_titles = dict(titles)
+        self._ids_of_titles = {title: kb_id for kb_id, title in titles.items()}
 
     def set_kb(
         self, kb_loader: KnowledgeBaseLoader | str | Path | None, titles: Mapping[str, str] | None = None
@@ -71,7 +78,7 @@ class KnowledgeBasePipe(LukePipe):
         L086 if there is none, L087 if it is empty; W023 tells how many of its entities the model cannot score.
         """
         self._kept.kb = load_kb(kb_loader, self.vocab, self.name) if kb_loader is not None else None
-        self.kb_titles = dict(titles or {})
+        self.kb_titles = titles or {}
         if self.has_weights:
             self._warn_unknown()
 
@@ -96,8 +103,8 @@ class KnowledgeBasePipe(LukePipe):
 
     def _every_entity(self) -> AnyEntity:
         description: Any = self._require_weights()
-        names = {title: kb_id for kb_id, title in self.kb_titles.items()}
-        return AnyEntity(description.entity_vocab, description.config.entity_vocab_size, names, self.n_best)
+        rows = description.config.entity_vocab_size
+        return AnyEntity(description.entity_vocab, rows, self._ids_of_titles, self.n_best)
 
     def _warn_unknown(self) -> None:
         entities = entities_of(self.kb) if self.kb is not None else None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
+
+import numpy as np
 
 from ..errors import LukeError, warn
 
@@ -64,10 +67,19 @@ class EntityVocab:
         """Id of a title that is known and no special entity, else None."""
         return None if title in SPECIAL_ENTITIES else self._ids.get(title)
 
-    @property
-    def titles(self) -> dict[str, int]:
-        """The titles without the special entities, and their ids."""
-        return {title: i for title, i in self._ids.items() if title not in SPECIAL_ENTITIES}
+    @cached_property
+    def title_of(self) -> dict[int, str]:
+        """Id -> title, without the special entities; of titles that share an id, the first."""
+        titles: dict[int, str] = {}
+        for title, i in self._ids.items():
+            if title not in SPECIAL_ENTITIES:
+                titles.setdefault(i, title)
+        return titles
+
+    @cached_property
+    def titled_ids(self) -> np.ndarray:
+        """The ids that have a title. *Shape:* (entities,), int64"""
+        return np.array(list(self.title_of), dtype=np.int64)
 
     def extended(self, ids: Mapping[str, int]) -> EntityVocab:
         """The same with more titles."""
