@@ -8,7 +8,6 @@ from typing import Any
 from spacy.tokens import Doc, Span, SpanGroup, Token
 
 from . import annotations as a
-from . import choices as c
 from .errors import warn
 
 SCORE = "score"
@@ -17,8 +16,8 @@ _ON_DOC: dict[str, tuple[dict[str, Any], str]] = {
     "relations": ({"getter": a.get_relations, "setter": a.set_relations}, "spacy_luke.annotations.get_relations(doc)"),
     "questions": ({"getter": a.get_questions, "setter": a.set_questions}, "spacy_luke.annotations.get_questions(doc)"),
     "answers": ({"getter": a.get_answers, "setter": a.set_answers}, "spacy_luke.annotations.get_answers(doc)"),
-    "choices": ({"getter": c.get_choices, "setter": c.set_choices}, "spacy_luke.choices.get_choices(doc)"),
-    "chosen": ({"getter": c.get_chosen, "setter": c.set_chosen}, "spacy_luke.choices.get_chosen(doc)"),
+    "choices": ({"getter": a.get_choices, "setter": a.set_choices}, "spacy_luke.annotations.get_choices(doc)"),
+    "chosen": ({"getter": a.get_chosen, "setter": a.set_chosen}, "spacy_luke.annotations.get_chosen(doc)"),
 }
 _ON_SPAN: dict[str, tuple[dict[str, Any], str]] = {
     SCORE: ({"default": None}, 'doc.spans["luke_ner"].attrs["scores"]'),
