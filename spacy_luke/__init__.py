@@ -9,8 +9,7 @@ from typing import Any
 
 from spacy.language import Language
 
-from .annotations import Answer, Relation, has_annotation
-from .choices import Choice, Choices
+from .annotations import Answer, Choice, Choices, Relation, has_annotation
 from .errors import LukeError, LukeWarning
 from .extensions import register_extensions
 

@@ -8,8 +8,6 @@ from typing import Any
 from spacy.tokens import Doc, Span, SpanGroup, Token
 
 from . import annotations as a
-from . import choices as c
-from . import links
 from .errors import warn
 
 SCORE = "score"
@@ -18,8 +16,8 @@ _ON_DOC: dict[str, tuple[dict[str, Any], str]] = {
     "relations": ({"getter": a.get_relations, "setter": a.set_relations}, "spacy_luke.annotations.get_relations(doc)"),
     "questions": ({"getter": a.get_questions, "setter": a.set_questions}, "spacy_luke.annotations.get_questions(doc)"),
     "answers": ({"getter": a.get_answers, "setter": a.set_answers}, "spacy_luke.annotations.get_answers(doc)"),
-    "choices": ({"getter": c.get_choices, "setter": c.set_choices}, "spacy_luke.choices.get_choices(doc)"),
-    "chosen": ({"getter": c.get_chosen, "setter": c.set_chosen}, "spacy_luke.choices.get_chosen(doc)"),
+    "choices": ({"getter": a.get_choices, "setter": a.set_choices}, "spacy_luke.annotations.get_choices(doc)"),
+    "chosen": ({"getter": a.get_chosen, "setter": a.set_chosen}, "spacy_luke.annotations.get_chosen(doc)"),
 }
 _ON_SPAN: dict[str, tuple[dict[str, Any], str]] = {
     SCORE: ({"default": None}, 'doc.spans["luke_ner"].attrs["scores"]'),
@@ -33,8 +31,8 @@ _ON_SPAN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "entity_vector": ({"getter": a.get_entity_vector}, "spacy_luke.annotations.get_entity_vector(span)"),
     "linked_entities": (
-        {"getter": links.get_linked_entities, "setter": links.set_linked_entities},
-        "spacy_luke.links.get_linked_entities(span)",
+        {"getter": a.get_linked_entities, "setter": a.set_linked_entities},
+        "spacy_luke.annotations.get_linked_entities(span)",
     ),
 }
 _ON_TOKEN: dict[str, tuple[dict[str, Any], str]] = {

@@ -15,7 +15,7 @@ from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
-from ..annotations import Characters
+from ..annotations.store import Characters
 from .records import Record, read_records
 from .report import ConversionReport
 from .texts import char_span, english_tokenizer, set_entities

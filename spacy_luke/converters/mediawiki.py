@@ -18,7 +18,7 @@ from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
-from ..annotations import Characters
+from ..annotations.store import Characters
 from ..errors import LukeError
 from .report import ConversionReport
 from .texts import char_span, english_tokenizer, set_entities

@@ -10,7 +10,8 @@ from spacy.tokens import Doc, Span
 from spacy.util import filter_spans
 from spacy.vocab import Vocab
 
-from ..annotations import Characters, Relation, set_relations
+from ..annotations import Relation, set_relations
+from ..annotations.store import Characters
 from .report import ConversionReport
 
 # The label of entities in a corpus that does not say what they are.

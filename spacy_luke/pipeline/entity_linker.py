@@ -13,6 +13,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 from thinc.api import Config, Model
 
+from ..annotations import set_linked_entities
 from ..batching.windows import Windows
 from ..checkpoints.checkpoint import Checkpoint, Description
 from ..checkpoints.heads import MASKED_LM, architecture_on
@@ -20,7 +21,6 @@ from ..encoders.encoder import Encoder
 from ..encoders.heads import TaskModule
 from ..errors import LukeError
 from ..knowledge_base import NIL, CandidateGenerator, load_kb
-from ..links import set_linked_entities
 from ..tokenization.entity_vocab import EntityVocab, read_titles
 from .link_training import LearningLinkPipe
 from .linker_kb import read_kb_titles

@@ -12,11 +12,11 @@ from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
 
+from ..annotations import Choice, Choices, get_choices, get_chosen, is_options, set_chosen
 from ..batching.choice_rows import SPECIAL_PIECES, ChoiceReader, ChoiceRow
 from ..checkpoints.checkpoint import Description
 from ..checkpoints.heads import MULTIPLE_CHOICE
 from ..checks import require_at_least
-from ..choices import Choice, Choices, get_choices, get_chosen, is_options, set_chosen
 from ..errors import LukeError, warn
 from ..training.losses import cross_entropy, softmax
 from ..training.multiple_choice_scorer import best_choices

@@ -10,8 +10,16 @@ from spacy.language import Language
 from spacy.tokens import Span, SpanGroup
 from spacy.training import Corpus, Example
 
-from ..annotations import CHOICES, QUESTIONS, get_answers, get_questions, has_annotation, set_questions
-from ..choices import get_choices, set_choices
+from ..annotations import (
+    CHOICES,
+    QUESTIONS,
+    get_answers,
+    get_choices,
+    get_questions,
+    has_annotation,
+    set_choices,
+    set_questions,
+)
 from ..errors import warn
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from spacy.training import Example
 
-from ..choices import Choice, get_chosen
+from ..annotations import Choice, get_chosen
 
 
 def build_multiple_choice_scorer() -> Callable[..., dict[str, Any]]:

@@ -14,8 +14,8 @@ from typing import Any, TypeGuard
 
 from spacy.tokens import Doc
 
-from .annotations import CHOICES, CHOSEN, _check_score, _clear, _data, _key, _listed
-from .errors import LukeError
+from ..errors import LukeError
+from .store import CHOICES, CHOSEN, check_score, clear, data_of, key_of, listed
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def is_options(value: Any) -> TypeGuard[Sequence[str]]:
 
 def get_choices(doc: Doc) -> tuple[Choices, ...]:
     """The questions with options about a Doc; () if there are none."""
-    return tuple(Choices(question, tuple(options)) for question, options in _data(doc).get(_key(CHOICES)) or ())
+    return tuple(Choices(question, tuple(options)) for question, options in data_of(doc).get(key_of(CHOICES)) or ())
 
 
 def set_choices(doc: Doc, choices: Iterable[Choices | tuple[str, Sequence[str]]] | None) -> None:
@@ -62,11 +62,11 @@ def set_choices(doc: Doc, choices: Iterable[Choices | tuple[str, Sequence[str]]]
 
     choices: `Choices`, or tuples (question, options).
     """
-    checked = None if choices is None else [_choices(item) for item in _listed(choices, "doc._.choices")]
-    _clear(doc, CHOICES)
-    _clear(doc, CHOSEN)
+    checked = None if choices is None else [_choices(item) for item in listed(choices, "doc._.choices")]
+    clear(doc, CHOICES)
+    clear(doc, CHOSEN)
     if checked is not None:
-        _data(doc)[_key(CHOICES)] = [[item.question, list(item.options)] for item in checked]
+        data_of(doc)[key_of(CHOICES)] = [[item.question, list(item.options)] for item in checked]
 
 
 def _choices(item: Any) -> Choices:
@@ -83,7 +83,7 @@ def get_chosen(doc: Doc) -> tuple[Choice, ...]:
     asked = get_choices(doc)
     return tuple(
         Choice(asked[number].question, asked[number].options[index], number, index, score, logit)
-        for number, index, score, logit in _data(doc).get(_key(CHOSEN)) or ()
+        for number, index, score, logit in data_of(doc).get(key_of(CHOSEN)) or ()
     )
 
 
@@ -94,14 +94,14 @@ def set_chosen(doc: Doc, chosen: Iterable[Choice | int | None] | None) -> None:
         `Choice`s of these options.
     """
     asked = get_choices(doc)
-    items = None if chosen is None else _listed(chosen, "doc._.chosen")
+    items = None if chosen is None else listed(chosen, "doc._.chosen")
     if items is not None and not any(isinstance(item, Choice) for item in items):
         items = _by_index(asked, items)
     for item in items or ():
         _check_choice(asked, item)
-    _clear(doc, CHOSEN)
+    clear(doc, CHOSEN)
     if items is not None:
-        _data(doc)[_key(CHOSEN)] = [[i.number, i.index, float(i.score), float(i.logit)] for i in items]
+        data_of(doc)[key_of(CHOSEN)] = [[i.number, i.index, float(i.score), float(i.logit)] for i in items]
 
 
 def _by_index(asked: Sequence[Choices], items: Sequence[Any]) -> list[Choice]:
@@ -129,4 +129,4 @@ def _check_choice(asked: Sequence[Choices], item: Any) -> None:
     )
     if not known:
         raise LukeError("L070", attribute="doc._.chosen", value=item, wanted="a Choice of the options in doc._.choices")
-    _check_score(item.score, "doc._.chosen")
+    check_score(item.score, "doc._.chosen")
