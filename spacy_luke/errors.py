@@ -58,8 +58,8 @@ ERRORS: dict[str, str] = {
     "config.json and the weights belong together.",
     "L025": "Weights of the wrong size: {problems}. Check that config.json and the weights belong together.",
     "L026": "The entity vocabulary lacks {missing}. A LUKE checkpoint needs [PAD], [UNK], [MASK] and [MASK2].",
-    "L027": "entity_vocab = {value!r} is not 'special', 'full' or the path of a JSON list or text file "
-    "of entity titles.",
+    "L027": "{setting} = {value!r} is not the path of a JSON list or text file of entity titles; entity_vocab may also "
+    "be 'special' or 'full'.",
     "L028": "Not a tokenizer this package reads: {reason}. Read: byte-level BPE (vocab.json + merges.txt or "
     "tokenizer.json), WordPiece and Unigram (tokenizer.json).",
     "L029": "Cannot save to {path}: {reason}. What was there before is unchanged.",
@@ -114,6 +114,19 @@ ERRORS: dict[str, str] = {
     "L077": "Style {style!r} cannot show this: {problem}.",
     # questions
     "L080": "{argument} = {value!r} cannot be used: it must be {wanted}.",
+    # pretraining
+    "L097": "[{section}] of the config: {problem}. Settings: {known}.",
+    "L098": "Cannot pretrain from {path}: {reason}.",
+    "L099": "The corpus of [pretraining] {corpus} has no linked entity in its {docs} Docs. Set ent.kb_id_ to the title "
+    "of what each entity is, as the converters of linked text do.",
+    "L100": "No entity of the training data is in the entity vocabulary: none of {titles} titles occurs {min_count} "
+    "times (the most frequent, {first!r}, {count}). Lower min_count in [pretraining.entity_vocab].",
+    "L101": "{path} has a run that got to step {step}. Go on with it: --resume; or give another folder.",
+    "L102": "{path} has no run to go on with: {reason}. Start one without --resume.",
+    "L103": "The run in {path} was started with other settings: {changed}. Go on with {path}/config.cfg, in which only "
+    "max_steps and eval_frequency may be changed.",
+    "L104": "The loss is {loss} at step {step}: the model is of no use any more. What was saved before, in {path}, is "
+    "unchanged. Lower the learning rate or set grad_clip of the optimizer.",
     # converters and command line
     "L060": "{path}, line {line}: {reason}.",
     "L061": "{path} does not exist or has no file to convert.",
@@ -164,5 +177,9 @@ WARNINGS: dict[str, str] = {
     "the predicted Docs have entities? A corpus reader with mentions = true gives them the gold ones.",
     "W026": "Component {name!r} was added without a checkpoint and uses the encoder of the model that comes with the "
     "package. For another one: nlp.get_pipe({name!r}).load_checkpoint(...).",
+    "W027": "{path} has entity-aware queries of its own. They are left out, and copies of its queries for pieces take "
+    "their place: pretraining is with plain attention. To train them, set entity_aware_attention = true.",
+    "W028": "No entity of the corpus of [pretraining] {corpus} is in the entity vocabulary: its entities are not "
+    "evaluated.",
     "W020": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}.",
 }

@@ -60,6 +60,19 @@ class EntityVocab:
         """Id of a title, exact in case and spaces; the id of [UNK] for an unknown one."""
         return self._ids.get(title, self._ids[UNK])
 
+    def find(self, title: str) -> int | None:
+        """Id of a title that is known and no special entity, else None."""
+        return None if title in SPECIAL_ENTITIES else self._ids.get(title)
+
+    @property
+    def titles(self) -> dict[str, int]:
+        """The titles without the special entities, and their ids."""
+        return {title: i for title, i in self._ids.items() if title not in SPECIAL_ENTITIES}
+
+    def extended(self, ids: Mapping[str, int]) -> EntityVocab:
+        """The same with more titles."""
+        return EntityVocab({**self._ids, **ids})
+
     def select(self, option: str) -> tuple[EntityVocab, list[int] | None]:
         """Trim the vocabulary.
 
@@ -69,7 +82,7 @@ class EntityVocab:
         """
         if option == "full":
             return self, None
-        titles: Iterable[str] = () if option == "special" else _read_titles(option)
+        titles: Iterable[str] = () if option == "special" else read_titles(option)
         ids: dict[str, int] = {}
         new_row: dict[int, int] = {}
         for title in (*SPECIAL_ENTITIES, *titles):
@@ -78,10 +91,14 @@ class EntityVocab:
         return EntityVocab(ids), list(new_row)
 
 
-def _read_titles(option: str) -> list[str]:
+def read_titles(option: str, setting: str = "entity_vocab") -> list[str]:
+    """The titles in a JSON list (or dictionary), or in a text file with one a line; L027 if there is no such file.
+
+    setting: whose value `option` is, for messages.
+    """
     path = Path(option)
     if not path.is_file():
-        raise LukeError("L027", value=option)
+        raise LukeError("L027", setting=setting, value=option)
     try:
         text = path.read_text(encoding="utf8")
         if path.suffix != ".json":
@@ -90,5 +107,5 @@ def _read_titles(option: str) -> list[str]:
     except ValueError as e:
         raise LukeError("L022", file=path, reason=e) from None
     if not isinstance(titles, (list, dict)) or not all(isinstance(t, str) for t in titles):
-        raise LukeError("L027", value=option)
+        raise LukeError("L027", setting=setting, value=option)
     return list(titles)

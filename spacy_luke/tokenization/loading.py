@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -55,6 +56,11 @@ class LoadedTokenizer:
     special: SpecialPieces
     lowercase: bool
     add_prefix_space: bool
+
+
+def read_tokenizer_files(folder: Path) -> dict[str, bytes]:
+    """The content of the tokenizer files in a folder, by name."""
+    return {name: (folder / name).read_bytes() for name in TOKENIZER_FILES if (folder / name).is_file()}
 
 
 def load_tokenizer(files: Mapping[str, bytes]) -> LoadedTokenizer:
