@@ -37,7 +37,8 @@ SIZES = (
 def new_checkpoint(
     tokenizer: Path, sizes: Mapping[str, Any], *, max_pieces: int = 512, case_types: bool | None = None
 ) -> Checkpoint:
-    """A LUKE without entities but the special ones, whose weights are random as the reference initialises them.
+    """A LUKE without entities but the special ones, whose weights are random as the reference initialises them. As in a
+    LUKE made of a RoBERTa, the queries for entities are copies of those for pieces, and [MASK2] one of [MASK].
 
     tokenizer: folder with the files of a tokenizer: BERT's, RoBERTa's or XLM-R's. L028 if there is none.
     sizes: some of `SIZES`, by their names in config.json. L080 for another name, L004 for a value that is not possible.
@@ -56,6 +57,14 @@ def new_checkpoint(
     assert isinstance(config, LukeConfig)
     encoder = LukeEncoder(config)
     encoder.reset_parameters()
+    for layer in encoder.layers:
+        attention = layer.attention
+        for query in (
+            attention.piece_to_entity_query,
+            attention.entity_to_piece_query,
+            attention.entity_to_entity_query,
+        ):
+            query.load_state_dict(attention.query.state_dict())
     vocab = EntityVocab.special_only()
     with torch.no_grad():
         table = encoder.entity_embeddings.entity.weight
