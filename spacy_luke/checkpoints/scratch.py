@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..encoders.config import LukeConfig
-from ..encoders.luke import LukeEncoder
+from ..encoders.luke import LukeEncoder, LukeLayer
 from ..errors import LukeError
 from ..tokenization.entity_vocab import MASK, MASK2, EntityVocab
 from ..tokenization.loading import read_tokenizer_files
@@ -58,6 +58,7 @@ def new_checkpoint(
     encoder = LukeEncoder(config)
     encoder.reset_parameters()
     for layer in encoder.layers:
+        assert isinstance(layer, LukeLayer)
         attention = layer.attention
         for query in (
             attention.piece_to_entity_query,

@@ -137,7 +137,7 @@ def test_the_vocabulary_can_be_that_of_the_corpus_alone(tmp_path):
     (tmp_path / "titles.json").write_text(json.dumps(NEW))
     checkpoint = open_checkpoint(tmp_path)
     table = checkpoint.load_encoder("full").entity_embeddings.entity.weight
-    module, vocab = start(checkpoint.with_entities(NEW), str(tmp_path / "titles.json"))
+    module, vocab = start(checkpoint.with_entities(NEW), str(tmp_path / "titles.json"), entity_aware_attention=True)
     assert len(vocab) == 4 + len(NEW)
     assert "Ada Lovelace" not in vocab
     new = module.encoder.entity_embeddings.entity.weight
