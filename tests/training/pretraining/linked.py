@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import spacy
+import torch
+from safetensors.torch import load_file
 from spacy.tokens import Doc, Span
 from spacy.util import load_config
 from thinc.api import Config
@@ -24,6 +26,11 @@ ENCODER = {
     "num_attention_heads": 4,
     "intermediate_size": 48,
 }
+
+
+# As `config_of` wants them.
+STAGE_1, STAGE_2 = "stages__1_entities", "stages__2_all"
+RATE = "optimizer__learn_rate__initial_rate"
 
 
 def make_doc(sentences: Sequence[Sequence[str]], *, bounds: bool = True) -> Doc:
@@ -95,3 +102,8 @@ def run(folder: Path, out: str = "out", *, resume: bool = False, **changes: Any)
     output.mkdir(exist_ok=True)
     made = Run(config_of(folder, **changes), output, resume=resume)
     return made, list(made.steps())
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The weights in a checkpoint folder."""
+    return load_file(path / "model.safetensors")
