@@ -1,4 +1,4 @@
-"""Measure a pipeline on a .spacy file whose Docs have relations, entity types or questions.
+"""Measure a pipeline on a .spacy file whose Docs have relations, entity types, categories or questions.
 
     python scripts/evaluate_tasks.py training/semeval/model-best corpus/semeval/dev.spacy --output metrics/semeval.json
 
@@ -18,7 +18,7 @@ from spacy.util import import_file
 
 from spacy_luke.training.corpus import build_gold_mentions_corpus
 
-WANTED = ("rel_", "types_", "qa_", "spans_")
+WANTED = ("rel_", "types_", "qa_", "choice_", "cats_", "spans_")
 
 
 def main() -> None:
@@ -27,15 +27,24 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="a .spacy file")
     parser.add_argument("--spans-key", help="also give the gold spans under this key of doc.spans")
     parser.add_argument("--no-mentions", action="store_true", help="do not give the gold entities: end-to-end scores")
+    parser.add_argument("--limit", type=int, default=0, help="measure on the first Docs alone; 0 = all")
+    parser.add_argument(
+        "--override",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the pipeline's config, as components.luke_qa.n_best=3; the value is JSON",
+    )
     parser.add_argument("--code", type=Path, help="Python file to import first, as for spacy train")
     parser.add_argument("--output", type=Path, help="JSON file to write")
     args = parser.parse_args()
 
     if args.code:
         import_file("code", args.code)
-    nlp = spacy.load(args.model)
+    overrides = {name: json.loads(value) for name, _, value in (given.partition("=") for given in args.override)}
+    nlp = spacy.load(args.model, config=overrides)
     read = build_gold_mentions_corpus(
-        args.data, mentions=not args.no_mentions, spans_key=args.spans_key, questions=True
+        args.data, mentions=not args.no_mentions, spans_key=args.spans_key, questions=True, limit=args.limit
     )
     examples = list(read(nlp))
     started = time.perf_counter()

@@ -9,12 +9,21 @@ from typing import Any
 
 from spacy.language import Language
 
-from .annotations import Answer, Relation, has_annotation
+from .annotations import Answer, Choice, Choices, Relation, has_annotation
 from .errors import LukeError, LukeWarning
 from .extensions import register_extensions
 
 __version__ = "0.1.0"
-__all__ = ["Answer", "LukeError", "LukeWarning", "Relation", "from_checkpoint", "has_annotation"]
+__all__ = [
+    "Answer",
+    "Choice",
+    "Choices",
+    "LukeError",
+    "LukeWarning",
+    "Relation",
+    "from_checkpoint",
+    "has_annotation",
+]
 
 # Each runs on both encoders: LukeForQuestionAnswering and LongformerForQuestionAnswering.
 _FACTORIES = {
@@ -23,6 +32,8 @@ _FACTORIES = {
     "EntityClassification": "luke_entity_typer",
     "TokenClassification": "luke_token_classifier",
     "QuestionAnswering": "luke_qa",
+    "SequenceClassification": "luke_textcat",
+    "MultipleChoice": "luke_multiple_choice",
 }
 _WITHOUT_HEAD = "luke_encoder"
 

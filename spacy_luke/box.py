@@ -26,3 +26,8 @@ def box_checkpoint(factory: str) -> Path | None:
 def box_encoder() -> Path:
     """A checkpoint with the encoder of the model in the box, to train any head from."""
     return box_pipeline() / "luke_ner"
+
+
+def is_in_box(path: Path) -> bool:
+    """Whether a checkpoint is one of the model in the box."""
+    return path.parent == BOX_PATH

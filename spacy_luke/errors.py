@@ -50,8 +50,9 @@ ERRORS: dict[str, str] = {
     # checkpoints
     "L020": "No checkpoint {name!r}: it is not a local folder, not in the local Hugging Face cache, and could not be "
     "downloaded ({reason}). Give the path of a folder with config.json, or the id of a Hub repository.",
-    "L021": "The checkpoint folder {path} has no {file}. Needed: config.json; model.safetensors or pytorch_model.bin; "
-    "vocab.json and merges.txt or tokenizer.json; entity_vocab.json for LUKE.",
+    "L021": "The checkpoint folder {path} has no {file}. Needed: config.json; model.safetensors, "
+    "pytorch_model.bin or tf_model.h5; vocab.json and merges.txt, tokenizer.json or sentencepiece.bpe.model; "
+    "entity_vocab.json for LUKE.",
     "L022": "{file} cannot be read: {reason}. The file is damaged or not of this format; copy it again.",
     "L023": "Architecture {architecture!r} (model_type {model_type!r}) is not one this package reads. Read: {known}.",
     "L024": "The weights do not fit the model. Missing keys: {missing}. Unknown keys: {unknown}. Check that "
@@ -61,7 +62,7 @@ ERRORS: dict[str, str] = {
     "L027": "{setting} = {value!r} is not the path of a JSON list or text file of entity titles; entity_vocab may also "
     "be 'special' or 'full'.",
     "L028": "Not a tokenizer this package reads: {reason}. Read: byte-level BPE (vocab.json + merges.txt or "
-    "tokenizer.json), WordPiece and Unigram (tokenizer.json).",
+    "tokenizer.json), WordPiece and Unigram (tokenizer.json), and XLM-R's Unigram (sentencepiece.bpe.model).",
     "L029": "Cannot save to {path}: {reason}. What was there before is unchanged.",
     "L030": "The checkpoint's labels {labels} have no known negative label, and {count} labels. Set negative_label to "
     "the label that means 'no entity'.",
@@ -84,13 +85,14 @@ ERRORS: dict[str, str] = {
     "mention lies in a window.",
     "L047": "{setting} = {value!r} is not valid: {reason}.",
     "L048": "{path} holds no saved component: {reason}.",
-    "L049": "No component of this package runs architecture {architecture!r}. Runnable: {known}.",
+    "L049": "No component of this package runs architecture {architecture!r}. Runnable: {known}. Masked language "
+    "models fill masks with spacy_luke.fill_mask.FillMask.",
     "L050": "The model in the box is not installed with this copy of the package ({path} is missing). Give a "
     "checkpoint: load_checkpoint(...) or [initialize.components.X] checkpoint.",
     "L051": "Component {name!r} is configured with the encoder {encoder}, but {path} is a {found} checkpoint. Set "
     "@architectures = {needed!r} in [components.{name}.model.encoder], or give another checkpoint.",
     "L052": "Component {name!r} has the encoder {encoder}, but the model in the box is a LUKE. Give "
-    "[initialize.components.{name}] checkpoint: a Longformer, or a BERT, RoBERTa or XLM-R, which is read as one.",
+    "{where}: a Longformer, or a BERT, RoBERTa or XLM-R, which is read as one.",
     "L053": "{path} is a spaCy pipeline, not a checkpoint. Load it with spacy.load, or give the folder of a component "
     "in it: {components}.",
     "L054": "Component {name!r} is configured with entity_attention = {configured!r}, but the checkpoint {path} was "
@@ -104,6 +106,13 @@ ERRORS: dict[str, str] = {
     "and I-TYPE, as in BIO, BILUO, BIOES and IO. Set attribute = 'luke_tag' to get them as tags of tokens.",
     "L059": "token.pos_ cannot take the labels {labels} of component {name!r}: they are not parts of speech of "
     "Universal Dependencies. Set attribute = 'tag' or 'luke_tag'.",
+    "L095": "{file} is a TensorFlow checkpoint, which needs h5py ({reason}). Install it: "
+    "pip install 'spacy-luke[tensorflow_checkpoints]'.",
+    # bridge to spacy-transformers
+    "L093": "spacy-luke.TransformerModel.v1 needs spacy-transformers, which cannot be imported ({reason}). Install it: "
+    "pip install 'spacy-luke[transformers]'.",
+    "L094": "The transformer has no weights yet. Call nlp.initialize(), which takes them from {where}, or load a saved "
+    "pipeline.",
     # annotations
     "L070": "{attribute} cannot take {value!r}: it must be {wanted}.",
     "L071": "The {role}, {value!r}, cannot be used: {reason}. Give a Span of the same Doc: doc[2:4] for tokens, "
@@ -114,6 +123,12 @@ ERRORS: dict[str, str] = {
     "L077": "Style {style!r} cannot show this: {problem}.",
     # questions
     "L080": "{argument} = {value!r} cannot be used: it must be {wanted}.",
+    # masks
+    "L084": "The text {text!r} has no mask to fill. Write {masks} where a piece is to be found.",
+    # categories of texts
+    "L081": "The gold categories {cats} of the Doc {text!r} cannot be used by component {name!r}: {reason}.",
+    "L082": "Component {name!r} cannot use this head: {reason}. It gives one of at least two labels, or a probability "
+    "to each label (multi_label = true).",
     # pretraining
     "L097": "[{section}] of the config: {problem}. Settings: {known}.",
     "L098": "Cannot pretrain from {path}: {reason}.",
@@ -171,15 +186,21 @@ WARNINGS: dict[str, str] = {
     "First: {first!r}. Raise max_question_pieces, which may be up to half of a window.",
     "W016": "Component {name!r}: {count} questions are empty; they have no answer.",
     "W017": "Component {name!r}: {missed} of {total} gold answers cannot be learned ({reasons}). First: {examples}.",
-    "W018": "Component {name!r}: none of {count} Docs has a gold answer, so nothing is learned. Write them to "
-    "doc._.answers of the references; a DocBin keeps them with store_user_data=True.",
+    "W018": "Component {name!r}: none of {count} Docs has gold annotation, so nothing is learned. Write it to {place} "
+    "of the references; a DocBin keeps it with store_user_data=True.",
     "W019": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}. Do "
     "the predicted Docs have entities? A corpus reader with mentions = true gives them the gold ones.",
+    "W020": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}.",
+    "W021": "Component {name!r}: {count} Docs do not fit beside their options; only their beginning is read, up to "
+    "{maximum} pieces with the option. An encoder with more positions reads more.",
+    "W022": "Component {name!r}: {count} options with their questions do not fit beside their Doc; only their "
+    "beginning is read, up to {maximum} pieces with the Doc. First: {first!r}.",
+    "W025": "{path}: {unknown} of {total} titles are not in the checkpoint's entity vocabulary and get no row. First: "
+    "{examples}. Titles must be spelled as there, as {known!r} is; those of several languages begin with one ('en:').",
     "W026": "Component {name!r} was added without a checkpoint and uses the encoder of the model that comes with the "
     "package. For another one: nlp.get_pipe({name!r}).load_checkpoint(...).",
     "W027": "{path} has entity-aware queries of its own. They are left out, and copies of its queries for pieces take "
     "their place: pretraining is with plain attention. To train them, set entity_aware_attention = true.",
     "W028": "No entity of the corpus of [pretraining] {corpus} is in the entity vocabulary: its entities are not "
     "evaluated.",
-    "W020": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}.",
 }

@@ -16,6 +16,8 @@ _ON_DOC: dict[str, tuple[dict[str, Any], str]] = {
     "relations": ({"getter": a.get_relations, "setter": a.set_relations}, "spacy_luke.annotations.get_relations(doc)"),
     "questions": ({"getter": a.get_questions, "setter": a.set_questions}, "spacy_luke.annotations.get_questions(doc)"),
     "answers": ({"getter": a.get_answers, "setter": a.set_answers}, "spacy_luke.annotations.get_answers(doc)"),
+    "choices": ({"getter": a.get_choices, "setter": a.set_choices}, "spacy_luke.annotations.get_choices(doc)"),
+    "chosen": ({"getter": a.get_chosen, "setter": a.set_chosen}, "spacy_luke.annotations.get_chosen(doc)"),
 }
 _ON_SPAN: dict[str, tuple[dict[str, Any], str]] = {
     SCORE: ({"default": None}, 'doc.spans["luke_ner"].attrs["scores"]'),

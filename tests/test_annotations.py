@@ -37,6 +37,8 @@ def doc() -> Doc:
     doc[0:2]._.entity_type_scores = {"person": 0.75, "writer": 0.5, "city": 0.125}
     doc._.questions = ["Who?"]
     doc._.answers = [Answer("Who?", doc[0:2], score=0.5), Answer("Who?", None)]
+    doc._.choices = [("Who?", ["Bo", "Ada"])]
+    doc._.chosen = [1]
     return doc
 
 
@@ -100,6 +102,7 @@ def test_every_copy_of_a_doc_has_its_annotations(doc, how: str) -> None:
     assert tags(copy) == TAGS
     assert copy._.questions == ("Who?",)
     assert [(a.question, a.text, a.score) for a in copy._.answers] == [("Who?", "Ada Lovelace", 0.5), ("Who?", "", 1.0)]
+    assert [(c.question, c.text, c.score) for c in copy._.chosen] == [("Who?", "Ada", 1.0)]
     assert all(has_annotation(copy, name) for name in ANNOTATIONS)
     doc._.relations = None
     doc[0:2]._.entity_types = None
@@ -170,12 +173,13 @@ def test_not_annotated_is_not_annotated_with_none() -> None:
     doc = make_doc()
     assert not any(has_annotation(doc, name) for name in ANNOTATIONS)
     assert doc._.relations == doc._.questions == doc._.answers == doc[0:1]._.entity_types == ()
-    doc._.relations = doc._.questions = doc._.answers = []
+    doc._.relations = doc._.questions = doc._.answers = doc._.choices = doc._.chosen = []
     doc[0:1]._.entity_types = []
     doc[0]._.luke_tag = "NNP"
     assert all(has_annotation(doc, name) for name in ANNOTATIONS)
     assert doc._.relations == doc._.questions == doc._.answers == doc[0:1]._.entity_types == ()
     doc._.relations = doc._.questions = doc._.answers = doc[0:1]._.entity_types = doc[0]._.luke_tag = None
+    doc._.choices = doc._.chosen = None
     assert not any(has_annotation(doc, name) for name in ANNOTATIONS)
     assert not doc.user_data
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 
 from ..encoders.inputs import EncoderInput
+from ..tokenization.loading import SpecialPieces
 
 _SMALLEST = 256
 _PADDING = 1.1
+# Memory does not grow with the number of rows, where they are made as they are needed.
+_AT_A_TIME = 1024
 
 
 class Row(Protocol):
@@ -27,7 +31,15 @@ class Row(Protocol):
         """Entities beside the pieces."""
 
 
+class MadeRow(Row, Protocol):
+    """A row that can be made."""
+
+    def make(self, special: SpecialPieces) -> RowInput:
+        """The row's tensors."""
+
+
 RowT = TypeVar("RowT", bound=Row)
+MadeRowT = TypeVar("MadeRowT", bound=MadeRow)
 
 
 @dataclass(frozen=True)
@@ -67,21 +79,53 @@ def batch_rows(rows: Sequence[RowT], max_batch_pieces: int) -> Iterator[list[Row
     Rows are taken shortest first. A batch also ends when the next row would make more than a tenth of it padding,
     once it has the `_SMALLEST` rows that keep the matrix products efficient.
     """
-    group: list[RowT] = []
-    pieces = entities = real = 0
-    for row in sorted(rows, key=lambda r: (r.pieces + r.entities, r.pieces)):
-        size = row.pieces + row.entities
-        longest, most = max(pieces, row.pieces), max(entities, row.entities)
-        padded = (len(group) + 1) * (longest + most)
+    for bundles in batch_bundles([(row,) for row in rows], max_batch_pieces):
+        yield [row for (row,) in bundles]
+
+
+def batch_bundles(bundles: Sequence[Sequence[RowT]], max_batch_pieces: int) -> Iterator[list[Sequence[RowT]]]:
+    """`batch_rows` for rows that belong together: those of a bundle are in one batch.
+
+    A bundle above the budget is a batch alone. None may be empty.
+    """
+    group: list[Sequence[RowT]] = []
+    rows = pieces = entities = real = 0
+    for bundle in sorted(bundles, key=lambda b: max((r.pieces + r.entities, r.pieces) for r in b)):
+        size = sum(row.pieces + row.entities for row in bundle)
+        longest, most = _longest(bundle)
+        padded = (rows + len(bundle)) * (max(pieces, longest) + max(entities, most))
         wasteful = real >= _SMALLEST and padded > _PADDING * (real + size)
         if group and (padded > max_batch_pieces or wasteful):
             yield group
-            group, real = [], 0
-            longest, most = row.pieces, row.entities
-        group.append(row)
-        pieces, entities, real = longest, most, real + size
+            group = []
+            rows = pieces = entities = real = 0
+        group.append(bundle)
+        rows, pieces, entities = rows + len(bundle), max(pieces, longest), max(entities, most)
+        real += size
     if group:
         yield group
+
+
+def padded_size(rows: Sequence[Row]) -> int:
+    """Pieces and entities of a batch of some rows, padding included."""
+    return len(rows) * sum(_longest(rows))
+
+
+def _longest(rows: Sequence[Row]) -> tuple[int, int]:
+    return max(row.pieces for row in rows), max(row.entities for row in rows)
+
+
+def make_batches(
+    rows: Iterable[MadeRowT], max_batch_pieces: int, special: SpecialPieces, *, entity_pad: int
+) -> Iterator[tuple[list[MadeRowT], EncoderInput]]:
+    """Padded inputs and the rows they are made of, which are sorted by length, `_AT_A_TIME` at a time.
+
+    entity_pad: as in `collate`.
+    """
+    todo = iter(rows)
+    while some := list(islice(todo, _AT_A_TIME)):
+        for group in batch_rows(some, max_batch_pieces):
+            yield group, collate([r.make(special) for r in group], piece_pad=special.pad, entity_pad=entity_pad)
 
 
 def collate(rows: Sequence[RowInput], *, piece_pad: int, entity_pad: int) -> EncoderInput:

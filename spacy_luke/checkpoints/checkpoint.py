@@ -80,17 +80,23 @@ class Checkpoint(Description):
     config: as in config.json, before the entity vocabulary is trimmed.
     model_type: of the encoder that the folder holds.
     upcycled: it is a RoBERTa, XLM-R or BERT that is read as LUKE or Longformer.
+    saved: it is what a component saved. Then a file of titles does not choose its entities again: it may be gone.
     """
 
     path: Path
     model_type: str
     weights: Weights
     upcycled: bool = False
+    saved: bool = False
 
     def describe(self, config: Config) -> Description:
         """What is written beside the weights of a bare encoder made from this checkpoint."""
         architecture = bare_model(config.model_type)
         return Description(architecture, config, self.tokenizer, self.entity_vocab, settings=self.settings)
+
+    def select_entities(self, entity_vocab: str) -> tuple[EntityVocab, list[int] | None]:
+        """The entities that are kept, and the rows of their table; see `EntityVocab.select`."""
+        return self.entity_vocab.select("full" if self.saved and entity_vocab != "special" else entity_vocab)
 
     def load_encoder(self, entity_vocab: str = "full", *, pooling: bool = True, mentions: bool = False) -> Encoder:
         """The encoder alone.
@@ -172,7 +178,7 @@ class Checkpoint(Description):
             return SpanFilter(config, settings)
 
     def _trim(self, entity_vocab: str) -> tuple[Config, EntityVocab, list[int] | None]:
-        vocab, rows = self.entity_vocab.select(entity_vocab)
+        vocab, rows = self.select_entities(entity_vocab)
         if isinstance(self.config, LongformerConfig):
             return self.config, vocab, None
         size = self.config.entity_vocab_size if rows is None else len(rows)

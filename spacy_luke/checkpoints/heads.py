@@ -8,11 +8,13 @@ from ..encoders.heads import (
     EntityClassification,
     EntityPairClassification,
     EntitySpanClassification,
+    MultipleChoice,
     QuestionAnswering,
+    SequenceClassification,
     TaskModule,
     TokenClassification,
 )
-from ..encoders.longformer_heads import MultipleChoice, SequenceClassification
+from ..encoders.longformer_heads import FirstPieceClassification
 from ..encoders.masked_lm import MaskedLM, MaskedLMWithEntities
 from ..encoders.mention_heads import MentionClassification, MentionPairClassification
 from ..errors import LukeError
@@ -22,6 +24,8 @@ PAIR_CLASSIFIER = "LukeForEntityPairClassification"
 ENTITY_CLASSIFIER = "LukeForEntityClassification"
 TOKEN_CLASSIFIER = "LukeForTokenClassification"
 QUESTION_ANSWERING = "LukeForQuestionAnswering"
+SEQUENCE_CLASSIFIER = "LukeForSequenceClassification"
+MULTIPLE_CHOICE = "LukeForMultipleChoice"
 MASKED_LM = "LukeForMaskedLM"
 
 # Model type and head -> module. The name of an architecture is made of the two, "LongformerForTokenClassification". All
@@ -32,12 +36,14 @@ HEADS: Mapping[tuple[str, str], type[TaskModule]] = {
     ("luke", "EntityClassification"): EntityClassification,
     ("luke", "TokenClassification"): TokenClassification,
     ("luke", "QuestionAnswering"): QuestionAnswering,
+    ("luke", "SequenceClassification"): SequenceClassification,
+    ("luke", "MultipleChoice"): MultipleChoice,
     ("luke", "MaskedLM"): MaskedLMWithEntities,
     ("longformer", "EntitySpanClassification"): EntitySpanClassification,
     ("longformer", "EntityPairClassification"): MentionPairClassification,
     ("longformer", "EntityClassification"): MentionClassification,
     ("longformer", "QuestionAnswering"): QuestionAnswering,
-    ("longformer", "SequenceClassification"): SequenceClassification,
+    ("longformer", "SequenceClassification"): FirstPieceClassification,
     ("longformer", "TokenClassification"): TokenClassification,
     ("longformer", "MultipleChoice"): MultipleChoice,
     ("longformer", "MaskedLM"): MaskedLM,
@@ -66,6 +72,15 @@ def find_head(model_type: str, architecture: str) -> type[TaskModule]:
 def knows_head(model_type: str, architecture: str) -> bool:
     """Whether `find_head` finds one."""
     return (model_type, _head(architecture)) in HEADS
+
+
+def keeps_head(architecture: str, *, source: str, target: str) -> bool:
+    """Whether the head of `architecture`, trained on an encoder of one type, is that of another type, too.
+
+    source, target: model types. A head that reads entities is not kept: they are something else there.
+    """
+    before, after = HEADS.get((source, _head(architecture))), HEADS.get((target, _head(architecture)))
+    return after is not None and not after.reads_entities and (before is None or issubclass(before, after))
 
 
 def _head(architecture: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 # Module names inside the backbone: ours -> Hugging Face's. The names of both encoders stand in one table: what one of
@@ -67,6 +68,12 @@ HEAD_PREFIXES = (
 # Buffers that older releases saved; they carry nothing.
 LEGACY_SUFFIXES = (".position_ids", ".token_type_ids")
 LEGACY_NAMES = {".gamma": ".weight", ".beta": ".bias"}
+# Parameters of Keras layers. A kernel is the transpose of PyTorch's matrix.
+KERAS_PARAMETERS = {"kernel": "weight", "embeddings": "weight", "gamma": "weight", "beta": "bias"}
+KERAS_KERNEL = "kernel"
+# In Keras names, "a___b" stands for "b", and "layer_._0" for "layer.0".
+_KERAS_ALIAS = re.compile(r"/[^/]*___([^/]*)/")
+_KERAS_LEVEL = "_._"
 
 # Prefix of the backbone's weights by model type; a bare model has none.
 BACKBONE_PREFIXES = {
@@ -108,6 +115,18 @@ def piece_head(name: str) -> str:
     """The name in RoBERTa and LUKE of a weight of the head that predicts pieces; any other name as it is."""
     module, _, parameter = name.rpartition(".")
     return f"{PIECE_HEAD[module]}.{parameter}" if module in PIECE_HEAD else name
+
+
+def from_keras(variable: str) -> tuple[str, bool]:
+    """The PyTorch name of a variable of transformers' TensorFlow classes, and whether its matrix is transposed.
+
+    As transformers does it (modeling_tf_pytorch_utils.py, `convert_tf_weight_name_to_pt_weight_name`):
+    "tf_bert_model/bert/encoder/layer_._0/output/dense/kernel:0" -> "bert.encoder.layer.0.output.dense.weight", True.
+    The first level is the name of the model.
+    """
+    path = _KERAS_ALIAS.sub(r"/\1/", variable.removesuffix(":0")).replace(_KERAS_LEVEL, "/")
+    *modules, parameter = [level for level in path.split("/") if level]
+    return ".".join([*modules[1:], KERAS_PARAMETERS.get(parameter, parameter)]), parameter == KERAS_KERNEL
 
 
 def without_ignored(names: Iterable[str]) -> set[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ..errors import LukeError
 from .reader import read_config
 from .weights import weight_files
 
 FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin"]
+# Asked for only if the repository has no others.
+TENSORFLOW_FILES = ["tf_model*.h5"]
 
 
 def locate(name: str | Path, revision: str | None = None) -> Path:
@@ -29,9 +32,11 @@ def locate(name: str | Path, revision: str | None = None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     def fetch(local_files_only: bool) -> Path:
-        return Path(
-            snapshot_download(str(name), revision=revision, allow_patterns=FILES, local_files_only=local_files_only)
-        )
+        options: dict[str, Any] = {"revision": revision, "local_files_only": local_files_only}
+        folder = Path(snapshot_download(str(name), allow_patterns=FILES, **options))
+        if not local_files_only and not _has_weights(folder):
+            folder = Path(snapshot_download(str(name), allow_patterns=TENSORFLOW_FILES, **options))
+        return folder
 
     try:
         cached = fetch(local_files_only=True)
@@ -51,12 +56,19 @@ def _is_complete(folder: Path) -> bool:
     """A cached snapshot may hold just the files that some other program asked for, such as the weights alone."""
     try:
         model_type = read_config(folder).get("model_type")
-        weight_files(folder)
     except LukeError:
         return False
     names = {path.name for path in folder.iterdir()}
-    tokenizer = "tokenizer.json" in names or {"vocab.json", "merges.txt"} <= names
-    return tokenizer and (model_type != "luke" or "entity_vocab.json" in names)
+    tokenizer = names & {"tokenizer.json", "sentencepiece.bpe.model"} or {"vocab.json", "merges.txt"} <= names
+    return _has_weights(folder) and bool(tokenizer) and (model_type != "luke" or "entity_vocab.json" in names)
+
+
+def _has_weights(folder: Path) -> bool:
+    try:
+        weight_files(folder)
+    except LukeError:
+        return False
+    return True
 
 
 def _first_line(error: Exception) -> str:

@@ -16,7 +16,8 @@ Longformer gets the same pieces, and (Beltagy et al. 2020, section 5)
 - positions beyond those of the source: its position table again and again
 
 so that a text which fits the source and the window has the same states as there. A LUKE can be made a Longformer too:
-its pieces are kept, with their markers, and a head that reads no entities; what it has for entities is left out.
+its pieces are kept, with their markers, and a head that both encoders have and that reads no entities; what it has
+for entities is left out.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from ..encoders.config import LongformerConfig, LukeConfig
 from ..errors import LukeError
 from ..tokenization.case import CASE_TYPES
 from ..tokenization.entity_vocab import EntityVocab
+from ..tokenization.loading import tokenizer_json
 from ..tokenization.pieces import PieceTokenizer
-from .heads import find_head, knows_head
+from .heads import keeps_head
 from .upcycled_weights import LongformerWeights, LukeWeights, PlainWeights, new_markers
 from .weights import Weights
 
@@ -132,7 +134,7 @@ def upcycled_tokenizer(
         files.pop("tokenizer.json", None)
         settings["tokenizer_class"] = f"{config.model_type.capitalize()}Tokenizer"
     else:
-        data = _loads(files["tokenizer.json"])
+        data = tokenizer_json(files)
         data["added_tokens"] = [*data.get("added_tokens", []), *_added_tokens(new)]
         files["tokenizer.json"] = _dumps(data)
         settings["tokenizer_class"] = "PreTrainedTokenizerFast"
@@ -170,8 +172,7 @@ def upcycle_folder(
         raise LukeError("L031", target=to, model_type=checkpoint.model_type, possible=", ".join(SOURCES[to]))
     description = checkpoint.describe(checkpoint.config)
     architecture = checkpoint.architecture
-    from_luke = checkpoint.model_type == "luke" and knows_head(to, architecture)
-    if from_luke and not find_head(to, architecture).reads_entities:
+    if checkpoint.model_type == "luke" and keeps_head(architecture, source="luke", target=to):
         module, _ = checkpoint.load_task_module(architecture, "full")
         name = checkpoint.architecture_of(architecture)
         save_checkpoint(target, replace(description, architecture=name, labels=checkpoint.labels), module)

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..errors import LukeError
-from .key_maps import canonical, to_hugging_face
+from .key_maps import canonical, from_keras, to_hugging_face
 
 SAFETENSORS = "model.safetensors"
 SAFETENSORS_INDEX = "model.safetensors.index.json"
 PICKLE = "pytorch_model.bin"
 PICKLE_INDEX = "pytorch_model.bin.index.json"
 _MAPPED_BYTES = 1 << 25
+KERAS = "tf_model.h5"
+KERAS_INDEX = "tf_model.h5.index.json"
 # For models that transformers has not.
 OWN_SAFETENSORS = "spacy_luke.safetensors"
-WEIGHT_FILES = (SAFETENSORS, OWN_SAFETENSORS, SAFETENSORS_INDEX, PICKLE, PICKLE_INDEX)
+WEIGHT_FILES = (SAFETENSORS, OWN_SAFETENSORS, SAFETENSORS_INDEX, PICKLE, PICKLE_INDEX, KERAS, KERAS_INDEX)
 
 
 class Weights(Protocol):
@@ -119,22 +121,101 @@ class PickledWeights:
         self._open_file, self._tensors = file, {canonical(k): v for k, v in state.items()}
 
 
+class KerasWeights:
+    """tf_model.h5, in one file or in shards, as transformers' TensorFlow classes save it; read with h5py, an extra.
+
+    A file has a group for each layer of the model, which names its variables in an attribute and holds them under
+    these names: `longformer/tf_longformer_model/longformer/encoder/layer_._0/output/dense/kernel:0`. A shard has the
+    variables without groups, named without the model: `longformer/encoder/layer_._0/output/dense/kernel:0`.
+    """
+
+    def __init__(self, files: Iterable[Path]):
+        self._place_of: dict[str, tuple[Path, str]] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._transposed: set[str] = set()
+        for file in files:
+            try:
+                with _open_hdf5(file) as handle:
+                    for place, variable in _keras_variables(handle):
+                        name, transposed = from_keras(variable)
+                        shape = tuple(handle[place].shape)
+                        self._place_of[name] = (file, place)
+                        self._shapes[name] = shape[::-1] if transposed else shape
+                        if transposed:
+                            self._transposed.add(name)
+            except (OSError, KeyError, AttributeError, UnicodeDecodeError) as e:
+                raise LukeError("L022", file=file, reason=e) from None
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return dict(self._shapes)
+
+    def get(self, name: str, rows: list[int] | None = None) -> Tensor:
+        file, place = self._place_of[name]
+        try:
+            with _open_hdf5(file) as handle:
+                tensor = torch.from_numpy(handle[place].astype("float32")[()])
+        except (OSError, TypeError, ValueError) as e:
+            raise LukeError("L022", file=file, reason=e) from None
+        if name in self._transposed:
+            tensor = tensor.T.contiguous()
+        return tensor if rows is None else tensor[rows]
+
+
+def _open_hdf5(file: Path) -> Any:
+    try:
+        import h5py
+    except ImportError as e:
+        raise LukeError("L095", file=file, reason=e) from None
+    return h5py.File(file, "r")
+
+
+def _keras_variables(handle: Any) -> Iterator[tuple[str, str]]:
+    """Where each variable stands, and its name, that of the model included."""
+    for layer in _keras_names(handle, "layer_names"):
+        if hasattr(handle[layer], "shape"):
+            yield layer, f"model/{layer}"
+        else:
+            for variable in _keras_names(handle[layer], "weight_names"):
+                yield f"{layer}/{variable}", variable
+
+
+def _keras_names(group: Any, attribute: str) -> list[str]:
+    """An attribute, which Keras cuts into several with numbers if it is long."""
+    if attribute in group.attrs:
+        parts = [group.attrs[attribute]]
+    else:
+        parts = []
+        while f"{attribute}{len(parts)}" in group.attrs:
+            parts.append(group.attrs[f"{attribute}{len(parts)}"])
+    if not parts:
+        raise KeyError(f"{group.name} has no {attribute}")
+    return [name.decode("utf8") if isinstance(name, bytes) else str(name) for part in parts for name in part]
+
+
+_READERS: Mapping[str, Callable[[Iterable[Path]], Weights]] = {
+    ".safetensors": SafetensorsWeights,
+    ".bin": PickledWeights,
+    ".h5": KerasWeights,
+}
+
+
 def open_weights(folder: Path) -> Weights:
-    """The weights in a checkpoint folder: safetensors before pickle, one file before shards; L021 if none."""
+    """The weights in a checkpoint folder: safetensors before pickle before TensorFlow, one file before shards; L021 if
+    there are none."""
     files = weight_files(folder)
-    return PickledWeights(files) if files[0].suffix == ".bin" else SafetensorsWeights(files)
+    return _READERS[files[0].suffix](files)
 
 
 def weight_files(folder: Path) -> list[Path]:
     """The files that `open_weights` reads; L021 names what is missing."""
     if (folder / OWN_SAFETENSORS).exists():
         return [folder / OWN_SAFETENSORS]
-    for name, index in ((SAFETENSORS, SAFETENSORS_INDEX), (PICKLE, PICKLE_INDEX)):
+    for name, index in ((SAFETENSORS, SAFETENSORS_INDEX), (PICKLE, PICKLE_INDEX), (KERAS, KERAS_INDEX)):
         if (folder / name).exists():
             return [folder / name]
         if (folder / index).exists():
             return _shards(folder / index)
-    raise LukeError("L021", path=folder, file=f"{SAFETENSORS} or {PICKLE}")
+    raise LukeError("L021", path=folder, file=f"{SAFETENSORS}, {PICKLE} or {KERAS}")
 
 
 def _shards(index: Path) -> list[Path]:

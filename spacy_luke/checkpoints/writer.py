@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,15 @@ def checkpoint_bytes(description: Description, module: nn.Module) -> dict[str, b
     """The files of the checkpoint folder, by name."""
     weights = save(_tensors(description, module, torch.float32), metadata=_METADATA)
     return {_weight_file(description): weights, **_small_files(description, torch.float32)}
+
+
+@contextmanager
+def unpacked(files: Mapping[str, bytes]) -> Iterator[Path]:
+    """A folder with what `checkpoint_bytes` gave, inside the `with` block."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, data in files.items():
+            (Path(folder) / Path(name).name).write_bytes(data)
+        yield Path(folder)
 
 
 @contextmanager

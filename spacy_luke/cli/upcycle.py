@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -40,10 +40,16 @@ def upcycle_cli(
             "or as the LUKE has it.",
         ),
     ] = None,
-    max_pieces: Annotated[int, Option(help="Longest input of a Longformer, in pieces.")] = 4096,
+    max_pieces: Annotated[
+        int | None, Option(help="Longest input of a Longformer, in pieces. Default: 4096.", show_default=False)
+    ] = None,
     attention_window: Annotated[
-        str, Option(help="Width of a Longformer's window in pieces; or one for each layer, with commas between.")
-    ] = "512",
+        str | None,
+        Option(
+            help="Width of a Longformer's window in pieces; or one for each layer, with commas between. Default: 512.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Make a LUKE or Longformer checkpoint from a plain encoder, to train.
 
@@ -55,14 +61,15 @@ def upcycle_cli(
         from ..checkpoints.source import locate
         from ..checkpoints.upcycle import upcycle_folder
 
-        upcycle_folder(
-            locate(name, revision=revision),
-            target,
-            to=to.value,
-            case_types=case_types,
-            max_pieces=max_pieces,
-            attention_window=_windows(attention_window),
-        )
+        of_longformer: dict[str, Any] = {}
+        if max_pieces is not None:
+            of_longformer["max_pieces"] = max_pieces
+        if attention_window is not None:
+            of_longformer["attention_window"] = _windows(attention_window)
+        if of_longformer and to is not Target.longformer:
+            [(argument, value), *_] = of_longformer.items()
+            raise LukeError("L080", argument=argument, value=value, wanted="left out without --to longformer")
+        upcycle_folder(locate(name, revision=revision), target, to=to.value, case_types=case_types, **of_longformer)
     kind, configs = ("LUKE", "ner.cfg") if to is Target.luke else ("Longformer", "ner_longformer.cfg")
     typer.echo(
         f"Saved a {kind} checkpoint to {target}. Train with it: --paths.checkpoint {target} with a config such as "

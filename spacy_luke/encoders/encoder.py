@@ -14,7 +14,7 @@ from .embeddings import PieceEmbeddings, init_weights
 from .inputs import EncoderInput, EncoderOutput
 from .linear import Linear
 
-States = Literal["all", "pieces", "entities"]
+States = Literal["all", "pieces", "entities", "pooled"]
 
 
 class Encoder(nn.Module):
@@ -53,8 +53,8 @@ class Encoder(nn.Module):
     def forward(self, batch: EncoderInput, *, states: States = "all") -> EncoderOutput:
         """Encode one padded batch; states are float32 whatever the precision.
 
-        states: what is to be read of the output: "all", only "pieces" or only "entities". What need not be computed
-            for it is left out.
+        states: what is to be read of the output: "all", only "pieces", only "entities" or only "pooled". What need not
+            be computed for it is left out.
         """
         with self._autocast(batch):
             return self._encode(batch, states)

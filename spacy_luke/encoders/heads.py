@@ -141,6 +141,36 @@ class TokenClassification(TaskModule):
         return self.classifier(self.dropout(self.encoder(batch, states="pieces").pieces)).float()
 
 
+class SequenceClassification(TaskModule):
+    """Labels for each text, read from the pooled state (`LukeForSequenceClassification`)."""
+
+    reads_pooled = True
+    reads_entities = False
+
+    def _make_head(self, config: EncoderConfig, labels: int) -> None:
+        self.classifier = nn.Linear(config.hidden_size, labels)
+
+    def forward(self, batch: EncoderInput) -> Tensor:
+        """*Shape:* -> (batch, labels), float32 logits"""
+        return self.classifier(self.dropout(self.encoder(batch, states="pooled").pooled)).float()
+
+
+class MultipleChoice(TaskModule):
+    """A score for each text, to compare with those of the other choices (`LukeForMultipleChoice`,
+    `LongformerForMultipleChoice`)."""
+
+    reads_pooled = True
+    reads_entities = False
+    labelled = False
+
+    def _make_head(self, config: EncoderConfig, labels: int) -> None:
+        self.classifier = nn.Linear(config.hidden_size, 1)
+
+    def forward(self, batch: EncoderInput) -> Tensor:
+        """*Shape:* -> (batch, 1), float32 logits; the choices of one question are rows, of this batch or several."""
+        return self.classifier(self.dropout(self.encoder(batch, states="pooled").pooled)).float()
+
+
 class QuestionAnswering(TaskModule):
     """Start and end of an answer (`LukeForQuestionAnswering`; Yamada et al. 2020, section 4.5). No dropout."""
 

@@ -114,7 +114,7 @@ class IndependentLukeEncoder(Encoder):
 
     def _encode(self, batch: EncoderInput, states: States) -> EncoderOutput:
         pieces, mask = self._embed_pieces(batch)
-        entities = self._embed_entities(batch) if states != "pieces" else None
+        entities = self._embed_entities(batch) if states in ("all", "entities") else None
         return self._through(self.layers, pieces, entities, mask, states)
 
     def _through(
@@ -133,6 +133,9 @@ class IndependentLukeEncoder(Encoder):
                 entities = self._entities_through(layer, entities, keys, values, mask)
             if states == "entities" and layer is last:
                 return EncoderOutput(pieces=None, entities=entities, pooled=None)
+            if states == "pooled" and layer is last:
+                pieces = self._run(layer.of_pieces, pieces[:, :1], keys, values, mask)
+                return EncoderOutput(pieces=None, entities=None, pooled=self._pooled(pieces))
             pieces = self._run(layer.of_pieces, pieces, keys, values, mask)
         return EncoderOutput(pieces=pieces, entities=entities, pooled=self._pooled(pieces))
 

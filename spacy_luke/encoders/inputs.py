@@ -96,11 +96,12 @@ class EncoderInput:
 class EncoderOutput:
     """States of the last layer.
 
-    pieces: None if only the entities were asked for. *Shape:* (batch, pieces, hidden)
+    pieces: None if only the entities or the pooled states were asked for. *Shape:* (batch, pieces, hidden)
     entities: None for an input without entities, for an encoder that makes no states of them, or if only the pieces
-        were asked for.
+        or the pooled states were asked for.
         *Shape:* (batch, entities, hidden)
-    pooled: the first piece through the pooler; None if the encoder has none. *Shape:* (batch, hidden)
+    pooled: the first piece through the pooler; None if the encoder has none or only the entities were asked for.
+        *Shape:* (batch, hidden)
     """
 
     pieces: Tensor | None

@@ -53,8 +53,8 @@ class LongformerEncoder(Encoder):
                 blocks = Blocks.of(reach, window)
             rows = self._run(layer, rows, reach, blocks)
         entities = None
-        if self.mention_states is not None and batch.entity_spans is not None and states != "pieces":
+        if self.mention_states is not None and batch.entity_spans is not None and states in ("all", "entities"):
             entities = self.mention_states(rows, batch.entity_spans)
         if states == "entities":
             return EncoderOutput(pieces=None, entities=entities, pooled=None)
-        return EncoderOutput(pieces=rows, entities=entities, pooled=self._pooled(rows))
+        return EncoderOutput(None if states == "pooled" else rows, entities, self._pooled(rows))

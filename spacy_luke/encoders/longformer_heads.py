@@ -1,7 +1,7 @@
 """Task heads on pieces, with the features and dropout of transformers' Longformer classes.
 
-`TokenClassification`, `QuestionAnswering` and the heads that read entities are those of LUKE, in `heads.py`;
-`MaskedLM` is in `masked_lm.py`.
+`TokenClassification`, `QuestionAnswering`, `MultipleChoice` and the heads that read entities are those of LUKE, in
+`heads.py`; `MaskedLM` is in `masked_lm.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Perceptron(nn.Module):
         return self.out_proj(self.dropout(torch.tanh(self.dense(self.dropout(states)))))
 
 
-class SequenceClassification(TaskModule):
+class FirstPieceClassification(TaskModule):
     """Labels for each text, read from its first piece (`LongformerForSequenceClassification`)."""
 
     pooling = False
@@ -41,18 +41,3 @@ class SequenceClassification(TaskModule):
         pieces = self.encoder(batch, states="pieces").pieces
         assert pieces is not None
         return self.classifier(pieces[:, 0]).float()
-
-
-class MultipleChoice(TaskModule):
-    """A score for each text, to compare with those of the other choices (`LongformerForMultipleChoice`)."""
-
-    reads_pooled = True
-    reads_entities = False
-    labelled = False
-
-    def _make_head(self, config: EncoderConfig, labels: int) -> None:
-        self.classifier = nn.Linear(config.hidden_size, 1)
-
-    def forward(self, batch: EncoderInput) -> Tensor:
-        """*Shape:* -> (batch,), float32 logits; the choices of one question are rows of the batch."""
-        return self.classifier(self.dropout(self.encoder(batch, states="pieces").pooled)).float().squeeze(-1)

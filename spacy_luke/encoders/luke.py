@@ -57,6 +57,9 @@ class LukeEncoder(Encoder):
         if states == "entities":
             rows = self._run(last, rows, pieces, mask, slice(pieces, None))
             return EncoderOutput(pieces=None, entities=rows, pooled=None)
+        if states == "pooled":
+            rows = self._run(last, rows, pieces, mask, slice(0, 1))
+            return EncoderOutput(pieces=None, entities=None, pooled=self._pooled(rows))
         rows = self._run(last, rows, pieces, mask, slice(0, pieces) if states == "pieces" else ALL_ROWS)
         return EncoderOutput(
             pieces=rows[:, :pieces],

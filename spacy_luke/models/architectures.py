@@ -95,6 +95,16 @@ def build_token_classifier(encoder: Model[Any, Any], head_rate: float = 1.0) -> 
     return wrap_task_module("luke_token_classifier", encoder, head_rate)
 
 
+def build_sequence_classifier(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats2d]:
+    """Labels for every text, as `spacy-luke.SequenceClassifier.v1`: LukeForSequenceClassification."""
+    return wrap_task_module("luke_sequence_classifier", encoder, head_rate)
+
+
+def build_multiple_choice(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats2d]:
+    """A score for every option, as `spacy-luke.MultipleChoice.v1`: LukeForMultipleChoice."""
+    return wrap_task_module("luke_multiple_choice", encoder, head_rate)
+
+
 def build_question_answering(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats3d]:
     """Start and end of an answer, as `spacy-luke.QuestionAnswering.v1`: LukeForQuestionAnswering."""
     return wrap_task_module("luke_question_answering", encoder, head_rate)

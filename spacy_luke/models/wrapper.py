@@ -25,7 +25,7 @@ class EncoderShim(PyTorchShim):
     owns_encoder: whether the encoder's weights are stepped here; if not, its owner steps them (`SharedEncoder`).
     """
 
-    def __init__(self, module: nn.Module, head_rate: float = 1.0, *, owns_encoder: bool = True):
+    def __init__(self, module: nn.Module | None, head_rate: float = 1.0, *, owns_encoder: bool = True):
         super().__init__(module, serialize_model=_to_bytes, deserialize_model=_from_bytes)
         self._head_rate = head_rate
         self._owns_encoder = owns_encoder

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -12,22 +12,19 @@ import srsly
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
-from thinc.api import Model, get_torch_default_device
+from thinc.api import Model
 
 from ..batching.prefetch import prefetch
 from ..batching.strided import build_strided_windows
-from ..box import box_checkpoint, box_encoder
+from ..box import box_checkpoint
 from ..checkpoints.checkpoint import Checkpoint, Description
-from ..checkpoints.reader import open_checkpoint
 from ..checkpoints.source import locate
-from ..checkpoints.writer import checkpoint_bytes, save_checkpoint
+from ..checkpoints.writer import checkpoint_bytes, save_checkpoint, unpacked
 from ..checks import require_at_least
-from ..encoders.config import LukeConfig
 from ..encoders.encoder import Encoder
 from ..encoders.inputs import EncoderInput
-from ..encoders.linear import require_int8
 from ..errors import LukeError, warn
-from ..models.architectures import ENCODERS
+from ..models.encoder_settings import apply_settings, open_for_encoder
 from ..models.wrapper import torch_module
 
 CFG = "cfg"
@@ -117,34 +114,13 @@ class CheckpointPipe(TrainablePipe):
         return self._require_weights()
 
     def _open(self, path: Path, *, to_train: bool = False) -> Checkpoint:
-        """Open a checkpoint of the encoder in the config, which plain encoders are read as; L051 if it has another,
-        L054 if its entities attend otherwise than configured and it is not to be trained to."""
-        settings = self._encoder_settings
-        configured = settings["model_type"]
-        checkpoint = open_checkpoint(path, plain_as=configured)
-        found = checkpoint.config.model_type
-        if found != configured and path in (box_checkpoint(self.factory), box_encoder()):
-            raise LukeError("L052", name=self.name, encoder=ENCODERS[configured])
-        if found != configured:
-            encoder, needed = ENCODERS[configured], ENCODERS[found]
-            raise LukeError("L051", name=self.name, encoder=encoder, path=path, found=found, needed=needed)
-        attention = settings["entity_attention"]
-        if attention and isinstance(checkpoint.config, LukeConfig) and attention != checkpoint.config.entity_attention:
-            if not to_train or attention == "full":
-                found = checkpoint.config.entity_attention
-                raise LukeError("L054", name=self.name, path=path, found=found, configured=attention)
-            return checkpoint.with_independent_attention()
-        return checkpoint
-
-    def _check_device(self) -> None:
-        """L008 for int8 on a device that has none."""
-        if self._encoder_settings["precision"] == "int8":
-            require_int8(get_torch_default_device())
+        """Open a checkpoint for the encoder in the config; see `open_for_encoder`."""
+        where = f"[initialize.components.{self.name}] checkpoint"
+        return open_for_encoder(path, self._encoder_settings, self.name, where=where, to_train=to_train)
 
     def _configure(self, encoder: Encoder, checkpoint: Checkpoint) -> None:
         """Give a new encoder its settings, and warn of a tokenizer that loses the case of the text."""
-        encoder.precision = self._encoder_settings["precision"]
-        encoder.gradient_checkpointing = self._encoder_settings["gradient_checkpointing"]
+        apply_settings(encoder, self._encoder_settings)
         if checkpoint.tokenizer.lowercase and not checkpoint.tokenizer.case_types:
             warn("W008", name=str(checkpoint.path))
 
@@ -200,7 +176,7 @@ class CheckpointPipe(TrainablePipe):
         """Load what `to_disk` saved, or leave the component as it was."""
         path = Path(path)
         if self._read_cfg(path)["weights"]:
-            self._load(self._open(path))
+            self._load(replace(self._open(path), saved=True))
         return self
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
@@ -210,9 +186,7 @@ class CheckpointPipe(TrainablePipe):
 
     def from_bytes(self: PipeT, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> PipeT:
         """Load what `to_bytes` gave."""
-        with tempfile.TemporaryDirectory() as folder:
-            for name, data in srsly.msgpack_loads(bytes_data).items():
-                (Path(folder) / Path(name).name).write_bytes(data)
+        with unpacked(srsly.msgpack_loads(bytes_data)) as folder:
             return self.from_disk(folder)
 
     def _cfg(self) -> dict[str, Any]:

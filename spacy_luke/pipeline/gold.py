@@ -37,7 +37,7 @@ class GoldSpans:
 
 @dataclass
 class GoldReport:
-    """What the gold spans of a corpus lose on their way to the candidates."""
+    """What the gold spans of a corpus lose on their way to the candidates, or its gold texts on theirs to targets."""
 
     total: int = 0
     several_labels: int = 0
@@ -50,6 +50,12 @@ class GoldReport:
         self.several_labels += gold.several_labels
         self.missed += gold.missed
         self.first += gold.missed_texts[: 5 - len(self.first)]
+
+    def miss(self, reason: str, text: str) -> None:
+        """Count one that cannot be learned."""
+        self.missed[reason] += 1
+        if len(self.first) < 5:
+            self.first.append(text)
 
     def warn(self, name: str, code: str = "W003", **values: Any) -> None:
         """Give W003, or another code for what is missed, and W009 if there is something to tell.

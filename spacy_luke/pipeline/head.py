@@ -14,6 +14,7 @@ from ..checkpoints.source import locate
 from ..encoders.heads import TaskModule
 from ..encoders.layers import set_dropout
 from ..errors import LukeError, warn
+from ..models.encoder_settings import require_precision
 from ..models.wrapper import attach_module
 from ..tokenization.entity_vocab import EntityVocab
 from .checkpoint_pipe import CheckpointPipe
@@ -64,7 +65,7 @@ class HeadPipe(CheckpointPipe):
     def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
         """Take the encoder of a checkpoint, and its head or a new one."""
         self._check_encoder(checkpoint)
-        self._check_device()
+        require_precision(self._encoder_settings)
         options = self._head_options(checkpoint)
         module, entity_vocab = checkpoint.load_task_module(
             self.architecture,
@@ -90,7 +91,7 @@ class HeadPipe(CheckpointPipe):
         config: Any = module.encoder.config
         self._description = Description(
             source.architecture_of(self.architecture),
-            replace(config, extra={**config.extra, **self._config_entries(new_head)}),
+            replace(config, extra={**config.extra, **self._config_entries(labels, new_head=new_head)}),
             source.tokenizer,
             entity_vocab,
             labels,
@@ -106,7 +107,7 @@ class HeadPipe(CheckpointPipe):
         """Further arguments of `with_new_head`: dataclasses of settings that are saved with the model."""
         return {}
 
-    def _config_entries(self, new_head: bool) -> dict[str, Any]:
+    def _config_entries(self, labels: tuple[str, ...], *, new_head: bool) -> dict[str, Any]:
         """Entries of config.json that the head needs."""
         return {}
 

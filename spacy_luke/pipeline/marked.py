@@ -25,9 +25,9 @@ from ..errors import LukeError, warn
 from ..training.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
 from .base import LukePipe
 from .gold import listed
+from .problem_type import MULTI_LABEL, SINGLE_LABEL, problem_entry, problem_of
 
 ItemT = TypeVar("ItemT", bound=tuple[Span, ...])
-MULTI_LABEL, SINGLE_LABEL = "multi_label_classification", "single_label_classification"
 _WINDOWS = "it must be spacy-luke.sentence_windows.v1 for LUKE, spacy-luke.strided_windows.v1 for Longformer"
 # Items that are tokenised and sorted by length at a time: memory does not grow with their number.
 _AT_A_TIME = 1024
@@ -121,8 +121,8 @@ class MarkedPipe(LukePipe):
         """Whether an item may have several labels."""
         if self._multi_label_setting is not None:
             return self._multi_label_setting
-        problem = self._description.config.extra.get("problem_type") if self._description else None
-        return {MULTI_LABEL: True, SINGLE_LABEL: False}.get(str(problem), self.default_multi_label)
+        problem = problem_of(self._description.config.extra) if self._description else ""
+        return {MULTI_LABEL: True, SINGLE_LABEL: False}.get(problem, self.default_multi_label)
 
     @property
     def threshold(self) -> float:
@@ -131,11 +131,11 @@ class MarkedPipe(LukePipe):
             return self._threshold_setting
         return 0.5 if self.multi_label else 0.0
 
-    def _config_entries(self, new_head: bool) -> dict[str, Any]:
+    def _config_entries(self, labels: tuple[str, ...], *, new_head: bool) -> dict[str, Any]:
         if not new_head and self._multi_label_setting is None:
             return {}
         multi = self.default_multi_label if self._multi_label_setting is None else self._multi_label_setting
-        return {"problem_type": MULTI_LABEL if multi else SINGLE_LABEL}
+        return problem_entry(multi)
 
     def _check_encoder(self, source: Description) -> None:
         if source.config.entity_inputs:

@@ -18,6 +18,7 @@ from ..checkpoints.checkpoint import Checkpoint, Description
 from ..checkpoints.source import locate
 from ..encoders.encoder import Encoder
 from ..errors import warn
+from ..models.encoder_settings import require_precision
 from ..models.shared import SHARED
 from ..models.wrapper import attach_module, torch_module
 from .checkpoint_pipe import CheckpointPipe
@@ -65,9 +66,9 @@ class OwnerPipe(CheckpointPipe):
         self.encoder.requires_grad_(not frozen)
 
     def _load(self, checkpoint: Checkpoint) -> None:
-        self._check_device()
+        require_precision(self._encoder_settings)
         self._check_checkpoint(checkpoint)
-        vocab, _ = checkpoint.entity_vocab.select(self._encoder_settings["entity_vocab"])
+        vocab, _ = checkpoint.select_entities(self._encoder_settings["entity_vocab"])
         encoder = checkpoint.load_encoder(self._encoder_settings["entity_vocab"], mentions=True)
         self._configure(encoder, checkpoint)
         attach_module(self.model, encoder)

@@ -265,6 +265,6 @@ class LukeQA(QuestionPipe):
             for _ in gold_rows(example, reader, report):
                 pass
         if docs and not annotated:
-            warn("W018", name=self.name, count=docs)
+            warn("W018", name=self.name, count=docs, place=self.gold_place)
         self._warn_of(reader)
         report.warn(self.name)

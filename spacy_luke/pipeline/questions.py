@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
 from spacy.tokens import Doc
 
 from ..annotations import get_questions
-from ..batching.collate import batch_rows, collate
+from ..batching.collate import make_batches
 from ..batching.questions import QuestionReader, QuestionRow
 from ..batching.strided import ContextWindows, build_strided_windows
 from ..checks import require_at_least
 from ..errors import LukeError, warn
 from ..tokenization.entity_vocab import PAD
 from .base import LukePipe
-
-# Rows that are sorted by length at a time: memory does not grow with the number of questions.
-_AT_A_TIME = 1024
 
 
 @dataclass(frozen=True)
@@ -125,8 +121,4 @@ class QuestionPipe(LukePipe):
         """Padded inputs and the rows they are made of. Rows of all Docs go together, sorted by length."""
         description = self._require_weights()
         special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
-        todo = iter(rows)
-        while some := list(islice(todo, _AT_A_TIME)):
-            for group in batch_rows(some, self.max_batch_pieces):
-                inputs = [row.make(special) for row in group]
-                yield group, collate(inputs, piece_pad=special.pad, entity_pad=entity_pad)
+        return make_batches(rows, self.max_batch_pieces, special, entity_pad=entity_pad)

@@ -13,7 +13,7 @@ from spacy.tokens import Doc, Token
 from spacy.training import Example, validate_examples
 from thinc.api import Optimizer
 
-from ..batching.collate import batch_rows, collate
+from ..batching.collate import make_batches
 from ..batching.pieces import doc_pieces
 from ..batching.strided import StridedWindows
 from ..batching.token_rows import TokenRow, token_rows
@@ -94,8 +94,7 @@ class TokenPipe(LukePipe):
         """Padded inputs and the rows they are made of."""
         description = self._require_weights()
         special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
-        for group in batch_rows(rows, self.max_batch_pieces):
-            yield group, collate([row.make(special) for row in group], piece_pad=special.pad, entity_pad=entity_pad)
+        return make_batches(rows, self.max_batch_pieces, special, entity_pad=entity_pad)
 
     # Training
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
-from ..errors import LukeError
+import numpy as np
+
+from ..errors import LukeError, warn
 
 PAD, UNK, MASK, MASK2 = "[PAD]", "[UNK]", "[MASK]", "[MASK2]"
 SPECIAL_ENTITIES = (PAD, UNK, MASK, MASK2)
@@ -64,10 +67,19 @@ class EntityVocab:
         """Id of a title that is known and no special entity, else None."""
         return None if title in SPECIAL_ENTITIES else self._ids.get(title)
 
-    @property
-    def titles(self) -> dict[str, int]:
-        """The titles without the special entities, and their ids."""
-        return {title: i for title, i in self._ids.items() if title not in SPECIAL_ENTITIES}
+    @cached_property
+    def title_of(self) -> dict[int, str]:
+        """Id -> title, without the special entities; of titles that share an id, the first."""
+        titles: dict[int, str] = {}
+        for title, i in self._ids.items():
+            if title not in SPECIAL_ENTITIES:
+                titles.setdefault(i, title)
+        return titles
+
+    @cached_property
+    def titled_ids(self) -> np.ndarray:
+        """The ids that have a title. *Shape:* (entities,), int64"""
+        return np.array(list(self.title_of), dtype=np.int64)
 
     def extended(self, ids: Mapping[str, int]) -> EntityVocab:
         """The same with more titles."""
@@ -77,12 +89,18 @@ class EntityVocab:
         """Trim the vocabulary.
 
         option: "special" keeps the special entities, "full" everything, and the path of a JSON list (or dictionary)
-            or of a text file with a title a line keeps the special entities and those titles that are known.
+            or of a text file with a title a line keeps the special entities and those titles that are known. W025
+            names titles that are not.
         RETURNS: the vocabulary and the rows of the old table that the new one is made of; None = all rows.
         """
         if option == "full":
             return self, None
-        titles: Iterable[str] = () if option == "special" else read_titles(option)
+        titles = [] if option == "special" else read_titles(option)
+        unknown = [title for title in titles if title not in self._ids]
+        if unknown:
+            examples = ", ".join(map(repr, unknown[:3]))
+            known = next((title for title in self._ids if title not in SPECIAL_ENTITIES), None)
+            warn("W025", path=option, unknown=len(unknown), total=len(titles), examples=examples, known=known)
         ids: dict[str, int] = {}
         new_row: dict[int, int] = {}
         for title in (*SPECIAL_ENTITIES, *titles):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from ..errors import LukeError
+from .normalization import SPACE, SentencePieceNormalizer
+from .sentencepiece import SENTENCEPIECE, tokenizer_json_of
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -20,7 +23,7 @@ TOKENIZER_FILES = (
     "added_tokens.json",
     "special_tokens_map.json",
     "tokenizer_config.json",
-    "sentencepiece.bpe.model",
+    SENTENCEPIECE,
 )
 _ROLES = {
     "bos": ("cls_token", "bos_token", "<s>", "[CLS]"),
@@ -48,6 +51,8 @@ class LoadedTokenizer:
 
     kind: "bpe" (byte-level), "wordpiece" or "unigram".
     vocab: every piece, added ones too -> id.
+    normalize: SentencePiece's normalisation, which a text goes through before the pipeline; None = the pipeline has its
+        own.
     """
 
     tokenizer: Tokenizer
@@ -56,6 +61,7 @@ class LoadedTokenizer:
     special: SpecialPieces
     lowercase: bool
     add_prefix_space: bool
+    normalize: SentencePieceNormalizer | None = None
 
 
 def read_tokenizer_files(folder: Path) -> dict[str, bytes]:
@@ -64,13 +70,15 @@ def read_tokenizer_files(folder: Path) -> dict[str, bytes]:
 
 
 def load_tokenizer(files: Mapping[str, bytes]) -> LoadedTokenizer:
-    """Read vocab.json + merges.txt, or tokenizer.json; L028 names what cannot be read."""
+    """Read vocab.json + merges.txt, tokenizer.json or a SentencePiece model; L028 names what cannot be read."""
     settings = {**_json(files, "special_tokens_map.json"), **_json(files, "tokenizer_config.json")}
     if "vocab.json" in files and "merges.txt" in files:
         tokenizer, vocab = _from_vocab_and_merges(files)
-        kind, lowercase, prefix = "bpe", False, False
-    elif "tokenizer.json" in files:
-        tokenizer, vocab, kind, lowercase, prefix = _from_tokenizer_json(files)
+        kind, lowercase, prefix, normalize = "bpe", False, False, None
+    elif "tokenizer.json" in files or SENTENCEPIECE in files:
+        data = tokenizer_json(files)
+        normalize = _take_normalizer(data)
+        tokenizer, vocab, kind, lowercase, prefix = _from_tokenizer_json(data)
     else:
         found = ", ".join(sorted(files)) or "no tokenizer file"
         raise LukeError("L028", reason=f"found only {found}")
@@ -80,7 +88,7 @@ def load_tokenizer(files: Mapping[str, bytes]) -> LoadedTokenizer:
         # A byte that the vocabulary lacks is one unknown piece, as for LukeTokenizer, rather than nothing.
         tokenizer.model.unk_token = next(piece for piece, i in vocab.items() if i == special.unk)
     prefix = kind == "bpe" and bool(settings.get("add_prefix_space", prefix))
-    return LoadedTokenizer(tokenizer, kind, vocab, special, lowercase=lowercase, add_prefix_space=prefix)
+    return LoadedTokenizer(tokenizer, kind, vocab, special, lowercase, prefix, normalize)
 
 
 def _from_vocab_and_merges(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[str, int]]:
@@ -96,9 +104,15 @@ def _from_vocab_and_merges(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[
     return tokenizer, dict(vocab)
 
 
-def _from_tokenizer_json(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[str, int], str, bool, bool]:
+def tokenizer_json(files: Mapping[str, bytes]) -> dict[str, Any]:
+    """The content of tokenizer.json, or what it would be for a SentencePiece model."""
+    if "tokenizer.json" not in files and SENTENCEPIECE in files:
+        return tokenizer_json_of(files[SENTENCEPIECE])
+    return _json(files, "tokenizer.json")
+
+
+def _from_tokenizer_json(data: dict[str, Any]) -> tuple[Tokenizer, dict[str, int], str, bool, bool]:
     """RETURNS: pipeline, vocabulary, kind, whether it lower-cases, whether it prefixes a space."""
-    data = _json(files, "tokenizer.json")
     model = data.get("model")
     model = model if isinstance(model, dict) else {}
     prefix = False
@@ -136,6 +150,22 @@ def _from_tokenizer_json(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[st
     normalizer = json.dumps(data.get("normalizer"))
     lowercase = '"lowercase": true' in normalizer or '"type": "Lowercase"' in normalizer
     return tokenizer, vocab, kind, lowercase, prefix
+
+
+def _take_normalizer(data: dict[str, Any]) -> SentencePieceNormalizer | None:
+    """Take SentencePiece's normalisation out of the content of a tokenizer.json, if it has that and nothing else."""
+    normalizer = data.get("normalizer") or {}
+    steps = normalizer.get("normalizers", []) if normalizer.get("type") == "Sequence" else [normalizer]
+    kinds = [step.get("type") for step in steps]
+    if kinds[:1] != ["Precompiled"] or not set(kinds[1:]) <= {"Strip", "Replace"}:
+        return None
+    try:
+        normalize = SentencePieceNormalizer(base64.b64decode(steps[0]["precompiled_charsmap"]))
+    except (KeyError, TypeError, ValueError) as e:
+        raise LukeError("L022", file="the table of the tokenizer's normalizer", reason=e) from None
+    data["normalizer"] = None
+    data["pre_tokenizer"] = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "never", "split": True}
+    return normalize
 
 
 def _special_pieces(settings: Mapping[str, Any], vocab: Mapping[str, int]) -> SpecialPieces:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from tokenizers import decoders
 
 from .alignment import moved, segments
 from .case import case_type
 from .loading import load_tokenizer
 
-_CACHE_SIZE = 500_000
-_LONGEST_CACHED = 64
+_BYTES = decoders.ByteLevel()
+# Words come back, longer segments hardly do; a segment takes 0.3 to 0.7 kB.
+_CACHE_SIZE = 200_000
+_LONGEST_CACHED = 32
 # A word as spaCy's tokenizers would cut it, roughly: enough for its case.
 _WORD = re.compile(r"\w+(?:[.'’&]\w+)*")
 
@@ -77,15 +81,30 @@ class PieceTokenizer:
         self.lowercase = loaded.lowercase
         self.add_prefix_space = loaded.add_prefix_space
         self._tokenizer = loaded.tokenizer
+        self._normalize = loaded.normalize
         self._cache: dict[str, _Segment] = {}
         self._byte_lengths: dict[int, int] | None = None
         if loaded.kind == "bpe":  # one character of a piece is one byte of the text
             self._byte_lengths = {i: len(piece) for piece, i in loaded.vocab.items()} | {loaded.special.unk: 1}
 
+    @cached_property
+    def strings(self) -> dict[int, str]:
+        """Every piece by its id, as the vocabulary writes it."""
+        return {i: piece for piece, i in self.vocab.items()}
+
     @property
     def rows(self) -> int:
         """Rows that the piece table must have for the pieces that texts are made of and the special ones."""
         return 1 + max(*self._tokenizer.get_vocab().values(), *vars(self.special).values())
+
+    def text_of(self, piece: str) -> str:
+        """A piece as text, with the space that it may begin with; what is no whole character is "�".
+
+        A piece of WordPiece that continues a word keeps its "##".
+        """
+        if self.kind == "bpe":
+            return _BYTES.decode([piece])
+        return piece.replace("▁", " ") if self.kind == "unigram" else piece
 
     def encode_words(self, words: Sequence[str], spaces: Sequence[bool]) -> WordPieces:
         """Tokenise a text given as words, every word edge being a boundary.
@@ -188,9 +207,13 @@ class PieceTokenizer:
         if not stripped:
             return _Segment((), (), ())
         lead = len(text[: text.index(stripped)].encode("utf8"))
-        encoding = self._tokenizer.encode(stripped, add_special_tokens=False)
         byte_at = np.cumsum([0, *(len(ch.encode("utf8")) for ch in stripped)]) + lead
-        spans = tuple((int(byte_at[a]), int(byte_at[b])) for a, b in encoding.offsets)
+        normal, origins = self._normalize(stripped) if self._normalize else (stripped, None)
+        encoding = self._tokenizer.encode(normal, add_special_tokens=False)
+        offsets = encoding.offsets
+        if origins is not None:
+            offsets = [(origins[a][0], origins[b - 1][1]) for a, b in offsets]
+        spans = tuple((int(byte_at[a]), int(byte_at[b])) for a, b in _without_gaps(stripped, offsets))
         ids = tuple(encoding.ids)
         if not ids:
             ids, spans = (self.special.unk,), ((int(byte_at[0]), int(byte_at[-1])),)
@@ -198,3 +221,17 @@ class PieceTokenizer:
 
     def _types(self, text: str, pieces: int) -> tuple[int, ...]:
         return (case_type(text) if self.case_types else 0,) * pieces
+
+
+def _without_gaps(text: str, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Character ranges of pieces, with what the normaliser dropped given to the piece before it.
+
+    A normaliser may drop accents and soft hyphens, which are part of the word for whoever reads it.
+    """
+    closed = []
+    for index, (start, end) in enumerate(offsets):
+        following = offsets[index + 1][0] if index + 1 < len(offsets) else len(text)
+        while end < following and not text[end].isspace():
+            end += 1
+        closed.append((start, end))
+    return closed

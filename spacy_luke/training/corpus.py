@@ -10,7 +10,16 @@ from spacy.language import Language
 from spacy.tokens import Span, SpanGroup
 from spacy.training import Corpus, Example
 
-from ..annotations import QUESTIONS, get_answers, get_questions, has_annotation, set_questions
+from ..annotations import (
+    CHOICES,
+    QUESTIONS,
+    get_answers,
+    get_choices,
+    get_questions,
+    has_annotation,
+    set_choices,
+    set_questions,
+)
 from ..errors import warn
 
 
@@ -31,8 +40,8 @@ def build_gold_mentions_corpus(
         for components that classify given mentions.
     limit: most Docs to read; 0 = all.
     spans_key: predicted Docs start with the spans under this key of `doc.spans` of their references.
-    questions: predicted Docs start with the questions about their references; those that only a gold answer has come
-        last.
+    questions: predicted Docs start with the questions about their references, those that only a gold answer has last,
+        and with the options of multiple choice.
 
     What a reference is not annotated with, the predicted Doc is not given. Mentions that do not lie on the predicted
     Doc's tokens cannot be given, either; each read tells how many at its end (W012).
@@ -95,6 +104,8 @@ def _give_questions(example: Example) -> None:
     asked = [*get_questions(reference), *(answer.question for answer in get_answers(reference))]
     if asked or has_annotation(reference, QUESTIONS):
         set_questions(example.predicted, list(dict.fromkeys(asked)))
+    if has_annotation(reference, CHOICES):
+        set_choices(example.predicted, get_choices(reference))
 
 
 def _aligned(example: Example, spans: Iterable[Span]) -> tuple[list[Span], list[Span]]:

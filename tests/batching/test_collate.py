@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_luke.batching.collate import batch_rows
+from spacy_luke.batching.collate import batch_bundles, batch_rows, padded_size
 from spacy_luke.batching.mention_rows import MentionRow, mention_rows
 from spacy_luke.batching.mentions import Candidates
 from spacy_luke.batching.windows import Window
@@ -50,3 +50,11 @@ def test_batches_stay_within_the_budget_and_keep_every_row(rows: list[MentionRow
     for batch in batches:
         padded = len(batch) * (max(r.pieces for r in batch) + max(len(r.mentions) for r in batch))
         assert padded <= budget or len(batch) == 1
+
+
+@given(st.lists(rows_strategy.filter(bool), max_size=12), st.integers(50, 3000))
+def test_bundles_stay_together_within_the_budget(bundles: list[list[MentionRow]], budget: int) -> None:
+    batches = list(batch_bundles(bundles, budget))
+    assert sorted(id(bundle) for batch in batches for bundle in batch) == sorted(map(id, bundles))
+    for batch in batches:
+        assert len(batch) == 1 or padded_size([row for bundle in batch for row in bundle]) <= budget

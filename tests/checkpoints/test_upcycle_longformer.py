@@ -13,7 +13,9 @@ from transformers import (
     LongformerModel,
     LongformerTokenizerFast,
     LukeForEntityClassification,
+    LukeForMultipleChoice,
     LukeForQuestionAnswering,
+    LukeForSequenceClassification,
     LukeForTokenClassification,
 )
 
@@ -177,10 +179,12 @@ def test_a_longformer_made_from_a_luke_has_the_states_of_its_pieces(tmp_path, ki
     [
         (LukeForQuestionAnswering, "qa_outputs", ()),
         (LukeForTokenClassification, "classifier", ("O", "B-PER", "I-PER")),
+        (LukeForMultipleChoice, "classifier", ()),
         (LukeForEntityClassification, None, ()),
+        (LukeForSequenceClassification, None, ()),
     ],
 )
-def test_a_head_that_reads_no_entities_is_kept(tmp_path, model, head, labels):
+def test_a_head_that_both_have_and_that_reads_no_entities_is_kept(tmp_path, model, head, labels):
     named = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
     write_luke(tmp_path / "luke", randomise(model(luke_config(**(named if labels else {})))))
     upcycle_folder(tmp_path / "luke", tmp_path / "out", **made())

@@ -11,8 +11,6 @@ from typer.testing import CliRunner, Result
 
 from spacy_luke.cli import luke_cli
 
-LUKE = {"to": "luke", "max_pieces": 4096, "attention_window": 512}
-
 
 def luke(*args: object) -> Result:
     return CliRunner().invoke(luke_cli, [str(arg) for arg in args])
@@ -46,7 +44,7 @@ def test_upcycle_decides_case_types_only_if_told(tmp_path, monkeypatch, options,
     monkeypatch.setattr("spacy_luke.checkpoints.upcycle.upcycle_folder", upcycle_folder)
     result = luke("upcycle", tmp_path, tmp_path / "out", *options)
     assert result.exit_code == 0
-    assert given == {"source": tmp_path, "target": tmp_path / "out", "case_types": case_types, **LUKE}
+    assert given == {"source": tmp_path, "target": tmp_path / "out", "case_types": case_types, "to": "luke"}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +61,7 @@ def test_upcycle_makes_a_longformer_if_told(tmp_path, monkeypatch, options, chan
     result = luke("upcycle", tmp_path, tmp_path / "out", "--to", "longformer", *options)
     assert result.exit_code == 0
     assert "Longformer" in result.output
-    assert given == {"case_types": None, **LUKE, "to": "longformer", **changes}
+    assert given == {"case_types": None, "to": "longformer", **changes}
 
 
 @pytest.mark.parametrize("value", ["", "wide", "32,", "3.5"])
@@ -71,6 +69,13 @@ def test_a_window_that_is_no_number_raises_l080(tmp_path, value):
     result = luke("upcycle", tmp_path, tmp_path / "out", "--to", "longformer", "--attention-window", value)
     assert result.exit_code == 1
     assert result.stderr.startswith("[L080] attention_window")
+
+
+@pytest.mark.parametrize("option", ["--max-pieces", "--attention-window"])
+def test_what_only_a_longformer_has_raises_l080_for_a_luke(tmp_path, option):
+    result = luke("upcycle", tmp_path, tmp_path / "out", option, "64")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"[L080] {option[2:].replace('-', '_')}")
 
 
 @pytest.mark.parametrize("command", ["import", "upcycle"])

@@ -8,9 +8,21 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import LukeForEntityClassification, LukeForEntityPairClassification, LukeForTokenClassification
+from transformers import (
+    LukeForEntityClassification,
+    LukeForEntityPairClassification,
+    LukeForMultipleChoice,
+    LukeForSequenceClassification,
+    LukeForTokenClassification,
+)
 
-from spacy_luke.checkpoints.heads import ENTITY_CLASSIFIER, PAIR_CLASSIFIER, TOKEN_CLASSIFIER
+from spacy_luke.checkpoints.heads import (
+    ENTITY_CLASSIFIER,
+    MULTIPLE_CHOICE,
+    PAIR_CLASSIFIER,
+    SEQUENCE_CLASSIFIER,
+    TOKEN_CLASSIFIER,
+)
 from spacy_luke.checkpoints.key_maps import to_hugging_face
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.encoders.heads import EntityPairClassification, TaskModule
@@ -112,6 +124,33 @@ def test_token_classification_equals_the_reference(tmp_path, entity_aware, spans
     for name in ("classifier.weight", "encoder.layers.0.attention.query.weight"):
         reference = theirs.get_parameter(to_hugging_face(name)).grad
         torch.testing.assert_close(ours.get_parameter(name).grad, reference, atol=TOLERANCE, rtol=1e-3)
+
+
+@pytest.mark.parametrize("spans", [None, [[(3, 7)], [(1, 2)], [(0, 9)]]], ids=["pieces alone", "with entities"])
+@pytest.mark.parametrize(
+    ("kind", "reference"),
+    [(SEQUENCE_CLASSIFIER, LukeForSequenceClassification), (MULTIPLE_CHOICE, LukeForMultipleChoice)],
+)
+def test_heads_on_the_pooled_state_equal_the_reference(tmp_path, kind, reference, spans) -> None:
+    """In logits and gradients, though the last layer computes nothing but the first piece."""
+    theirs = randomise(reference(luke_config(num_labels=5)))
+    write_luke(tmp_path, theirs)
+    ours = open_checkpoint(tmp_path).load_task_module(kind, "full")[0].eval()
+    batch = make_input([20, 9, 14], spans)
+    given = reference_input(batch)
+    if kind == MULTIPLE_CHOICE:
+        given = {name: tensor[None] for name, tensor in given.items()}
+    computed = []
+    for layer in ours.encoder.layers:
+        layer.feed_forward.register_forward_hook(lambda _, rows, __: computed.append(rows[0].shape[1]))
+    logits, expected = ours(batch), theirs(**given).logits.reshape(3, -1)
+    torch.testing.assert_close(logits, expected, atol=TOLERANCE, rtol=1e-4)
+    assert computed == [20 + (spans is not None), 1]
+    for rows in (logits, expected):
+        (rows * torch.arange(rows.numel()).reshape(rows.shape).sin()).sum().backward()
+    for name in ("classifier.weight", "encoder.pooler.weight", "encoder.layers.0.attention.query.weight"):
+        gradient = theirs.get_parameter(to_hugging_face(name)).grad
+        torch.testing.assert_close(ours.get_parameter(name).grad, gradient, atol=TOLERANCE, rtol=1e-3)
 
 
 @pytest.mark.parametrize("classifier_bias", [None, False, True])

@@ -50,7 +50,7 @@ def modules(folder: Path, kind: str, **changes: Any) -> tuple[nn.Module, TaskMod
 def reference_logits(model: nn.Module, batch: EncoderInput) -> torch.Tensor:
     inputs = reference_input(batch)
     if isinstance(model, transformers.LongformerForMultipleChoice):
-        return model(**{name: tensor[None] for name, tensor in inputs.items()}).logits[0]
+        return model(**{name: tensor[None] for name, tensor in inputs.items()}).logits[0][:, None]
     output = model(**inputs)
     if isinstance(model, transformers.LongformerForQuestionAnswering):
         return torch.stack([output.start_logits, output.end_logits], dim=-1)
@@ -147,7 +147,7 @@ def test_a_multiple_choice_on_a_checkpoint_without_pooler_gets_a_new_one(tmp_pat
     modules(tmp_path, "LongformerForTokenClassification")
     module, _ = open_checkpoint(tmp_path).load_task_module("LongformerForMultipleChoice", "special", labels=1)
     assert float(module.encoder.pooler.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
-    assert module(question_batch()).shape == (3,)
+    assert module(question_batch()).shape == (3, 1)
 
 
 @pytest.mark.parametrize("head", sorted(name for model_type, name in HEADS if model_type == "luke"))

@@ -27,6 +27,8 @@ LABELS = {
     "luke_relations": ["lives_in", "met", "works_for"],
     "luke_entity_typer": ["artist", "city", "person", "writer"],
     "luke_token_classifier": ["LOC", "ORG", "PER"],
+    "luke_textcat": ["good", "neutral", "poor"],
+    "luke_multiple_choice": None,
     "luke_qa": None,
 }
 ARCHITECTURES = {
@@ -34,8 +36,11 @@ ARCHITECTURES = {
     "luke_relations": "LongformerForEntityPairClassification",
     "luke_entity_typer": "LongformerForEntityClassification",
     "luke_token_classifier": "LongformerForTokenClassification",
+    "luke_textcat": "LongformerForSequenceClassification",
+    "luke_multiple_choice": "LongformerForMultipleChoice",
     "luke_qa": "LongformerForQuestionAnswering",
 }
+CHOICES = (("Who met Babbage?", ["Ada", "Bo"]), ("", ["She left.", "London", "They do."]))
 LONGFORMER = {"encoder": {"@architectures": "spacy-luke.LongformerEncoder.v1"}}
 
 

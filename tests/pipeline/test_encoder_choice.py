@@ -22,6 +22,8 @@ HEADS = {
     "luke_relations": "PairClassifier",
     "luke_entity_typer": "EntityClassifier",
     "luke_token_classifier": "TokenClassifier",
+    "luke_textcat": "SequenceClassifier",
+    "luke_multiple_choice": "MultipleChoice",
     "luke_qa": "QuestionAnswering",
 }
 

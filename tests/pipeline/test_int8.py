@@ -149,7 +149,7 @@ def test_training_is_that_of_float32(folders: tuple[str, Path]) -> None:
 def test_a_gpu_raises_l008_when_weights_are_loaded(folders: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, folder = folders
     nlp, pipe = blank("luke_ner", encoder, precision="int8")
-    monkeypatch.setattr("spacy_luke.pipeline.checkpoint_pipe.get_torch_default_device", lambda: torch.device("cuda", 0))
+    monkeypatch.setattr("spacy_luke.models.encoder_settings.get_torch_default_device", lambda: torch.device("cuda", 0))
     with pytest.raises(LukeError, match=r"L008.*cuda:0"):
         pipe.initialize(lambda: [example(nlp)], nlp=nlp, checkpoint=str(folder))
     assert not pipe.has_weights

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from spacy.tokens import Doc, Span
 
-from tests.pipeline.longformer_model import LABELS, TEXT, cut, make, watch, write_encoder
+from tests.pipeline.longformer_model import CHOICES, LABELS, TEXT, cut, make, watch, write_encoder
 
 ITEMS = ["luke_relations", "luke_entity_typer"]
 # Component -> settings with which pairs of different sentences are candidates.
@@ -57,6 +57,7 @@ def test_empty_docs_between_others_change_nothing(pipelines, factory: str) -> No
     nlp, pipe = pipelines[factory]
     words = all_entities(nlp, TEXT.split())
     words._.questions = ["Who met Babbage?"]
+    words._.choices = CHOICES
     [(items, expected)] = pipe.logits([words])
     assert len(items)
     empty, found, blank = pipe.logits([cut(nlp.make_doc("")), words, cut(nlp.make_doc("  "))])

@@ -14,8 +14,8 @@ from thinc.api import Adam
 
 from spacy_luke import Answer
 from spacy_luke.errors import LukeWarning
+from tests.pipeline.longformer_model import CHOICES, LONGFORMER, cut, gradients, make, watch, with_ents, write_encoder
 from tests.pipeline.longformer_model import LABELS as FACTORIES
-from tests.pipeline.longformer_model import LONGFORMER, cut, gradients, make, watch, with_ents, write_encoder
 
 TEXT = "Ada met Bo in London . She lives there with Cy , says Di ."
 ENTS = [(0, 1, "PER"), (2, 3, "PER"), (4, 5, "LOC"), (10, 11, "PER"), (13, 14, "PER")]
@@ -45,6 +45,11 @@ def example(nlp, factory: str, text: str = TEXT) -> Example:
     for ent, types in zip(ents, (["person", "writer"], ["person"], ["city"], [], ["person"]), strict=True):
         if factory == "luke_entity_typer":
             ent._.entity_types = types
+    if factory == "luke_textcat":
+        reference.cats = {"good": 1.0, "poor": 0.0}
+    if factory == "luke_multiple_choice":
+        reference._.choices = predicted._.choices = CHOICES
+        reference._.chosen = [0, 2]
     if factory == "luke_qa":
         answers = {question: tokens and reference[slice(*tokens)] for question, tokens in QUESTIONS.items()}
         reference._.answers = [Answer(question, span) for question, span in answers.items()]
@@ -74,7 +79,13 @@ def test_training_learns_the_example(folder, factory: str) -> None:
     nlp, _ = make(factory, folder, **(PAIRS if factory == "luke_relations" else {}))
     learn(nlp, [example(nlp, factory)])
     scores = nlp.evaluate([example(nlp, factory)])
-    score = {"luke_relations": "rel_micro_f", "luke_entity_typer": "types_micro_f", "luke_qa": "qa_em"}
+    score = {
+        "luke_relations": "rel_micro_f",
+        "luke_entity_typer": "types_micro_f",
+        "luke_textcat": "cats_micro_f",
+        "luke_multiple_choice": "choice_acc",
+        "luke_qa": "qa_em",
+    }
     assert scores[score.get(factory, "ents_f")] == 1.0
 
 
@@ -186,6 +197,8 @@ def test_every_parameter_that_the_head_reads_gets_a_gradient(folder, factory: st
     missing = {name for name, p in pipe._module.named_parameters() if p.grad is None}
     if factory in FIND_ENTITIES:  # nothing is global
         assert all("global_" in name or "pooler" in name for name in missing)
+    elif factory == "luke_textcat":  # which has one global piece: no softmax depends on that bias
+        assert all("global_key.bias" in name or "pooler" in name for name in missing)
     else:
         assert all("pooler" in name for name in missing)
 

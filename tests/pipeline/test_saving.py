@@ -50,6 +50,18 @@ def test_no_path_of_the_checkpoint_survives_in_a_saved_pipeline(nlp, checkpoint:
             assert str(checkpoint).encode() not in file.read_bytes(), file
 
 
+def test_a_saved_component_needs_no_file_of_titles(checkpoint: Path, tmp_path: Path) -> None:
+    """The file chose the rows of the entity table once."""
+    (tmp_path / "titles.txt").write_text("London\n")
+    encoder = {"@architectures": "spacy-luke.LukeEncoder.v1", "entity_vocab": str(tmp_path / "titles.txt")}
+    nlp = spacy_luke.from_checkpoint(checkpoint, config={"model": {"encoder": encoder}})
+    nlp.to_disk(tmp_path / "saved")
+    (tmp_path / "titles.txt").unlink()
+    loaded = spacy.load(tmp_path / "saved")
+    assert loaded.get_pipe("luke_ner")._require_weights().entity_vocab["London"] == 4
+    assert results(loaded) == results(nlp)
+
+
 def test_a_pipeline_goes_through_bytes(nlp) -> None:
     other = spacy.blank("en")
     other.add_pipe("sentencizer")

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import spacy
 import torch
+from spacy.tokens import DocBin
 from spacy.training import Example
-from thinc.api import Adam
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train
+from thinc.api import Adam, Config
 from transformers import LukeModel
 
 from spacy_luke.annotations import set_relations
@@ -17,8 +20,9 @@ from tests.util import luke_config, randomise, write_longformer, write_luke
 
 from .marked_model import TEXT, with_ents
 
+ROOT = Path(__file__).parents[2]
 LUKE, SHARED = "spacy-luke.LukeEncoder.v1", {"encoder": {"@architectures": "spacy-luke.SharedEncoder.v1"}}
-TASKS = ("luke_ner", "luke_relations", "luke_token_classifier", "luke_qa")
+TASKS = ("luke_ner", "luke_relations", "luke_token_classifier", "luke_textcat", "luke_multiple_choice", "luke_qa")
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +51,11 @@ def examples(nlp) -> list[Example]:
         token.is_sent_start = token.i in (0, 8)
     spans = list(reference.ents)
     set_relations(reference, [(spans[0], spans[1], "met")])
+    reference.cats = {"people": 1.0, "places": 0.0}
     reference._.questions = ["Who met Babbage?"]
     reference._.answers = [("Who met Babbage?", spans[0])]
+    reference._.choices = [("Who met Babbage?", ["Ada", "Bo"])]
+    reference._.chosen = [0]
     predicted = with_ents(nlp.make_doc(TEXT))
     for token in predicted:
         token.is_sent_start = token.i in (0, 8)
@@ -80,6 +87,7 @@ def logits(nlp, tasks=TASKS) -> dict[str, list[np.ndarray]]:
     """Raw scores of every task."""
     doc = examples(nlp)[0].predicted
     doc._.questions = ["Who met Babbage?"]
+    doc._.choices = [("Who met Babbage?", ["Ada", "Bo"])]
     found = {name: nlp.get_pipe(name).logits([doc])[0][1] for name in tasks}
     return {name: scores if isinstance(scores, list) else [scores] for name, scores in found.items()}
 
@@ -170,7 +178,7 @@ def test_the_gradients_of_all_tasks_add_up_to_one_step(checkpoint: Path, late: b
 def test_training_lowers_the_losses_of_all_tasks(checkpoint: Path) -> None:
     nlp = initialized(checkpoint)
     sgd, losses = adam(0.002), []
-    for _ in range(15):
+    for _ in range(45):
         losses.append(nlp.update(examples(nlp), sgd=sgd, drop=0.0))
     assert losses[0]["luke_encoder"] == 0
     for task in TASKS:
@@ -344,3 +352,26 @@ def test_the_span_filter_of_the_fast_mode_is_shared_and_saved(checkpoint: Path, 
     loaded = spacy.load(tmp_path)
     assert loaded.get_pipe("luke_ner").span_filter is not None
     assert_same(logits(loaded, ("luke_ner",)), found)
+
+
+def test_the_config_is_complete_and_trains(checkpoint: Path, tmp_path: Path) -> None:
+    references = [example.reference for example in examples(spacy.blank("en")) * 2]
+    DocBin(docs=references, store_user_data=True).to_disk(tmp_path / "corpus.spacy")
+    overrides = {
+        "paths.train": str(tmp_path / "corpus.spacy"),
+        "paths.dev": str(tmp_path / "corpus.spacy"),
+        "paths.checkpoint": str(checkpoint),
+        "training.max_steps": 2,
+        "training.max_epochs": 0,
+        "training.eval_frequency": 1,
+    }
+    config = Config().from_disk(ROOT / "configs" / "shared.cfg", overrides=overrides)
+    made = spacy.util.load_model_from_config(config, auto_fill=False, validate=True)
+    filled = spacy.util.load_model_from_config(config, auto_fill=True).config
+    assert made.config["components"] == filled["components"]
+    assert set(filled["training"]["score_weights"]) == set(config["training"]["score_weights"])
+    (tmp_path / "out").mkdir()
+    train(init_nlp(config), tmp_path / "out")
+    loaded = spacy.load(tmp_path / "out" / "model-last")
+    assert loaded.get_pipe("luke_encoder").listening_components == ["luke_ner", "luke_relations"]
+    assert "met" in loaded.get_pipe("luke_relations").label_data

@@ -315,6 +315,8 @@ def test_the_config_trains_from_a_checkpoint(checkpoint, corpus, tmp_path) -> No
         "mini.cfg",
         "ner_fast.cfg",
         "token_classifier.cfg",
+        "textcat.cfg",
+        "multiple_choice.cfg",
         "ner_longformer.cfg",
         "relations_longformer.cfg",
         "qa_longformer.cfg",

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from spacy_luke.errors import LukeError
+from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.tokenization.entity_vocab import EntityVocab
 from tests.util import ENTITIES
 
@@ -48,9 +48,9 @@ def test_full_keeps_all_rows():
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("titles.json", '["ja:\u65e5\u672c", "en:Japan", "nobody"]'),
+        ("titles.json", '["ja:\u65e5\u672c", "en:Japan"]'),
         ("titles.json", '{"ja:\u65e5\u672c": 9, "en:Japan": 9}'),
-        ("titles.txt", "ja:\u65e5\u672c\r\nen:Japan\n\nnobody\n"),
+        ("titles.txt", "ja:\u65e5\u672c\r\nen:Japan\n\n"),
     ],
 )
 def test_titles_of_a_file_that_shared_an_id_still_do(tmp_path, name, content):
@@ -59,6 +59,14 @@ def test_titles_of_a_file_that_shared_an_id_still_do(tmp_path, name, content):
     assert vocab["en:Japan"] == vocab["ja:\u65e5\u672c"] == 4
     assert rows == [2, 1, 0, 3, 4]
     assert len(vocab) == 5
+
+
+def test_titles_that_are_not_in_the_vocabulary_are_named(tmp_path):
+    (tmp_path / "titles.txt").write_text("Japan\nen:Ada\nnobody\n", encoding="utf8")
+    with pytest.warns(LukeWarning, match=r"W025.*titles.txt: 2 of 3 titles.*'Japan', 'nobody'.*as 'en:Japan' is"):
+        vocab, rows = EntityVocab(MULTILINGUAL).select(str(tmp_path / "titles.txt"))
+    assert rows == [2, 1, 0, 3, 5]
+    assert vocab["Japan"] == vocab["[UNK]"]
 
 
 def test_what_is_written_reads_the_same():

@@ -146,6 +146,17 @@ def test_tokens_without_entity_annotation_stay_without(tmp_path: Path) -> None:
     ]
 
 
+def test_predicted_docs_have_the_options_of_questions_but_not_what_is_right(tmp_path: Path) -> None:
+    doc = can_t()
+    doc._.choices = [("Who?", ["Ada", "Bo"]), ("", ["Yes.", "No."])]
+    doc._.chosen = [0, 1]
+    example = read_one(write(tmp_path, doc), questions=True)
+    assert example.predicted._.choices == example.reference._.choices == doc._.choices
+    assert [choice.index for choice in example.reference._.chosen] == [0, 1]
+    assert not has_annotation(example.predicted, "chosen")
+    assert not has_annotation(read_one(write(tmp_path, doc)).predicted, "choices")
+
+
 def test_predicted_docs_have_the_questions_if_asked(tmp_path: Path) -> None:
     doc = can_t()
     set_questions(doc, ["Who?", "Why?"])

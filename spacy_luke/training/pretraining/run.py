@@ -101,7 +101,7 @@ class Run:
         return (
             f"{store.docs} Docs, {store.words} words, {len(store.entity_titles)} linked entities of "
             f"{len(store.titles)} titles: {len(train.windows)} windows with {train.known_entities} known entities. "
-            f"{len(self.model.entity_vocab.titles)} titles in the entity vocabulary, {parameters / 1e6:.1f} M "
+            f"{len(self.model.entity_vocab.title_of)} titles in the entity vocabulary, {parameters / 1e6:.1f} M "
             f"parameters, {self.settings.steps} steps{done}, on {self.device}."
         )
 

@@ -79,7 +79,7 @@ def test_transformers_opens_the_checkpoint_and_components_start_from_it(folder):
     assert not info["unexpected_keys"]
     assert theirs.config.use_entity_aware_attention
     checkpoint = open_checkpoint(path)
-    assert {*PEOPLE[:2], "London"} <= checkpoint.entity_vocab.titles.keys()
+    assert {*PEOPLE[:2], "London"} <= set(checkpoint.entity_vocab.title_of.values())
     for name in ("luke_ner", "luke_relations", "luke_entity_typer", "luke_qa", "luke_encoder"):
         nlp = spacy.blank("en")
         pipe = nlp.add_pipe(name)
@@ -143,7 +143,7 @@ def test_a_luke_goes_on_with_its_entities(folder):
     write_docbin(more, folder / "train.spacy")
     run(folder, "more", model__checkpoint=str(first), max_steps=2)
     old, new = (open_checkpoint(path).entity_vocab for path in (first, folder / "more" / "model-last"))
-    assert new.titles == {**old.titles, "Paris": len(old)}
+    assert new.title_of == {**old.title_of, len(old): "Paris"}
     run(folder, "alone", model__checkpoint=str(first), max_steps=2, entity_vocab__keep=False)
     alone = open_checkpoint(folder / "alone" / "model-last").entity_vocab
-    assert alone.titles.keys() == {"Paris", "London"}
+    assert set(alone.title_of.values()) == {"Paris", "London"}

@@ -1,0 +1,83 @@
+"""States of spans in the form of spacy-transformers. Imports it, and with it transformers: import this when needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from spacy.tokens import Doc
+from spacy_transformers.data_classes import FullTransformerBatch, TransformerData, WordpieceBatch
+from thinc.api import get_array_module, torch2xp, xp2torch
+from thinc.types import Ragged
+from torch import Tensor
+from transformers.utils import ModelOutput
+
+from ..batching.collate import RowInput
+from ..batching.span_rows import SpanRow, places_of_tokens
+from ..tokenization.pieces import PieceTokenizer
+
+
+class SpanStates(FullTransformerBatch):
+    """The states of a batch of Docs, of which every Doc gets its own without the padding of the others.
+
+    `FullTransformerBatch` cuts its tensors by Doc and leaves them as wide as the longest row of the batch, so that what
+    a Doc gets depends on the Docs it is in a batch with.
+    """
+
+    def unsplit_by_doc(self, arrays: Sequence[Sequence[Any]]) -> FullTransformerBatch:
+        """The gradients of all Docs that have rows, one below the other and as wide as the longest row of the batch."""
+        gradients = [of_doc[0] for of_doc in arrays]
+        xp = get_array_module(gradients[0])
+        width = self.wordpieces.input_ids.shape[1]
+        padded = [xp.pad(rows, ((0, 0), (0, width - rows.shape[1]), (0, 0))) for rows in gradients]
+        states = ModelOutput(last_hidden_state=xp2torch(xp.vstack(padded)))
+        return FullTransformerBatch(self.spans, self.wordpieces, states, self.align)
+
+
+def span_states(
+    docs: Sequence[Doc],
+    rows: Sequence[Sequence[SpanRow]],
+    inputs: Sequence[RowInput],
+    states: Tensor,
+    tokenizer: PieceTokenizer,
+) -> FullTransformerBatch:
+    """The batch of some Docs.
+
+    rows: of each Doc. inputs: tensors of all rows. states: of all rows. *Shape:* (rows, pieces of the longest, hidden)
+    """
+    xp_states: Any = torch2xp(states)
+    longest = states.shape[1]
+    of_docs, places, counts = [], [], []
+    first = 0
+    for doc, of_doc in zip(docs, rows, strict=True):
+        if not of_doc:
+            of_docs.append(TransformerData.empty())
+            continue
+        last, width = first + len(of_doc), max(row.pieces for row in of_doc)
+        own = ModelOutput(last_hidden_state=xp_states[first:last, :width])
+        align = Ragged(*places_of_tokens(of_doc, len(doc), width))  # type: ignore[arg-type]
+        of_docs.append(TransformerData(_word_pieces(inputs[first:last], width, tokenizer), own, align))
+        of_doc_places, of_doc_counts = places_of_tokens(of_doc, len(doc), longest)
+        places.append(of_doc_places + first * longest)
+        counts.append(of_doc_counts)
+        first = last
+    return SpanStates(
+        [[row.span for row in of_doc] for of_doc in rows],
+        _word_pieces(inputs, longest, tokenizer),
+        ModelOutput(last_hidden_state=states),
+        Ragged(np.concatenate(places).astype("i"), np.concatenate(counts)),  # type: ignore[arg-type]
+        cached_doc_data=of_docs,
+    )
+
+
+def _word_pieces(rows: Sequence[RowInput], width: int, tokenizer: PieceTokenizer) -> WordpieceBatch:
+    ids: Any = np.full((len(rows), width), tokenizer.special.pad, dtype=np.int64)
+    types: Any = np.zeros((len(rows), width), dtype=np.int64)
+    mask: Any = np.zeros((len(rows), width), dtype=np.float32)
+    for index, row in enumerate(rows):
+        ids[index, : row.pieces] = row.piece_ids
+        types[index, : row.pieces] = row.piece_types
+        mask[index, : row.pieces] = 1
+    strings = [[tokenizer.strings[i] for i in of_row] for of_row in ids.tolist()]
+    return WordpieceBatch(strings, ids, mask, [row.pieces for row in rows], types)

@@ -1,0 +1,170 @@
+"""The bridge to spacy-transformers: our encoders as the model of its `transformer` component.
+
+It and transformers are imported by the functions that need them, never when spaCy looks for this package's names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from spacy.tokens import Doc, Span
+from thinc.api import ArgsKwargs, Model, chain
+from thinc.types import Floats2d, Ragged
+
+from ..batching.collate import RowInput, batch_rows, collate
+from ..batching.pieces import doc_pieces
+from ..batching.span_rows import span_rows
+from ..checks import require_at_least
+from ..encoders.batches import Batch
+from ..encoders.layers import set_dropout
+from ..errors import LukeError
+from ..tokenization.loading import SpecialPieces
+from .checkpoint_shim import WHERE, CheckpointShim
+
+TOK2VEC = "spacy-luke.Tok2VecTransformer.v1"
+# Docs -> the spans of each, as spacy-transformers' registry `span_getters` has them.
+SpanGetter = Callable[[Sequence[Doc]], Sequence[Sequence[Span]]]
+
+
+def build_transformer_model(
+    encoder: Model[Any, Any],
+    get_spans: SpanGetter,
+    checkpoint: str | None = None,
+    revision: str | None = None,
+    max_batch_pieces: int = 4096,
+) -> Model[list[Doc], Any]:
+    """A LUKE or Longformer as the model of spacy-transformers' `transformer`, as `spacy-luke.TransformerModel.v1`.
+
+    encoder: `spacy-luke.LukeEncoder.v1` or `spacy-luke.LongformerEncoder.v1`.
+    get_spans: what of a Doc is encoded together, one of spacy-transformers' span getters. A span that is longer than
+        the encoder's positions becomes several that overlap by a quarter.
+    checkpoint: folder or Hub id; LUKE or Longformer, as the encoder is, or BERT, RoBERTa and XLM-R, which are read as
+        that; null = the encoder of the model in the box, a LUKE. Only `nlp.initialize()` reads it: a saved pipeline has
+        the weights, the configuration and the tokenizer. (Our own components have it under `[initialize.components]`,
+        but spacy-transformers' component passes nothing of that to its model.)
+    revision: branch, tag or commit on the Hub.
+    max_batch_pieces: most pieces of one forward pass, padding included.
+
+    The states are those of the last layer for the pieces alone: LUKE is given no entities, Longformer no global pieces.
+    """
+    require_at_least(1, max_batch_pieces=max_batch_pieces)
+    return Model(
+        "luke_transformer",
+        partial(_forward, max_batch_pieces=max_batch_pieces),
+        init=partial(_init, checkpoint=checkpoint, revision=revision),
+        dims={"nO": None},
+        attrs={
+            "get_spans": get_spans,
+            "dropout_rate": None,  # as configured, until spaCy sets it
+            "replace_listener": _replace_listener,
+            "replace_listener_cfg": _replace_listener_cfg,
+        },
+        shims=[CheckpointShim(encoder.attrs)],
+    )
+
+
+def build_tok2vec_transformer(
+    encoder: Model[Any, Any],
+    get_spans: SpanGetter,
+    pooling: Model[Ragged, Floats2d],
+    grad_factor: float = 1.0,
+    checkpoint: str | None = None,
+    revision: str | None = None,
+    max_batch_pieces: int = 4096,
+) -> Model[list[Doc], list[Floats2d]]:
+    """The same as the `tok2vec` of one component, which shares it with no other, as `spacy-luke.Tok2VecTransformer.v1`.
+
+    It is what `nlp.replace_listeners` puts in the place of a listener.
+
+    pooling: from the states of a token's pieces to its vector, e.g. `reduce_mean.v1`.
+    grad_factor: multiplies the gradient that the encoder gets; 0 leaves it as it is.
+    """
+    _require_spacy_transformers()
+    from spacy_transformers.layers import trfs2arrays
+
+    transformer = build_transformer_model(encoder, get_spans, checkpoint, revision, max_batch_pieces)
+    # Nested as `replace_listeners` leaves it, so that either can load what the other saved.
+    return chain(_replace_listener(transformer), trfs2arrays(pooling, grad_factor))
+
+
+def _replace_listener(model: Model) -> Model:
+    """A transformer in the place of a listener: it gives the states of each Doc."""
+    from spacy_transformers.layers import split_trf_batch
+
+    return chain(model, split_trf_batch())
+
+
+def _replace_listener_cfg(model: dict[str, Any], listener: dict[str, Any]) -> dict[str, Any]:
+    """The config of a transformer in the place of a listener."""
+    from_listener: dict[str, Any] = {name: listener[name] for name in ("pooling", "grad_factor") if name in listener}
+    return {**model, **from_listener, "@architectures": TOK2VEC}
+
+
+def _init(model: Model, X: Any = None, Y: Any = None, *, checkpoint: str | None, revision: str | None) -> None:
+    """Read the checkpoint, unless there are weights already."""
+    shim: Any = model.shims[0]
+    if shim.encoder is None:
+        shim.load(checkpoint, revision)
+        model.set_dim("nO", shim.description.config.hidden_size)
+
+
+def _forward(model: Model, docs: Sequence[Doc], is_train: bool, *, max_batch_pieces: int) -> tuple[Any, Callable]:
+    _require_spacy_transformers()
+    from spacy_transformers.data_classes import FullTransformerBatch
+
+    from .transformer_batch import span_states
+
+    shim: Any = model.shims[0]
+    if shim.encoder is None:
+        raise LukeError("L094", where=WHERE)
+    tokenizer = shim.description.tokenizer
+    longest = shim.encoder.config.max_pieces - 2
+    spans = model.attrs["get_spans"](docs)
+    rows = [span_rows(of_doc, doc_pieces(doc, tokenizer), longest) for doc, of_doc in zip(docs, spans, strict=True)]
+    inputs = [row.make(tokenizer.special) for of_doc in rows for row in of_doc]
+    if not inputs:
+        return FullTransformerBatch.empty(len(docs)), lambda _: docs
+    groups = batch_rows([_Place(index, row) for index, row in enumerate(inputs)], max_batch_pieces)
+    batches = [_padded(group, tokenizer.special).to(shim.device) for group in groups]
+    if is_train and model.attrs["dropout_rate"] is not None:
+        set_dropout(shim.encoder, model.attrs["dropout_rate"])
+    states, backprop_states = shim(ArgsKwargs(args=(batches,), kwargs={}), is_train)
+
+    def backprop(gradient: Any) -> Sequence[Doc]:
+        d_states = gradient.model_output.last_hidden_state.to(states.device)
+        backprop_states(ArgsKwargs(args=((states,),), kwargs={"grad_tensors": d_states}))
+        return docs
+
+    return span_states(docs, rows, inputs, states, tokenizer), backprop
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A row and its index among those of all Docs."""
+
+    index: int
+    row: RowInput
+
+    @property
+    def pieces(self) -> int:
+        return self.row.pieces
+
+    @property
+    def entities(self) -> int:
+        return self.row.entities
+
+
+def _padded(group: Sequence[_Place], special: SpecialPieces) -> Batch:
+    rows = collate([place.row for place in group], piece_pad=special.pad, entity_pad=0)
+    return Batch([place.index for place in group], rows)
+
+
+def _require_spacy_transformers() -> None:
+    """L093 if it is not there."""
+    try:
+        import spacy_transformers  # noqa: F401
+    except ImportError as e:
+        raise LukeError("L093", reason=e) from None
