@@ -138,6 +138,19 @@ ERRORS: dict[str, str] = {
     "L087": "The knowledge base of component {name!r} is empty.",
     "L088": "No knowledge base can be made from {path}: {reason}.",
     "L089": "titles = {value!r} is not the path of a JSON dictionary from ids of the knowledge base to titles.",
+    # pretraining
+    "L097": "[{section}] of the config: {problem}. Settings: {known}.",
+    "L098": "Cannot pretrain from {path}: {reason}.",
+    "L099": "The corpus of [pretraining] {corpus} has no linked entity in its {docs} Docs. Set ent.kb_id_ to the title "
+    "of what each entity is, as the converters of linked text do.",
+    "L100": "No entity of the training data is in the entity vocabulary: none of {titles} titles occurs {min_count} "
+    "times (the most frequent, {first!r}, {count}). Lower min_count in [pretraining.entity_vocab].",
+    "L101": "{path} has a run that got to step {step}. Go on with it: --resume; or give another folder.",
+    "L102": "{path} has no run to go on with: {reason}. Start one without --resume.",
+    "L103": "The run in {path} was started with other settings: {changed}. Go on with {path}/config.cfg, in which only "
+    "max_steps and eval_frequency may be changed.",
+    "L104": "The loss is {loss} at step {step}: the model is of no use any more. What was saved before, in {path}, is "
+    "unchanged. Lower the learning rate or set grad_clip of the optimizer.",
     # converters and command line
     "L060": "{path}, line {line}: {reason}.",
     "L061": "{path} does not exist or has no file to convert.",
@@ -199,4 +212,8 @@ WARNINGS: dict[str, str] = {
     "so the model cannot score them: {treatment}. First: {examples}.",
     "W024": "Component {name!r}: none of {count} Docs has a gold link, so nothing is learned. Set kb_id_ of the "
     "entities of the references.",
+    "W027": "{path} has entity-aware queries of its own. They are left out, and copies of its queries for pieces take "
+    "their place: pretraining is with plain attention. To train them, set entity_aware_attention = true.",
+    "W028": "No entity of the corpus of [pretraining] {corpus} is in the entity vocabulary: its entities are not "
+    "evaluated.",
 }

@@ -25,6 +25,7 @@ from .empty import without_values
 from .heads import architecture_on, bare_model, find_head
 from .key_maps import (
     BACKBONE_PREFIXES,
+    ENTITY_QUERIES,
     ENTITY_ROWS,
     MENTION_STATES,
     PIECE_TO_ENTITY,
@@ -112,6 +113,11 @@ class Checkpoint(Description):
         assert isinstance(self.config, LukeConfig)
         return replace(self, config=replace(self.config, entity_attention="independent"))
 
+    def with_plain_attention(self) -> Checkpoint:
+        """The same weights for an encoder whose pieces and entities ask with one query, without the other three."""
+        assert isinstance(self.config, LukeConfig)
+        return replace(self, config=replace(self.config, use_entity_aware_attention=False))
+
     def with_entities(self, titles: Iterable[str]) -> Checkpoint:
         """The same with entities added to the vocabulary, those of the titles that it has not; see `GrownWeights`."""
         assert isinstance(self.config, LukeConfig)
@@ -130,11 +136,14 @@ class Checkpoint(Description):
         entity_vocab: str,
         labels: int | None = None,
         span_filter: SpanFilterSettings | None = None,
+        *,
+        new_parts: bool = False,
     ) -> tuple[TaskModule, EntityVocab]:
         """The encoder with a head, and the trimmed entity vocabulary.
 
         architecture: that of the head, on whichever encoder; L023 if this checkpoint's encoder has no such head.
         labels: number of labels of a new, randomly initialised head; None takes the head of the checkpoint.
+        new_parts: parts of a head without labels that the checkpoint has not are new, too; else L024.
         span_filter: also one of these, for `EntitySpanClassification`; new if the head is or the checkpoint has none.
         """
         head = find_head(self.config.model_type, architecture)
@@ -145,11 +154,21 @@ class Checkpoint(Description):
             encoder = self._fill(encoder, rows, encoder_prefix="")
             return with_new_head(encoder, architecture, labels, span_filter), vocab
         encoder = self._empty_encoder(config, pooling=pooling or head.reads_pooled, mentions=head.reads_entities)
-        with without_values():
-            module = head(encoder, len(self.labels))
+        if new_parts:
+            module = with_new_head(encoder, architecture, len(self.labels))
+            for name, part in module.named_children():
+                if self.has_head_part(name):
+                    part.to("meta")
+        else:
+            with without_values():
+                module = head(encoder, len(self.labels))
         if isinstance(module, EntitySpanClassification) and span_filter is not None:
             module.span_filter = self._span_filter(config, span_filter)
         return self._fill(module, rows, encoder_prefix="encoder."), vocab
+
+    def has_head_part(self, name: str) -> bool:
+        """Whether there are weights of a part of a head, such as "lm_head"."""
+        return any(stored.startswith(f"{name}.") for stored in self.weights.shapes())
 
     def _span_filter(self, config: Config, settings: SpanFilterSettings) -> SpanFilter:
         """On the meta device if the checkpoint has one, else new."""
@@ -179,9 +198,14 @@ class Checkpoint(Description):
         return encoder
 
     def _is_unused_query(self, name: str) -> bool:
-        """Whether nothing asks with it: no piece attends to an entity if attention is independent."""
+        """Whether nothing asks with it: no piece attends to an entity if attention is independent, and one query serves
+        all if it is plain."""
         config = self.config
-        return isinstance(config, LukeConfig) and config.entity_attention == "independent" and PIECE_TO_ENTITY in name
+        if not isinstance(config, LukeConfig):
+            return False
+        if config.entity_attention == "independent" and PIECE_TO_ENTITY in name:
+            return True
+        return not config.use_entity_aware_attention and any(f".{query}." in name for query in ENTITY_QUERIES)
 
     def _backbone(self) -> str:
         """Prefix of the encoder's weights: classes with a head have one, a bare model has none."""

@@ -46,6 +46,14 @@ GLOBAL_PROJECTIONS = {"query_global": "query", "key_global": "key", "value_globa
 MENTION_STATES = "mention_states."
 SPAN_FILTER = "span_filter."
 
+# The head that predicts pieces: BERT's names -> RoBERTa's and LUKE's.
+PIECE_HEAD = {
+    "cls.predictions.transform.dense": "lm_head.dense",
+    "cls.predictions.transform.LayerNorm": "lm_head.layer_norm",
+    "cls.predictions": "lm_head",
+}
+PIECE_BIAS = "lm_head.bias"
+
 # Weights of heads: they may stand in a checkpoint from which only the encoder is wanted.
 HEAD_PREFIXES = (
     "lm_head.",
@@ -101,6 +109,12 @@ def canonical(name: str) -> str:
         if name.endswith(old):
             return name[: -len(old)] + new
     return name
+
+
+def piece_head(name: str) -> str:
+    """The name in RoBERTa and LUKE of a weight of the head that predicts pieces; any other name as it is."""
+    module, _, parameter = name.rpartition(".")
+    return f"{PIECE_HEAD[module]}.{parameter}" if module in PIECE_HEAD else name
 
 
 def from_keras(variable: str) -> tuple[str, bool]:

@@ -10,7 +10,7 @@ from typing import Any
 from ..encoders.config import INDEPENDENT, LongformerConfig, LukeConfig
 from ..errors import LukeError
 from ..tokenization.entity_vocab import EntityVocab
-from ..tokenization.loading import TOKENIZER_FILES
+from ..tokenization.loading import read_tokenizer_files
 from ..tokenization.pieces import PieceTokenizer
 from .checkpoint import ENTITY_VOCAB, OWN_SETTINGS, Checkpoint, Config
 from .heads import architecture_on, bare_model, find_head, knows_head
@@ -50,7 +50,7 @@ def open_checkpoint(
     if not isinstance(architectures, list):
         raise LukeError("L004", problems=f"architectures = {architectures!r}")
     architecture = str(architectures[0])
-    files = {name: (path / name).read_bytes() for name in TOKENIZER_FILES if (path / name).is_file()}
+    files = read_tokenizer_files(path)
     if model_type in plain:
         tokenizer = PieceTokenizer(files)
         case = case_types

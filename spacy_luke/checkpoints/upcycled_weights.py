@@ -9,12 +9,19 @@ from torch import Tensor
 from ..encoders.config import EncoderConfig, LongformerConfig, LukeConfig
 from ..tokenization.entity_vocab import MASK, MASK2, EntityVocab
 from ..tokenization.pieces import PieceTokenizer
-from .key_maps import BACKBONE_PREFIXES, ENTITY_QUERIES, GLOBAL_PROJECTIONS, LEGACY_SUFFIXES
+from .key_maps import (
+    BACKBONE_PREFIXES,
+    ENTITY_QUERIES,
+    GLOBAL_PROJECTIONS,
+    LEGACY_SUFFIXES,
+    PIECE_BIAS,
+    PIECE_TABLE,
+    piece_head,
+)
 from .weights import Weights
 
 # The marker pieces, and the pieces whose rows theirs start as.
 MARKERS = {"<ent>": "@", "<ent2>": "#"}
-_WORDS = "embeddings.word_embeddings.weight"
 _POSITIONS = "embeddings.position_embeddings.weight"
 _TYPES = "embeddings.token_type_embeddings.weight"
 _ENTITIES = "entity_embeddings.entity_embeddings.weight"
@@ -36,7 +43,8 @@ class PlainWeights:
     """The weights of the source, named as in a bare model, with what its new configuration changes in their shape.
 
     Added are rows for the marker pieces and the case types, and BERT's positions, counted from 0, are moved to those
-    of RoBERTa, counted from the pad id + 1. What a LUKE has for its entities is left out.
+    of RoBERTa, counted from the pad id + 1. BERT's head that predicts pieces gets RoBERTa's names. What a LUKE has for
+    its entities is left out.
     """
 
     def __init__(self, source: Weights, model_type: str, config: EncoderConfig, tokenizer: PieceTokenizer):
@@ -47,7 +55,7 @@ class PlainWeights:
         self._shift = config.pad_token_id + 1 if model_type == "bert" else 0
         prefix = BACKBONE_PREFIXES[model_type]
         self._stored = {
-            name.removeprefix(prefix): name
+            piece_head(name.removeprefix(prefix)): name
             for name in source.shapes()
             if not name.endswith(LEGACY_SUFFIXES) and not any(part in name for part in _OF_ENTITIES)
         }
@@ -55,7 +63,8 @@ class PlainWeights:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         shapes = self._source.shapes()
         found = {name: shapes[stored] for name, stored in self._stored.items()}
-        for name, added in ((_WORDS, len(self._markers)), (_POSITIONS, self._shift)):
+        markers = len(self._markers)
+        for name, added in ((PIECE_TABLE, markers), (PIECE_BIAS, markers), (_POSITIONS, self._shift)):
             if name in found:
                 found[name] = (found[name][0] + added, *found[name][1:])
         if _TYPES in found:
@@ -63,7 +72,7 @@ class PlainWeights:
         return found
 
     def get(self, name: str, rows: list[int] | None = None) -> Tensor:
-        if name == _WORDS:
+        if name in (PIECE_TABLE, PIECE_BIAS):
             # Read with the new rows rather than extended: the largest table must not exist twice.
             vocab, unk = self._tokenizer.vocab, self._tokenizer.special.unk
             alike = [MARKERS[marker] for marker in self._markers]
@@ -90,8 +99,8 @@ class LukeWeights:
         found = self._plain.shapes()
         found.update(_copies(found, dict.fromkeys(ENTITY_QUERIES, "query")))
         found.update({new: found[old] for new, old in _FROM_PIECES.items() if old in found})
-        if _WORDS in found:
-            found[_ENTITIES] = (self._config.entity_vocab_size, *found[_WORDS][1:])
+        if PIECE_TABLE in found:
+            found[_ENTITIES] = (self._config.entity_vocab_size, *found[PIECE_TABLE][1:])
         if _POSITIONS in found:
             found[f"entity_{_POSITIONS}"] = found[_POSITIONS]
         return found
@@ -109,7 +118,7 @@ class LukeWeights:
         if name == _ENTITIES:
             vocab = EntityVocab.special_only()
             table = torch.zeros(self._config.entity_vocab_size, self._config.entity_emb_size)
-            table[vocab[MASK]] = table[vocab[MASK2]] = self._plain.get(_WORDS, rows=[self._mask])[0]
+            table[vocab[MASK]] = table[vocab[MASK2]] = self._plain.get(PIECE_TABLE, rows=[self._mask])[0]
             return table
         for query in ENTITY_QUERIES:
             name = name.replace(f".{query}.", ".query.")

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import LukeError
-from .key_maps import canonical, from_keras
+from .key_maps import canonical, from_keras, to_hugging_face
 
 SAFETENSORS = "model.safetensors"
 SAFETENSORS_INDEX = "model.safetensors.index.json"
@@ -35,6 +35,19 @@ class Weights(Protocol):
 
     def get(self, name: str, rows: list[int] | None = None) -> Tensor:
         """One tensor as float32, owned by the caller; only the given rows if `rows` is set."""
+
+
+class ModuleWeights:
+    """The weights of an encoder that is in memory, under the names of a bare model."""
+
+    def __init__(self, encoder: nn.Module):
+        self._tensors = {to_hugging_face(n, encoder="", backbone=""): t for n, t in encoder.state_dict().items()}
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
+
+    def get(self, name: str, rows: list[int] | None = None) -> Tensor:
+        return _owned(self._tensors[name], rows)
 
 
 class SafetensorsWeights:

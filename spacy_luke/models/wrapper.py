@@ -12,19 +12,14 @@ from thinc.layers.pytorchwrapper import forward
 from torch import Tensor, nn
 
 from ..encoders.inputs import EncoderInput, EncoderOutput
-from ..errors import LukeError, warn
+from ..errors import LukeError
+from .adamw import DrivenAdamW
 
 
 class EncoderShim(PyTorchShim):
     """Thinc's shim with an optimiser step that is not the slow part and weights that are never pickled.
 
-    Thinc's own step updates one parameter at a time through NumPy. Here a Thinc `Optimizer` drives one fused torch
-    AdamW: learning rate, betas, eps, L2 and grad_clip are read from it before each step, so schedules work. What
-    differs:
-
-    - grad_clip bounds the norm of all gradients together, as is usual in PyTorch, not that of each array
-    - L2 leaves out biases and norms, as in the paper's code
-    - use_averages and use_radam have no effect (W007)
+    Thinc's own step updates one parameter at a time through NumPy; see `DrivenAdamW` for this one.
 
     head_rate: learning rate of the head's weights, as a multiple of the encoder's.
     owns_encoder: whether the encoder's weights are stepped here; if not, its owner steps them (`SharedEncoder`).
@@ -34,45 +29,18 @@ class EncoderShim(PyTorchShim):
         super().__init__(module, serialize_model=_to_bytes, deserialize_model=_from_bytes)
         self._head_rate = head_rate
         self._owns_encoder = owns_encoder
-        self._torch_optimizer: torch.optim.Optimizer | None = None
-        self._driver: Optimizer | None = None
+        self._adamw: DrivenAdamW | None = None
 
     def finish_update(self, optimizer: Optimizer) -> None:
-        """One AdamW step on the accumulated gradients, which are then cleared."""
-        with_grad = [p for _, p in self._parameters() if p.grad is not None]
-        if not with_grad:
+        """One AdamW step on the accumulated gradients, which are then cleared. Another Thinc optimiser starts without
+        state."""
+        parameters = dict(self._parameters())
+        if all(p.grad is None for p in parameters.values()):
             return
-        adamw = self._optimizer_for(optimizer)
-        for group in adamw.param_groups:
-            group["lr"] = float(optimizer.learn_rate) * group["rate"]
-            group["betas"] = (float(optimizer.b1), float(optimizer.b2))
-            group["eps"] = float(optimizer.eps)
-            if group["decays"]:
-                group["weight_decay"] = float(optimizer.L2)
-        if optimizer.grad_clip:
-            nn.utils.clip_grad_norm_(with_grad, float(optimizer.grad_clip))
-        adamw.step()
-        adamw.zero_grad(set_to_none=True)
-
-    def _optimizer_for(self, optimizer: Optimizer) -> torch.optim.Optimizer:
-        """The torch optimiser of a Thinc optimiser; another Thinc optimiser starts without state."""
-        if self._torch_optimizer is not None and self._driver is optimizer:
-            return self._torch_optimizer
-        if optimizer.averages is not None:
-            warn("W007", setting="use_averages = true")
-        if optimizer.use_radam:
-            warn("W007", setting="use_radam = true")
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for name, parameter in self._parameters():
-            groups.setdefault((parameter.ndim > 1, _is_of_head(name)), []).append(parameter)
-        settings = [
-            {"params": part, "decays": decays, "rate": self._head_rate if of_head else 1.0, "weight_decay": 0.0}
-            for (decays, of_head), part in groups.items()
-        ]
-        kind = torch.optim.AdamW if optimizer.L2_is_weight_decay else torch.optim.Adam
-        self._torch_optimizer = kind(settings, lr=float(optimizer.learn_rate), fused=True)
-        self._driver = optimizer
-        return self._torch_optimizer
+        if self._adamw is None or self._adamw.driver is not optimizer:
+            rates = {name: self._head_rate for name in parameters if _is_of_head(name)}
+            self._adamw = DrivenAdamW(parameters.items(), optimizer, rates)
+        self._adamw.step()
 
     def _parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The parameters that are stepped here, with their names."""
@@ -82,7 +50,7 @@ class EncoderShim(PyTorchShim):
 
     def __getstate__(self) -> dict[str, Any]:
         # The optimiser belongs to a training run, not to the model.
-        return {**self.__dict__, "_torch_optimizer": None, "_driver": None}
+        return {**self.__dict__, "_adamw": None}
 
 
 def attach_module(model: Model, module: nn.Module, *, owns_encoder: bool = True) -> None:

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -61,6 +62,11 @@ class LoadedTokenizer:
     lowercase: bool
     add_prefix_space: bool
     normalize: SentencePieceNormalizer | None = None
+
+
+def read_tokenizer_files(folder: Path) -> dict[str, bytes]:
+    """The content of the tokenizer files in a folder, by name."""
+    return {name: (folder / name).read_bytes() for name in TOKENIZER_FILES if (folder / name).is_file()}
 
 
 def load_tokenizer(files: Mapping[str, bytes]) -> LoadedTokenizer:

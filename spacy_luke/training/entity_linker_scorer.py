@@ -20,8 +20,8 @@ def build_entity_linker_scorer() -> Callable[..., dict[str, Any]]:
     What is scored are the entities of the reference whose `kb_id_` is annotated, and which the predicted Doc has, too:
     what is not found is not a fault of the links.
 
-    - `nel_micro_p`, `_r`, `_f`, `nel_macro_…`, `nel_f_per_type`: those of spaCy (`Scorer.score_links`). A link to NIL is
-      no link: right ones do not count, wrong ones are missing links.
+    - `nel_micro_p`, `_r`, `_f`, `nel_macro_…`, `nel_f_per_type`: those of spaCy (`Scorer.score_links`). A link to NIL
+      is no link: right ones do not count, wrong ones are missing links.
     - `nel_in_kb_acc`: share of the entities with a gold link whose link is right: gold NIL is left out ("in-KB
       accuracy", as in Yamada et al. 2022 for AIDA).
     - `nel_acc`: share of all entities whose link is right, NIL for NIL.

@@ -53,7 +53,9 @@ class TagScheme:
         Where the last token has no tag of its own, or the entity of one token, they get those for inside and begin.
         """
         roles = "U" if length == 1 else "B" + "I" * (length - 2) + "L"
-        found = [next((self._index[p, label] for p in _ROLES[role] if (p, label) in self._index), None) for role in roles]
+        found = [
+            next((self._index[p, label] for p in _ROLES[role] if (p, label) in self._index), None) for role in roles
+        ]
         known = [i for i in found if i is not None]
         return known if len(known) == length else None
 

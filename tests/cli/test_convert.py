@@ -38,7 +38,7 @@ def corpus(tmp_path: Path) -> Path:
 def test_spacy_has_the_luke_commands():
     result = CliRunner().invoke(app, ["luke", "--help"])
     assert result.exit_code == 0
-    assert all(command in result.output for command in ("convert", "import", "upcycle"))
+    assert all(command in result.output for command in ("convert", "import", "pretrain", "upcycle"))
 
 
 def test_a_file_becomes_a_spacy_file_and_a_report(corpus, tmp_path):

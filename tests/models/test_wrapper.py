@@ -49,7 +49,7 @@ def test_schedules_of_the_optimizer_are_followed() -> None:
     rates = []
     for _ in range(4):
         step(shim, optimizer)
-        rates.append(shim._torch_optimizer.param_groups[0]["lr"])
+        rates.append(shim._adamw.learn_rate)
         optimizer.step_schedules()
     assert rates == pytest.approx([0.0, 0.05, 0.1, 0.05])
 

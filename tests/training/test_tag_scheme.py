@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,6 +111,6 @@ def test_any_tags_give_entities_that_do_not_overlap(tags: list[int]) -> None:
     scheme = made("BILUO")
     found = scheme.decode(tags)
     assert all(a < b for a, b, _ in found)
-    assert all(first[1] <= second[0] for first, second in zip(found, found[1:], strict=False))
+    assert all(first[1] <= second[0] for first, second in itertools.pairwise(found))
     covered = {i for a, b, _ in found for i in range(a, b)}
     assert covered == {i for i, tag in enumerate(tags) if tag}, "every tag but O is part of an entity"

@@ -1,0 +1,140 @@
+"""Train components from an encoder before and after pretraining, on the same data, seeds and steps, and compare them.
+
+    python scripts/compare_pretraining.py training/encoder training/pretrained/model-best corpus training/ablation
+
+What is finished is not done again, so a killed run goes on where it was. The last model of each training is taken and
+measured on the dev part: luke_ner on every file of corpus/dev, the others on that of their corpus.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from compare_fast_mode import ROOT, python
+
+RATE = 0.0003
+STARTS = ("without", "with")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A component, its data below the folder of the corpora, and the score that counts."""
+
+    config: str
+    data: str
+    steps: int
+    score: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+TASKS: Mapping[str, Task] = {
+    "entities": Task("mini.cfg", ".", 400, "mean_ents_f"),
+    "entity types": Task(
+        "entity_typer.cfg",
+        "typing",
+        176,
+        "types_micro_f",
+        {
+            "components.luke_entity_typer.multi_label": "false",
+            "components.luke_entity_typer.threshold": 0.0,
+            "components.luke_entity_typer.spans_key": "mentions",
+            "corpora.train.spans_key": "mentions",
+            "corpora.dev.spans_key": "mentions",
+            "training.batcher.size": 8,
+            "training.max_epochs": 0,
+        },
+    ),
+    "relations": Task(
+        "relations.cfg",
+        "knowledgenet",
+        237,
+        "rel_micro_f",
+        {
+            "components.luke_relations.directed_labels": "true",
+            "components.luke_relations.pairs.both_directions": "false",
+            "training.batcher.size": 8,
+            "training.max_epochs": 0,
+        },
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("before", type=Path, help="checkpoint before pretraining")
+    parser.add_argument("after", type=Path, help="checkpoint after it")
+    parser.add_argument("corpus", type=Path, help="folder with train.spacy, dev/*.spacy, typing and knowledgenet")
+    parser.add_argument("output", type=Path, help="folder for models and scores")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--only", choices=TASKS, action="append", help="one of the tasks; may be repeated")
+    parser.add_argument("--limit", type=int, default=500, help="most Docs of each dev file of luke_ner")
+    parser.add_argument("--gpu-id", type=int, default=-1)
+    args = parser.parse_args()
+    for seed, task, start in itertools.product(args.seeds, args.only or TASKS, STARTS):
+        run(task, start, seed, args)
+    print(table(args))
+
+
+def folder(task: str, start: str, seed: int, args: argparse.Namespace) -> Path:
+    return args.output / f"{task.replace(' ', '_')}-{start}-{seed}"
+
+
+def run(name: str, start: str, seed: int, args: argparse.Namespace) -> None:
+    """Train and measure one model, as far as that is not done."""
+    task, target = TASKS[name], folder(name, start, seed, args)
+    data = args.corpus / task.data
+    if not (target / "model-last" / "meta.json").exists():
+        overrides = {
+            "paths.train": data / "train.spacy",
+            "paths.dev": data / "dev.spacy",
+            "paths.checkpoint": args.after if start == "with" else args.before,
+            "system.seed": seed,
+            "corpora.dev.limit": 100,
+            "training.max_steps": task.steps,
+            "training.eval_frequency": task.steps,
+            "training.optimizer.learn_rate.initial_rate": RATE,
+            "training.optimizer.learn_rate.warmup_steps": max(task.steps // 16, 1),
+            "training.optimizer.learn_rate.total_steps": task.steps,
+            **task.changes,
+        }
+        options = [str(part) for item in overrides.items() for part in (f"--{item[0]}", item[1])]
+        config = ROOT / "configs" / task.config
+        python("-m", "spacy", "train", config, "--output", target, "--gpu-id", args.gpu_id, *options)
+    if not (target / "scores.json").exists():
+        model, scores = target / "model-last", ("--output", target / "scores.json")
+        if name == "entities":
+            script, more = "evaluate_ner.py", (args.corpus / "dev", "--limit", args.limit)
+        else:
+            script, more = "evaluate_tasks.py", (data / "dev.spacy",)
+        if "corpora.dev.spans_key" in task.changes:
+            more = (*more, "--spans-key", task.changes["corpora.dev.spans_key"])
+        python(ROOT / "scripts" / script, model, *more, *scores)
+
+
+def table(args: argparse.Namespace) -> str:
+    """F1 in percent: mean over the seeds, lowest and highest."""
+    lines = ["| | seeds | without | with | difference |", "|---|---:|---:|---:|---:|"]
+    for name, task in TASKS.items():
+        files = {start: [folder(name, start, seed, args) / "scores.json" for seed in args.seeds] for start in STARTS}
+        found = {start: [_score(file, task) for file in files[start] if file.exists()] for start in STARTS}
+        if all(found.values()):
+            cells = [f"{statistics.mean(v):.1f} ({min(v):.1f}-{max(v):.1f})" for v in found.values()]
+            gain = statistics.mean(found["with"]) - statistics.mean(found["without"])
+            lines.append(f"| {name} | {len(found['with'])} | {' | '.join(cells)} | {gain:+.1f} |")
+    return "\n".join(lines)
+
+
+def _score(file: Path, task: Task) -> float:
+    scores = json.loads(file.read_text(encoding="utf8"))
+    return 100 * scores.get("all", scores)[task.score]
+
+
+if __name__ == "__main__":
+    main()

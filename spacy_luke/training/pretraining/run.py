@@ -1,0 +1,244 @@
+"""A pretraining run: from a config to checkpoints."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import spacy
+import torch
+from spacy.tokens import Doc
+from spacy.util import dot_to_object, registry
+from thinc.api import Config
+
+from ...batching.prefetch import prefetch
+from ...errors import LukeError, warn
+from ...models.adamw import DrivenAdamW
+from .batches import MaskedWindows, dropout_seed
+from .scores import Scores, Tally, batch_loss
+from .settings import MAY_CHANGE, Settings
+from .start import frequent_titles, open_source, start_model
+from .state import FILE, Progress, load_adamw, load_weights, read_progress, save_state
+from .store import WindowStore
+
+CONFIG, DATA, FACTS = "config.cfg", "data", "pretraining.json"
+BEST, LAST = "model-best", "model-last"
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a run went since the last report.
+
+    epoch: how often the windows were seen, on average.
+    learn_rate: of the last step.
+    dev: scores on the dev corpus; None without one.
+    best: whether these are the best so far.
+    words_per_second: of training.
+    """
+
+    stage: str
+    step: int
+    epoch: float
+    words: int
+    learn_rate: float
+    train: Scores
+    dev: Scores | None
+    best: bool
+    words_per_second: float
+
+
+class Run:
+    """A run in an output folder. It can be stopped in any way, and goes on from its last report with the same weights.
+
+    config: interpolated; see `configs/pretrain.cfg`.
+    output: folder for the checkpoints, the windows and the state of the run.
+    resume: go on with the run in the folder.
+    gpu_id: number of the GPU, -1 for the CPU. L047 if PyTorch has no such GPU.
+    """
+
+    def __init__(self, config: Config, output: Path, *, resume: bool = False, gpu_id: int = -1):
+        if not config.get("pretraining"):
+            raise LukeError("L097", section="pretraining", problem="it is missing", known="see configs/pretrain.cfg")
+        self.settings = Settings.of(registry.resolve(config["pretraining"]))
+        self.output = output
+        self.device = _device(gpu_id)
+        self.progress = read_progress(output) if resume else Progress()
+        if resume:
+            _check_same(config, output)
+        elif (output / FILE).exists():
+            raise LukeError("L101", path=output, step=read_progress(output).steps)
+        source = open_source(self.settings.model, self.settings.seed)
+        longest = min(self.settings.windows.max_pieces, source.config.max_pieces - 2)
+        names = {"train": self.settings.train_corpus, "dev": self.settings.dev_corpus}
+        stores = {
+            kind: _windows(config, name, output / DATA / kind, source.tokenizer, longest, reuse=resume)
+            for kind, name in names.items()
+            if name
+        }
+        titles = frequent_titles(stores["train"], self.settings.entity_vocab)
+        self.model = start_model(source, titles, self.settings, output)
+        self.train = self._masked(stores["train"], source.tokenizer)
+        self._check_entities(stores["train"])
+        self.dev = self._masked(stores["dev"], source.tokenizer) if "dev" in stores else None
+        if self.dev is not None and not self.dev.known_entities:
+            warn("W028", corpus="dev_corpus")
+        if resume:
+            load_weights(output, self.model.module)
+        else:
+            config.to_disk(output / CONFIG)
+        self.model.module.to(self.device)
+
+    def summary(self) -> str:
+        """What is trained on what, in a sentence or two."""
+        store, train = self.train.store, self.train
+        parameters = sum(p.numel() for p in self.model.module.parameters())
+        done = f", {self.progress.steps} done" if self.progress.steps else ""
+        return (
+            f"{store.docs} Docs, {store.words} words, {len(store.entity_titles)} linked entities of "
+            f"{len(store.titles)} titles: {len(train.windows)} windows with {train.known_entities} known entities. "
+            f"{len(self.model.entity_vocab.title_of)} titles in the entity vocabulary, {parameters / 1e6:.1f} M "
+            f"parameters, {self.settings.steps} steps{done}, on {self.device}."
+        )
+
+    def _masked(self, store: WindowStore, tokenizer: Any) -> MaskedWindows:
+        settings = self.settings
+        unknown = settings.entity_vocab.unknown
+        vocab = self.model.entity_vocab
+        return MaskedWindows(store, tokenizer, vocab, settings.windows, masking=settings.masking, unknown=unknown)
+
+    def _check_entities(self, store: WindowStore) -> None:
+        if not store.titles and not (self.settings.windows.without_entities and len(store)):
+            raise LukeError("L099", corpus="train_corpus", docs=store.docs)
+        if store.titles and not self.train.known_entities and not self.settings.windows.without_entities:
+            top = int(store.counts.argmax())
+            raise LukeError(
+                "L100",
+                titles=len(store.titles),
+                min_count=self.settings.entity_vocab.min_count,
+                first=store.titles[top],
+                count=int(store.counts[top]),
+            )
+
+    def steps(self) -> Iterator[Report]:
+        """Train to the end, with a report, and a save, at each evaluation and at the end."""
+        first = 0
+        for name, stage in self.settings.stages.items():
+            end = min(first + stage.steps, self.settings.steps)
+            if self.progress.steps < end:
+                adamw = DrivenAdamW(self.model.train(stage.trained), stage.optimizer)
+                if self.progress.steps > first:
+                    load_adamw(self.output, adamw)
+                    for _ in range(self.progress.steps - first):
+                        stage.optimizer.step_schedules()
+                yield from self._stage(name, adamw, end)
+            first += stage.steps
+
+    def _stage(self, name: str, adamw: DrivenAdamW, end: int) -> Iterator[Report]:
+        module, progress = self.model.module, self.progress
+        steps, words = progress.steps, progress.words
+        tally, started, since = Tally(self.device), time.perf_counter(), words
+        batches = prefetch(self.train.steps(self.settings, end - steps, progress.seen), self.device)
+        fresh = True
+        for part, batch in batches:
+            if fresh:
+                module.train()
+                torch.manual_seed(dropout_seed(self.settings.seed, steps))
+            loss = batch_loss(module, part, batch, tally)
+            if loss.requires_grad:  # something is predicted
+                loss.backward()
+            words += part.words
+            fresh = part.seen is not None
+            if part.seen is None:
+                continue
+            adamw.step()
+            adamw.driver.step_schedules()
+            steps += 1
+            if steps % self.settings.eval_frequency and steps < end:
+                continue
+            speed = (words - since) / (time.perf_counter() - started)
+            self.progress = Progress(steps, part.seen, words, self.progress.best)
+            yield self._report(name, adamw, tally.scores(), speed)
+            tally, started, since = Tally(self.device), time.perf_counter(), words
+
+    def _report(self, stage: str, adamw: DrivenAdamW, train: Scores, speed: float) -> Report:
+        """Evaluate and save."""
+        progress = self.progress
+        dev = self.evaluate() if self.dev is not None else None
+        for scores in (train, dev):
+            if scores is not None and not math.isfinite(scores.loss):
+                raise LukeError("L104", loss=scores.loss, step=progress.steps, path=self.output)
+        best = dev is not None and (progress.best is None or dev.loss < progress.best)
+        if best and dev is not None:
+            self.progress = progress = replace(progress, best=dev.loss)
+        epoch = progress.seen / len(self.train.windows)
+        report = Report(stage, progress.steps, epoch, progress.words, adamw.learn_rate, train, dev, best, speed)
+        facts = {
+            "stage": stage,
+            "step": report.step,
+            "epoch": epoch,
+            "words": report.words,
+            "train": train.to_dict(),
+            "dev": dev.to_dict() if dev else None,
+        }
+        files = {FACTS: (json.dumps(facts, indent=2) + "\n").encode("utf8")}
+        for name in (LAST, BEST) if best else (LAST,):
+            self.model.save(self.output / name, files)
+        save_state(self.output, self.model.module, adamw, progress)
+        return report
+
+    def evaluate(self) -> Scores:
+        """Scores on the dev corpus, with the same masks each time."""
+        assert self.dev is not None
+        tally = Tally(self.device)
+        self.model.module.eval()
+        with torch.no_grad():
+            for part, batch in prefetch(self.dev.evaluation(self.settings), self.device):
+                batch_loss(self.model.module, part, batch, tally)
+        return tally.scores()
+
+
+def _device(gpu_id: int) -> torch.device:
+    if gpu_id < 0:
+        return torch.device("cpu")
+    if gpu_id >= torch.cuda.device_count():
+        reason = f"PyTorch sees {torch.cuda.device_count()} CUDA devices"
+        raise LukeError("L047", setting="gpu_id", value=gpu_id, reason=reason)
+    return torch.device("cuda", gpu_id)
+
+
+def _windows(config: Config, corpus: str, folder: Path, tokenizer: Any, max_pieces: int, *, reuse: bool) -> WindowStore:
+    """The windows of the corpus that a section of the config reads."""
+    if reuse and WindowStore.exists(folder):
+        return WindowStore(folder)
+    try:
+        block = dot_to_object(config, corpus)
+    except KeyError:
+        raise LukeError("L097", section=corpus, problem="it is missing", known="those of the reader") from None
+    if block.get("path", "") is None:
+        raise LukeError("L097", section=corpus, problem="path is null", known=", ".join(block))
+    read = registry.resolve({"corpus": block})["corpus"]
+    nlp = spacy.blank(config.get("nlp", {}).get("lang", "xx"))
+    docs: Iterator[Doc] = (example.reference for example in read(nlp))
+    return WindowStore.write(folder, docs, tokenizer, max_pieces)
+
+
+def _check_same(config: Config, output: Path) -> None:
+    """L103 if the run was started with other settings than may change."""
+    before = _flat(Config().from_disk(output / CONFIG))
+    now = _flat(config)
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    changed = [name for name in changed if name not in {f"pretraining.{setting}" for setting in MAY_CHANGE}]
+    if changed:
+        raise LukeError("L103", path=output, changed=", ".join(changed))
+
+
+def _flat(block: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in block.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) and value else {f"{prefix}{name}": value}
+    return flat

@@ -1,0 +1,94 @@
+"""The model that a run starts with, and its entity vocabulary."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from ...checkpoints.checkpoint import Checkpoint, Description
+from ...checkpoints.heads import MASKED_LM
+from ...checkpoints.pretraining import ENTITY_PARTS, PIECE_HEAD, load_for_pretraining, with_entity_queries
+from ...checkpoints.reader import open_checkpoint
+from ...checkpoints.scratch import new_checkpoint
+from ...checkpoints.source import locate
+from ...checkpoints.writer import save_checkpoint
+from ...encoders.config import LukeConfig
+from ...encoders.layers import set_dropout
+from ...encoders.masked_lm import MaskedLMWithEntities
+from ...tokenization.entity_vocab import EntityVocab
+from .settings import EntityVocabSettings, ModelSettings, Settings
+from .store import WindowStore
+
+TITLES = "entities.json"
+
+
+class Trained:
+    """A model with what is written beside its weights.
+
+    source: the checkpoint that it is made of.
+    """
+
+    def __init__(self, module: MaskedLMWithEntities, entity_vocab: EntityVocab, source: Checkpoint):
+        self.module = module
+        self.entity_vocab = entity_vocab
+        self._source = source
+        self._new_piece_head = not source.has_head_part(PIECE_HEAD)
+
+    def train(self, what: str) -> list[tuple[str, torch.nn.Parameter]]:
+        """Let `what` learn, as `Stage.trained` has it; RETURNS: its parameters with their names."""
+        of_stage = (*ENTITY_PARTS, f"{PIECE_HEAD}.") if self._new_piece_head else ENTITY_PARTS
+        for name, parameter in self.module.named_parameters():
+            parameter.requires_grad_(what == "all" or name.startswith(of_stage))
+        return [(name, p) for name, p in self.module.named_parameters() if p.requires_grad]
+
+    def save(self, path: Path, facts: dict[str, bytes]) -> None:
+        """Write a checkpoint that fine-tuning starts from: with entity-aware queries if the source has them.
+
+        facts: further files, by name.
+        """
+        source, module = self._source, self.module
+        assert isinstance(source.config, LukeConfig)
+        if source.config.use_entity_aware_attention:
+            module = with_entity_queries(module)
+        config = module.encoder.config
+        assert isinstance(config, LukeConfig)
+        settings = source.of_encoder()
+        description = Description(MASKED_LM, config, source.tokenizer, self.entity_vocab, settings=settings)
+        save_checkpoint(path, description, module, more_files=facts)
+
+
+def open_source(settings: ModelSettings, seed: int) -> Checkpoint:
+    """The checkpoint to start from; one with random weights if none is named."""
+    if settings.checkpoint:
+        folder = locate(settings.checkpoint, settings.revision)
+        return open_checkpoint(folder, case_types=settings.case_types)
+    torch.manual_seed(seed)
+    assert settings.tokenizer is not None
+    return new_checkpoint(
+        Path(settings.tokenizer), settings.sizes, max_pieces=settings.max_pieces, case_types=settings.case_types
+    )
+
+
+def frequent_titles(store: WindowStore, settings: EntityVocabSettings) -> list[str]:
+    """The entities of a corpus for a vocabulary, most frequent first."""
+    counted = sorted(zip((-store.counts).tolist(), store.titles, strict=True))
+    return [title for count, title in counted if -count >= settings.min_count][: settings.max_entities]
+
+
+def start_model(source: Checkpoint, titles: list[str], settings: Settings, output: Path) -> Trained:
+    """The model with rows for the entities of the corpus, whose titles are also written to `entities.json`."""
+    path = output / TITLES
+    path.write_text(json.dumps(titles, ensure_ascii=False, indent=0) + "\n", encoding="utf8")
+    torch.manual_seed(settings.seed)
+    module, vocab = load_for_pretraining(
+        source.with_entities(titles) if isinstance(source.config, LukeConfig) else source,
+        "full" if settings.entity_vocab.keep else str(path),
+        entity_aware_attention=settings.model.entity_aware_attention,
+        entity_emb_size=settings.model.entity_emb_size,
+    )
+    set_dropout(module, settings.dropout)
+    module.encoder.precision = settings.precision
+    module.encoder.gradient_checkpointing = settings.gradient_checkpointing
+    return Trained(module, vocab, source)

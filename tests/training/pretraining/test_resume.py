@@ -1,0 +1,94 @@
+"""A run that was stopped in any way goes on as if it had not been."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from spacy_luke.models.adamw import DrivenAdamW
+from tests.training.pretraining.linked import read_weights, run
+
+
+def same(one: Path, other: Path) -> bool:
+    a, b = read_weights(one), read_weights(other)
+    assert a.keys() == b.keys()
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4, 5, 7])
+def test_a_run_that_was_stopped_gives_the_weights_of_one_that_was_not(folder, stop):
+    _, whole = run(folder, "whole")
+    run(folder, "parts", max_steps=stop)
+    assert not same(folder / "whole" / "model-last", folder / "parts" / "model-last")
+    _, rest = run(folder, "parts", resume=True)
+    assert same(folder / "whole" / "model-last", folder / "parts" / "model-last")
+    assert rest[-1].dev == whole[-1].dev
+    assert rest[-1].words == whole[-1].words
+    state = [load_file(folder / out / "state.safetensors") for out in ("whole", "parts")]
+    assert all(torch.equal(state[0][name], state[1][name]) for name in state[0])
+
+
+@pytest.mark.parametrize("step", [5, 6, 8])
+def test_a_run_that_was_killed_goes_on_from_its_last_evaluation(folder, monkeypatch, step):
+    """Killed in the middle of a step, and in the middle of a save."""
+    run(folder, "whole", eval_frequency=2)
+    steps = 0
+    take = DrivenAdamW.step
+
+    def killed(self: DrivenAdamW) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == step:
+            raise KeyboardInterrupt
+        take(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DrivenAdamW, "step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder, "parts", eval_frequency=2)
+    _, rest = run(folder, "parts", resume=True, eval_frequency=2)
+    assert rest[0].step == step - step % 2 + (2 if step % 2 else 0)
+    assert same(folder / "whole" / "model-last", folder / "parts" / "model-last")
+    assert same(folder / "whole" / "model-best", folder / "parts" / "model-best")
+
+
+def test_a_save_that_was_killed_leaves_the_state_before_it(folder, monkeypatch):
+    run(folder, "whole")
+    saves = 0
+
+    def save(tensors: dict[str, torch.Tensor], path: Path, **rest: Any) -> None:
+        nonlocal saves
+        saves += 1
+        if saves == 2:
+            Path(path).write_bytes(b"half of it")
+            raise KeyboardInterrupt
+        save_file(tensors, path, **rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("spacy_luke.training.pretraining.state.save_file", save)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder, "parts")
+    _, rest = run(folder, "parts", resume=True)
+    assert rest[0].step == 4
+    assert same(folder / "whole" / "model-last", folder / "parts" / "model-last")
+    assert not list((folder / "parts").glob(".state*"))
+
+
+def test_a_run_that_is_over_stays_as_it_is(folder):
+    run(folder)
+    before = read_weights(folder / "out" / "model-last")
+    _, reports = run(folder, resume=True)
+    assert not reports
+    after = read_weights(folder / "out" / "model-last")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_other_seeds_give_other_weights_and_the_same_seed_the_same(folder):
+    for out, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(folder, out, seed=seed)
+    assert same(folder / "a" / "model-last", folder / "b" / "model-last")
+    assert not same(folder / "a" / "model-last", folder / "c" / "model-last")
