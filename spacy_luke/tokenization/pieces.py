@@ -18,6 +18,8 @@ _BYTES = decoders.ByteLevel()
 # Words come back, longer segments hardly do; a segment takes 0.3 to 0.7 kB.
 _CACHE_SIZE = 200_000
 _LONGEST_CACHED = 32
+# For SentencePiece, the white space U+0085 is an unknown character like any other.
+_SENTENCEPIECE_SPACE = "".join(ch for ch in map(chr, range(0x3001)) if ch.isspace() and ch != "\x85")
 # A word as spaCy's tokenizers would cut it, roughly: enough for its case.
 _WORD = re.compile(r"\w+(?:[.'’&]\w+)*")
 
@@ -203,7 +205,7 @@ class PieceTokenizer:
 
     def _tokenize_normalised(self, text: str) -> _Segment:
         """WordPiece and Unigram: white space has no pieces, and a word that normalises to nothing is unknown."""
-        stripped = text.strip()
+        stripped = text.strip(_SENTENCEPIECE_SPACE if self.kind == "unigram" else None)
         if not stripped:
             return _Segment((), (), ())
         lead = len(text[: text.index(stripped)].encode("utf8"))

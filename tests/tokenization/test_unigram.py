@@ -18,6 +18,13 @@ def reference(unigram_folder) -> XLMRobertaTokenizer:
     return XLMRobertaTokenizer(str(unigram_folder / "sentencepiece.bpe.model"))
 
 
+@pytest.mark.parametrize("space", sorted(ch for ch in map(chr, range(0x3001)) if ch.isspace()))
+def test_white_space_is_what_it_is_for_the_reference(unigram, reference, space):
+    for text in (space, f"a{space}", f"{space}a", f"a{space}b", f" {space} "):
+        ids = reference(text, add_special_tokens=False)["input_ids"]
+        assert unigram.encode_text(text, []).ids.tolist() == ids
+
+
 @given(text=plain)
 def test_a_segment_has_the_ids_of_the_reference(unigram, reference, text):
     ids = reference(text, add_special_tokens=False)["input_ids"]
