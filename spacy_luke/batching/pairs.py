@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from spacy.tokens import Doc, Span
 
+from ..annotations import check_span
 from ..checks import require_at_least
 from ..errors import LukeError, warn
 from .pieces import sentence_ranges
@@ -137,3 +138,16 @@ def build_entity_pairs(
             raise LukeError("L047", setting="type_pairs", value=type_pairs, reason=reason)
         allowed = frozenset((head, tail) for head, tail in type_pairs)
     return EntityPairs(spans_key, across_sentences, max_distance, allowed, both_directions, max_pairs)
+
+
+def checked_pairs(doc: Doc, pairs: Any) -> list[tuple[Span, Span]]:
+    """The pairs that a pair getter of the user gave; L071 for anything else."""
+    if not isinstance(pairs, Iterable):
+        raise LukeError("L071", role="result of the pair getter", value=pairs, reason="it is no list of pairs of Spans")
+    checked = []
+    for pair in pairs:
+        head, tail = pair if isinstance(pair, tuple | list) and len(pair) == 2 else (pair, pair)
+        check_span(doc, head, "head of a candidate pair")
+        check_span(doc, tail, "tail of a candidate pair")
+        checked.append((head, tail))
+    return checked

@@ -13,14 +13,14 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 from thinc.api import Config, Model
 
-from ..annotations import RELATIONS, Relation, check_span, get_relations, has_annotation, set_relations
-from ..batching.pairs import EntityPairs, PairGetter
+from ..annotations import RELATIONS, Relation, get_relations, has_annotation, set_relations
+from ..batching.pairs import EntityPairs, PairGetter, checked_pairs
 from ..batching.windows import PassageWindows
 from ..checkpoints.heads import PAIR_CLASSIFIER
 from ..checks import require_at_least
 from ..errors import LukeError
 from ..training.negative import NO_RELATION, find_negative
-from .gold import aligned_tokens
+from .gold_relations import related_types, relation_targets, with_some_negatives
 from .marked import MarkedPipe, ScoredItems, Targets
 from .relation_labels import (
     BACKWARD,
@@ -225,7 +225,7 @@ class LukeRelations(MarkedPipe):
     def _items(self, doc: Doc) -> list[tuple[Span, ...]]:
         pairs = self._getter(doc)
         if not isinstance(self.pairs, EntityPairs):
-            pairs = _checked(doc, pairs)
+            pairs = checked_pairs(doc, pairs)
         if self.directed_labels:
             pairs = [in_text_order(head, tail) for head, tail in pairs]
         unique = {tuple((s.start, s.end, s.label) for s in pair): pair for pair in pairs}
@@ -274,41 +274,9 @@ class LukeRelations(MarkedPipe):
         return has_annotation(reference, RELATIONS)
 
     def _targets(self, example: Example, items: Sequence[tuple[Span, ...]]) -> Targets:
-        targets = Targets(
-            np.zeros((len(items), len(self.labels)), dtype=np.float32),
-            np.full(len(items), self._is_annotated(example.reference)),
-        )
-        scheme = self._scheme(self.labels)
-        index: dict[tuple[Any, ...], list[int]] = {}
-        for i, pair in enumerate(items):
-            index.setdefault(tuple((s.start, s.end) for s in pair), []).append(i)
-        column = {label: i for i, label in enumerate(self.labels)}
-        unknown: set[str] = set()
-        several: set[int] = set()
-        for relation in get_relations(example.reference):
-            if scheme.means_unrelated(relation.label):
-                continue
-            targets.gold += 1
-            head, tail = (aligned_tokens(example, span) for span in (relation.head, relation.tail))
-            readings = scheme.readings(head, tail, relation.label)
-            if any(label not in column for _, label in readings):
-                unknown.add(relation.label)
-                continue
-            rows = [(i, column[label]) for pair, label in readings for i in index.get(pair, ())]
-            if not rows:
-                targets.missed.append(f"{relation.head.text!r} {relation.label} {relation.tail.text!r}")
-            for i, label in rows:
-                if self.multi_label or not targets.labels[i].any():
-                    targets.labels[i, label] = 1.0
-                elif not targets.labels[i, label]:
-                    several.add(i)
+        targets, unknown = relation_targets(example, items, self._scheme(self.labels), multi_label=self.multi_label)
         if unknown:
             raise self._unknown_labels(unknown)
-        targets.several_labels = len(several)
-        if scheme.negative is not None:
-            targets.labels[~targets.labels.any(axis=1), column[scheme.negative]] = 1.0
-        elif not self.multi_label:
-            targets.known &= targets.labels.any(axis=1)
         return targets
 
     def _sampled(self, targets: Targets) -> Targets:
@@ -317,49 +285,13 @@ class LukeRelations(MarkedPipe):
         if self.multi_label or self.negative_label is None:
             reason = "negative pairs can be drawn only with a negative label and without multi_label"
             raise LukeError("L047", setting="max_negatives", value=self.max_negatives, reason=reason)
-        negative = self.labels.index(self.negative_label)
-        free = np.flatnonzero(targets.known & (targets.labels[:, negative] > 0))
-        drawn = np.random.permutation(free)[: self.max_negatives]  # noqa: NPY002
-        known = targets.known.copy()
-        known[free] = False
-        known[drawn] = True
-        log_rates = np.zeros(len(self.labels), dtype=np.float32)
-        if len(drawn):
-            log_rates[negative] = np.log(len(drawn) / len(free))
-        return replace(targets, known=known, log_rates=log_rates)
+        return with_some_negatives(targets, self.labels.index(self.negative_label), self.max_negatives)
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         if isinstance(self.pairs, EntityPairs) and self.pairs.type_pairs == "learned":
-            self._learn_type_pairs(self.pairs, get_examples)
+            references = (example.reference for example in get_examples())
+            seen = related_types(references, self.pairs.spans, self._scheme(self.labels))
+            description = self._require_weights()
+            settings = {**description.settings, TYPE_PAIRS: sorted(map(list, seen))}
+            self._description = replace(description, settings=settings)
         super()._prepare(get_examples)
-
-    def _learn_type_pairs(self, pairs: EntityPairs, get_examples: Callable[[], Iterable[Example]]) -> None:
-        """Allow only pairs with the labels of a related pair of the data."""
-        seen: set[tuple[str, ...]] = set()
-        scheme = self._scheme(self.labels)
-        for example in get_examples():
-            label_of = {(span.start, span.end): span.label_ for span in pairs.spans(example.reference)}
-            for relation in get_relations(example.reference):
-                if scheme.means_unrelated(relation.label):
-                    continue
-                ends = (relation.head, relation.tail)
-                pair = tuple(span.label_ or label_of.get((span.start, span.end), "") for span in ends)
-                seen.add(pair)
-                if scheme.directed or relation.label in self.symmetric:
-                    seen.add(pair[::-1])
-        description = self._require_weights()
-        settings = {**description.settings, TYPE_PAIRS: sorted(map(list, seen))}
-        self._description = replace(description, settings=settings)
-
-
-def _checked(doc: Doc, pairs: Any) -> list[tuple[Span, Span]]:
-    """The pairs that a pair getter of the user gave; L071 for anything else."""
-    if not isinstance(pairs, Iterable):
-        raise LukeError("L071", role="result of the pair getter", value=pairs, reason="it is no list of pairs of Spans")
-    checked = []
-    for pair in pairs:
-        head, tail = pair if isinstance(pair, tuple | list) and len(pair) == 2 else (pair, pair)
-        check_span(doc, head, "head of a candidate pair")
-        check_span(doc, tail, "tail of a candidate pair")
-        checked.append((head, tail))
-    return checked
