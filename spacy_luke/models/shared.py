@@ -37,6 +37,9 @@ class EncoderOwner(Protocol):
 class EncoderUser(Protocol):
     """A component that uses the encoder of another."""
 
+    def check_encoder(self, source: Description) -> None:
+        """An error if the component's head cannot stand on an encoder."""
+
     def bind_encoder(self) -> None:
         """Use the encoder of the owner, as soon as it and the head have weights."""
 

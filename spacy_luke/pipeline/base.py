@@ -110,6 +110,15 @@ class LukePipe(HeadPipe):
 
     # The encoder of another component
 
+    def check_encoder(self, source: Description) -> None:
+        """L068 and others if the head, as far as there is one, cannot stand on an encoder."""
+        head = self._stored_head
+        if self._description is not None:
+            head = StoredHead.of(self._description, self._module)
+        if head is not None:
+            head.check_fit(self.name, source.config)
+            self._check_encoder(source)
+
     def bind_encoder(self) -> None:
         """Use the encoder of the owner, as soon as it and the head have weights; L068 if they do not fit."""
         owner = self._owner

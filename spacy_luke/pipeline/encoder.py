@@ -14,7 +14,7 @@ from thinc.api import Config, Model
 from thinc.types import Floats2d
 
 from ..annotations import set_entity_vectors
-from ..batching.collate import batch_rows, collate
+from ..batching.collate import make_batches
 from ..batching.mentions import trim
 from ..batching.pieces import DocPieces, doc_pieces
 from ..batching.strided import build_strided_windows
@@ -186,9 +186,7 @@ class LukeEncoderPipe(OwnerPipe):
         """Padded inputs and the rows they are made of."""
         description = self._require_weights()
         special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
-        for group in batch_rows(rows, self.max_batch_pieces):
-            inputs = [row.make(special) for row in group]
-            yield group, collate(inputs, piece_pad=special.pad, entity_pad=entity_pad)
+        return make_batches(rows, self.max_batch_pieces, special, entity_pad=entity_pad)
 
     def _inputs(self, pieces: DocPieces, spans: Sequence[Span]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The entity inputs of a Doc: which of the spans they are, their ids, their pieces."""

@@ -71,14 +71,18 @@ class OwnerPipe(CheckpointPipe):
         vocab, _ = checkpoint.select_entities(self._encoder_settings["entity_vocab"])
         encoder = checkpoint.load_encoder(self._encoder_settings["entity_vocab"], mentions=True)
         self._configure(encoder, checkpoint)
-        attach_module(self.model, encoder)
         described = checkpoint.describe(encoder.config)  # type: ignore[arg-type]
         settings = dict(checkpoint.settings)
         if checkpoint.architecture != described.architecture:  # windows of a task
             settings = checkpoint.of_encoder()
         if is_dataclass(self._windows_setting):
             settings["windows"] = vars(self._windows_setting)
-        self._description = replace(described, entity_vocab=vocab, settings=settings)
+        description = replace(described, entity_vocab=vocab, settings=settings)
+        for listener in self.listeners:
+            if (user := listener.attrs[SHARED].user) is not None:
+                user.check_encoder(description)  # while nothing has changed
+        attach_module(self.model, encoder)
+        self._description = description
         self._awaited, self._has_gradients, self._waiting = set(), False, None
         self._resting.clear()
         for listener in self.listeners:

@@ -245,8 +245,11 @@ def test_other_weights_reach_the_components(checkpoint: Path, tmp_path: Path) ->
 def test_an_encoder_of_another_width_does_not_fit(checkpoint: Path, tmp_path: Path) -> None:
     write_luke(tmp_path, randomise(LukeModel(luke_config(hidden_size=40, num_attention_heads=4))))
     nlp = initialized(checkpoint, ("luke_ner",))
+    encoder, before = encoder_of(nlp, "luke_encoder"), logits(nlp, ("luke_ner",))
     with pytest.raises(LukeError, match="L068"):
         nlp.get_pipe("luke_encoder").load_checkpoint(tmp_path)
+    assert encoder_of(nlp, "luke_encoder") is encoder_of(nlp, "luke_ner") is encoder
+    assert_same(logits(nlp, ("luke_ner",)), before)
 
 
 def test_longformer_is_shared_too(tmp_path: Path) -> None:
