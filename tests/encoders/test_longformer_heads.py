@@ -14,10 +14,11 @@ from transformers.models.longformer.modeling_longformer import _compute_global_a
 from spacy_luke.checkpoints.heads import HEADS, SPAN_CLASSIFIER, architecture_on
 from spacy_luke.checkpoints.key_maps import to_hugging_face
 from spacy_luke.checkpoints.reader import open_checkpoint
-from spacy_luke.encoders.global_masks import after_separators, before_separator, first_piece
 from spacy_luke.encoders.heads import TaskModule
 from spacy_luke.encoders.inputs import EncoderInput
 from tests.util import longformer_config, make_input, randomise, reference_input, write_longformer
+
+from .global_masks import after_separators, before_separator, first_piece
 
 TOLERANCE = 1e-4
 SEPARATOR = 2
