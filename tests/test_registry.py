@@ -50,7 +50,7 @@ GOLDEN = {
         "spacy-luke.span_suggester.v1",
         "spacy-luke.strided_windows.v1",
     ],
-    "spacy_readers": ["spacy-luke.gold_mentions_corpus.v1"],
+    "spacy_readers": ["spacy-luke.gold_mentions_corpus.v1", "spacy-luke.mixed_corpus.v1"],
     "spacy_scorers": [
         "spacy-luke.entity_linker_scorer.v1",
         "spacy-luke.entity_typer_scorer.v1",

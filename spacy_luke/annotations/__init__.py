@@ -13,9 +13,12 @@ from __future__ import annotations
 
 from .choices import Choice, Choices, get_choices, get_chosen, is_options, set_choices, set_chosen
 from .entities import (
+    annotated_entities,
+    get_entity_labels,
     get_entity_type_scores,
     get_entity_types,
     get_entity_vector,
+    set_entity_labels,
     set_entity_type_scores,
     set_entity_types,
     set_entity_vectors,
@@ -51,10 +54,12 @@ __all__ = [
     "Choice",
     "Choices",
     "Relation",
+    "annotated_entities",
     "check_span",
     "get_answers",
     "get_choices",
     "get_chosen",
+    "get_entity_labels",
     "get_entity_type_scores",
     "get_entity_types",
     "get_entity_vector",
@@ -67,6 +72,7 @@ __all__ = [
     "set_answers",
     "set_choices",
     "set_chosen",
+    "set_entity_labels",
     "set_entity_type_scores",
     "set_entity_types",
     "set_entity_vectors",

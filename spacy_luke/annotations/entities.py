@@ -1,5 +1,5 @@
 """What is said of an entity, by the characters of its span: a list of types, and beside it the scores of all of them; a
-vector.
+vector. And of a Doc: the labels that its entities are annotated with.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from spacy.tokens import Doc, Span
 
 from ..errors import LukeError
 from .store import (
+    ENTITY_LABELS,
     ENTITY_TYPES,
     ENTITY_VECTOR,
     Characters,
@@ -66,6 +67,39 @@ def typed_spans(doc: Doc) -> list[Span]:
     characters = Characters(doc)
     spans = (characters.span(start, end) for start, end, _ in by_span(doc, ENTITY_TYPES))
     return sorted((s for s in spans if s is not None), key=lambda s: (s.start, s.end))
+
+
+def get_entity_labels(doc: Doc) -> frozenset[str] | None:
+    """The labels that the entities of a Doc are annotated with; None = all there are.
+
+    Where that are some of the labels of a component, a span without entity may be one of the others.
+    """
+    labels = data_of(doc).get(key_of(ENTITY_LABELS))
+    return None if labels is None else frozenset(labels)
+
+
+def annotated_entities(doc: Doc, spans: Iterable[Span]) -> list[Span]:
+    """Of some gold spans of a Doc those with labels that its entities are annotated with."""
+    labels = get_entity_labels(doc)
+    return [span for span in spans if labels is None or span.label_ in labels]
+
+
+def set_entity_labels(doc: Doc, labels: Iterable[str] | None) -> None:
+    """Say which labels the entities of a Doc are annotated with, in `doc.ents` as in `doc.spans`; None = all.
+
+    For training data from corpora whose labels differ: `luke_ner` and `luke_token_classifier` do not learn from a Doc
+    that there are no entities of the other labels, and their scorers do not count those that were predicted. Gold
+    entities with other labels are as tokens without annotation: nothing is learned there. So a Doc with () says nothing
+    to these components, though it has entities for others, linked ones for instance.
+    """
+    if labels is None:
+        data_of(doc).pop(key_of(ENTITY_LABELS), None)
+        return
+    names = listed(labels, "the labels of a Doc's entities")
+    for label in names:
+        if not isinstance(label, str) or not label:
+            raise LukeError("L070", attribute="the labels of a Doc's entities", value=label, wanted="non-empty strings")
+    data_of(doc)[key_of(ENTITY_LABELS)] = sorted(set(names))
 
 
 def _scores_key(span: Span) -> tuple[Any, ...]:

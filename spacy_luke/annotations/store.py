@@ -15,6 +15,7 @@ RELATIONS, ENTITY_TYPES, LUKE_TAG = "relations", "entity_types", "luke_tag"
 QUESTIONS, ANSWERS = "questions", "answers"
 ENTITY_VECTOR = "entity_vector"
 LINKED_ENTITIES = "linked_entities"
+ENTITY_LABELS = "entity_labels"
 CHOICES, CHOSEN = "choices", "chosen"
 ANNOTATIONS = (RELATIONS, ENTITY_TYPES, LUKE_TAG, QUESTIONS, ANSWERS, CHOICES, CHOSEN)
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from spacy.tokens import Span
+from spacy.tokens import Doc, Span
 from spacy.training import Example
 
+from ..annotations import get_entity_labels
 from ..batching.mentions import Candidates
 from ..errors import warn
 
@@ -21,6 +22,7 @@ class GoldSpans:
 
     targets: index of the label of each mention. *Shape:* (mentions,)
     known: False where the annotation of a token is missing. *Shape:* (mentions,)
+    unannotated: indices of the labels that the reference is not annotated with: a mention without entity may have them.
     missed: reason -> how many gold spans cannot be learned; missed_texts: those spans.
     several_labels: how many gold spans repeat a span with another label.
     total: of tokens, how many gold spans or tags there are.
@@ -28,11 +30,25 @@ class GoldSpans:
 
     targets: np.ndarray
     known: np.ndarray
+    unannotated: Sequence[int] = ()
     missed: Counter[str] = field(default_factory=Counter)
     missed_texts: list[str] = field(default_factory=list)
     unknown_labels: list[str] = field(default_factory=list)
     several_labels: int = 0
     total: int = 0
+
+    def possible(self, mentions: np.ndarray, labels: int, negative: int) -> np.ndarray:
+        """Which labels some mentions may have.
+
+        mentions: their indices. labels: how many there are. negative: index of that for "no entity".
+
+        *Shape:* (mentions,) -> (mentions, labels), bool
+        """
+        targets = self.targets[mentions]
+        found = np.zeros((len(targets), labels), dtype=bool)
+        found[np.arange(len(targets)), targets] = True
+        found[np.ix_(targets == negative, self.unannotated)] = True
+        return found
 
 
 @dataclass
@@ -87,7 +103,8 @@ def gold_spans(
     """Match the gold `spans` of the reference with the candidates of the predicted Doc."""
     label_index = {label: i for i, label in enumerate(labels)}
     count = len(candidates.mentions)
-    gold = GoldSpans(np.full(count, label_index[negative], dtype=np.int64), _known(example, spans, candidates))
+    targets, known = np.full(count, label_index[negative], dtype=np.int64), _known(example, spans, candidates)
+    gold = GoldSpans(targets, known, unannotated_labels(example, labels, negative))
     tokens = map(tuple, candidates.spans.tolist())
     mention = dict(zip(tokens, candidates.mention_of.tolist(), strict=True))
     labelled: set[int] = set()
@@ -107,6 +124,13 @@ def gold_spans(
     return gold
 
 
+def has_entity_annotation(reference: Doc, spans: Sequence[Span]) -> bool:
+    """Whether a reference with these gold spans says of any span what it is, or of any token that it is in none."""
+    return get_entity_labels(reference) != set() and (
+        len(spans) > 0 or any(token.ent_iob_ == "O" for token in reference)
+    )
+
+
 def aligned_tokens(example: Example, span: Span) -> tuple[int, int] | None:
     """The tokens of the predicted Doc for a span of the reference; None if it ends inside a token."""
     aligned = example.get_aligned_spans_y2x([span], allow_overlap=True)
@@ -114,8 +138,23 @@ def aligned_tokens(example: Example, span: Span) -> tuple[int, int] | None:
 
 
 def tokens_without_annotation(example: Example) -> np.ndarray:
-    """Which tokens of the predicted Doc have no entity annotation in the reference. *Shape:* (tokens,), bool"""
-    return np.array([iob == 0 for iob in example.get_aligned("ENT_IOB")], dtype=bool)
+    """Which tokens of the predicted Doc have no entity annotation in the reference, or an entity with a label that the
+    reference is not annotated with. *Shape:* (tokens,), bool
+    """
+    labels = get_entity_labels(example.reference)
+    missing = np.array([iob == 0 or labels == set() for iob in example.get_aligned("ENT_IOB")], dtype=bool)
+    for ent in example.reference.ents:
+        if labels is not None and ent.label_ not in labels:
+            missing[example.alignment.y2x[ent.start : ent.end]] = True
+    return missing
+
+
+def unannotated_labels(example: Example, labels: Sequence[str], negative: str) -> list[int]:
+    """Indices of the labels that the reference is not annotated with; see `set_entity_labels`."""
+    annotated = get_entity_labels(example.reference)
+    if annotated is None:
+        return []
+    return [i for i, label in enumerate(labels) if label != negative and label not in annotated]
 
 
 def _find(example: Example, span: Span, mention: dict[tuple[int, int], int]) -> tuple[int | None, str]:

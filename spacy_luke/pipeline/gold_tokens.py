@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from spacy.training import Example
 
+from ..annotations import annotated_entities
 from ..batching.mentions import WHITE_SPACE
 from ..training.tag_scheme import OUTSIDE, TagScheme
+from ..training.tags import split_tag
 from ..training.token_attributes import TokenAttribute
 from .decoding import TokenLogits
-from .gold import GoldSpans, aligned_tokens, tokens_without_annotation
+from .gold import GoldSpans, aligned_tokens, tokens_without_annotation, unannotated_labels
 
 
 def gold_entity_tokens(example: Example, words: TokenLogits, scheme: TagScheme) -> GoldSpans:
@@ -23,10 +25,13 @@ def gold_entity_tokens(example: Example, words: TokenLogits, scheme: TagScheme) 
     """
     tokens = words.tokens
     targets = np.full(len(tokens), scheme.tags.index(OUTSIDE), dtype=np.int64)
-    gold = GoldSpans(targets, ~tokens_without_annotation(example)[tokens], total=len(example.reference.ents))
+    gold_ents = annotated_entities(example.reference, example.reference.ents)
+    unannotated = unannotated_labels(example, [split_tag(tag)[1] or OUTSIDE for tag in scheme.tags], OUTSIDE)
+    known = ~tokens_without_annotation(example)[tokens]
+    gold = GoldSpans(targets, known, unannotated, total=len(gold_ents))
     labels = set(scheme.types)
     before: tuple[int, str] | None = None  # where the last entity ended, as an index of `tokens`, and its type
-    for span in example.reference.ents:
+    for span in gold_ents:
         if span.label_ not in labels:
             gold.unknown_labels.append(span.label_)
             continue

@@ -13,6 +13,7 @@ from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
 
+from ..annotations import annotated_entities
 from ..batching.mentions import Candidates, Suggester
 from ..batching.windows import Windows
 from ..checkpoints.heads import SPAN_CLASSIFIER
@@ -22,8 +23,8 @@ from ..errors import LukeError
 from ..extensions import write_scored_spans
 from ..training.negative import NO_ENTITY, find_negative
 from .decoding import SpanLogits, positive_spans, write_entities
-from .gold import GoldReport, GoldSpans, gold_spans
-from .sampling import TrainingSample, every_mention, sample_negatives, sampled_loss
+from .gold import GoldReport, GoldSpans, gold_spans, has_entity_annotation
+from .sampling import sample_negatives, sampled_loss
 from .spans import SpanPipe
 
 DEFAULT_CONFIG = """
@@ -225,18 +226,23 @@ class LukeNER(SpanPipe):
         drop: every dropout rate of the model (0.1 in the paper).
 
         Several updates before a step add up. Docs without entity annotation and candidates with tokens whose
-        annotation is missing are left out.
+        annotation is missing are left out. Where a Doc is annotated with some labels only (`set_entity_labels`), the
+        others remain possible for candidates without label.
         """
         losses = losses if losses is not None else {}
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
         validate_examples(examples, "LukeNER.update")
+        examples = [e for e in examples if has_entity_annotation(e.reference, self.gold_of(e.reference))]
         self._require_weights()
         docs = [example.predicted for example in examples]
         self._warn_without_sentences(docs)
         encoded = self._encode(docs)
         gold = [self._gold(example, c) for example, c in zip(examples, encoded.candidates, strict=True)]
-        samples = [self._training_sample(c, g) for c, g in zip(encoded.candidates, gold, strict=True)]
+        negative = self.labels.index(self.negative_label)
+        samples = [
+            sample_negatives(c, g, negative, self.max_negatives) for c, g in zip(encoded.candidates, gold, strict=True)
+        ]
         span_filter = self.span_filter
         if span_filter is None:
             hard, batches = None, self._batches(encoded, [sample.mentions for sample in samples])
@@ -244,15 +250,16 @@ class LukeNER(SpanPipe):
             hard = span_filter.settings.hard_negatives
             batches = self._batches(encoded, [s.known for s in samples], [s.drawn for s in samples])
         total = max(sum(len(sample.mentions) for sample in samples), 1)
-        negative = self.labels.index(self.negative_label)
         self._begin_update(drop)
         for rows, batch in self._ahead(batches):
             logits, backprop = self.model.begin_update(batch)
             index = tuple(np.array([(i, n) for i, row in enumerate(rows) for n in range(len(row.mentions))]).T)
-            targets = np.concatenate([gold[row.doc].targets[row.mentions] for row in rows])
+            possible = np.concatenate(
+                [gold[row.doc].possible(row.mentions, len(self.labels), negative) for row in rows]
+            )
             log_rates = np.concatenate([samples[row.doc].log_rates[row.mentions] for row in rows])
             scores = self.model.ops.to_numpy(logits)[index]
-            gradient, loss = sampled_loss(rows, scores, targets, log_rates, negative, hard)
+            gradient, loss = sampled_loss(rows, scores, possible, log_rates, negative, hard)
             d_logits = np.zeros(logits.shape, dtype=np.float32)
             d_logits[index] = gradient / total
             backprop(self.model.ops.asarray3f(d_logits))  # type: ignore[arg-type]
@@ -270,7 +277,9 @@ class LukeNER(SpanPipe):
 
     def gold_of(self, reference: Doc) -> Sequence[Span]:
         """The gold spans: entities, or the spans under `spans_key` for a component with overlap."""
-        return list(reference.spans.get(self.spans_key, ())) if self.overlap else reference.ents
+        return annotated_entities(
+            reference, reference.spans.get(self.spans_key, ()) if self.overlap else reference.ents
+        )
 
     def _gold(self, example: Example, candidates: Candidates) -> GoldSpans:
         gold = gold_spans(example, self.gold_of(example.reference), candidates, self.labels, self.negative_label)
@@ -280,13 +289,6 @@ class LukeNER(SpanPipe):
             )
         self.missed_gold += gold.missed
         return gold
-
-    def _training_sample(self, candidates: Candidates, gold: GoldSpans) -> TrainingSample:
-        """The mentions that take part in an update, all, or all gold ones and a sample of the others."""
-        if self.max_negatives is None:
-            return every_mention(gold)
-        negative = self.labels.index(self.negative_label)
-        return sample_negatives(candidates, gold, negative, self.max_negatives)
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         report = GoldReport()

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..batching.mention_rows import MentionRow
 from ..batching.mentions import Candidates
-from ..training.losses import binary_cross_entropy, cross_entropy
+from ..training.losses import binary_cross_entropy, cross_entropy_of_sets, softmax
 from .gold import GoldSpans
 
 
@@ -33,13 +33,8 @@ class TrainingSample:
         return np.flatnonzero(self.drawn)
 
 
-def every_mention(gold: GoldSpans) -> TrainingSample:
-    """All mentions whose target is known, as in the paper."""
-    return TrainingSample(np.flatnonzero(gold.known), gold.known, np.zeros(len(gold.known)))
-
-
-def sample_negatives(candidates: Candidates, gold: GoldSpans, negative: int, limit: int) -> TrainingSample:
-    """All gold mentions and, for each window, at most `limit` negative ones, drawn uniformly.
+def sample_negatives(candidates: Candidates, gold: GoldSpans, negative: int, limit: int | None) -> TrainingSample:
+    """All gold mentions and, for each window, at most `limit` negative ones, drawn uniformly; None = all (the paper).
 
     If k of n negatives of a window are drawn, negatives are k / n times as frequent in training as in use. The loss
     makes up for that: it adds log(k / n) to the negative logit, so that the plain logits, used without it, fit the
@@ -48,6 +43,8 @@ def sample_negatives(candidates: Candidates, gold: GoldSpans, negative: int, lim
     Negatives near gold mentions are not preferred: under full attention mentions attend to each other, so their density
     would give away where the gold mentions are, and the model would learn to rely on that.
     """
+    if limit is None:
+        return TrainingSample(np.flatnonzero(gold.known), gold.known, np.zeros(len(gold.known)))
     positive = gold.known & (gold.targets != negative)
     free = np.flatnonzero(gold.known & ~positive)
     # In a random order, sorted by window: the first of each window are drawn. spaCy seeds NumPy's global state.
@@ -67,31 +64,36 @@ def sample_negatives(candidates: Candidates, gold: GoldSpans, negative: int, lim
 def sampled_loss(
     rows: Sequence[MentionRow],
     scores: np.ndarray,
-    targets: np.ndarray,
+    possible: np.ndarray,
     log_rates: np.ndarray,
     negative: int,
     hard_negatives: int | None,
 ) -> tuple[np.ndarray, float]:
     """Gradient and sum of the cross entropy over the mentions that were classified, and of the span filter's.
 
-    The filter's loss is the binary cross entropy of "is it an entity" over all mentions.
+    The filter's loss is the binary cross entropy of "is it an entity" over all mentions. Where a mention may
+    be none or one of a label that the Doc is not annotated with, its target is what the classifier gives the latter.
 
     scores: those of all mentions of the rows, one row after the other, as `EntitySpanClassification` gives them.
         *Shape:* (mentions, labels), or (mentions, labels + 1) with a span filter
-    targets, log_rates: as in `GoldSpans` and `TrainingSample`. *Shape:* (mentions,)
+    possible: as `GoldSpans.possible` gives it. *Shape:* (mentions, labels)
+    log_rates: as in `TrainingSample`. *Shape:* (mentions,)
     hard_negatives: of the span filter, whose most probable mentions are all drawn; None without one.
     """
     if hard_negatives is None:
         scores[:, negative] += log_rates
-        return cross_entropy(scores, targets)
+        return cross_entropy_of_sets(scores, possible)
     logits, filter_logits = scores[:, :-1], scores[:, -1]
     classified = ~np.isnan(logits[:, negative])
     rates = np.where(_most_probable(rows, filter_logits, hard_negatives), 0.0, log_rates)
     chosen = logits[classified]
     chosen[:, negative] += rates[classified]
     gradient = np.zeros(scores.shape, dtype=np.float32)
-    gradient[classified, :-1], loss = cross_entropy(chosen, targets[classified])
-    gradient[:, -1:], filter_loss = binary_cross_entropy(filter_logits[:, None], (targets != negative)[:, None])
+    gradient[classified, :-1], loss = cross_entropy_of_sets(chosen, possible[classified])
+    is_entity = 1.0 - possible[:, negative]
+    open_ = classified & (possible.sum(axis=1) > 1)
+    is_entity[open_] = 1.0 - softmax(np.where(possible, logits, -np.inf)[open_])[:, negative]
+    gradient[:, -1:], filter_loss = binary_cross_entropy(filter_logits[:, None], is_entity[:, None])
     return gradient, loss + filter_loss
 
 

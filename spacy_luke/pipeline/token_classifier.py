@@ -12,7 +12,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 from thinc.api import Config, Model
 
-from ..annotations import LUKE_TAG
+from ..annotations import LUKE_TAG, annotated_entities
 from ..batching.windows import Windows
 from ..checkpoints.checkpoint import OWN_SETTINGS, Checkpoint, Description
 from ..checkpoints.heads import TOKEN_CLASSIFIER
@@ -234,7 +234,7 @@ class LukeTokenClassifier(TokenPipe):
         references = (example.reference for example in get_examples())
         chosen = self._attribute_setting or ENTS
         if chosen == ENTS:
-            return tuple(sorted({ent.label_ for reference in references for ent in reference.ents}))
+            return tuple(sorted({ent.label_ for doc in references for ent in annotated_entities(doc, doc.ents)}))
         get = TOKEN_ATTRIBUTES[chosen].get
         return tuple(sorted({tag for reference in references for token in reference if (tag := get(token))}))
 

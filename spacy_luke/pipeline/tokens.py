@@ -20,7 +20,8 @@ from ..batching.token_rows import TokenRow, token_rows
 from ..batching.windows import Windows, build_sentence_windows
 from ..errors import LukeError
 from ..tokenization.entity_vocab import PAD
-from ..training.losses import cross_entropy
+from ..training.losses import cross_entropy_of_sets
+from ..training.tag_scheme import OUTSIDE
 from .base import LukePipe
 from .decoding import TokenLogits
 from .gold import GoldReport, GoldSpans
@@ -110,7 +111,8 @@ class TokenPipe(LukePipe):
 
         drop: every dropout rate of the model.
 
-        Several updates before a step add up. Tokens without annotation are left out.
+        Several updates before a step add up. Tokens without annotation are left out. Where the entities of a Doc are
+        annotated with some labels only (`set_entity_labels`), the others remain possible for tokens without label.
         """
         losses = losses if losses is not None else {}
         losses.setdefault(self.name, 0.0)
@@ -121,6 +123,7 @@ class TokenPipe(LukePipe):
         for of_doc in gold:
             self.missed_gold += of_doc.missed
         total = sum(int(of_doc.known.sum()) for of_doc in gold)
+        outside = self.labels.index(OUTSIDE) if OUTSIDE in self.labels else -1
         self._begin_update(drop)
         wanted = [row for row in rows if gold[row.doc].known[row.words].any()]
         for group, batch in self._ahead(self._batches(wanted)):
@@ -128,8 +131,11 @@ class TokenPipe(LukePipe):
             known = [row.words[gold[row.doc].known[row.words]] for row in group]
             places = [row.places[gold[row.doc].known[row.words]] for row in group]
             index = (np.repeat(np.arange(len(group)), [len(words) for words in known]), np.concatenate(places))
-            targets = np.concatenate([gold[row.doc].targets[words] for row, words in zip(group, known, strict=True)])
-            gradient, loss = cross_entropy(self.model.ops.to_numpy(logits)[index], targets)
+            chosen = [
+                gold[row.doc].possible(words, len(self.labels), outside)
+                for row, words in zip(group, known, strict=True)
+            ]
+            gradient, loss = cross_entropy_of_sets(self.model.ops.to_numpy(logits)[index], np.concatenate(chosen))
             d_logits = np.zeros(logits.shape, dtype=np.float32)
             d_logits[index] = gradient / total
             backprop(self.model.ops.asarray3f(d_logits))  # type: ignore[arg-type]

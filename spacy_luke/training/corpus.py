@@ -9,6 +9,7 @@ from spacy.errors import Errors
 from spacy.language import Language
 from spacy.tokens import Span, SpanGroup
 from spacy.training import Corpus, Example
+from spacy.util import filter_spans
 
 from ..annotations import (
     CHOICES,
@@ -31,6 +32,7 @@ def build_gold_mentions_corpus(
     spans_key: str | None = None,
     questions: bool = False,
     links: bool = True,
+    ents_key: str | None = None,
 ) -> Callable[[Language], Iterator[Example]]:
     """Read DocBins, as `spacy-luke.gold_mentions_corpus.v1`.
 
@@ -41,6 +43,8 @@ def build_gold_mentions_corpus(
         for components that classify given mentions.
     links: with their links, too; a component that finds these is not to be given them.
     limit: most Docs to read; 0 = all.
+    ents_key: predicted Docs start with the spans under this key of `doc.spans` of their references as their entities;
+        of those that overlap, the longest. For references whose own entities are not to be learned.
     spans_key: predicted Docs start with the spans under this key of `doc.spans` of their references.
     questions: predicted Docs start with the questions about their references, those that only a gold answer has last,
         and with the options of multiple choice.
@@ -61,6 +65,9 @@ def build_gold_mentions_corpus(
             if mentions:
                 total += len(example.reference.ents)
                 lost += _give_entities(example, links)
+            if ents_key is not None:
+                total += len(example.reference.spans.get(ents_key, ()))
+                lost += _give_spans_as_entities(example, ents_key)
             if spans_key is not None:
                 total += len(example.reference.spans.get(spans_key, ()))
                 lost += _give_spans(example, spans_key)
@@ -100,6 +107,15 @@ def _give_spans(example: Example, key: str) -> list[Span]:
         return []
     given, lost = _aligned(example, example.reference.spans[key])
     example.predicted.spans[key] = SpanGroup(example.predicted, name=key, spans=given)
+    return lost
+
+
+def _give_spans_as_entities(example: Example, key: str) -> list[Span]:
+    """Give the spans under a key as entities; returns those that do not align."""
+    if key not in example.reference.spans:
+        return []
+    given, lost = _aligned(example, example.reference.spans[key])
+    example.predicted.set_ents(filter_spans(given))
     return lost
 
 

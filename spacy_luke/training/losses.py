@@ -30,6 +30,25 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, 
     return gradient.astype(np.float32), float(-logs[rows, targets].sum())
 
 
+def cross_entropy_of_sets(logits: np.ndarray, possible: np.ndarray) -> tuple[np.ndarray, float]:
+    """Gradient and sum of -log of the probability of a set of classes, for each row.
+
+    It is the marginal likelihood where it is only known that the class is one of these (Greenberg et al. 2018,
+    "Marginal Likelihood Training of BiLSTM-CRF for Biomedical Named Entity Recognition from Disjoint Label Sets"). Of
+    sets of one class it is the cross entropy.
+
+    possible: True for the classes of the set, at least one in each row.
+
+    *Shapes:* (rows, classes), (rows, classes), bool -> (rows, classes), float32, and a number
+    """
+    logs = log_softmax(logits)
+    inside = np.where(possible, logs, -np.inf)
+    peak = inside.max(axis=-1, keepdims=True, initial=-np.inf)
+    total = peak + np.log(np.exp(inside - peak).sum(axis=-1, keepdims=True))
+    gradient = np.exp(logs) - np.exp(inside - total)
+    return gradient.astype(np.float32), float(-total.sum())
+
+
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Probabilities of independent labels, in float64."""
     return 0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64)))

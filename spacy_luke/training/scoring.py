@@ -6,8 +6,10 @@ from itertools import accumulate
 from typing import Any
 
 from spacy.scorer import PRFScore
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
+
+from ..annotations import get_entity_labels
 
 # First and end, in characters that are no white space.
 Place = tuple[int, int]
@@ -34,6 +36,19 @@ def places(example: Example) -> tuple[Places, Places]:
     """Places in the predicted Doc and in the reference; spaCy's E949 if their texts are not the same."""
     _ = example.alignment
     return Places(example.predicted), Places(example.reference)
+
+
+def with_annotated_labels(example: Example) -> Example:
+    """The Example without predicted entities and spans of labels that the reference is not annotated with."""
+    labels = get_entity_labels(example.reference)
+    if labels is None:
+        return example
+    predicted = example.predicted.copy()
+    known = [ent for ent in predicted.ents if ent.label_ in labels]
+    predicted.set_ents(known)
+    for key, group in list(predicted.spans.items()):
+        predicted.spans[key] = SpanGroup(predicted, name=key, spans=[span for span in group if span.label_ in labels])
+    return Example(predicted, example.reference)
 
 
 def prf(prefix: str, score: PRFScore | None) -> dict[str, float | None]:

@@ -9,6 +9,7 @@ from typing import Any
 from spacy.scorer import Scorer, get_ner_prf
 from spacy.training import Example
 
+from .scoring import with_annotated_labels
 from .token_attributes import ENTS, TOKEN_ATTRIBUTES
 
 
@@ -30,6 +31,6 @@ def score_tokens(examples: Iterable[Example], *, attribute: str = ENTS, **kwargs
     attribute: "ents" or a key of `TOKEN_ATTRIBUTES`.
     """
     if attribute == ENTS:
-        return dict(get_ner_prf(examples, **kwargs))
+        return dict(get_ner_prf(map(with_annotated_labels, examples), **kwargs))
     get = TOKEN_ATTRIBUTES[attribute].get
     return Scorer.score_token_attr(examples, attribute, getter=lambda token, _: get(token))

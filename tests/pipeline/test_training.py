@@ -18,6 +18,7 @@ from thinc.api import Adam, Config
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.models.architectures import build_luke_encoder
+from spacy_luke.pipeline.sampling import sample_negatives
 from spacy_luke.training.losses import cross_entropy
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -147,9 +148,9 @@ def test_negative_candidates_may_be_sampled(blank, checkpoint) -> None:
     pipe.initialize(lambda: gold, checkpoint=str(checkpoint))
     encoded = pipe._encode([e.predicted for e in gold])
     targets = [pipe._gold(e, c) for e, c in zip(gold, encoded.candidates, strict=True)]
+    negative = pipe.labels.index("NIL")
     for limit, expected in ((None, [len(t.targets) for t in targets]), (0, [3, 2]), (6, [9, 8])):
-        pipe.max_negatives = limit
-        samples = [pipe._training_sample(c, t) for c, t in zip(encoded.candidates, targets, strict=True)]
+        samples = [sample_negatives(c, t, negative, limit) for c, t in zip(encoded.candidates, targets, strict=True)]
         assert [len(s.mentions) for s in samples] == expected
         for sample, target in zip(samples, targets, strict=True):
             positive = np.flatnonzero(target.targets)
@@ -162,12 +163,10 @@ def test_sampled_negatives_are_corrected_for_their_rate(blank, checkpoint) -> No
     pipe.initialize(lambda: gold, checkpoint=str(checkpoint))
     [candidates] = pipe._encode([gold[0].predicted]).candidates
     target = pipe._gold(gold[0], candidates)
-    pipe.max_negatives = 6
-    sample = pipe._training_sample(candidates, target)
-    negatives = len(candidates.mentions) - 3
+    negative, negatives = pipe.labels.index("NIL"), len(candidates.mentions) - 3
+    sample = sample_negatives(candidates, target, negative, 6)
     np.testing.assert_allclose(sample.log_rates, np.log(6 / negatives))
-    pipe.max_negatives = negatives + 1
-    assert not pipe._training_sample(candidates, target).log_rates.any()
+    assert not sample_negatives(candidates, target, negative, negatives + 1).log_rates.any()
 
 
 def parameters(pipe) -> dict[str, torch.Tensor]:

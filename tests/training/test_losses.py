@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from spacy_luke.training.losses import binary_cross_entropy, cross_entropy, log_softmax, sigmoid, softmax
+from spacy_luke.training.losses import (
+    binary_cross_entropy,
+    cross_entropy,
+    cross_entropy_of_sets,
+    log_softmax,
+    sigmoid,
+    softmax,
+)
 
 EXTREME = [-1e4, -800.0, -90.0, -20.0, -1e-6, 0.0, 1e-6, 20.0, 90.0, 800.0, 1e4]
 
@@ -38,6 +45,30 @@ def test_cross_entropy_is_torchs_sum(kind: str) -> None:
     np.testing.assert_allclose(gradient, wanted, atol=1e-7)
 
 
+@pytest.mark.parametrize("kind", ["random", "extreme"])
+def test_cross_entropy_of_sets_is_minus_the_log_of_their_probability(kind: str) -> None:
+    values = logits(kind)
+    possible = np.random.default_rng(1).random(values.shape) < 0.4
+    possible[np.arange(len(values)), np.random.default_rng(2).integers(7, size=len(values))] = True
+    given = torch.tensor(values, dtype=torch.float64, requires_grad=True)
+    logs = given.log_softmax(-1).masked_fill(torch.tensor(~possible), -torch.inf)
+    wanted, total = by_torch(-logs.logsumexp(-1).sum(), given)
+    gradient, loss = cross_entropy_of_sets(values, possible)
+    assert loss == pytest.approx(total, rel=1e-9, abs=1e-9)
+    assert gradient.dtype == np.float32
+    np.testing.assert_allclose(gradient, wanted, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["random", "extreme"])
+def test_cross_entropy_of_sets_of_one_is_the_cross_entropy(kind: str) -> None:
+    values = logits(kind)
+    targets = np.random.default_rng(1).integers(7, size=len(values))
+    gradient, loss = cross_entropy_of_sets(values, np.eye(7, dtype=bool)[targets])
+    wanted, total = cross_entropy(values, targets)
+    assert loss == total
+    np.testing.assert_array_equal(gradient, wanted)
+
+
 def test_classes_with_minus_infinity_take_no_part() -> None:
     """As the padding of a row of start logits."""
     values = logits("random")
@@ -65,6 +96,7 @@ def test_binary_cross_entropy_over_rows_is_torchs_mean(kind: str) -> None:
 def test_losses_of_no_rows_are_0() -> None:
     for gradient, loss in (
         cross_entropy(np.zeros((0, 3), dtype=np.float32), np.zeros(0, dtype=np.int64)),
+        cross_entropy_of_sets(np.zeros((0, 3), dtype=np.float32), np.zeros((0, 3), dtype=bool)),
         binary_cross_entropy(np.zeros((0, 3), dtype=np.float32), np.zeros((0, 3))),
     ):
         assert gradient.shape == (0, 3)
@@ -75,6 +107,7 @@ def test_losses_leave_their_arguments_alone() -> None:
     values, targets = logits("random"), np.zeros((50, 7), dtype=np.float32)
     before = values.copy()
     cross_entropy(values, targets.argmax(axis=1))
+    cross_entropy_of_sets(values, targets == 0)
     binary_cross_entropy(values, targets)
     np.testing.assert_array_equal(values, before)
     assert not targets.any()
