@@ -17,15 +17,16 @@ def box_pipeline() -> Path:
     return BOX_PATH
 
 
-def box_checkpoint(factory: str) -> Path | None:
-    """The checkpoint of the component that `factory` makes; None if the model in the box has no such component."""
+def box_component(factory: str) -> Path | None:
+    """The folder of the component that `factory` makes; None if the model in the box has no such component."""
     path = box_pipeline() / factory
-    return path if (path / "config.json").is_file() else None
+    return path if path.is_dir() else None
 
 
 def box_encoder() -> Path:
-    """A checkpoint with the encoder of the model in the box, to train any head from."""
-    return box_pipeline() / "luke_ner"
+    """The checkpoint of the encoder of the model in the box."""
+    shared = box_pipeline() / "luke_encoder"
+    return shared if shared.is_dir() else box_pipeline() / "luke_ner"
 
 
 def is_in_box(path: Path) -> bool:

@@ -167,8 +167,8 @@ ERRORS: dict[str, str] = {
 }
 
 WARNINGS: dict[str, str] = {
-    "W001": "luke_ner was added without a checkpoint and runs the small model that comes with the package "
-    "(en_luke_mini: English; labels {labels}). For another model: nlp.get_pipe({name!r}).load_checkpoint(...) or "
+    "W001": "{factory} was added without a checkpoint and runs the small model that comes with the package "
+    "(en_luke_mini: English{labels}). For another model: nlp.get_pipe({name!r}).load_checkpoint(...) or "
     "spacy_luke.from_checkpoint(...).",
     "W002": "Component {name!r}: a Doc without sentence boundaries is treated as one sentence. Add 'sentencizer', "
     "'senter' or 'parser' before it; in training, also to annotating_components (nlp.update: annotates).",

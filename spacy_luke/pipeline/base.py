@@ -11,6 +11,7 @@ import srsly
 from spacy.vocab import Vocab
 from thinc.api import Model
 
+from ..box import box_component, box_encoder
 from ..checkpoints.checkpoint import Description
 from ..checkpoints.new_heads import with_new_head
 from ..checkpoints.writer import save_files
@@ -66,6 +67,18 @@ class LukePipe(HeadPipe):
         """
         self._refuse_checkpoint()
         return super().load_checkpoint(name, revision=revision)
+
+    def _load_box(self) -> bool:
+        folder = box_component(self.factory)
+        if folder is None:
+            return False
+        cfg = self._read_cfg(folder)
+        if HEAD in cfg:
+            encoder, described = self._load_encoder(self._open(box_encoder()))
+            self._restore(StoredHead.read(folder, cfg[HEAD]), described, encoder)
+        else:
+            self._load(self._open(folder))
+        return True
 
     def freeze_encoder(self, frozen: bool = True) -> None:
         """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""

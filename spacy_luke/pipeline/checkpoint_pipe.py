@@ -16,7 +16,6 @@ from thinc.api import Model
 
 from ..batching.prefetch import prefetch
 from ..batching.strided import build_strided_windows
-from ..box import box_checkpoint
 from ..checkpoints.checkpoint import Checkpoint, Description
 from ..checkpoints.source import locate
 from ..checkpoints.writer import checkpoint_bytes, save_checkpoint, unpacked
@@ -36,10 +35,11 @@ class CheckpointPipe(TrainablePipe):
     """A component whose weights, tokenizer and entity vocabulary come from a checkpoint.
 
     A component that was added and never given weights takes those of the model in the box when it is first used, if
-    the box has them.
+    that has such a component.
     """
 
     factory: ClassVar[str]
+    box_warning: ClassVar[str] = "W001"
 
     def __init__(
         self,
@@ -108,10 +108,14 @@ class CheckpointPipe(TrainablePipe):
 
     def _require_weights_or_box(self) -> Description:
         """Before predictions: a component that nobody gave weights takes those in the box, with a warning."""
-        if self._description is None and (path := box_checkpoint(self.factory)) is not None:
-            self._load(self._open(path))
-            warn("W001", name=self.name, labels=", ".join(self.label_data))
+        if self._description is None and self._load_box():
+            labels = ", ".join(self.labels)
+            warn(self.box_warning, name=self.name, factory=self.factory, labels=labels and f"; labels {labels}")
         return self._require_weights()
+
+    @abstractmethod
+    def _load_box(self) -> bool:
+        """Take over what the model in the box has of such a component. RETURNS: whether it has one."""
 
     def _open(self, path: Path, *, to_train: bool = False) -> Checkpoint:
         """Open a checkpoint for the encoder in the config; see `open_for_encoder`."""
@@ -123,6 +127,14 @@ class CheckpointPipe(TrainablePipe):
         apply_settings(encoder, self._encoder_settings)
         if checkpoint.tokenizer.lowercase and not checkpoint.tokenizer.case_types:
             warn("W008", name=str(checkpoint.path))
+
+    def _load_encoder(self, checkpoint: Checkpoint) -> tuple[Encoder, Description]:
+        """The encoder of a checkpoint, as the settings have it, and what is known of it."""
+        wanted = self._encoder_settings["entity_vocab"]
+        vocab, _ = checkpoint.select_entities(wanted)
+        encoder = checkpoint.load_encoder(wanted, mentions=True)
+        self._configure(encoder, checkpoint)
+        return encoder, replace(checkpoint.describe(encoder.config), entity_vocab=vocab)  # type: ignore[arg-type]
 
     # Docs
 

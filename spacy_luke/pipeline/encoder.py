@@ -107,6 +107,7 @@ class LukeEncoderPipe(OwnerPipe):
     """
 
     factory = "luke_encoder"
+    box_warning = "W026"
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from spacy.language import Language
 
-from ..box import box_checkpoint, box_encoder
+from ..box import box_encoder
 from ..checkpoints.checkpoint import Checkpoint, Description
 from ..checkpoints.source import locate
 from ..encoders.heads import TaskModule
@@ -148,15 +148,19 @@ class HeadPipe(CheckpointPipe):
         self, checkpoint: str | None, revision: str | None, wanted: tuple[str, ...], new: tuple[str, ...]
     ) -> None:
         """Take the weights of a checkpoint, with its head if that has the labels that are wanted, else a new one."""
-        from_box = checkpoint is None
-        source = locate(checkpoint, revision) if checkpoint is not None else box_checkpoint(self.factory)
-        opened = self._open(source or box_encoder(), to_train=True)
+        if checkpoint is None:
+            if not new and self._load_box():
+                return
+            self._require_labels(new)
+            self._adopt(self._open(box_encoder(), to_train=True), new, new_head=True)
+            return
+        opened = self._open(locate(checkpoint, revision), to_train=True)
         has_head = opened.architecture == opened.architecture_of(self.architecture)
-        if has_head and (not new or (not from_box and self._has_all(opened.labels, wanted))):
+        if has_head and (not new or self._has_all(opened.labels, wanted)):
             self._load(opened)
             return
         self._require_labels(new)
-        if has_head and not from_box:
+        if has_head:
             warn("W006", name=self.name, data=", ".join(wanted), checkpoint=", ".join(opened.labels))
         self._adopt(opened, new, new_head=True)
 

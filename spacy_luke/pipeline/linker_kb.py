@@ -12,6 +12,7 @@ from spacy.kb import KnowledgeBase
 from spacy.tokens import Span
 from spacy.vocab import Vocab
 
+from ..box import box_component
 from ..checks import require_at_least, require_one_of
 from ..errors import LukeError, warn
 from ..knowledge_base import CandidateGenerator, KeptKnowledgeBase, KnowledgeBaseLoader, entities_of, load_kb
@@ -114,16 +115,28 @@ class KnowledgeBasePipe(LukePipe):
             treatment, examples = _TREATMENT[self.unknown_candidates], ", ".join(unknown[:5])
             warn("W023", name=self.name, treatment=treatment, examples=examples, **counts, stacklevel=5)
 
+    def _load_box(self) -> bool:
+        """With its knowledge base, if the component has none."""
+        folder = box_component(self.factory)
+        if folder is None or not super()._load_box():
+            return False
+        if self.kb is None:
+            self._kept.kb, self.kb_titles = self._saved_kb(folder)
+        return True
+
     # Saving
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> KnowledgeBasePipe:
         """Load what `to_disk` saved, or leave the component as it was."""
-        path = Path(path)
-        cfg = srsly.read_json(path / CFG) if (path / CFG).is_file() else {}
-        kb = self._kept.read((path / KB).read_bytes()) if cfg.get(KB) else None
+        kb, titles = self._saved_kb(Path(path))
         super().from_disk(path, exclude=exclude)
-        self._kept.kb, self.kb_titles = kb, cfg.get("titles", {})
+        self._kept.kb, self.kb_titles = kb, titles
         return self
+
+    def _saved_kb(self, path: Path) -> tuple[KnowledgeBase | None, Mapping[str, str]]:
+        """The knowledge base that `to_disk` saved, and the titles of its entities."""
+        cfg = srsly.read_json(path / CFG) if (path / CFG).is_file() else {}
+        return self._kept.read((path / KB).read_bytes()) if cfg.get(KB) else None, cfg.get("titles", {})
 
     def _cfg(self) -> dict[str, Any]:
         return {**super()._cfg(), KB: self.kb is not None, "titles": dict(self.kb_titles)}

@@ -17,7 +17,6 @@ from ..box import box_encoder
 from ..checkpoints.checkpoint import Checkpoint, Description
 from ..checkpoints.source import locate
 from ..encoders.encoder import Encoder
-from ..errors import warn
 from ..models.encoder_settings import require_precision
 from ..models.shared import SHARED
 from ..models.wrapper import attach_module, torch_module
@@ -68,16 +67,13 @@ class OwnerPipe(CheckpointPipe):
     def _load(self, checkpoint: Checkpoint) -> None:
         require_precision(self._encoder_settings)
         self._check_checkpoint(checkpoint)
-        vocab, _ = checkpoint.select_entities(self._encoder_settings["entity_vocab"])
-        encoder = checkpoint.load_encoder(self._encoder_settings["entity_vocab"], mentions=True)
-        self._configure(encoder, checkpoint)
-        described = checkpoint.describe(encoder.config)  # type: ignore[arg-type]
+        encoder, described = self._load_encoder(checkpoint)
         settings = dict(checkpoint.settings)
         if checkpoint.architecture != described.architecture:  # windows of a task
             settings = checkpoint.of_encoder()
         if is_dataclass(self._windows_setting):
             settings["windows"] = vars(self._windows_setting)
-        description = replace(described, entity_vocab=vocab, settings=settings)
+        description = replace(described, settings=settings)
         for listener in self.listeners:
             if (user := listener.attrs[SHARED].user) is not None:
                 user.check_encoder(description)  # while nothing has changed
@@ -109,11 +105,13 @@ class OwnerPipe(CheckpointPipe):
         self._load(self._open(source, to_train=True))
 
     def _require_weights_or_box(self) -> Description:
-        if self._description is None:
-            self._load(self._open(box_encoder()))
-            warn("W026", name=self.name)
+        description = super()._require_weights_or_box()
         self.settle()
-        return self._require_weights()
+        return description
+
+    def _load_box(self) -> bool:
+        self._load(self._open(box_encoder()))
+        return True
 
     # Sharing: spaCy's `ListenedToComponent`
 
