@@ -57,11 +57,13 @@ SOURCES: Mapping[str, Source] = {
 }
 
 
-def read(name: str, source: Source, files: Sequence[str], assets: Path, vocab: Vocab) -> list[Doc]:
+def read(
+    name: str, source: Source, files: Sequence[str], assets: Path, vocab: Vocab, labels: Sequence[str] = LABELS
+) -> list[Doc]:
     docs: list[Doc] = []
     report = ConversionReport()
     for file in files:
-        read_docs, counts = read_iob(assets / "ner" / file, types=source.types, only=LABELS, vocab=vocab)
+        read_docs, counts = read_iob(assets / "ner" / file, types=source.types, only=labels, vocab=vocab)
         docs.extend(read_docs)
         report.extend(counts)
     for doc in docs:

@@ -129,6 +129,9 @@ ERRORS: dict[str, str] = {
     "L081": "The gold categories {cats} of the Doc {text!r} cannot be used by component {name!r}: {reason}.",
     "L082": "Component {name!r} cannot use this head: {reason}. It gives one of at least two labels, or a probability "
     "to each label (multi_label = true).",
+    # model cards
+    "L083": "The evaluation is not what docs/model_cards.md describes: {reason}.",
+    "L096": "{path} is not the folder of a pipeline: it has no meta.json.",
     # links
     "L085": "Component {name!r} has no entity to link to: the entity vocabulary of {path} has the special ones only. "
     "Set entity_vocab = 'full' in [components.{name}.model.encoder] for a checkpoint with more, or give "

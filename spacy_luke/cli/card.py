@@ -1,0 +1,47 @@
+"""`luke card`: the model card of a pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from . import luke_cli
+from .errors import one_line_errors
+
+
+@luke_cli.command("card")
+def card_cli(
+    model: Annotated[Path, Argument(help="Folder of a pipeline, with its meta.json.")],
+    evaluation: Annotated[Path, Argument(help="JSON file with what was measured; see docs/model_cards.md.")],
+    about: Annotated[Path | None, Option(help="Markdown file with what no number says: use, training, limits.")] = None,
+    output: Annotated[Path | None, Option(help="File to write; default: README.md in the pipeline's folder.")] = None,
+) -> None:
+    """Write the model card of a pipeline, in the format of the Hugging Face Hub, from its evaluation.
+
+    It has the labels, the scores of each task on each dataset beside baselines and by label, size and speed, and the
+    sources and licences of meta.json.
+
+    Example: python -m spacy luke card training/model-best metrics/evaluation.json --about about.md
+    """
+    with one_line_errors():
+        import srsly
+
+        from ..errors import LukeError
+        from ..model_card import model_card
+
+        if not (model / "meta.json").is_file():
+            raise LukeError("L096", path=model)
+        try:
+            measured = srsly.read_json(evaluation)
+        except ValueError as error:
+            raise LukeError("L083", reason=f"{evaluation} is no JSON ({error})") from None
+        text = about.read_text(encoding="utf8") if about is not None else ""
+        target = output or model / "README.md"
+        size = sum(f.stat().st_size for f in model.rglob("*") if f.is_file() and f != target)
+        card = model_card(srsly.read_json(model / "meta.json"), measured, text, size)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(card, encoding="utf8")
+        typer.echo(f"Wrote {target}.")

@@ -1,0 +1,208 @@
+"""The card of a pipeline, in the format of the Hugging Face Hub, from what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import srsly
+
+from .errors import LukeError
+
+# Score of a component -> how tables call it. What is not here is called by its name.
+SCORES: Mapping[str, str] = {
+    "ents_p": "P",
+    "ents_r": "R",
+    "ents_f": "F1",
+    "types_micro_p": "P",
+    "types_micro_r": "R",
+    "types_micro_f": "F1",
+    "rel_micro_p": "P",
+    "rel_micro_r": "R",
+    "rel_micro_f": "F1",
+    "qa_em": "exact match",
+    "qa_f1": "word F1",
+    "nel_acc": "accuracy",
+    "nel_in_kb_acc": "accuracy in the KB",
+    "ents_ece": "ECE",
+    "types_ece": "ECE",
+    "rel_ece": "ECE",
+}
+PER_LABEL = ("ents_per_type", "types_per_type", "rel_per_type", "nel_f_per_type", "spans_sc_per_type")
+_ABOUT_ECE = (
+    " ECE is the expected calibration error: how far the probabilities of what is predicted are from the share of it that "
+    "is right, on average over ten bins."
+)
+_FIELDS = {"task": str, "dataset": str, "scores": Mapping, "metrics": Sequence}
+
+
+class Result:
+    """One entry of `results` in an evaluation; see `model_card`."""
+
+    def __init__(self, entry: Any, number: int):
+        if not isinstance(entry, Mapping):
+            raise LukeError("L083", reason=f"results[{number}] is no object")
+        for name, kind in _FIELDS.items():
+            if not isinstance(entry.get(name), kind):
+                raise LukeError("L083", reason=f"results[{number}] has no {name!r}, or one of another kind")
+        self.task: str = entry["task"]
+        self.dataset: str = entry["dataset"]
+        self.hub_id: str = entry.get("hub_id", "")
+        self.hub_task: str = entry.get("hub_task", "token-classification")
+        self.note: str = entry.get("note", "")
+        self.docs: int | None = entry.get("docs")
+        self.metrics: Sequence[str] = entry["metrics"]
+        self.scores: Mapping[str, Any] = entry["scores"]
+        self.baselines: Mapping[str, float | None] = entry.get("baselines", {})
+        missing = [name for name in self.metrics if name not in self.scores]
+        if not self.metrics or missing:
+            raise LukeError("L083", reason=f"results[{number}] has no score {', '.join(missing) or 'at all'}")
+
+    @property
+    def of_labels(self) -> Mapping[str, Mapping[str, float]]:
+        """Label -> p, r, f; {} if the scores are not given by label."""
+        return next((self.scores[name] for name in PER_LABEL if self.scores.get(name)), {})
+
+
+def model_card(meta: Mapping[str, Any], evaluation: Mapping[str, Any], about: str, size: int) -> str:
+    """README.md of a pipeline.
+
+    meta: its meta.json.
+    evaluation: `{"results": [...], "speed": [...]}`. A result has a `task` and a `dataset`, by which the tables are
+        grouped; `scores`, fractions of 1 by name as `spacy evaluate` writes them, with scores by label if there are;
+        `metrics`, the names of those to show, the last one of which is compared with `baselines`, name -> score; and
+        if they are known `docs`, `hub_id` (of the dataset), `hub_task` and a `note`. An entry of `speed` has `what`,
+        `value` and `unit`.
+    about: Markdown with what no number says: what it is for, how it was made, its limits.
+    size: bytes on disk.
+
+    L083 if the evaluation is not like that.
+    """
+    results = _results(evaluation)
+    blocks = [
+        f"---\n{srsly.yaml_dumps(front_matter(meta, results)).strip()}\n---",
+        f"# {meta['lang']}_{meta['name']}",
+        meta.get("description", ""),
+        about.strip(),
+        "## Components and labels",
+        _labels(meta),
+        "## Scores",
+        "In percent." + (_ABOUT_ECE if any(name.endswith("ece") for r in results for name in r.metrics) else ""),
+        *_scores(results),
+        "## Size and speed",
+        _speed(evaluation.get("speed", ()), size),
+        "## Data and licence",
+        _sources(meta),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def front_matter(meta: Mapping[str, Any], results: Sequence[Result]) -> dict[str, Any]:
+    """What the Hub reads of a card: https://huggingface.co/docs/hub/model-cards#model-card-metadata"""
+    name = f"{meta['lang']}_{meta['name']}"
+    hub_ids = [source["hub_id"] for source in meta.get("sources") or () if source.get("hub_id")]
+    datasets = [hub_id for hub_id in dict.fromkeys([*hub_ids, *(r.hub_id for r in results)]) if hub_id]
+    base = [source["base_model"] for source in meta.get("sources") or () if source.get("base_model")]
+    index = [
+        {
+            "task": {"name": result.task, "type": result.hub_task},
+            "dataset": {"name": result.dataset, "type": result.hub_id or result.dataset},
+            "metrics": [
+                {"name": SCORES.get(m, m), "type": m, "value": round(result.scores[m], 4)}
+                for m in result.metrics
+                if result.scores[m] is not None
+            ],
+        }
+        for result in results
+    ]
+    found = {
+        "language": [meta["lang"]],
+        "license": str(meta.get("license", "")).lower().replace(" ", "-"),
+        "library_name": "spacy",
+        "tags": ["spacy", "luke", *dict.fromkeys(result.hub_task for result in results)],
+        "base_model": base[0] if base else None,
+        "datasets": datasets,
+        "model-index": [{"name": name, "results": index}] if index else None,
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: int = 0) -> str:
+    """A Markdown table; its last `right` columns are aligned to the right."""
+    rule = ["---"] * (len(header) - right) + ["---:"] * right
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
+
+
+def percent(fraction: float | None) -> str:
+    """`0.6834` -> `68.3`; a dash for None."""
+    return "–" if fraction is None else f"{100 * fraction:.1f}"
+
+
+def _results(evaluation: Any) -> list[Result]:
+    if not isinstance(evaluation, Mapping) or not isinstance(evaluation.get("results"), list):
+        raise LukeError("L083", reason="it has no list 'results'")
+    return [Result(entry, number) for number, entry in enumerate(evaluation["results"])]
+
+
+def _labels(meta: Mapping[str, Any]) -> str:
+    labels: Mapping[str, Sequence[str]] = meta.get("labels") or {}
+    rows = [[f"`{name}`", ", ".join(f"`{label}`" for label in labels.get(name, ()))] for name in meta["pipeline"]]
+    return table(["component", "labels"], rows)
+
+
+def _scores(results: Sequence[Result]) -> Iterable[str]:
+    """For each task a table of its datasets, one of the labels, and the notes."""
+    for task in dict.fromkeys(result.task for result in results):
+        of_task = [result for result in results if result.task == task]
+        metrics = list(dict.fromkeys(name for result in of_task for name in result.metrics))
+        baselines = list(dict.fromkeys(name for result in of_task for name in result.baselines))
+        compared = dict.fromkeys(result.metrics[-1] for result in of_task if result.baselines)
+        yield f"### {task}"
+        yield table(
+            ["data", "Docs", *(SCORES.get(name, name) for name in metrics), *baselines],
+            [
+                [
+                    result.dataset,
+                    "–" if result.docs is None else f"{result.docs:,}",
+                    *(percent(result.scores.get(name)) for name in metrics),
+                    *(percent(result.baselines.get(name)) for name in baselines),
+                ]
+                for result in of_task
+            ],
+            right=1 + len(metrics) + len(baselines),
+        )
+        if baselines:
+            yield f"The last columns are {' and '.join(SCORES.get(name, name) for name in compared)} of baselines."
+        notes = [f"{result.dataset}: {result.note}" for result in of_task if result.note]
+        if notes:
+            yield "\n".join(f"- {note}" for note in notes)
+        labels = sorted({label for result in of_task for label in result.of_labels})
+        if labels:
+            yield "F1 by label:"
+            rows = [[label, *(percent(r.of_labels.get(label, {}).get("f")) for r in of_task)] for label in labels]
+            yield table(["label", *(result.dataset for result in of_task)], rows, right=len(of_task))
+
+
+def _speed(entries: Iterable[Mapping[str, Any]], size: int) -> str:
+    rows = [["size on disk", f"{size / 1e6:.1f} MB"]]
+    for entry in entries:
+        if not isinstance(entry, Mapping) or not {"what", "value", "unit"} <= entry.keys():
+            raise LukeError("L083", reason="an entry of 'speed' has no 'what', 'value' and 'unit'")
+        rows.append([str(entry["what"]), f"{entry['value']:,} {entry['unit']}"])
+    return table(["", ""], rows, right=1)
+
+
+def _sources(meta: Mapping[str, Any]) -> str:
+    """Licence and sources of meta.json, as spaCy has them, with what each was `used` for if that is there."""
+    rows = [
+        [
+            f"[{source['name']}]({source['url']})" if source.get("url") else source["name"],
+            source.get("license") or "",
+            source.get("author") or "",
+            source.get("use") or "",
+        ]
+        for source in meta.get("sources") or ()
+    ]
+    licence = f"The model is under {meta['license']}." if meta.get("license") else ""
+    listed = table(["source", "licence", "authors", "use"], rows) if rows else ""
+    return "\n\n".join(part for part in (licence, listed) if part)

@@ -1,0 +1,148 @@
+"""`luke card`, as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spacy
+import srsly
+from typer.testing import CliRunner, Result
+
+from spacy_luke.cli import luke_cli
+
+TWITTER: dict[str, Any] = {
+    "task": "Named entities",
+    "dataset": "Twitter, dev",
+    "hub_id": "some/twitter",
+    "docs": 1234,
+    "metrics": ["ents_p", "ents_f", "ents_ece"],
+    "scores": {
+        "ents_p": 0.75,
+        "ents_f": 0.6,
+        "ents_ece": 0.031,
+        "ents_per_type": {"PER": {"p": 0.1, "r": 0.2, "f": 0.125}},
+    },
+    "baselines": {"a baseline": 0.5},
+    "note": "not trained on",
+}
+QUESTIONS: dict[str, Any] = {
+    "task": "Questions",
+    "dataset": "SQuAD",
+    "hub_task": "question-answering",
+    "metrics": ["qa_em", "qa_f1"],
+    "scores": {"qa_em": None, "qa_f1": 0.4567},
+}
+NEWS: dict[str, Any] = {**TWITTER, "dataset": "News", "hub_id": "", "docs": None, "baselines": {}, "note": ""}
+GOOD: dict[str, Any] = {
+    "results": [TWITTER, NEWS, QUESTIONS],
+    "speed": [{"what": "nlp.pipe", "value": 3210, "unit": "words/s"}],
+}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    nlp = spacy.blank("en", meta={"name": "small", "license": "CC BY-SA 4.0", "description": "It finds names."})
+    nlp.add_pipe("sentencizer")
+    nlp.meta["sources"] = [
+        {
+            "name": "Tweets",
+            "url": "https://tweets",
+            "license": "MIT",
+            "author": "Ann",
+            "use": "names",
+            "hub_id": "b/tweets",
+        },
+        {"name": "Encoder", "license": "Apache-2.0", "base_model": "c/encoder"},
+    ]
+    nlp.to_disk(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def run(model: Path, evaluation: Any, *options: object) -> Result:
+    file = model.parent / "evaluation.json"
+    file.write_text(evaluation if isinstance(evaluation, str) else json.dumps(evaluation))
+    return CliRunner().invoke(luke_cli, ["card", str(model), str(file), *(str(option) for option in options)])
+
+
+def test_a_card_has_all_that_was_measured(model: Path) -> None:
+    about = model.parent / "about.md"
+    about.write_text("## Limits\n\nIt knows nothing.\n")
+    result = run(model, GOOD, "--about", about)
+    assert result.exit_code == 0, result.output
+    card = (model / "README.md").read_text()
+    for line in (
+        "# en_small",
+        "It finds names.",
+        "It knows nothing.",
+        "| data | Docs | P | F1 | ECE | a baseline |",
+        "| Twitter, dev | 1,234 | 75.0 | 60.0 | 3.1 | 50.0 |",
+        "| News | – | 75.0 | 60.0 | 3.1 | – |",
+        "- Twitter, dev: not trained on",
+        "| PER | 12.5 | 12.5 |",
+        "| SQuAD | – | – | 45.7 |",
+        "| nlp.pipe | 3,210 words/s |",
+        "| [Tweets](https://tweets) | MIT | Ann | names |",
+        "The model is under CC BY-SA 4.0.",
+        "| `sentencizer` |  |",
+    ):
+        assert line in card.splitlines(), line
+
+
+def test_its_front_matter_is_what_the_hub_reads(model: Path) -> None:
+    assert run(model, GOOD).exit_code == 0
+    front = srsly.yaml_loads((model / "README.md").read_text().split("---\n")[1])
+    assert front["license"] == "cc-by-sa-4.0"
+    assert front["language"] == ["en"]
+    assert front["datasets"] == ["b/tweets", "some/twitter"]
+    assert front["base_model"] == "c/encoder"
+    assert front["tags"] == ["spacy", "luke", "token-classification", "question-answering"]
+    [entry] = front["model-index"]
+    assert entry["name"] == "en_small"
+    assert entry["results"][0]["dataset"] == {"name": "Twitter, dev", "type": "some/twitter"}
+    assert {"name": "F1", "type": "ents_f", "value": 0.6} in entry["results"][0]["metrics"]
+    assert [m["type"] for m in entry["results"][2]["metrics"]] == ["qa_f1"], "what was not measured is left out"
+
+
+def test_the_size_does_not_count_the_card_itself(model: Path) -> None:
+    run(model, GOOD)
+    first = (model / "README.md").read_text()
+    run(model, GOOD)
+    assert (model / "README.md").read_text() == first
+
+
+def test_it_may_be_written_elsewhere(model: Path) -> None:
+    assert run(model, GOOD, "--output", model.parent / "deep" / "card.md").exit_code == 0
+    assert (model.parent / "deep" / "card.md").is_file()
+    assert not (model / "README.md").exists()
+
+
+@pytest.mark.parametrize(
+    "evaluation",
+    [
+        "no JSON",
+        [],
+        {},
+        {"results": {}},
+        {"results": [3]},
+        {"results": [{**TWITTER, "task": None}]},
+        {"results": [{k: v for k, v in TWITTER.items() if k != "scores"}]},
+        {"results": [{**TWITTER, "metrics": ["unknown"]}]},
+        {"results": [{**TWITTER, "metrics": []}]},
+        {"results": [], "speed": [{"what": "nlp.pipe"}]},
+    ],
+)
+def test_another_evaluation_is_an_error_and_nothing_is_written(model: Path, evaluation: Any) -> None:
+    result = run(model, evaluation)
+    assert result.exit_code == 1
+    assert "L083" in result.output
+    assert not (model / "README.md").exists()
+
+
+def test_a_folder_without_pipeline_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = run(tmp_path / "empty", GOOD)
+    assert result.exit_code == 1
+    assert "L096" in result.output
