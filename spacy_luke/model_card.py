@@ -30,8 +30,8 @@ SCORES: Mapping[str, str] = {
 }
 PER_LABEL = ("ents_per_type", "types_per_type", "rel_per_type", "nel_f_per_type", "spans_sc_per_type")
 _ABOUT_ECE = (
-    " ECE is the expected calibration error: how far the probabilities of what is predicted are from the share of it that "
-    "is right, on average over ten bins."
+    " ECE is the expected calibration error: how far the probabilities of what is predicted are from the share of it "
+    "that is right, on average over ten bins."
 )
 _FIELDS = {"task": str, "dataset": str, "scores": Mapping, "metrics": Sequence}
 

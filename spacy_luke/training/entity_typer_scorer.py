@@ -11,8 +11,8 @@ from spacy.scorer import PRFScore
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from ..annotations import get_entity_types, typed_spans
-from .scoring import Place, Places, per_label, places, prf
+from ..annotations import get_entity_type_scores, get_entity_types, typed_spans
+from .scoring import Place, Places, calibration_error, per_label, places, prf
 
 Types = frozenset[str]
 
@@ -31,6 +31,7 @@ def build_entity_typer_scorer() -> Callable[..., dict[str, Any]]:
       `macro`) for UFET; others divide both sums by the number of all spans.
     - `types_acc`: share of the spans with exactly the gold types (their "strict").
     - `types_per_type`: precision, recall and F1 by type.
+    - `types_ece`: expected calibration error of the scores of predicted types (see `calibration_error`).
 
     Scores are None if there is no annotated span; micro and macro also if no span has a type, gold or predicted.
     """
@@ -39,6 +40,7 @@ def build_entity_typer_scorer() -> Callable[..., dict[str, Any]]:
 
 def score_entity_types(examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
     """See `build_entity_typer_scorer`."""
+    examples = list(examples)
     pairs = [pair for example in examples for pair in _predicted_and_gold(example)]
     micro = PRFScore()
     per_type: defaultdict[str, PRFScore] = defaultdict(PRFScore)
@@ -51,6 +53,7 @@ def score_entity_types(examples: Iterable[Example], **kwargs: Any) -> dict[str, 
         **_loose_macro(pairs),
         "types_acc": sum(cand == gold for cand, gold in pairs) / len(pairs) if pairs else None,
         **per_label("types_per_type", per_type),
+        "types_ece": calibration_error([pair for example in examples for pair in _scored(example)]),
     }
 
 
@@ -71,6 +74,18 @@ def _predicted_and_gold(example: Example) -> Iterator[tuple[Types, Types]]:
         cand, gold = _types(example.predicted, cand_place), _types(example.reference, gold_place)
         for place, types in gold.items():
             yield cand.get(place, frozenset()), types
+
+
+def _scored(example: Example) -> Iterator[tuple[float, bool]]:
+    """Probability of each predicted type of the annotated spans, and whether it is right."""
+    if typed_spans(example.reference):
+        cand_place, gold_place = places(example)
+        gold = _types(example.reference, gold_place)
+        for span in typed_spans(example.predicted):
+            scores = get_entity_type_scores(span)
+            right = gold.get(cand_place(span))
+            if right is not None:
+                yield from ((scores[label], label in right) for label in get_entity_types(span) if label in scores)
 
 
 def _types(doc: Doc, place: Places) -> dict[Place, Types]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from spacy.training import Example
 
 from ..annotations import RELATIONS, get_relations, has_annotation
 from .negative import NO_RELATION
-from .scoring import Place, Places, per_label, places, prf
+from .scoring import Place, Places, calibration_error, per_label, places, prf
 
 # Place and labels of an end of a relation; several labels only where spans under a key overlap completely.
 End = tuple[Place, tuple[str, ...]]
@@ -40,6 +40,7 @@ def build_relations_scorer(
     - `rel_per_type`: the same by label.
     - `rel_strict_p`, `_r`, `_f`: the labels of both entities must be right, too ("strict" in Bekoulis et al. 2018 and
       Taillé et al. 2020). An end without a label has that of the entity in its place. None if no gold end has one.
+    - `rel_ece`: expected calibration error of the scores of predicted relations (see `calibration_error`).
     - `rel_found_p`, `_r`, `_f`: only relations, gold and predicted, whose two spans are entities of both Docs. Beside
       end-to-end scores, they say how much is lost by the relations and how much by the entities.
 
@@ -61,6 +62,7 @@ def score_relations(
     micro, strict, found = PRFScore(), PRFScore(), PRFScore()
     per_type: defaultdict[str, PRFScore] = defaultdict(PRFScore)
     gold_ends: list[End] = []
+    calibration: list[tuple[float, bool]] = []
     for example in examples:
         if not has_annotation(example.reference, RELATIONS):
             continue
@@ -74,6 +76,7 @@ def score_relations(
         micro.score_set(cand_plain, gold_plain)
         for label in {fact[-1] for fact in cand_plain | gold_plain}:
             per_type[label].score_set(_labelled(cand_plain, label), _labelled(gold_plain, label))
+        calibration += _scored(example, gold_plain, symmetric, negative)
         both = cand_entities & gold_entities
         found.score_set(_between(cand_plain, both), _between(gold_plain, both))
     comparable = not gold_ends or any(labels for _, labels in gold_ends)
@@ -82,6 +85,7 @@ def score_relations(
         **prf("rel_strict", strict if comparable else None),
         **prf("rel_found", found),
         **per_label("rel_per_type", per_type),
+        "rel_ece": calibration_error(calibration),
     }
 
 
@@ -105,6 +109,18 @@ def _facts(
                 head, tail = sorted((head, tail))
             facts.add((head, tail, relation.label))
     return facts, set(entities)
+
+
+def _scored(
+    example: Example, gold: set[tuple[Place, Place, str]], symmetric: frozenset[str], negative: frozenset[str]
+) -> Iterator[tuple[float, bool]]:
+    """Probability of each predicted relation, and whether it is right."""
+    place, _ = places(example)
+    for relation in get_relations(example.predicted):
+        if relation.label not in negative:
+            ends = [place(relation.head), place(relation.tail)]
+            head, tail = sorted(ends) if relation.label in symmetric else ends
+            yield relation.score, (head, tail, relation.label) in gold
 
 
 def _label(span: Span) -> set[str]:

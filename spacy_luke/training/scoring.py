@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
 from spacy.scorer import PRFScore
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
@@ -47,7 +49,11 @@ def with_annotated_labels(example: Example) -> Example:
     known = [ent for ent in predicted.ents if ent.label_ in labels]
     predicted.set_ents(known)
     for key, group in list(predicted.spans.items()):
-        predicted.spans[key] = SpanGroup(predicted, name=key, spans=[span for span in group if span.label_ in labels])
+        kept = [i for i, span in enumerate(group) if span.label_ in labels]
+        attrs = dict(group.attrs)
+        if "scores" in attrs:
+            attrs["scores"] = [attrs["scores"][i] for i in kept]
+        predicted.spans[key] = SpanGroup(predicted, name=key, spans=[group[i] for i in kept], attrs=attrs)
     return Example(predicted, example.reference)
 
 
@@ -56,6 +62,21 @@ def prf(prefix: str, score: PRFScore | None) -> dict[str, float | None]:
     if score is None or not len(score):
         return {f"{prefix}_{part}": None for part in "prf"}
     return {f"{prefix}_{part}": value for part, value in score.to_dict().items()}
+
+
+def calibration_error(predictions: Sequence[tuple[float, bool]], bins: int = 10) -> float | None:
+    """Expected calibration error (Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2): the distance
+    between the mean probability of what was predicted and the share of it that is right, by bins of equal width, each
+    weighted with its share of the predictions.
+
+    predictions: probability in [0, 1] of each, and whether it is right. None for no predictions.
+    """
+    if not predictions:
+        return None
+    probabilities, right = (np.array(column, dtype=np.float64) for column in zip(*predictions, strict=True))
+    place = np.clip(np.ceil(probabilities * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(place, probabilities - right, minlength=bins)
+    return float(np.abs(gaps).sum() / len(predictions))
 
 
 def per_label(key: str, scores: dict[str, PRFScore]) -> dict[str, Any]:
