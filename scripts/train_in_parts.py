@@ -1,0 +1,71 @@
+"""Train a config in parts, each a `spacy train` of its own, so that a run that was killed goes on at the last part.
+
+    python scripts/train_in_parts.py configs/en_luke_mini.cfg training/en_luke_mini --steps 3000 --parts 6
+        --paths.corpus corpus/joint --paths.checkpoint training/pretrained/model-best
+
+Part N, in training/en_luke_mini/N, takes its components from the model that the part before ended with. The rate
+goes on along the line of the config's `warmup_linear.v1`, which is stretched to --steps; the optimiser's moments start
+anew, over a few steps of warm-up. Parts that are finished are not done again. The last model is copied to
+training/en_luke_mini/model-last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from spacy.cli._util import parse_config_overrides
+from spacy.util import load_config
+from thinc.api import Config
+
+REWARM = 10
+
+
+def part_of(config: Config, number: int, parts: int, steps: int, before: Path) -> Config:
+    """The config of a part. before: the model that the last part ended with."""
+    made = config.copy()
+    schedule = made["training"]["optimizer"]["learn_rate"]
+    if schedule.get("@schedules") != "warmup_linear.v1":
+        raise SystemExit("The learning rate of the config is no warmup_linear.v1, which this script goes on with.")
+    begin, end = (steps * n // parts for n in (number, number + 1))
+    rate, warmup = schedule["initial_rate"], schedule["warmup_steps"] * steps // schedule["total_steps"]
+    if number:
+        # The line from `rate` after the warm-up to 0 at the last step, as it is from `begin` on.
+        rate *= (steps - begin - REWARM) / (steps - warmup)
+        warmup = REWARM
+        made["components"] = {name: {"source": str(before)} for name in made["nlp"]["pipeline"]}
+        made["initialize"]["components"] = {}
+    schedule.update(initial_rate=rate, warmup_steps=warmup, total_steps=steps - begin)
+    made["training"].update(max_steps=end - begin, seed=made["training"]["seed"] + number)
+    made["training"]["eval_frequency"] = min(made["training"]["eval_frequency"], end - begin)
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path, help="config of the training")
+    parser.add_argument("output", type=Path, help="folder of the parts")
+    parser.add_argument("--steps", type=int, required=True, help="of all parts together")
+    parser.add_argument("--parts", type=int, default=6)
+    parser.add_argument("--gpu-id", type=int, default=-1)
+    args, rest = parser.parse_known_args()
+
+    config = load_config(args.config, overrides=parse_config_overrides(rest), interpolate=True)
+    before = args.output
+    for number in range(args.parts):
+        folder = args.output / str(number)
+        if not (folder / "done").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            part_of(config, number, args.parts, args.steps, before).to_disk(folder / "config.cfg")
+            command = ["-m", "spacy", "train", folder / "config.cfg", "--output", folder, "--gpu-id", args.gpu_id]
+            subprocess.run([sys.executable, *map(str, command)], check=True)
+            (folder / "done").touch()
+        before = folder / "model-last"
+    shutil.copytree(before, args.output / "model-last", dirs_exist_ok=True)
+
+
+if __name__ == "__main__":
+    main()
