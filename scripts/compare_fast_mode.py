@@ -44,7 +44,7 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 FILTERED = "independent, span filter"
 RATE = 0.0003
-RECALL = 0.99
+F1_LOSS = 0.002
 
 
 def main() -> None:
@@ -95,7 +95,7 @@ def run(name: str, seed: int, args: argparse.Namespace) -> None:
     if name == FILTERED:
         model = target / "tuned"
         if not (model / "meta.json").exists():
-            options = ["--recall", RECALL, "--limit", 500, "--output", model]
+            options = ["--f1-loss", F1_LOSS, "--limit", 500, "--output", model]
             python("-m", "spacy", "luke", "tune-filter", target / "model-last", args.corpus / "dev.spacy", *options)
     if not (target / "scores.json").exists():
         options = ["--limit", args.limit, "--output", target / "scores.json"]

@@ -17,6 +17,9 @@ def tune_filter_cli(
     model: Annotated[str, Argument(help="Folder or name of a pipeline with a luke_ner that has a span filter.")],
     data: Annotated[Path, Argument(help="A .spacy file with gold entities, apart from the training data.")],
     recall: Annotated[float, Option(help="Share of the gold entities that the filter must keep.")] = 0.99,
+    f1_loss: Annotated[
+        float | None, Option(help="Instead: so much may F1 (0 to 1) be below the best; 0.002 is 0.2 points.")
+    ] = None,
     component: Annotated[str, Option(help="Name of the component.")] = "luke_ner",
     output: Annotated[
         Path | None, Option(help="Folder to save the pipeline to, with the threshold that was chosen.")
@@ -24,6 +27,8 @@ def tune_filter_cli(
     limit: Annotated[int, Option(help="Most Docs to read; 0 = all.")] = 0,
 ) -> None:
     """Show what a span filter keeps at each threshold, and choose the highest one with the recall that is asked for.
+
+    Most entities that a high threshold loses would not be found anyway: with --f1-loss, F1 decides.
 
     Example: python -m spacy luke tune-filter training/ner/model-best corpus/dev.spacy --output my_model
     """
@@ -45,12 +50,12 @@ def tune_filter_cli(
             for name in before:
                 example.predicted = nlp.get_pipe(name)(example.predicted)
         points = measure_filter(pipe, examples)
-        chosen = choose_threshold(points, recall)
-        typer.echo("threshold  recall  candidates kept")
+        chosen = choose_threshold(points, recall, f1_loss)
+        typer.echo("threshold  recall  candidates kept      F1")
         for point in points:
             mark = "  <- chosen" if point is chosen else ""
-            typer.echo(f"{point.threshold:9g}  {point.recall:6.2%}  {point.kept:15.2%}{mark}")
-        if chosen.recall < recall:
+            typer.echo(f"{point.threshold:9g}  {point.recall:6.2%}  {point.kept:15.2%}  {point.f:6.2%}{mark}")
+        if f1_loss is None and chosen.recall < recall:
             typer.echo(f"No threshold keeps {recall:.2%}; train longer, or raise the filter's floor.", err=True)
         if output is not None:
             changed = {"components": {component: {"span_filter": {"threshold": chosen.threshold}}}}

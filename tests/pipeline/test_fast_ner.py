@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -208,10 +209,30 @@ def test_an_unknown_attention_raises_l007():
         build_luke_encoder(entity_attention="sparse")  # type: ignore[arg-type]
 
 
+POINTS = [FilterPoint(0.5, 0.6, 0.01, 0.5), FilterPoint(0.1, 0.9, 0.05, 0.64), FilterPoint(0.01, 0.99, 0.2, 0.65)]
+
+
 @pytest.mark.parametrize(("recall", "threshold"), [(0.5, 0.5), (0.9, 0.1), (0.91, 0.01), (1.0, 0.01)])
 def test_the_highest_threshold_with_the_recall_is_chosen(recall, threshold):
-    points = [FilterPoint(0.5, 0.6, 0.01), FilterPoint(0.1, 0.9, 0.05), FilterPoint(0.01, 0.99, 0.2)]
-    assert choose_threshold(points, recall).threshold == threshold
+    assert choose_threshold(POINTS, recall).threshold == threshold
+
+
+@pytest.mark.parametrize(("loss", "threshold"), [(0.2, 0.5), (0.01, 0.1), (0.0, 0.01)])
+def test_the_highest_threshold_that_loses_little_f1_is_chosen(loss, threshold):
+    assert choose_threshold(POINTS, 1.0, loss).threshold == threshold
+
+
+def test_the_f1_at_a_threshold_is_that_of_the_component_with_it(fast):
+    pipe = fast.get_pipe("luke_ner")
+    settings = pipe.span_filter.settings
+    for point in measure_filter(pipe, examples(fast)):
+        pipe.span_filter.settings = replace(settings, threshold=point.threshold)
+        try:
+            found = fast.evaluate(examples(fast))["ents_f"]
+        finally:
+            pipe.span_filter.settings = settings
+        assert point.f == found
+    assert pipe.span_filter.settings == settings
 
 
 def test_docs_without_annotation_change_nothing(fast):
