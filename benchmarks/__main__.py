@@ -18,7 +18,7 @@ import torch
 from . import machine, report
 from .options import Options, make_parser
 from .parts import PARTS
-from .rows import Refused, Row, Skipped
+from .rows import Refused, Skipped
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,8 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
 def measure(chosen: list[str], options: Options, output: Path) -> int:
     """Run some parts. The files are written after each, so that a run that is cut short has its first parts."""
     about = machine.describe(options)
-    rows: list[Row] = []
-    failures: dict[str, str] = {}
+    rows, failures = report.kept(output, about, chosen)
+    order = {name: i for i, name in enumerate(PARTS)}
     refused = 0
     for name in chosen:
         print(f"{name} …", file=sys.stderr, flush=True)
@@ -58,6 +58,7 @@ def measure(chosen: list[str], options: Options, output: Path) -> int:
             failures[name] = str(error)
             refused += isinstance(error, Refused)
             print(error, file=sys.stderr, flush=True)
+        rows.sort(key=lambda row: order.get(row.part, len(order)))
         report.write(output, report.make_results(about, rows, failures))
     print((output / "benchmark.md").read_text(encoding="utf8"))
     return int(refused > 0)

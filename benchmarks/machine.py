@@ -17,6 +17,10 @@ _ALLOCATORS = ("jemalloc", "tcmalloc", "mimalloc")
 _FLAGS = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512 BF16", "amx_tile": "AMX"}
 
 
+# The entry of the description that no two runs share.
+LOAD = "load at the start"
+
+
 def describe(options: Options) -> dict[str, str]:
     """All of it, as text."""
     import torch
@@ -28,7 +32,7 @@ def describe(options: Options) -> dict[str, str]:
         "dtype": options.dtype,
         "allocator": allocator(os.environ),
         "versions": f"Python {platform.python_version()}, {libraries}",
-        "load at the start": f"{os.getloadavg()[0]:.1f}",
+        LOAD: f"{os.getloadavg()[0]:.1f}",
         "models": f"random weights, size {options.size}",
         "inputs": f"{options.sentences} sentences, transformers in batches of {options.batch_size}",
         "rounds": str(options.rounds),

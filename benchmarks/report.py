@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from .machine import LOAD
 from .options import ROOT
 from .rows import Row
 
@@ -22,6 +23,21 @@ def write(folder: Path, results: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "benchmark.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf8")
     (folder / "benchmark.md").write_text(table(results), encoding="utf8")
+
+
+def kept(folder: Path, about: dict[str, str], chosen: Sequence[str]) -> tuple[list[Row], dict[str, str]]:
+    """What there is in the folder of other parts than those chosen, measured in the same way; else nothing.
+
+    RETURNS: rows, and part -> why it has none.
+    """
+    try:
+        found = json.loads((folder / "benchmark.json").read_text(encoding="utf8"))
+    except FileNotFoundError:
+        return [], {}
+    if any(found["about"].get(name) != text for name, text in about.items() if name != LOAD):
+        return [], {}
+    rows = [Row(**values) for values in found["rows"] if values["part"] not in chosen]
+    return rows, {part: reason for part, reason in found["not_measured"].items() if part not in chosen}
 
 
 def update_readme(source: Path, kept: Path = KEPT, readme: Path = README) -> None:

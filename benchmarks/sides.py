@@ -27,9 +27,9 @@ def precision(options: Options, precise: bool) -> str:
     return "float32" if precise else options.dtype
 
 
-def ours(checkpoint: Path, options: Options, precise: bool, **settings: Any) -> Language:
-    """A pipeline with the component of a checkpoint."""
-    config = {**settings, "model": {"encoder": {"precision": precision(options, precise)}}}
+def ours(checkpoint: Path, options: Options, precise: bool, *, low: str | None = None, **settings: Any) -> Language:
+    """A pipeline with the component of a checkpoint. low: another precision than that of the options."""
+    config = {**settings, "model": {"encoder": {"precision": low or precision(options, precise)}}}
     return spacy_luke.from_checkpoint(checkpoint, sentences=None, config=config)
 
 

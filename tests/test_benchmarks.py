@@ -7,14 +7,17 @@ import os
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import machine, report
 from benchmarks.child import in_own_process
 from benchmarks.compare import Other, Outcome, Sides, compare
+from benchmarks.models import LABELS
 from benchmarks.options import SAMPLE, Options
 from benchmarks.parts import PARTS, loading, longformer, sharing
+from benchmarks.parts.ner import Decoded
 from benchmarks.rows import Refused, Row, Skipped
 from benchmarks.texts import EQUAL_WORDS, all_sentences, equal_sentences
 
@@ -112,6 +115,34 @@ def test_the_command_writes_what_was_refused_and_says_so(monkeypatch, tmp_path):
     assert list(results["not_measured"]) == ["ner", "others"]
     assert "the sides differ" in (tmp_path / "metrics" / "benchmark.md").read_text(encoding="utf8")
     assert command.main([*given, "--only", "share"]) == 0
+
+
+def test_parts_that_were_measured_in_the_same_way_are_kept(monkeypatch, tmp_path):
+    rows = {name: replace(ROWS[0], part=name) for name in ("ner", "share")}
+    parts = {"ner": lambda options: [rows["ner"]], "share": lambda options: [rows["share"]]}
+    monkeypatch.setattr(command, "PARTS", parts)
+
+    def measured(*arguments: str) -> list[str]:
+        command.main(["--size", "tiny", "--threads", "1", "--output", str(tmp_path), *arguments])
+        results = json.loads((tmp_path / "benchmark.json").read_text(encoding="utf8"))
+        return [row["part"] for row in results["rows"]]
+
+    assert measured("--only", "share") == ["share"]
+    assert measured("--only", "ner") == ["ner", "share"]
+    assert measured("--only", "share", "--rounds", "2") == ["share"], "the others were measured otherwise"
+
+
+def test_rounding_decides_between_spans_that_are_as_good_as_each_other():
+    spans = [(0, 3), (0, 7), (8, 12)]
+    logits = np.zeros((3, len(LABELS)), dtype=np.float32)
+    logits[0, 1], logits[1, 2], logits[2, 1] = 1.0, 1.0 + 1e-5, 1e-5
+    decoded = Decoded.of(spans, logits)
+    first, second, third = (0, 3, LABELS[1]), (0, 7, LABELS[2]), (8, 12, LABELS[1])
+    assert decoded.entities == [second, third]
+    for entities in ([second, third], [first, third], [second], [first]):
+        assert decoded.allows(entities)
+    for entities in ([], [third], [(0, 3, LABELS[2]), third]):
+        assert not decoded.allows(entities)
 
 
 # The table

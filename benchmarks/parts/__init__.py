@@ -11,6 +11,7 @@ from ..rows import Row
 _NAMES = (
     "tokenization",
     "ner",
+    "int8",
     "relations",
     "entity_types",
     "qa",
