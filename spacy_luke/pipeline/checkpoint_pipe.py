@@ -109,7 +109,7 @@ class CheckpointPipe(TrainablePipe):
     def _require_weights_or_box(self) -> Description:
         """Before predictions: a component that nobody gave weights takes those in the box, with a warning."""
         if self._description is None and self._load_box():
-            labels = ", ".join(self.labels)
+            labels = ", ".join(self.label_data or ())
             warn(self.box_warning, name=self.name, factory=self.factory, labels=labels and f"; labels {labels}")
         return self._require_weights()
 
