@@ -6,7 +6,8 @@
 
 Entities are found in bare text with gold tokens and sentences; types, relations and links are given to gold entities.
 The baselines of the other tasks need no training: the types that a mention has in the training data, the most frequent
-relation of a pair of types, the prior of an alias, and the words that stand nearest to those of a question.
+relation of pairs with the same three words before the later one, the prior of an alias, and the words that stand nearest
+to those of a question.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ ENTITIES = {
 NOT_TRAINED_ON = "redocred"
 WITH_MISC = ("crossner", "wnut17")
 Scores = dict[str, Any]
+TOKENIZER = spacy.blank("en").tokenizer
 
 
 def entities(nlp: Language, gold: Sequence[Doc], labels: Sequence[str] | None) -> Scores:
@@ -117,7 +119,7 @@ def types_in_training(file: Path, nlp: Language) -> Callable[[Doc], Doc]:
 
 
 def relation_between(file: Path, nlp: Language) -> Callable[[Doc], Doc]:
-    """Gives a pair the relation that pairs with the same word between them, or else none, have most often."""
+    """Gives a pair the relation that pairs with the same order and the same last three words between them have most often."""
     seen: defaultdict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
 
     def between(head: Any, tail: Any) -> tuple[str, ...]:
@@ -152,7 +154,7 @@ def nearest_words(doc: Doc) -> Doc:
     """Answers a question with the content words that stand nearest to those of the question."""
     answers = []
     for question in get_questions(doc):
-        asked = {t.lower_ for t in spacy.blank("en").tokenizer(question)}
+        asked = {t.lower_ for t in TOKENIZER(question)}
         hits = [t.i for t in doc if t.lower_ in asked and not t.is_stop and not t.is_punct]
         free = [t.i for t in doc if t.lower_ not in asked and not t.is_stop and not t.is_punct and not t.is_space]
         if not free:

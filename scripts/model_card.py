@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from prepare_mini import CROSSNER, LABELS, WNUT17
+
+from spacy_luke.model_card import percent, table
 
 LICENSE = "CC BY-SA 4.0"
 LICENSE_URL = "https://creativecommons.org/licenses/by-sa/4.0/"
@@ -90,16 +92,6 @@ ENCODER = Source(
 )
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: int = 0) -> str:
-    """A Markdown table; its last `right` columns are aligned to the right."""
-    rule = ["---"] * (len(header) - right) + ["---:"] * right
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
-
-
-def percent(fraction: float | None) -> str:
-    return f"{100 * (fraction or 0):.1f}"
-
-
 def scores_table(metrics: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
     names = {source.dev_set: source.name for source in SOURCES}
     rows = [
@@ -116,7 +108,7 @@ def scores_table(metrics: Mapping[str, Any], baseline: Mapping[str, Any]) -> str
     rows.append(["all together", "", "", *total, percent(baseline["all"]["ents_f"])])
     means = [percent(scores["all"]["mean_ents_f"]) for scores in (metrics, baseline)]
     rows.append(["mean of the sets", "", "", "", "", *means])
-    return markdown_table(("dev set", "Docs", "entities", "P", "R", "F1", "F1 of spaCy's `ner`"), rows, right=6)
+    return table(("dev set", "Docs", "entities", "P", "R", "F1", "F1 of spaCy's `ner`"), rows, right=6)
 
 
 def types_table(metrics: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
@@ -125,7 +117,7 @@ def types_table(metrics: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
         [label, *(percent(ours.get(label, {}).get(key)) for key in "prf"), percent(theirs.get(label, {}).get("f"))]
         for label in LABELS
     ]
-    return markdown_table(("type, all sets", "P", "R", "F1", "F1 of spaCy's `ner`"), rows, right=4)
+    return table(("type, all sets", "P", "R", "F1", "F1 of spaCy's `ner`"), rows, right=4)
 
 
 def model_card(metrics: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
@@ -136,7 +128,7 @@ def model_card(metrics: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
         datasets="\n".join(f"- {source.hub_id}" for source in used),
         scores=scores_table(metrics, baseline),
         types=types_table(metrics, baseline),
-        sources=markdown_table(
+        sources=table(
             ("data", "licence", "authors", "types"),
             [
                 [f"[{source.name}]({source.url})", source.license, source.author, source.types]

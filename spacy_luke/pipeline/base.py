@@ -68,16 +68,16 @@ class LukePipe(HeadPipe):
         self._refuse_checkpoint()
         return super().load_checkpoint(name, revision=revision)
 
-    def _load_box(self) -> bool:
+    def _load_box(self, *, to_train: bool = False) -> bool:
         folder = box_component(self.factory)
         if folder is None:
             return False
         cfg = self._read_cfg(folder)
         if HEAD in cfg:
-            encoder, described = self._load_encoder(self._open(box_encoder()))
+            encoder, described = self._load_encoder(self._open(box_encoder(), to_train=to_train))
             self._restore(StoredHead.read(folder, cfg[HEAD]), described, encoder)
         else:
-            self._load(self._open(folder))
+            self._load(self._open(folder, to_train=to_train))
         return True
 
     def freeze_encoder(self, frozen: bool = True) -> None:

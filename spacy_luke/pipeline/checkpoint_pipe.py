@@ -23,7 +23,7 @@ from ..checks import require_at_least
 from ..encoders.encoder import Encoder
 from ..encoders.inputs import EncoderInput
 from ..errors import LukeError, warn
-from ..models.encoder_settings import apply_settings, open_for_encoder
+from ..models.encoder_settings import apply_settings, open_for_encoder, require_precision
 from ..models.wrapper import torch_module
 
 CFG = "cfg"
@@ -114,7 +114,7 @@ class CheckpointPipe(TrainablePipe):
         return self._require_weights()
 
     @abstractmethod
-    def _load_box(self) -> bool:
+    def _load_box(self, *, to_train: bool = False) -> bool:
         """Take over what the model in the box has of such a component. RETURNS: whether it has one."""
 
     def _open(self, path: Path, *, to_train: bool = False) -> Checkpoint:
@@ -130,6 +130,7 @@ class CheckpointPipe(TrainablePipe):
 
     def _load_encoder(self, checkpoint: Checkpoint) -> tuple[Encoder, Description]:
         """The encoder of a checkpoint, as the settings have it, and what is known of it."""
+        require_precision(self._encoder_settings)
         wanted = self._encoder_settings["entity_vocab"]
         vocab, _ = checkpoint.select_entities(wanted)
         encoder = checkpoint.load_encoder(wanted, mentions=True)

@@ -198,9 +198,9 @@ class LukeEntityLinker(LearningLinkPipe):
             self._kept.kb = load_kb(kb_loader, self.vocab, self.name)
         super().initialize(get_examples, nlp=nlp, checkpoint=checkpoint, revision=revision)
 
-    def _load_box(self) -> bool:
+    def _load_box(self, *, to_train: bool = False) -> bool:
         # With further entities, the head of the model in the box has too few rows.
-        return not self._new_entities and super()._load_box()
+        return not self._new_entities and super()._load_box(to_train=to_train)
 
     def _open(self, path: Path, *, to_train: bool = False) -> Checkpoint:
         checkpoint = super()._open(path, to_train=to_train)

@@ -149,7 +149,7 @@ class HeadPipe(CheckpointPipe):
     ) -> None:
         """Take the weights of a checkpoint, with its head if that has the labels that are wanted, else a new one."""
         if checkpoint is None:
-            if not new and self._load_box():
+            if not new and self._load_box(to_train=True):
                 return
             self._require_labels(new)
             self._adopt(self._open(box_encoder(), to_train=True), new, new_head=True)

@@ -115,10 +115,10 @@ class KnowledgeBasePipe(LukePipe):
             treatment, examples = _TREATMENT[self.unknown_candidates], ", ".join(unknown[:5])
             warn("W023", name=self.name, treatment=treatment, examples=examples, **counts, stacklevel=5)
 
-    def _load_box(self) -> bool:
+    def _load_box(self, *, to_train: bool = False) -> bool:
         """With its knowledge base, if the component has none."""
         folder = box_component(self.factory)
-        if folder is None or not super()._load_box():
+        if folder is None or not super()._load_box(to_train=to_train):
             return False
         if self.kb is None:
             self._kept.kb, self.kb_titles = self._saved_kb(folder)

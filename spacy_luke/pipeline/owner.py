@@ -17,7 +17,6 @@ from ..box import box_encoder
 from ..checkpoints.checkpoint import Checkpoint, Description
 from ..checkpoints.source import locate
 from ..encoders.encoder import Encoder
-from ..models.encoder_settings import require_precision
 from ..models.shared import SHARED
 from ..models.wrapper import attach_module, torch_module
 from .checkpoint_pipe import CheckpointPipe
@@ -65,7 +64,6 @@ class OwnerPipe(CheckpointPipe):
         self.encoder.requires_grad_(not frozen)
 
     def _load(self, checkpoint: Checkpoint) -> None:
-        require_precision(self._encoder_settings)
         self._check_checkpoint(checkpoint)
         encoder, described = self._load_encoder(checkpoint)
         settings = dict(checkpoint.settings)
@@ -109,8 +107,8 @@ class OwnerPipe(CheckpointPipe):
         self.settle()
         return description
 
-    def _load_box(self) -> bool:
-        self._load(self._open(box_encoder()))
+    def _load_box(self, *, to_train: bool = False) -> bool:
+        self._load(self._open(box_encoder(), to_train=to_train))
         return True
 
     # Sharing: spaCy's `ListenedToComponent`

@@ -41,20 +41,25 @@ def places(example: Example) -> tuple[Places, Places]:
 
 
 def with_annotated_labels(example: Example) -> Example:
-    """The Example without predicted entities and spans of labels that the reference is not annotated with."""
+    """The Example without entities and spans of labels that the reference is not annotated with, predicted or gold.
+
+    The tokens of such gold entities are as those without annotation.
+    """
     labels = get_entity_labels(example.reference)
     if labels is None:
         return example
-    predicted = example.predicted.copy()
-    known = [ent for ent in predicted.ents if ent.label_ in labels]
-    predicted.set_ents(known)
-    for key, group in list(predicted.spans.items()):
-        kept = [i for i, span in enumerate(group) if span.label_ in labels]
-        attrs = dict(group.attrs)
-        if "scores" in attrs:
-            attrs["scores"] = [attrs["scores"][i] for i in kept]
-        predicted.spans[key] = SpanGroup(predicted, name=key, spans=[group[i] for i in kept], attrs=attrs)
-    return Example(predicted, example.reference)
+    predicted, reference = example.predicted.copy(), example.reference.copy()
+    predicted.set_ents([ent for ent in predicted.ents if ent.label_ in labels])
+    known, others = ([e for e in reference.ents if (e.label_ in labels) is wanted] for wanted in (True, False))
+    reference.set_ents(known, missing=others, default="unmodified" if labels else "missing")
+    for doc in (predicted, reference):
+        for key, group in list(doc.spans.items()):
+            kept = [i for i, span in enumerate(group) if span.label_ in labels]
+            attrs = dict(group.attrs)
+            if "scores" in attrs:
+                attrs["scores"] = [attrs["scores"][i] for i in kept]
+            doc.spans[key] = SpanGroup(doc, name=key, spans=[group[i] for i in kept], attrs=attrs)
+    return Example(predicted, reference)
 
 
 def prf(prefix: str, score: PRFScore | None) -> dict[str, float | None]:

@@ -104,6 +104,19 @@ def test_predicted_labels_that_are_not_annotated_do_not_count(factory: str, chec
 
 @pytest.mark.filterwarnings("ignore:.*W006")
 @pytest.mark.parametrize("factory", FACTORIES)
+def test_gold_entities_of_labels_that_are_not_annotated_are_not_missed(factory: str, checkpoint: Path) -> None:
+    _, pipe = component(factory, checkpoint)
+    one = example([*ALL[:2], (6, 7, "HERO")], ["PER"])
+    one.predicted.set_ents([Span(one.predicted, *ent) for ent in (ALL[0], (6, 7, "PER"))])
+    scores = pipe.score([one])
+    assert (scores["ents_p"], scores["ents_r"]) == (1.0, 0.5), "what is where the HERO is does not count"
+    assert len(one.reference.ents) == 3
+    set_entity_labels(one.reference, ())
+    assert pipe.score([one])["ents_f"] is None
+
+
+@pytest.mark.filterwarnings("ignore:.*W006")
+@pytest.mark.parametrize("factory", FACTORIES)
 def test_gold_entities_of_labels_that_are_not_annotated_say_nothing(factory: str, checkpoint: Path) -> None:
     _, pipe = component(factory, checkpoint)
     assert pipe.update([example([(0, 2, "HERO")], [])]) == {factory: 0.0}
