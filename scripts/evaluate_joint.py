@@ -6,8 +6,8 @@
 
 Entities are found in bare text with gold tokens and sentences; types, relations and links are given to gold entities.
 The baselines of the other tasks need no training: the types that a mention has in the training data, the most frequent
-relation of pairs with the same three words before the later one, the prior of an alias, and the words that stand nearest
-to those of a question.
+relation of pairs with the same three words before the later one, the prior of an alias, and the words that stand
+nearest to those of a question.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def types_in_training(file: Path, nlp: Language) -> Callable[[Doc], Doc]:
 
 
 def relation_between(file: Path, nlp: Language) -> Callable[[Doc], Doc]:
-    """Gives a pair the relation that pairs with the same order and the same last three words between them have most often."""
+    """Gives a pair the most frequent relation of pairs in its order and with its last three words between them."""
     seen: defaultdict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
 
     def between(head: Any, tail: Any) -> tuple[str, ...]:
