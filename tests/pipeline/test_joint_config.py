@@ -25,6 +25,7 @@ from tests.pipeline.linker_model import make_doc, make_kb, write_linker
 CONFIGS = Path(__file__).parents[2] / "configs"
 TEXT = "Ada Lovelace met Charles Babbage in London on June 5 , 1833 ."
 NLP = spacy.blank("en")
+NAMES = ("luke_ner", "luke_entity_typer", "luke_relations", "luke_entity_linker", "luke_qa")
 
 
 def plain() -> Doc:
@@ -77,8 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.filterwarnings("ignore:.*W0(03|09|20|23)")
-def test_the_config_is_complete_and_every_component_learns(folder: Path, tmp_path: Path) -> None:
+def joint_config(folder: Path) -> Config:
     overrides = {
         "paths.corpus": str(folder / "corpus"),
         "paths.checkpoint": str(folder / "encoder"),
@@ -90,7 +90,17 @@ def test_the_config_is_complete_and_every_component_learns(folder: Path, tmp_pat
         "training.optimizer.learn_rate.warmup_steps": 1,
         "training.optimizer.learn_rate.initial_rate": 0.003,
     }
-    config = Config().from_disk(CONFIGS / "en_luke_mini.cfg", overrides=overrides)
+    return Config().from_disk(CONFIGS / "en_luke_mini.cfg", overrides=overrides)
+
+
+def losses(folder: Path) -> dict[str, float]:
+    performance = json.loads((folder / "meta.json").read_text())["performance"]
+    return {name: performance[f"{name}_loss"] for name in NAMES}
+
+
+@pytest.mark.filterwarnings("ignore:.*W0(03|09|20|23)")
+def test_the_config_is_complete_and_every_component_learns(folder: Path, tmp_path: Path) -> None:
+    config = joint_config(folder)
     made = spacy.util.load_model_from_config(config, auto_fill=False, validate=True)
     filled = spacy.util.load_model_from_config(config, auto_fill=True).config
     assert made.config["components"] == filled["components"]
@@ -103,6 +113,23 @@ def test_the_config_is_complete_and_every_component_learns(folder: Path, tmp_pat
     assert loaded.get_pipe("luke_entity_typer").labels == ("person", "place")
     assert loaded.get_pipe("luke_relations").label_data == ("met",)
     assert has_annotation(doc, "relations")
-    scores = json.loads((tmp_path / "model-last" / "meta.json").read_text())["performance"]
-    names = ("luke_ner", "luke_entity_typer", "luke_relations", "luke_entity_linker", "luke_qa")
-    assert all(scores[f"{name}_loss"] > 0 for name in names)
+    assert all(loss > 0 for loss in losses(tmp_path / "model-last").values())
+
+
+@pytest.mark.filterwarnings("ignore:.*W0(03|09|20|23)")
+def test_training_goes_on_from_components_of_a_saved_pipeline(folder: Path, tmp_path: Path) -> None:
+    config = joint_config(folder)
+    (tmp_path / "0").mkdir()
+    train(init_nlp(config), tmp_path / "0")
+    before = spacy.load(tmp_path / "0" / "model-last")
+    config["components"] = {name: {"source": str(tmp_path / "0" / "model-last")} for name in before.pipe_names}
+    config["initialize"]["components"] = {}
+    nlp = init_nlp(config)
+    encoder = nlp.get_pipe("luke_encoder").encoder
+    for name in NAMES:
+        assert nlp.get_pipe(name).labels == before.get_pipe(name).labels
+        assert nlp.get_pipe(name)._module.encoder is encoder, name
+    (tmp_path / "1").mkdir()
+    train(nlp, tmp_path / "1")
+    after, first = losses(tmp_path / "1" / "model-last"), losses(tmp_path / "0" / "model-last")
+    assert sum(after.values()) < sum(first.values())
