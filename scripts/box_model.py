@@ -1,11 +1,12 @@
-"""Put a trained pipeline into the package, with half-precision weights and a model card.
+"""Make the pipeline that comes with the package from a trained one: half-precision weights, meta.json, model card.
 
-    python scripts/box_model.py training/mini/model-best --metrics metrics/mini.json
-        --baseline metrics/spacy_ner.json --output spacy_luke/en_luke_mini
+    python scripts/box_model.py training/en_luke_mini/tuned training/en_luke_mini/box
+    python scripts/evaluate_joint.py training/en_luke_mini/box corpus/joint --output metrics/en_luke_mini.json
+    python scripts/box_model.py training/en_luke_mini/tuned spacy_luke/en_luke_mini
+        --evaluation metrics/en_luke_mini.json
 
-The two files of metrics come from scripts/evaluate_ner.py, run on the same dev sets with luke_ner and with spaCy's own
-ner. Nothing is written if the pipeline is worse than spaCy's on one of them, or too large. packages/en_luke_mini gets a
-copy of meta.json when the model goes to where the package looks for it.
+Nothing is written if the pipeline is too large, or, with an evaluation, if a baseline is better than it on some data.
+packages/en_luke_mini gets a copy of meta.json when the model goes to where the package looks for it.
 """
 
 from __future__ import annotations
@@ -20,35 +21,40 @@ from typing import Any
 
 import spacy
 import torch
-from model_card import ENCODER, LICENSE, SOURCES, model_card
-from prepare_mini import LABELS
+from box_sources import LICENSE, SOURCES
 from spacy.language import Language
 from spacy.util import load_model_from_path
 
 import spacy_luke
 from spacy_luke.checkpoints.writer import save_checkpoint
-from spacy_luke.pipeline.base import CFG, LukePipe
+from spacy_luke.model_card import model_card
+from spacy_luke.pipeline.checkpoint_pipe import CFG
+from spacy_luke.pipeline.encoder import LukeEncoderPipe
 
 ROOT = Path(__file__).resolve().parents[1]
 BOX = ROOT / "spacy_luke" / "en_luke_mini"
 META_COPY = ROOT / "packages" / "en_luke_mini" / "en_luke_mini" / "meta.json"
-PIPE = "luke_ner"
-MAX_BYTES = 55_000_000
+ABOUT = ROOT / "packages" / "en_luke_mini" / "about.md"
+ENCODER = "luke_encoder"
+MAX_BYTES = 70_000_000
 
 
-def box(source: Path, target: Path, meta: Mapping[str, Any], card: str) -> None:
+def box(source: Path, target: Path, evaluation: Mapping[str, Any] | None) -> None:
     """Write the pipeline in `source` to `target`, which it replaces, unless it is too large."""
     nlp = lean(source)
-    nlp.meta.update(meta)
+    nlp.meta.update(describe(evaluation or {}))
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         nlp.to_disk(staging)
-        store_half(nlp, staging / PIPE)
-        (staging / "README.md").write_text(card, encoding="utf8")
+        store_half(nlp, staging / ENCODER)
         size = sum(file.stat().st_size for file in staging.rglob("*") if file.is_file())
         if size > MAX_BYTES:
             raise SystemExit(f"The pipeline has {size:,} bytes, more than {MAX_BYTES:,}. Nothing was written.")
+        if evaluation is not None:
+            meta = json.loads((staging / "meta.json").read_text(encoding="utf8"))
+            card = model_card(meta, evaluation, ABOUT.read_text(encoding="utf8"), size)
+            (staging / "README.md").write_text(card, encoding="utf8")
         spacy.load(staging)("It opens.")
         for path in (staging, *staging.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
@@ -67,14 +73,15 @@ def lean(source: Path) -> Language:
 
 
 def store_half(nlp: Language, folder: Path) -> None:
-    """Write the checkpoint of luke_ner again with its weights in float16; reading them gives float32."""
-    pipe = nlp.get_pipe(PIPE)
-    assert isinstance(pipe, LukePipe)
+    """Write the checkpoint of the encoder again with its weights in float16; reading them gives float32."""
+    pipe = nlp.get_pipe(ENCODER)
+    assert isinstance(pipe, LukeEncoderPipe)
+    assert pipe.description is not None
     cfg = (folder / CFG).read_bytes()
-    save_checkpoint(folder, pipe._require_weights(), pipe._module, dtype=torch.float16, more_files={CFG: cfg})
+    save_checkpoint(folder, pipe.description, pipe.encoder, dtype=torch.float16, more_files={CFG: cfg})
 
 
-def describe(performance: Mapping[str, Any]) -> dict[str, Any]:
+def describe(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """What meta.json says of the model. Its version is that of the package it comes with."""
     major, minor, *_ = spacy_luke.__version__.split(".")
     return {
@@ -82,49 +89,46 @@ def describe(performance: Mapping[str, Any]) -> dict[str, Any]:
         "name": "luke_mini",
         "version": spacy_luke.__version__,
         "spacy_version": ">=3.8.13,<4.0.0",
-        "description": f"Small English named entity recognition with LUKE: {', '.join(LABELS)}. "
-        "Components: sentencizer, luke_ner.",
+        "description": "Small English pipeline on one LUKE encoder: named entities, their types, relations and links, "
+        "and answers to questions.",
         "author": "The spacy-luke authors",
         "email": "",
         "url": "",
         "license": LICENSE,
         "requirements": [f"spacy-luke>={spacy_luke.__version__},<{major}.{int(minor) + 1}"],
-        "sources": [
-            {"name": source.name, "url": source.url, "license": source.license, "author": source.author}
-            for source in (*SOURCES, ENCODER)
-        ],
-        "performance": dict(performance),
+        "sources": SOURCES,
+        "performance": {
+            f"{result['dataset']}: {name}": result["scores"][name]
+            for result in evaluation.get("results", ())
+            for name in result["metrics"]
+        },
     }
 
 
-def compare(metrics: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[str]:
-    """Names of the dev sets on which the model is not better; SystemExit if the two did not see the same sets."""
-    ours, theirs = metrics["sets"], baseline["sets"]
-    for name in sorted(ours.keys() | theirs.keys()):
-        counts = [{key: sets.get(name, {}).get(key) for key in ("docs", "entities")} for sets in (ours, theirs)]
-        if counts[0] != counts[1]:
-            raise SystemExit(f"Dev set {name!r} differs: {counts[0]} in the metrics, {counts[1]} in the baseline.")
-    unknown = ours.keys() - {source.dev_set for source in SOURCES}
-    if unknown:
-        raise SystemExit(f"Dev sets without a source in this script: {', '.join(sorted(unknown))}.")
-    return [name for name in ours if (ours[name]["ents_f"] or 0) <= (theirs[name]["ents_f"] or 0)]
+def worse(evaluation: Mapping[str, Any]) -> list[str]:
+    """The data on which a baseline is as good or better."""
+    return [
+        f"{result['dataset']} ({name})"
+        for result in evaluation["results"]
+        for name, score in result.get("baselines", {}).items()
+        if (result["scores"][result["metrics"][-1]] or 0) <= (score or 0)
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, nargs="?", default=ROOT / "training/mini/model-best", help="the pipeline")
-    parser.add_argument("--metrics", type=Path, default=ROOT / "metrics/mini.json", help="scores of the pipeline")
-    parser.add_argument("--baseline", type=Path, default=ROOT / "metrics/spacy_ner.json", help="scores of spaCy's ner")
-    parser.add_argument("--output", type=Path, default=BOX, help="the folder to write")
-    parser.add_argument("--allow-worse", action="store_true", help="write it even if spaCy's ner is better")
+    parser.add_argument("model", type=Path, help="folder of the pipeline")
+    parser.add_argument("output", type=Path, help="folder to write")
+    parser.add_argument("--evaluation", type=Path, help="JSON file that evaluate_joint.py has written: for the card")
+    parser.add_argument("--allow-worse", action="store_true", help="write it even if a baseline is better")
     args = parser.parse_args()
 
-    metrics, baseline = (json.loads(path.read_text(encoding="utf8")) for path in (args.metrics, args.baseline))
-    worse = compare(metrics, baseline)
-    if worse and not args.allow_worse:
-        raise SystemExit(f"Not better than spaCy's ner on: {', '.join(worse)}. Nothing was written (--allow-worse).")
-    performance = {key: metrics["all"][key] for key in ("ents_p", "ents_r", "ents_f", "ents_per_type")}
-    box(args.model, args.output, describe(performance), model_card(metrics, baseline))
+    evaluation = None
+    if args.evaluation:
+        evaluation = json.loads(args.evaluation.read_text(encoding="utf8"))
+        if (beaten := worse(evaluation)) and not args.allow_worse:
+            raise SystemExit(f"A baseline is better: {', '.join(beaten)}. Nothing was written (--allow-worse).")
+    box(args.model, args.output, evaluation)
     if args.output.resolve() == BOX:
         shutil.copyfile(BOX / "meta.json", META_COPY)
 

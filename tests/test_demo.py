@@ -9,7 +9,7 @@ import pytest
 import spacy
 from spacy.tokens import Doc, Span
 
-import spacy_luke  # noqa: F401  (registers span._.score)
+from spacy_luke.annotations import Answer, Relation, set_answers, set_entity_types, set_relations
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "demo.py"
 
@@ -35,30 +35,48 @@ def test_paragraphs_are_cut_at_blank_lines_and_put_on_one_line(demo):
     assert demo.paragraphs(" \n\n") == []
 
 
-def test_rows_name_entity_type_score_and_paragraph(demo, doc):
+def test_rows_name_entity_type_score_finer_types_link_and_paragraph(demo, doc):
+    set_entity_types(doc.ents[0], ["person", "scientist"])
+    doc[-1].ent_kb_id_ = "Paris, Texas"
     assert demo.entity_rows([spacy.blank("en")("Nothing"), doc]) == [
-        ("Ada", "PER", "0.988", "2"),
-        ("Paris", "LOC", "-", "2"),
+        ("Ada", "PER", "0.988", "person, scientist", "", "2"),
+        ("Paris", "LOC", "-", "", "Paris, Texas", "2"),
     ]
 
 
-def test_the_columns_of_the_table_line_up(demo, doc):
-    header, _, first, second = demo.table(demo.entity_rows([doc])).splitlines()
+def test_relations_and_the_surest_answers_have_rows(demo, doc):
+    set_relations(doc, [Relation(doc.ents[0], doc.ents[1], "lives in", 0.75)])
+    other = spacy.blank("en")("Bob was here .")
+    set_answers(doc, [Answer("Who?", doc.ents[0], score=0.4), Answer("Where?", None)])
+    set_answers(other, [Answer("Who?", other[0:1], score=0.6), Answer("Where?", None)])
+    assert demo.relation_rows([doc, other]) == [("lives in", "Ada", "Paris", "0.750", "1")]
+    assert demo.answer_rows([doc, other], ["Who?", "Where?"]) == [("Who?", "Bob", "0.600", "2")]
+
+
+def test_the_columns_of_the_table_line_up_and_empty_ones_are_left_out(demo, doc):
+    header, _, first, second = demo.table(demo.ENTITIES, demo.entity_rows([doc])).splitlines()
+    assert header.split() == ["entity", "type", "score", "paragraph"]
     assert header.index("type") == first.index("PER") == second.index("LOC")
 
 
 def test_a_table_without_entities_is_its_header(demo):
-    assert len(demo.table([]).splitlines()) == 2
+    assert len(demo.table(demo.ENTITIES, []).splitlines()) == 2
 
 
 def test_the_page_marks_entities_with_type_and_score(demo, doc):
     html = demo.page([doc], title="a <title>")
     assert html.count("<mark") == 2
-    assert "0.988" in html
+    assert "lives in" not in html
+    assert "0.99" in html
     assert demo.COLORS["LOC"] in html
     assert "<title>a &lt;title&gt;</title>" in html
     assert "&lt;b&gt;" in html
     assert "<b>" not in html
+
+
+def test_the_page_draws_relations(demo, doc):
+    set_relations(doc, [Relation(doc.ents[0], doc.ents[1], "lives in", 0.75)])
+    assert "lives in" in demo.page([doc], title="t")
 
 
 def test_the_page_names_its_encoding_and_loads_nothing(demo, doc):

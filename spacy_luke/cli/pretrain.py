@@ -28,6 +28,9 @@ def pretrain_cli(
     resume: Annotated[
         bool, Option("--resume", "-r", help="Go on with the run in the folder, from its last evaluation.")
     ] = False,
+    resume_or_start: Annotated[
+        bool, Option("--resume-or-start", help="The same if there is a run in the folder; start one if not.")
+    ] = False,
     gpu_id: Annotated[int, Option("--gpu-id", "-g", help="Number of the GPU; -1 for the CPU.")] = -1,
     code: Annotated[
         Path | None, Option("--code", "-c", help="Python file to import first, with functions of the config.")
@@ -50,9 +53,11 @@ def pretrain_cli(
     import_code(code)
     with one_line_errors(), show_validation_error(config_path, hint_fill=False):
         from ..training.pretraining.run import Run
+        from ..training.pretraining.state import has_run
 
         config = load_config(config_path, overrides=overrides, interpolate=True)
         output.mkdir(parents=True, exist_ok=True)
+        resume = resume or (resume_or_start and has_run(output))
         run = Run(config, output, resume=resume, gpu_id=gpu_id)
         typer.echo(run.summary())
         typer.echo(_line([*COLUMNS, *_OF_SCORES, *_OF_SCORES, "WORDS/S"]))

@@ -49,6 +49,13 @@ def test_a_run_prints_a_line_for_each_evaluation_and_goes_on(files, tmp_path):
     assert [line.split()[1] for line in result.stdout.splitlines() if "1_entities" in line] == ["3"]
 
 
+def test_resume_or_start_does_what_there_is_to_do(files, tmp_path):
+    for last, steps in ((1, ["1"]), (3, ["2", "3"])):
+        result = pretrain(files, tmp_path / "out", "--resume-or-start", "--pretraining.max_steps", last)
+        assert result.exit_code == 0, result.output
+        assert [line.split()[1] for line in result.stdout.splitlines() if "1_entities" in line] == steps
+
+
 @pytest.mark.parametrize(
     ("more", "code"),
     [

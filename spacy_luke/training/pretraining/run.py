@@ -23,7 +23,7 @@ from .batches import MaskedWindows, dropout_seed
 from .scores import Scores, Tally, batch_loss
 from .settings import MAY_CHANGE, Settings
 from .start import frequent_titles, open_source, start_model
-from .state import FILE, Progress, load_adamw, load_weights, read_progress, save_state
+from .state import Progress, has_run, load_adamw, load_weights, read_progress, save_state
 from .store import WindowStore
 
 CONFIG, DATA, FACTS = "config.cfg", "data", "pretraining.json"
@@ -70,7 +70,7 @@ class Run:
         self.progress = read_progress(output) if resume else Progress()
         if resume:
             _check_same(config, output)
-        elif (output / FILE).exists():
+        elif has_run(output):
             raise LukeError("L101", path=output, step=read_progress(output).steps)
         source = open_source(self.settings.model, self.settings.seed)
         longest = min(self.settings.windows.max_pieces, source.config.max_pieces - 2)

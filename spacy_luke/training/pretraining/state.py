@@ -49,9 +49,14 @@ def save_state(folder: Path, module: nn.Module, adamw: DrivenAdamW, progress: Pr
         raise LukeError("L029", path=folder / FILE, reason=e) from e
 
 
+def has_run(folder: Path) -> bool:
+    """Whether a run in a folder has got to its first save."""
+    return (folder / FILE).is_file()
+
+
 def read_progress(folder: Path) -> Progress:
     """How far the run in a folder got; L102 if there is none."""
-    if not (folder / FILE).is_file():
+    if not has_run(folder):
         raise LukeError("L102", path=folder, reason=f"there is no {FILE}")
     try:
         with safe_open(folder / FILE, framework="pt") as file:

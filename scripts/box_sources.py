@@ -1,0 +1,100 @@
+"""What en_luke_mini is made from, for its meta.json: corpora and the encoder with their licences and authors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LICENSE = "CC BY-SA 4.0"
+
+
+def _source(name: str, license: str, url: str, author: str, use: str, **more: str) -> dict[str, str]:
+    return {"name": name, "url": url, "license": license, "author": author, "use": use, **more}
+
+
+SOURCES: list[dict[str, Any]] = [
+    _source(
+        "all-MiniLM-L6-v2",
+        "Apache-2.0",
+        "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
+        "sentence-transformers; MiniLM by Wang et al. (2020)",
+        "the encoder to begin with",
+        base_model="sentence-transformers/all-MiniLM-L6-v2",
+    ),
+    _source(
+        "English Wikipedia, a shortened dump of 106 articles",
+        "CC BY-SA 4.0",
+        "https://github.com/piskvorky/gensim",
+        "authors of Wikipedia; test data of gensim",
+        "pretraining, links, priors of the knowledge base",
+    ),
+    _source(
+        "2007 Wikipedia Selection for schools",
+        "GFDL; the same articles of Wikipedia are under CC BY-SA, too, since 2009",
+        "https://github.com/angelpras/epfl_ADA_project",
+        "authors of Wikipedia; SOS Children",
+        "pretraining, links, types by categories, priors of the knowledge base",
+    ),
+    _source(
+        "WNUT 2017, Emerging and Rare entities",
+        "CC BY 4.0",
+        "https://github.com/leondz/emerging_entities_17",
+        "Derczynski, Nichols, van Erp, Limsopatham (2017)",
+        "entities: person → PER; corporation, group → ORG; location → LOC; creative-work, product → MISC",
+        hub_id="leondz/wnut_17",
+    ),
+    _source(
+        "CrossNER",
+        "MIT",
+        "https://github.com/zliucr/CrossNER",
+        "Liu, Xu, Yu, Dai, Ji, Cahyawijaya, Madotto, Fung (2021)",
+        "entities: its types of persons, organisations, places, works, events and products → PER, ORG, LOC, MISC; "
+        "types: its 39, and the nine of Open Entity that follow from them",
+        hub_id="DFKI-SLT/cross_ner",
+    ),
+    _source(
+        "Broad Twitter Corpus",
+        "CC BY 4.0",
+        "https://github.com/GateNLP/broad_twitter_corpus",
+        "Derczynski, Bontcheva, Roberts (2016)",
+        "entities: PER, ORG, LOC",
+        hub_id="GateNLP/broad_twitter_corpus",
+    ),
+    _source(
+        "Universal NER, English Web Treebank (dev part)",
+        "CC BY-SA 4.0",
+        "https://github.com/UniversalNER/UNER_English-EWT",
+        "Mayhew et al. (2024)",
+        "entities: PER, ORG, LOC",
+        hub_id="universalner/universal_ner",
+    ),
+    _source(
+        "WikiANN, English",
+        "ODC-BY",
+        "https://github.com/Babelscape/wikineural",
+        "Pan et al. (2017), split of Rahimi, Li, Cohn (2019), files of Tedeschi et al. (2021)",
+        "entities: PER, ORG, LOC",
+        hub_id="unimelb-nlp/wikiann",
+    ),
+    _source(
+        "KnowledgeNet, folds 1 and 2",
+        "CC BY-SA 4.0",
+        "https://github.com/diffbot/knowledge-net",
+        "Mesquita, Cannaviccio, Schmidek, Mirza, Barbosa (2019)",
+        "relations",
+    ),
+    _source(
+        "QAMR",
+        "MIT (questions), CC BY and CC BY-SA (texts)",
+        "https://github.com/uwnlp/qamr",
+        "Michael, Stanovsky, He, Dagan, Zettlemoyer (2018)",
+        "questions",
+    ),
+    _source(
+        "SQuAD 2.0, 13 articles of its dev part",
+        "CC BY-SA 4.0",
+        "https://rajpurkar.github.io/SQuAD-explorer/",
+        "Rajpurkar, Jia, Liang (2018)",
+        "questions",
+        hub_id="rajpurkar/squad_v2",
+    ),
+]
