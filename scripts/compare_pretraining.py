@@ -35,7 +35,7 @@ class Task:
 
 
 TASKS: Mapping[str, Task] = {
-    "entities": Task("mini.cfg", ".", 400, "mean_ents_f"),
+    "entities": Task("ner_fast.cfg", ".", 250, "mean_ents_f"),
     "entity types": Task(
         "entity_typer.cfg",
         "typing",
