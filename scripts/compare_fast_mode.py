@@ -74,21 +74,8 @@ def run(name: str, seed: int, args: argparse.Namespace) -> None:
     target = folder(name, seed, args)
     config, changes = VARIANTS[name]
     if not (target / "model-last" / "meta.json").exists():
-        overrides = {
-            "paths.train": args.corpus / "train.spacy",
-            "paths.dev": args.corpus / "dev.spacy",
-            "paths.checkpoint": args.encoder,
-            "system.seed": seed,
-            "corpora.dev.limit": 150,
-            "training.max_steps": args.steps,
-            "training.eval_frequency": args.steps,
-            "training.optimizer.learn_rate.initial_rate": RATE,
-            "training.optimizer.learn_rate.warmup_steps": max(args.steps // 16, 1),
-            "training.optimizer.learn_rate.total_steps": args.steps,
-            **changes,
-        }
-        options = [str(part) for item in overrides.items() for part in (f"--{item[0]}", item[1])]
-        python("-m", "spacy", "train", ROOT / "configs" / config, "--output", target, "--gpu-id", args.gpu_id, *options)
+        paths = {"train": args.corpus / "train.spacy", "dev": args.corpus / "dev.spacy", "checkpoint": args.encoder}
+        train(config, target, paths, args.steps, seed, args.gpu_id, changes)
     model = target / "model-last"
     if name == FILTERED:
         model = target / "tuned"
@@ -98,6 +85,28 @@ def run(name: str, seed: int, args: argparse.Namespace) -> None:
     if not (target / "scores.json").exists():
         options = ["--limit", args.limit, "--output", target / "scores.json"]
         python(ROOT / "scripts" / "evaluate_ner.py", model, args.corpus / "dev", *options)
+
+
+def train(
+    config: str, target: Path, paths: Mapping[str, Path], steps: int, seed: int, gpu_id: int, changes: Mapping[str, Any]
+) -> None:
+    """Train one model: the same rate, falling over all steps, for all that are compared.
+
+    paths: of the block [paths]; changes: in other settings of the config.
+    """
+    overrides = {
+        **{f"paths.{name}": path for name, path in paths.items()},
+        "system.seed": seed,
+        "corpora.dev.limit": 100,  # the scores that count are measured afterwards
+        "training.max_steps": steps,
+        "training.eval_frequency": steps,
+        "training.optimizer.learn_rate.initial_rate": RATE,
+        "training.optimizer.learn_rate.warmup_steps": max(steps // 16, 1),
+        "training.optimizer.learn_rate.total_steps": steps,
+        **changes,
+    }
+    options = [str(part) for item in overrides.items() for part in (f"--{item[0]}", item[1])]
+    python("-m", "spacy", "train", ROOT / "configs" / config, "--output", target, "--gpu-id", gpu_id, *options)
 
 
 def python(*arguments: Any) -> None:

@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compare_fast_mode import ROOT, python
+from compare_fast_mode import ROOT, python, train
 
-RATE = 0.0003
 STARTS = ("without", "with")
 
 
@@ -91,22 +90,9 @@ def run(name: str, start: str, seed: int, args: argparse.Namespace) -> None:
     task, target = TASKS[name], folder(name, start, seed, args)
     data = args.corpus / task.data
     if not (target / "model-last" / "meta.json").exists():
-        overrides = {
-            "paths.train": data / "train.spacy",
-            "paths.dev": data / "dev.spacy",
-            "paths.checkpoint": args.after if start == "with" else args.before,
-            "system.seed": seed,
-            "corpora.dev.limit": 100,
-            "training.max_steps": task.steps,
-            "training.eval_frequency": task.steps,
-            "training.optimizer.learn_rate.initial_rate": RATE,
-            "training.optimizer.learn_rate.warmup_steps": max(task.steps // 16, 1),
-            "training.optimizer.learn_rate.total_steps": task.steps,
-            **task.changes,
-        }
-        options = [str(part) for item in overrides.items() for part in (f"--{item[0]}", item[1])]
-        config = ROOT / "configs" / task.config
-        python("-m", "spacy", "train", config, "--output", target, "--gpu-id", args.gpu_id, *options)
+        checkpoint = args.after if start == "with" else args.before
+        paths = {"train": data / "train.spacy", "dev": data / "dev.spacy", "checkpoint": checkpoint}
+        train(task.config, target, paths, task.steps, seed, args.gpu_id, task.changes)
     if not (target / "scores.json").exists():
         model, scores = target / "model-last", ("--output", target / "scores.json")
         if name == "entities":
