@@ -71,7 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, make in docs.items():
             path = folder / "corpus" / part / ("entities/all" if (part, name) == ("dev", "entities") else name)
             path.parent.mkdir(parents=True, exist_ok=True)
-            DocBin(docs=[make(), make()], store_user_data=True).to_disk(path.with_suffix(".spacy"))
+            DocBin(docs=[make() for _ in range(4)], store_user_data=True).to_disk(path.with_suffix(".spacy"))
     (folder / "encoder").mkdir()
     write_linker(folder / "encoder")
     make_kb(NLP.vocab).to_disk(folder / "kb")
