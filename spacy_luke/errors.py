@@ -134,7 +134,8 @@ ERRORS: dict[str, str] = {
     "L096": "{path} is not the folder of a pipeline: it has no meta.json.",
     # links
     "L085": "Component {name!r} has no entity to link to: the entity vocabulary of {path} has the special ones only. "
-    "Set entity_vocab = 'full' in [components.{name}.model.encoder] for a checkpoint with more, or give "
+    "Set entity_vocab = 'full' in the model of its encoder ([components.{name}.model.encoder], or the component whose "
+    "encoder it shares) for a checkpoint with more, or give "
     "[initialize.components.{name}] entities, a file of titles, and train.",
     "L086": "The knowledge base {value!r} of component {name!r} cannot be used: {reason}. Give a folder that luke "
     "build-kb made, or a function from a Vocab to a KnowledgeBase, such as spacy.KBFromFile.v1.",
@@ -198,6 +199,8 @@ WARNINGS: dict[str, str] = {
     "First: {first!r}. Raise max_question_pieces, which may be up to half of a window.",
     "W016": "Component {name!r}: {count} questions are empty; they have no answer.",
     "W017": "Component {name!r}: {missed} of {total} gold answers cannot be learned ({reasons}). First: {examples}.",
+    "W029": "Component {name!r}: {count} of {total} gold answers are longer than max_answer_pieces ({max_pieces} "
+    "pieces), so they are learned but never predicted.",
     "W018": "Component {name!r}: none of {count} Docs has gold annotation, so nothing is learned. Write it to {place} "
     "of the references; a DocBin keeps it with store_user_data=True.",
     "W019": "Component {name!r}: {missed} of {total} gold {what} cannot be learned ({reasons}). First: {examples}. Do "

@@ -25,10 +25,14 @@ PieceAnswer = tuple[int, int]
 class AnswerReport:
     """What the gold answers of a corpus lose on their way to the encoder.
 
+    max_pieces: longest answer that is predicted.
     total: gold answers, those that say "no answer" left out. missed: reason -> how many. first: the first of them.
+    too_long: those that can be learned, but have more than `max_pieces`.
     """
 
+    max_pieces: int | None = None
     total: int = 0
+    too_long: int = 0
     missed: Counter[str] = field(default_factory=Counter)
     first: list[str] = field(default_factory=list)
 
@@ -39,10 +43,12 @@ class AnswerReport:
             self.first.append(f"{answer.text!r} ({answer.question})")
 
     def warn(self, name: str) -> None:
-        """Give W017 if there is something to tell."""
+        """Give W017 and W029 if there is something to tell."""
         if self.missed:
             count, reasons = self.missed.total(), listed(self.missed)
             warn("W017", name=name, missed=count, total=self.total, reasons=reasons, examples="; ".join(self.first))
+        if self.too_long:
+            warn("W029", name=name, count=self.too_long, total=self.total, max_pieces=self.max_pieces)
 
 
 def gold_rows(
@@ -104,6 +110,7 @@ def _find(
             report.miss(answer, NO_WINDOW)
         else:
             found.append(pieces)
+            report.too_long += report.max_pieces is not None and pieces[1] - pieces[0] >= report.max_pieces
     return found
 
 

@@ -257,7 +257,7 @@ class LukeQA(QuestionPipe):
         return losses
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
-        reader, report = self._reader(), AnswerReport()
+        reader, report = self._reader(), AnswerReport(self.max_answer_pieces)
         docs = annotated = 0
         for example in get_examples():
             docs += 1

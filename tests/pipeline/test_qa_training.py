@@ -242,6 +242,20 @@ def test_answers_that_cannot_be_learned_are_counted_and_reported(blank, qa_check
     assert rows == 2, "they take no part, and are not learned as unanswerable"
 
 
+def test_answers_that_are_too_long_to_be_predicted_are_reported(blank, qa_checkpoint) -> None:
+    gold = examples(blank, [(TEXT, [("Who?", "Ada"), ("What?", TEXT)])])
+    pipe = blank.get_pipe("luke_qa")
+    pipe.initialize(lambda: gold, checkpoint=str(qa_checkpoint))
+    pieces = len(pipe._reader().context(gold[0].predicted).chars)
+    pipe.max_answer_pieces = pieces - 1
+    with pytest.warns(LukeWarning, match=rf"W029.*1 of 2.*{pieces - 1} pieces"):
+        pipe._prepare(lambda: gold)
+    pipe.max_answer_pieces = pieces
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LukeWarning)
+        pipe._prepare(lambda: gold)
+
+
 def test_an_answer_in_a_token_that_the_predicted_doc_lacks_is_reported(blank, pipe) -> None:
     reference = blank.make_doc("Ada met Bo.")
     reference._.answers = [gold_answer(reference, "Who?", "Bo")]
