@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--luke", help="folder of a pipeline with luke_entity_linker")
     parser.add_argument("--spacy", help="folder of a pipeline with entity_linker")
     parser.add_argument("--any", action="store_true", help="also link among all entities of the vocabulary, without kb")
+    parser.add_argument("--mentions-per-pass", type=int, default=1, help="of global decoding; 1 in the paper")
     parser.add_argument("--limit", type=int, default=0, help="most Docs to read; 0 = all")
     parser.add_argument("--output", type=Path, help="JSON file to write")
     args = parser.parse_args()
@@ -103,6 +104,7 @@ def main() -> None:
         nlp = spacy.load(args.luke)
         pipe: Any = nlp.get_pipe("luke_entity_linker")
         pipe.set_kb(args.kb)
+        pipe.mentions_per_pass = args.mentions_per_pass
         for decoding in ("local", "global"):
             pipe.decoding = decoding
             examples = read(args.data, nlp, args.limit)
