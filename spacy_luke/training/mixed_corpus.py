@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -23,9 +24,10 @@ def build_mixed_corpus(
         half, another one in each epoch, is read a third time; one that is read 0 times is left out.
     seed: of the order and of the parts.
 
-    Each component learns from the Examples that are annotated for it and ignores the others. All Examples of an epoch
-    are held in memory. With `max_epochs = -1` in `[training]`, each epoch has its own order and parts; otherwise spaCy
-    reads once, and shuffles. L047 for names in `times` that are no corpora, and for numbers below 0.
+    Each component learns from the Examples that are annotated for it and ignores the others. The corpora are read once
+    and held in memory: `nlp.initialize` asks for them for each component. With `max_epochs = -1` in `[training]`, each
+    epoch has its own order and parts; otherwise spaCy shuffles what the first one has. L047 for names in `times` that
+    are no corpora, and for numbers below 0.
     """
     shares = {name: 1.0 for name in corpora} | dict(times or {})
     for name, share in shares.items():
@@ -35,17 +37,24 @@ def build_mixed_corpus(
         if not 0 <= share < math.inf:
             raise LukeError("L047", setting=f"times.{name}", value=share, reason="it must be 0 or more")
     order = random.Random(seed)
+    held: dict[str, list[Example]] = {}
+    reader_of: weakref.ref[Language] | None = None
+
+    def once(nlp: Language) -> dict[str, list[Example]]:
+        nonlocal held, reader_of
+        if reader_of is None or reader_of() is not nlp:
+            held = {name: list(reader(nlp)) for name, reader in corpora.items() if shares[name]}
+            reader_of = weakref.ref(nlp)
+        return held
 
     def read(nlp: Language) -> Iterator[Example]:
         examples: list[Example] = []
-        for name, reader in corpora.items():
+        for name, of_corpus in once(nlp).items():
             whole, part = divmod(shares[name], 1)
-            for _ in range(int(whole)):
-                examples.extend(reader(nlp))
-            if part:
-                once = list(reader(nlp))
-                examples.extend(order.sample(once, round(part * len(once))))
+            examples += of_corpus * int(whole)
+            examples += order.sample(of_corpus, round(part * len(of_corpus)))
         order.shuffle(examples)
-        yield from examples
+        for example in examples:  # predicted Docs may be changed by who gets them
+            yield Example(example.predicted.copy(), example.reference)
 
     return read

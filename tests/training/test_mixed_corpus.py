@@ -61,6 +61,22 @@ def test_examples_that_come_twice_are_not_the_same_object() -> None:
     assert examples[0].predicted is not examples[1].predicted
 
 
+def test_files_are_read_once_for_a_pipeline() -> None:
+    asked: list[Language] = []
+
+    def counted(nlp: Language) -> Iterator[Example]:
+        asked.append(nlp)
+        yield from reader("a", 3)(nlp)
+
+    read, other = build_mixed_corpus({"a": counted}, {"a": 2.5}), spacy.blank("en")
+    first, second = list(read(NLP)), list(read(NLP))
+    assert asked == [NLP]
+    first[0].predicted.user_data["changed"] = True
+    assert not any(example.predicted.user_data for example in second)
+    assert all(example.predicted.vocab is other.vocab for example in read(other))
+    assert asked == [NLP, other]
+
+
 @pytest.mark.parametrize("times", [{"d": 1.0}, {"a": -1.0}, {"a": float("nan")}, {"a": float("inf")}])
 def test_wrong_times_are_refused(times: dict[str, float]) -> None:
     with pytest.raises(LukeError, match="L047"):
