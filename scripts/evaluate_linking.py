@@ -26,6 +26,7 @@ from spacy.training import Example
 from spacy_luke.knowledge_base import NIL, build_candidates, load_kb
 from spacy_luke.training.corpus import build_gold_mentions_corpus
 
+DECODINGS = ("local", "global")
 # Of each Doc, the link of each entity.
 Links = list[list[str]]
 
@@ -87,6 +88,7 @@ def main() -> None:
     parser.add_argument("--luke", help="folder of a pipeline with luke_entity_linker")
     parser.add_argument("--spacy", help="folder of a pipeline with entity_linker")
     parser.add_argument("--any", action="store_true", help="also link among all entities of the vocabulary, without kb")
+    parser.add_argument("--decoding", choices=DECODINGS, action="append", help="of ours; default: both")
     parser.add_argument("--mentions-per-pass", type=int, default=1, help="of global decoding; 1 in the paper")
     parser.add_argument("--limit", type=int, default=0, help="most Docs to read; 0 = all")
     parser.add_argument("--output", type=Path, help="JSON file to write")
@@ -105,7 +107,7 @@ def main() -> None:
         pipe: Any = nlp.get_pipe("luke_entity_linker")
         pipe.set_kb(args.kb)
         pipe.mentions_per_pass = args.mentions_per_pass
-        for decoding in ("local", "global"):
+        for decoding in args.decoding or DECODINGS:
             pipe.decoding = decoding
             examples = read(args.data, nlp, args.limit)
             found[f"luke_{decoding}"] = measure(examples, pipe.kb, lambda docs: by_pipeline(docs, nlp))
