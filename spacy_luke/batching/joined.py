@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,7 +77,8 @@ class Joined:
 
     def split(self, values: np.ndarray, docs: np.ndarray) -> list[np.ndarray]:
         """The values of each Doc. docs: the Doc of each value, in order. *Shape:* (values,)"""
-        return np.split(values, np.searchsorted(docs, np.arange(1, len(self.token_offsets) - 1)))
+        edges = np.searchsorted(docs, np.arange(len(self.token_offsets))).tolist()
+        return [values[start:end] for start, end in itertools.pairwise(edges)]
 
     def doc_of(self, tokens: np.ndarray) -> np.ndarray:
         """The Docs that tokens are of. *Shape:* the same"""

@@ -73,10 +73,12 @@ def mention_rows(
     """
     rows = []
     window_of = candidates.window_of[mentions]
-    if not (window_of[1:] >= window_of[:-1]).all():
-        order = np.argsort(window_of, kind="stable")
-        mentions, window_of = mentions[order], window_of[order]
-    edges = np.flatnonzero(window_of[1:] != window_of[:-1]) + 1
+    edges: list[int] = []
+    if len(candidates.windows) > 1:
+        if not (window_of[1:] >= window_of[:-1]).all():
+            order = np.argsort(window_of, kind="stable")
+            mentions, window_of = mentions[order], window_of[order]
+        edges = (np.flatnonzero(window_of[1:] != window_of[:-1]) + 1).tolist()
     for start, end in zip([0, *edges], [*edges, len(mentions)], strict=True):
         group = mentions[start:end]
         if not len(group):

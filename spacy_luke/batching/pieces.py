@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from spacy.attrs import IS_SPACE, ORTH, SENT_START, SPACY
 from spacy.tokens import Doc
 
 from ..tokenization.loading import SpecialPieces
@@ -32,23 +33,29 @@ class DocPieces:
 
     def row(self, start: int, end: int, special: SpecialPieces) -> tuple[np.ndarray, np.ndarray]:
         """Ids and types of a range of pieces between the two special ones. *Shape:* (pieces + 2,) each"""
-        ids, types = self.pieces.ids[start:end], self.pieces.types[start:end]
-        return np.concatenate([[special.bos], ids, [special.eos]]), np.concatenate([[0], types, [0]])
+        ids, types = np.empty(end - start + 2, dtype=np.int64), np.zeros(end - start + 2, dtype=np.int64)
+        ids[0], ids[-1] = special.bos, special.eos
+        ids[1:-1], types[1:-1] = self.pieces.ids[start:end], self.pieces.types[start:end]
+        return ids, types
 
 
 def doc_pieces(doc: Doc, tokenizer: PieceTokenizer) -> DocPieces:
     """Tokenise a Doc."""
-    words = [token.text for token in doc]
-    pieces = tokenizer.encode_words(words, doc.to_array("SPACY").tolist())
-    visible = (doc.to_array("IS_SPACE") == 0) & (pieces.ends > pieces.starts)
-    return DocPieces(pieces, sentence_ranges(doc), visible)
+    hashes, spaces, is_space, sent_starts = doc.to_array([ORTH, SPACY, IS_SPACE, SENT_START]).T
+    pieces = tokenizer.encode_hashes(hashes.tolist(), spaces.tolist(), doc.vocab.strings.__getitem__)
+    visible = (is_space == 0) & (pieces.ends > pieces.starts)
+    return DocPieces(pieces, _ranges(doc, sent_starts), visible)
 
 
 def sentence_ranges(doc: Doc) -> np.ndarray:
     """Token ranges of the sentences. *Shape:* (sentences, 2)"""
+    return _ranges(doc, doc.to_array(SENT_START))
+
+
+def _ranges(doc: Doc, sent_starts: np.ndarray) -> np.ndarray:
     if not len(doc):
         return np.zeros((0, 2), dtype=np.int64)
-    starts = [0]
-    if doc.has_annotation("SENT_START"):
-        starts += [i for i, start in enumerate(doc.to_array("SENT_START").tolist()) if i and start == 1]
-    return np.array(list(zip(starts, [*starts[1:], len(doc)], strict=True)), dtype=np.int64)
+    begins = sent_starts == 1
+    begins[0] = True
+    starts = begins.nonzero()[0] if doc.has_annotation("SENT_START") else np.zeros(1, dtype=np.int64)
+    return np.stack([starts, np.append(starts[1:], len(doc))], axis=1)

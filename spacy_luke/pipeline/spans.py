@@ -139,7 +139,7 @@ class SpanPipe(LukePipe):
         joined = Joined.of_pieces(pieces)
         suggested = suggest(self.suggester, docs, joined, get_current_ops())
         candidates = find_candidates(pieces, joined, suggested, self.windows, self.max_mention_pieces)
-        left_out: Counter[str] = sum((c.left_out for c in candidates), Counter())
+        left_out: Counter[str] = sum((c.left_out for c in candidates if c.left_out), Counter())
         if left_out:
             warn("W005", name=self.name, count=left_out.total(), reasons=listed(left_out))
         return Encoded(pieces, candidates)

@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from spacy.strings import StringStore
 
 from spacy_luke.errors import LukeError
 from spacy_luke.tokenization.alignment import moved, segments
@@ -23,6 +24,16 @@ def test_words_own_disjoint_pieces_in_order(any_tokenizer, items):
     assert len(encoded.ids) == len(encoded.types)
     assert (encoded.ends <= len(encoded.ids)).all()
     assert len(encoded.starts) == len(encoded.ends) == len(items)
+
+
+@given(items=words)
+def test_hashes_of_words_give_the_pieces_of_the_words(any_tokenizer, items):
+    strings, spaces = StringStore(), [space for _, space in items]
+    for tokenizer in (any_tokenizer, PieceTokenizer(any_tokenizer.files, case_types=True)):
+        expected = tokenizer.encode_words([word for word, _ in items], spaces)
+        found = tokenizer.encode_hashes([strings.add(word) for word, _ in items], spaces, strings.__getitem__)
+        for name, array in vars(expected).items():
+            assert vars(found)[name].tolist() == array.tolist(), name
 
 
 @given(text=texts, data=st.data())
@@ -43,6 +54,8 @@ def test_no_special_string_is_a_piece(any_tokenizer, text):
 
 def test_nothing_has_no_pieces(any_tokenizer):
     words = any_tokenizer.encode_words([], [])
+    assert [len(array) for array in vars(words).values()] == [0, 0, 0, 0]
+    words = any_tokenizer.encode_hashes([], [], StringStore().__getitem__)
     assert [len(array) for array in vars(words).values()] == [0, 0, 0, 0]
     text = any_tokenizer.encode_text("", [0])
     assert text.ids.tolist() == []
