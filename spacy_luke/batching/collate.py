@@ -95,9 +95,8 @@ def batch_bundles(bundles: Sequence[Sequence[RowT]], max_batch_pieces: int) -> I
     """
     group: list[Sequence[RowT]] = []
     rows = pieces = entities = real = 0
-    for bundle in sorted(bundles, key=lambda b: max((r.pieces + r.entities, r.pieces) for r in b)):
-        size = sum(row.pieces + row.entities for row in bundle)
-        longest, most = _longest(bundle)
+    measured = sorted(((_measure(bundle), bundle) for bundle in bundles), key=lambda pair: pair[0][:2])
+    for (_, _, size, longest, most), bundle in measured:
         padded = (rows + len(bundle)) * (max(pieces, longest) + max(entities, most))
         wasteful = real >= _SMALLEST and padded > _PADDING * (real + size)
         if group and (padded > max_batch_pieces or wasteful):
@@ -111,13 +110,20 @@ def batch_bundles(bundles: Sequence[Sequence[RowT]], max_batch_pieces: int) -> I
         yield group
 
 
+def _measure(bundle: Sequence[Row]) -> tuple[int, int, int, int, int]:
+    """Pieces and entities of the largest row, its pieces; of all rows together; most pieces, most entities of a row."""
+    counts = [(row.pieces, row.entities) for row in bundle]
+    if len(counts) == 1:
+        ((pieces, entities),) = counts
+        return pieces + entities, pieces, pieces + entities, pieces, entities
+    largest = max((pieces + entities, pieces) for pieces, entities in counts)
+    of_pieces, of_entities = zip(*counts, strict=True)
+    return *largest, sum(of_pieces) + sum(of_entities), max(of_pieces), max(of_entities)
+
+
 def padded_size(rows: Sequence[Row]) -> int:
     """Pieces and entities of a batch of some rows, padding included."""
-    return len(rows) * sum(_longest(rows))
-
-
-def _longest(rows: Sequence[Row]) -> tuple[int, int]:
-    return max(row.pieces for row in rows), max(row.entities for row in rows)
+    return len(rows) * (max(row.pieces for row in rows) + max(row.entities for row in rows))
 
 
 def make_batches(
@@ -142,17 +148,15 @@ def collate(rows: Sequence[RowInput], *, piece_pad: int, entity_pad: int) -> Enc
     length, most = max(row.pieces for row in rows), max(row.entities for row in rows)
     piece_ids = np.full((len(rows), length), piece_pad, dtype=np.int64)
     piece_types = np.zeros((len(rows), length), dtype=np.int64)
-    piece_mask = np.zeros((len(rows), length), dtype=bool)
     entity_ids = np.full((len(rows), most), entity_pad, dtype=np.int64)
     entity_spans = np.zeros((len(rows), most, 2), dtype=np.int64)
-    entity_mask = np.zeros((len(rows), most), dtype=bool)
     for i, row in enumerate(rows):
         piece_ids[i, : row.pieces] = row.piece_ids
         piece_types[i, : row.pieces] = row.piece_types
-        piece_mask[i, : row.pieces] = True
         entity_ids[i, : row.entities] = row.entity_ids
         entity_spans[i, : row.entities] = row.entity_spans
-        entity_mask[i, : row.entities] = True
+    piece_mask = np.arange(length) < np.array([row.pieces for row in rows])[:, None]
+    entity_mask = np.arange(most) < np.array([row.entities for row in rows])[:, None]
     tensors: dict[str, np.ndarray] = {"piece_ids": piece_ids, "piece_mask": piece_mask, "piece_types": piece_types}
     if most:
         tensors |= {"entity_ids": entity_ids, "entity_spans": entity_spans, "entity_mask": entity_mask}

@@ -49,7 +49,7 @@ class MentionRow:
         return RowInput(
             *pieces.row(start, end, special),
             np.full(len(self.mentions), entity_vocab[MASK]),
-            candidates.mentions[self.mentions] - start + 1,
+            candidates.mentions[self.mentions] + (1 - start),
             entity_drawn=self.drawn,
         )
 

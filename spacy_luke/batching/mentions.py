@@ -115,8 +115,9 @@ def find_candidates(
         ("across a sentence boundary", crossing),
         (f"longer than {longest_mention} pieces", long),
     ):
-        for doc, count in zip(*np.unique(docs[mask], return_counts=True), strict=True):
-            left_out[doc][reason] = int(count)
+        if mask.any():
+            for doc, count in zip(*np.unique(docs[mask], return_counts=True), strict=True):
+                left_out[doc][reason] = int(count)
     keep = ~(blank | crossing | long)
     mentions, mention_of = distinct_ranges(ranges[keep])
     cut = [windows(len(p.pieces.ids), p.sentence_pieces, longest_mention) for p in pieces]

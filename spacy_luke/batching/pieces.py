@@ -28,8 +28,10 @@ class DocPieces:
     @property
     def sentence_pieces(self) -> np.ndarray:
         """Piece ranges of the sentences. *Shape:* (sentences, 2)"""
-        starts, ends = self.sentences[:, 0], self.sentences[:, 1]
-        return np.stack([self.pieces.starts[starts], self.pieces.ends[ends - 1]], axis=1)
+        ranges = np.empty_like(self.sentences)
+        ranges[:, 0] = self.pieces.starts[self.sentences[:, 0]]
+        ranges[:, 1] = self.pieces.ends[self.sentences[:, 1] - 1]
+        return ranges
 
     def row(self, start: int, end: int, special: SpecialPieces) -> tuple[np.ndarray, np.ndarray]:
         """Ids and types of a range of pieces between the two special ones. *Shape:* (pieces + 2,) each"""
@@ -55,7 +57,8 @@ def sentence_ranges(doc: Doc) -> np.ndarray:
 def _ranges(doc: Doc, sent_starts: np.ndarray) -> np.ndarray:
     if not len(doc):
         return np.zeros((0, 2), dtype=np.int64)
-    begins = sent_starts == 1
-    begins[0] = True
-    starts = begins.nonzero()[0] if doc.has_annotation("SENT_START") else np.zeros(1, dtype=np.int64)
-    return np.stack([starts, np.append(starts[1:], len(doc))], axis=1)
+    later = (sent_starts[1:] == 1).nonzero()[0] + 1
+    ranges = np.empty((len(later) + 1, 2), dtype=np.int64)
+    ranges[0, 0], ranges[-1, 1] = 0, len(doc)
+    ranges[1:, 0] = ranges[:-1, 1] = later
+    return ranges

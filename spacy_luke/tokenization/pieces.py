@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from tokenizers import decoders
@@ -158,30 +159,38 @@ class PieceTokenizer:
         ids: list[int] = []
         types: list[int] = []
         ends: list[int] = []
-        carried = bool(hashes and self._prefix(word_of(hashes[0]) or " "))
+        known, known_after_space = self._of_words
+        carried: Any = hashes and self._prefix(word_of(hashes[0]) or " ")
         for word, space in zip(hashes, spaces, strict=True):
-            segment = self._of_words[carried].get(word)
+            segment = (known_after_space if carried else known).get(word)
             if segment is None:
-                text = word_of(word)
-                if not text or text.endswith(" "):  # its space, or the one before it, may belong to the next word
-                    return self.encode_words([word_of(one) for one in hashes], [bool(one) for one in spaces])
-                segment = self._segment(" " + text if carried else text)
-                if len(text) < _LONGEST_CACHED:
-                    if len(self._of_words[carried]) >= _CACHE_SIZE:
-                        self._of_words[carried].clear()
-                    self._of_words[carried][word] = segment
+                segment = self._segment_of_word(word, word_of(word), bool(carried))
+            if segment is None:
+                return self.encode_words([word_of(one) for one in hashes], [bool(one) for one in spaces])
             ids += segment.ids
-            types += segment.types
+            if self.case_types:
+                types += segment.types
             ends.append(len(ids))
-            carried = bool(space)
+            carried = space
         if carried and hashes:
             gap = self._segment(" ")
             ids += gap.ids
-            types += gap.types
-        starts_and_ends = np.array([0, *ends], dtype=np.int64)
-        return WordPieces(
-            np.array(ids, dtype=np.int64), np.array(types, dtype=np.int64), starts_and_ends[:-1], starts_and_ends[1:]
-        )
+            types += gap.types if self.case_types else ()
+        edges = np.array([0, *ends], dtype=np.int64)
+        all_types = np.array(types, dtype=np.int64) if self.case_types else np.zeros(len(ids), dtype=np.int64)
+        return WordPieces(np.array(ids, dtype=np.int64), all_types, edges[:-1], edges[1:])
+
+    def _segment_of_word(self, word: int, text: str, after_space: bool) -> _Segment | None:
+        """None for a word that is no segment: its space, or the one before it, may belong to the next word."""
+        if not text or text.endswith(" "):
+            return None
+        segment = self._segment(" " + text if after_space else text)
+        if len(text) < _LONGEST_CACHED:
+            known = self._of_words[after_space]
+            if len(known) >= _CACHE_SIZE:
+                known.clear()
+            known[word] = segment
+        return segment
 
     def encode_text(self, text: str, boundaries: Iterable[int]) -> TextPieces:
         """Tokenise a text that is cut at `boundaries` (in characters): LukeTokenizer's ids for the same spans.
