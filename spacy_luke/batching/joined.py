@@ -82,7 +82,8 @@ class Joined:
 
     def doc_of(self, tokens: np.ndarray) -> np.ndarray:
         """The Docs that tokens are of. *Shape:* the same"""
-        return np.searchsorted(self.token_offsets, tokens, side="right") - 1
+        lengths = self.token_offsets[1:] - self.token_offsets[:-1]
+        return np.repeat(np.arange(len(lengths)), lengths)[tokens]
 
 
 _NONE = np.zeros(0, dtype=np.int64)

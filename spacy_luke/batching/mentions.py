@@ -126,7 +126,8 @@ def find_candidates(
     window_of = best_windows(mentions, [w for c in cut for w in c], np.repeat(joined.piece_offsets[:-1], counts))
     assert (window_of >= 0).all(), "Windows must cover every mention"
     docs = docs[keep]
-    docs_of_mentions = np.searchsorted(joined.piece_offsets, mentions[:, 0], side="right") - 1
+    docs_of_mentions = np.empty(len(mentions), dtype=np.int64)
+    docs_of_mentions[mention_of] = docs
     mention_offsets = np.searchsorted(docs_of_mentions, np.arange(len(pieces)))
     return [
         Candidates(*parts)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_luke.batching.windows import SentenceWindows, build_sentence_windows
+from spacy_luke.batching.windows import SentenceWindows, best_windows, build_sentence_windows
 from spacy_luke.errors import LukeError
 
 
@@ -32,6 +32,18 @@ def test_document_context_is_that_of_the_paper(before: int, length: int, after: 
 def test_without_context_a_window_is_its_sentence() -> None:
     windows = SentenceWindows(64, "none")(30, np.array([[0, 10], [10, 30]]), 10)
     assert [(w.start, w.end, w.scores) for w in windows] == [(0, 10, (0, 10)), (10, 30, (10, 30))]
+
+
+@given(
+    lengths=st.lists(st.integers(0, 20), min_size=1, max_size=8),
+    ranges=st.lists(st.tuples(st.integers(0, 160), st.integers(1, 12)), max_size=20),
+)
+def test_a_range_has_the_sentence_that_holds_it_or_no_window(lengths: list[int], ranges: list[tuple[int, int]]) -> None:
+    ends = np.cumsum(lengths)
+    windows = SentenceWindows(64, "none")(int(ends[-1]), np.stack([ends - lengths, ends], axis=1), 10)
+    spans = np.array(sorted((a, a + n) for a, n in ranges), dtype=np.int64).reshape(-1, 2)
+    expected = [next((i for i, w in enumerate(windows) if w.start <= a and b <= w.end), -1) for a, b in spans.tolist()]
+    assert best_windows(spans, windows).tolist() == expected
 
 
 @given(
