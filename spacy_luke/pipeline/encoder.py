@@ -33,6 +33,7 @@ entities = "mask"
 spans_key = null
 set_vectors = true
 max_batch_pieces = 4096
+component_grad_clip = null
 
 [luke_encoder.model]
 @architectures = "spacy-luke.LukeEncoder.v1"
@@ -57,6 +58,7 @@ def make_luke_encoder(
     spans_key: str | None,
     set_vectors: bool,
     max_batch_pieces: int,
+    component_grad_clip: float | None,
 ) -> LukeEncoderPipe:
     """Make a `luke_encoder` component; see `LukeEncoderPipe` for the settings."""
     return LukeEncoderPipe(
@@ -68,6 +70,7 @@ def make_luke_encoder(
         spans_key=spans_key,
         set_vectors=set_vectors,
         max_batch_pieces=max_batch_pieces,
+        component_grad_clip=component_grad_clip,
     )
 
 
@@ -102,6 +105,7 @@ class LukeEncoderPipe(OwnerPipe):
     set_vectors: write `doc.tensor` and `span._.entity_vector`; false for an encoder that is only to be shared, which
         then costs nothing by itself.
     max_batch_pieces: most pieces and entities of one forward pass, padding included.
+    component_grad_clip: largest norm of the gradient that each component adds to the encoder in an update; null = any.
 
     It has no loss of its own: the components that share it train it, unless it is among the frozen components.
     """
@@ -120,8 +124,10 @@ class LukeEncoderPipe(OwnerPipe):
         spans_key: str | None,
         set_vectors: bool,
         max_batch_pieces: int,
+        component_grad_clip: float | None = None,
     ):
-        super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces)
+        settings = {"max_batch_pieces": max_batch_pieces, "component_grad_clip": component_grad_clip}
+        super().__init__(vocab, model, name, windows=windows, **settings)
         if entities not in ENTITIES:
             reason = f"it must be one of {', '.join(ENTITIES)}"
             raise LukeError("L047", setting="entities", value=entities, reason=reason)

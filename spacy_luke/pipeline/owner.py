@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass, replace
 from pathlib import Path
@@ -11,12 +12,13 @@ from spacy.language import Language
 from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer
-from torch import nn
+from torch import Tensor, nn
 
 from ..box import box_encoder
 from ..checkpoints.checkpoint import Checkpoint, Description
 from ..checkpoints.source import locate
 from ..encoders.encoder import Encoder
+from ..errors import LukeError
 from ..models.shared import SHARED
 from ..models.wrapper import attach_module, torch_module
 from .checkpoint_pipe import CheckpointPipe
@@ -28,10 +30,21 @@ class OwnerPipe(CheckpointPipe):
     LUKE's states of a text depend on the entities that are asked about, so components cannot share them as those of
     spaCy share a `tok2vec`: each runs the encoder on its own inputs. They share the weights: one set in memory and on
     disk. In training the gradients of all of them add up, and this component takes one step.
+
+    component_grad_clip: largest norm of what a component adds; null = any. Tasks differ in it by a factor of 100, and
+        then the encoder learns nothing but the task with the largest one.
     """
 
-    def __init__(self, vocab: Vocab, model: Model, name: str, **settings: Any):
+    def __init__(
+        self, vocab: Vocab, model: Model, name: str, *, component_grad_clip: float | None = None, **settings: Any
+    ):
         super().__init__(vocab, model, name, scorer=None, **settings)
+        if component_grad_clip is not None and not 0 < component_grad_clip < math.inf:
+            reason = "it must be a number above 0, or null"
+            raise LukeError("L047", setting="component_grad_clip", value=component_grad_clip, reason=reason)
+        self.component_grad_clip = component_grad_clip
+        # What the components before the present one have added, where that is bounded.
+        self._gathered: dict[nn.Parameter, Tensor] = {}
         self.model.attrs["replace_listener"] = _replace_listener
         self.listener_map: dict[str, list[Model]] = {}
         # Components whose gradients the update that has begun may still get, and whether it has any.
@@ -78,6 +91,7 @@ class OwnerPipe(CheckpointPipe):
         attach_module(self.model, encoder)
         self._description = description
         self._awaited, self._has_gradients, self._waiting = set(), False, None
+        self._gathered.clear()
         self._resting.clear()
         for listener in self.listeners:
             listener.attrs[SHARED].connect(self)
@@ -175,6 +189,7 @@ class OwnerPipe(CheckpointPipe):
     def join_update(self, component: str, *, trains: bool) -> None:
         """Before the forward passes of an update of a component: its gradients reach the encoder if the encoder's own
         update came before, once for each of them, and if the component wants them to (`trains`)."""
+        self._gather()
         joins = component in self._awaited
         self._awaited.discard(component)
         self._has_gradients |= joins
@@ -186,6 +201,18 @@ class OwnerPipe(CheckpointPipe):
             self._resting = [p for p in self.encoder.parameters() if p.requires_grad]
             for parameter in self._resting:
                 parameter.requires_grad_(False)
+
+    def _gather(self) -> None:
+        """Bound what the last component has added, and put it with what those before it have."""
+        if self.component_grad_clip is None:
+            return
+        parameters = [p for p in self.encoder.parameters() if p.grad is not None]
+        nn.utils.clip_grad_norm_(parameters, self.component_grad_clip)
+        for parameter in parameters:
+            before = self._gathered.get(parameter)
+            assert parameter.grad is not None
+            self._gathered[parameter] = parameter.grad if before is None else before.add_(parameter.grad)
+            parameter.grad = None
 
     def finish_update(self, sgd: Optimizer) -> None:
         """One step on the gradients of all components.
@@ -202,6 +229,10 @@ class OwnerPipe(CheckpointPipe):
         if self._waiting is not None:
             sgd, self._waiting = self._waiting, None
             self._has_gradients = False
+            self._gather()
+            for parameter, gradient in self._gathered.items():
+                parameter.grad = gradient
+            self._gathered.clear()
             self.model.finish_update(sgd)
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
