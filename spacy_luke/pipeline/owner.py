@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass, replace
 from pathlib import Path
@@ -39,7 +38,7 @@ class OwnerPipe(CheckpointPipe):
         self, vocab: Vocab, model: Model, name: str, *, component_grad_clip: float | None = None, **settings: Any
     ):
         super().__init__(vocab, model, name, scorer=None, **settings)
-        if component_grad_clip is not None and not 0 < component_grad_clip < math.inf:
+        if component_grad_clip is not None and not component_grad_clip > 0:
             reason = "it must be a number above 0, or null"
             raise LukeError("L047", setting="component_grad_clip", value=component_grad_clip, reason=reason)
         self.component_grad_clip = component_grad_clip

@@ -175,6 +175,39 @@ def test_the_gradients_of_all_tasks_add_up_to_one_step(checkpoint: Path, late: b
             torch.testing.assert_close(step, -0.01 * found[name][big].sign(), atol=2e-4, rtol=0.02)
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["sgd in update", "step after updates"])
+def test_what_each_task_adds_to_the_gradient_can_be_bounded(checkpoint: Path, late: bool) -> None:
+    tasks = ("luke_ner", "luke_relations", "luke_qa")
+    added: dict[str, dict[str, torch.Tensor]] = {}
+    for task in tasks:
+        nlp = initialized(checkpoint, tasks)
+        nlp.update(examples(nlp), sgd=False, drop=0.0, exclude=[t for t in tasks if t != task])
+        named = encoder_of(nlp, task).named_parameters()
+        added[task] = {name: p.grad for name, p in named if p.grad is not None}
+    norms = {task: float(sum((g**2).sum() for g in of_task.values())) ** 0.5 for task, of_task in added.items()}
+    clip = sorted(norms.values())[1] / 2  # two are above it, unless they are much alike
+    assert sum(norm > clip for norm in norms.values()) >= 2
+    nlp = initialized(checkpoint, tasks, component_grad_clip=clip)
+    found: dict[str, torch.Tensor] = {}
+    [shim] = nlp.get_pipe("luke_encoder").model.shims
+    parameters = dict(encoder_of(nlp, "luke_encoder").named_parameters())
+    shim.finish_update = lambda sgd: found.update({n: p.grad for n, p in parameters.items() if p.grad is not None})
+    nlp.update(examples(nlp), sgd=False if late else adam(), drop=0.0)
+    if late:
+        nlp.get_pipe("luke_encoder").finish_update(adam())
+    logits(nlp, tasks)
+    assert found.keys() == set().union(*added.values())
+    for name, gradient in found.items():
+        parts = [min(1.0, clip / norms[task]) * added[task][name] for task in tasks if name in added[task]]
+        torch.testing.assert_close(gradient, sum(parts), atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_bound_that_is_no_positive_number_is_refused(value: float) -> None:
+    with pytest.raises(LukeError, match=r"L047.*component_grad_clip"):
+        spacy.blank("en").add_pipe("luke_encoder", config={"component_grad_clip": value})
+
+
 def test_training_lowers_the_losses_of_all_tasks(checkpoint: Path) -> None:
     nlp = initialized(checkpoint)
     sgd, losses = adam(0.002), []
