@@ -29,7 +29,7 @@ def pretrain_cli(
         bool, Option("--resume", "-r", help="Go on with the run in the folder, from its last evaluation.")
     ] = False,
     resume_or_start: Annotated[
-        bool, Option("--resume-or-start", help="The same if there is a run in the folder; start one if not.")
+        bool, Option("--resume-or-start", help="Go on with the run in the folder if there is one; start one if not.")
     ] = False,
     gpu_id: Annotated[int, Option("--gpu-id", "-g", help="Number of the GPU; -1 for the CPU.")] = -1,
     code: Annotated[

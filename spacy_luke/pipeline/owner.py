@@ -30,8 +30,8 @@ class OwnerPipe(CheckpointPipe):
     spaCy share a `tok2vec`: each runs the encoder on its own inputs. They share the weights: one set in memory and on
     disk. In training the gradients of all of them add up, and this component takes one step.
 
-    component_grad_clip: largest norm of what a component adds; null = any. Tasks differ in it by a factor of 100, and
-        then the encoder learns nothing but the task with the largest one.
+    component_grad_clip: largest norm of what a component adds; null = any. Tasks may differ in it by a factor of 100
+        (docs/shared_encoder.md), and the largest then decides alone where the encoder goes.
     """
 
     def __init__(

@@ -152,7 +152,7 @@ class PieceTokenizer:
         return WordPieces(np.array(ids, dtype=np.int64), np.array(types, dtype=np.int64), starts, ends)
 
     def encode_hashes(self, hashes: Sequence[int], spaces: Sequence[int], word_of: Callable[[int], str]) -> WordPieces:
-        """`encode_words` for words given by their hashes in a StringStore, several times as fast.
+        """`encode_words` for words given by their hashes in a StringStore, which are looked up without making strings.
 
         word_of: the word of a hash.
         """
