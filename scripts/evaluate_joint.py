@@ -26,9 +26,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 
-from spacy_luke.annotations import (
-    set_entity_labels,
-)
+from spacy_luke.annotations import set_entity_labels
 from spacy_luke.training.corpus import build_gold_mentions_corpus
 from spacy_luke.training.entity_linker_scorer import build_entity_linker_scorer
 from spacy_luke.training.entity_typer_scorer import build_entity_typer_scorer

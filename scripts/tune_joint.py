@@ -18,7 +18,7 @@ from typing import Any
 
 import spacy
 import torch
-from evaluate_joint import given
+from evaluate_joint import NOT_TRAINED_ON, given
 from evaluate_ner import bare, evenly
 from spacy.language import Language
 from spacy.tokens import DocBin
@@ -64,9 +64,9 @@ TASKS = (
 
 
 def entities(nlp: Language, folder: Path, limit: int) -> list[Example]:
-    """Of each file so many Docs, evenly spaced."""
+    """Of each file so many Docs, evenly spaced; not of the corpus that is to show the transfer."""
     found = []
-    for file in sorted(folder.glob("*.spacy")):
+    for file in sorted(path for path in folder.glob("*.spacy") if path.stem != NOT_TRAINED_ON):
         gold = evenly(list(DocBin().from_disk(file).get_docs(nlp.vocab)), limit)
         found += [Example(bare(doc), doc) for doc in gold]
     return found
