@@ -3,8 +3,9 @@
     python scripts/tune_joint.py training/en_luke_mini/model-last corpus/joint/dev training/en_luke_mini/tuned
 
 The span filter gets the highest threshold whose F1 is at most 0.2 points below the best, "no entity" the bias with the
-best mean F1 of the corpora; luke_relations, luke_entity_typer and luke_qa get the threshold with the best F1. The heads
-of the first three are divided by the temperature (Guo et al. 2017, "On Calibration of Modern Neural Networks", section
+best mean F1 of the corpora; luke_relations, luke_entity_typer and luke_qa get the threshold with the best F1, and
+luke_entity_linker the weight of the prior with the best accuracy. The heads of luke_ner, luke_relations and
+luke_entity_typer are divided by the temperature (Guo et al. 2017, "On Calibration of Modern Neural Networks", section
 4.2) with the least expected calibration error: this changes their scores, hardly their answers.
 """
 
@@ -28,6 +29,7 @@ from spacy_luke.pipeline.filter_recall import choose_threshold, measure_filter
 
 F1_LOSS = 0.002
 TEMPERATURES = [step / 20 for step in range(8, 61)]
+PRIOR_WEIGHTS = (1.0, 0.5, 2.0, 4.0)
 BIASES = [step / 5 for step in range(-15, 16)]
 
 
@@ -150,6 +152,19 @@ def tune(pipe: Any, examples: Sequence[Example], task: Task) -> Tuned:
     return Tuned({task.setting: chosen}, temperature)
 
 
+def tune_linker(pipe: Any, examples: Sequence[Example]) -> Tuned:
+    def accuracy(weight: float) -> float:
+        pipe.prior_weight = weight
+        list(pipe.pipe([example.predicted for example in examples]))
+        found: float = pipe.score(examples)["nel_acc"]
+        return found
+
+    found = {weight: accuracy(weight) for weight in PRIOR_WEIGHTS}
+    chosen = max(found, key=found.__getitem__)
+    print(f"luke_entity_linker: prior_weight {chosen}, accuracy {found[chosen]:.2%}")
+    return Tuned({"prior_weight": chosen}, 1.0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="folder of the pipeline")
@@ -160,6 +175,8 @@ def main() -> None:
 
     nlp = spacy.load(args.model)
     tuned = {"luke_ner": tune_ner(nlp.get_pipe("luke_ner"), entities(nlp, args.dev / "entities", args.limit))}
+    examples = given(nlp, args.dev / "links.spacy", args.limit, mentions=True, links=False)
+    tuned["luke_entity_linker"] = tune_linker(nlp.get_pipe("luke_entity_linker"), examples)
     for task in TASKS:
         examples = given(nlp, args.dev / f"{task.data}.spacy", args.limit, **task.reader)
         tuned[task.component] = tune(nlp.get_pipe(task.component), examples, task)
