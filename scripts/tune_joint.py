@@ -2,10 +2,11 @@
 
     python scripts/tune_joint.py training/en_luke_mini/model-last corpus/joint/dev training/en_luke_mini/tuned
 
-The span filter gets the highest threshold whose F1 is at most 0.2 points below the best; luke_relations,
-luke_entity_typer and luke_qa the threshold with the best F1. The heads of the first three are divided by the
-temperature (Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2) with the least expected
-calibration error: this changes their scores, hardly their answers.
+The span filter gets the highest threshold whose F1 is at most 0.2 points below the best, "no entity" the bias with the
+best mean F1 of the corpora; luke_relations, luke_entity_typer and luke_qa get the threshold with the best F1, and
+luke_entity_linker the weight of the prior with the best accuracy. The heads of luke_ner, luke_relations and
+luke_entity_typer are divided by the temperature (Guo et al. 2017, "On Calibration of Modern Neural Networks", section
+4.2) with the least expected calibration error: this changes their scores, hardly their answers.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from spacy_luke.pipeline.filter_recall import choose_threshold, measure_filter
 
 F1_LOSS = 0.002
 TEMPERATURES = [step / 20 for step in range(8, 61)]
+PRIOR_WEIGHTS = (1.0, 0.5, 2.0, 4.0)
+BIASES = [step / 5 for step in range(-15, 16)]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,28 @@ class Task:
     ece: str = ""
 
 
+@dataclass(frozen=True)
+class Tuned:
+    """What was chosen for a component.
+
+    settings: of its config.
+    temperature: what its raw scores are divided by.
+    bias: added before to the one of its negative label.
+    """
+
+    settings: Mapping[str, Any]
+    temperature: float
+    bias: float = 0.0
+
+    def change_head(self, pipe: Any) -> None:
+        with torch.no_grad():
+            if self.bias:
+                pipe._module.classifier.bias[pipe.labels.index(pipe.negative_label)] += self.bias
+            if self.temperature != 1:
+                for parameter in pipe._module.classifier.parameters():
+                    parameter.div_(self.temperature)
+
+
 PROBABILITIES = [step / 20 for step in range(19)]
 GIVEN = {"ents_key": "mentions"}
 TASKS = (
@@ -63,41 +88,58 @@ TASKS = (
 )
 
 
-def entities(nlp: Language, folder: Path, limit: int) -> list[Example]:
+def entities(nlp: Language, folder: Path, limit: int) -> list[list[Example]]:
     """Of each file so many Docs, evenly spaced; not of the corpus that is to show the transfer."""
-    found = []
-    for file in sorted(path for path in folder.glob("*.spacy") if path.stem != NOT_TRAINED_ON):
-        gold = evenly(list(DocBin().from_disk(file).get_docs(nlp.vocab)), limit)
-        found += [Example(bare(doc), doc) for doc in gold]
-    return found
+    files = [path for path in sorted(folder.glob("*.spacy")) if path.stem != NOT_TRAINED_ON]
+    gold = [evenly(list(DocBin().from_disk(file).get_docs(nlp.vocab)), limit) for file in files]
+    return [[Example(bare(doc), doc) for doc in docs] for docs in gold]
 
 
 def rescored(pipe: Any, examples: Sequence[Example], scores: Sequence[Any], temperature: float = 1.0) -> dict[str, Any]:
     """The component's own scores of what it makes of raw scores."""
-    docs = [example.predicted for example in examples]
     if temperature != 1:
         scores = [replace(of_doc, logits=of_doc.logits / temperature) for of_doc in scores]
-    pipe.set_annotations(docs, scores)
+    pipe.set_annotations([example.predicted for example in examples], scores)
     found: dict[str, Any] = pipe.score(examples)
     return found
 
 
 def calibrated(pipe: Any, examples: Sequence[Example], scores: Sequence[Any], ece: str) -> float:
     """The temperature with the least calibration error."""
-    return min(TEMPERATURES, key=lambda t: rescored(pipe, examples, scores, t)[ece] or 0.0)
+    return min(TEMPERATURES, key=lambda t: rescored(pipe, examples, scores, t)[ece])
 
 
-def tune_ner(pipe: Any, examples: Sequence[Example]) -> tuple[dict[str, Any], float]:
-    """RETURNS: settings and temperature."""
+def tune_ner(pipe: Any, corpora: Sequence[Sequence[Example]]) -> Tuned:
+    pipe.overwrite = True  # the same Docs again and again
+    examples = [example for corpus in corpora for example in corpus]
     point = choose_threshold(measure_filter(pipe, examples), recall=1.0, f1_loss=F1_LOSS)
     print(f"luke_ner: filter {point.threshold}, recall {point.recall:.2%}, kept {point.kept:.2%}, F1 {point.f:.2%}")
     pipe.span_filter.settings = replace(pipe.span_filter.settings, threshold=point.threshold)
-    scores = pipe.predict([example.predicted for example in examples])
-    return {"span_filter": {"threshold": point.threshold}}, calibrated(pipe, examples, scores, "ents_ece")
+    docs = [example.predicted for example in examples]
+    scores = pipe.predict(docs)
+    negative = pipe.labels.index(pipe.negative_label)
+
+    def f1(bias: float) -> float:
+        pipe.set_annotations(docs, biased(scores, negative, bias))
+        return sum(pipe.score(corpus)["ents_f"] or 0.0 for corpus in corpora) / len(corpora)
+
+    bias = max(BIASES, key=f1)
+    print(f"luke_ner: bias {bias:+.1f} of {pipe.negative_label}, mean F1 {f1(0):.2%} -> {f1(bias):.2%}")
+    temperature = calibrated(pipe, examples, biased(scores, negative, bias), "ents_ece")
+    return Tuned({"span_filter": {"threshold": point.threshold}}, temperature, bias)
 
 
-def tune(pipe: Any, examples: Sequence[Example], task: Task) -> tuple[dict[str, Any], float]:
-    """RETURNS: settings and temperature."""
+def biased(scores: Sequence[Any], label: int, bias: float) -> list[Any]:
+    """Raw scores with a bias added to those of one label."""
+    made = []
+    for of_doc in scores:
+        logits = of_doc.logits.copy()
+        logits[:, label] += bias
+        made.append(replace(of_doc, logits=logits))
+    return made
+
+
+def tune(pipe: Any, examples: Sequence[Example], task: Task) -> Tuned:
     scores = pipe.predict([example.predicted for example in examples])
     temperature = calibrated(pipe, examples, scores, task.ece) if task.ece else 1.0
 
@@ -107,7 +149,20 @@ def tune(pipe: Any, examples: Sequence[Example], task: Task) -> tuple[dict[str, 
 
     chosen = max(task.thresholds, key=f1)
     print(f"{task.component}: {task.setting} {chosen}, {task.f1} {f1(chosen):.2%}")
-    return {task.setting: chosen}, temperature
+    return Tuned({task.setting: chosen}, temperature)
+
+
+def tune_linker(pipe: Any, examples: Sequence[Example]) -> Tuned:
+    def accuracy(weight: float) -> float:
+        pipe.prior_weight = weight
+        list(pipe.pipe([example.predicted for example in examples]))
+        found: float = pipe.score(examples)["nel_acc"]
+        return found
+
+    found = {weight: accuracy(weight) for weight in PRIOR_WEIGHTS}
+    chosen = max(found, key=found.__getitem__)
+    print(f"luke_entity_linker: prior_weight {chosen}, accuracy {found[chosen]:.2%}")
+    return Tuned({"prior_weight": chosen}, 1.0)
 
 
 def main() -> None:
@@ -120,17 +175,15 @@ def main() -> None:
 
     nlp = spacy.load(args.model)
     tuned = {"luke_ner": tune_ner(nlp.get_pipe("luke_ner"), entities(nlp, args.dev / "entities", args.limit))}
+    examples = given(nlp, args.dev / "links.spacy", args.limit, mentions=True, links=False)
+    tuned["luke_entity_linker"] = tune_linker(nlp.get_pipe("luke_entity_linker"), examples)
     for task in TASKS:
         examples = given(nlp, args.dev / f"{task.data}.spacy", args.limit, **task.reader)
         tuned[task.component] = tune(nlp.get_pipe(task.component), examples, task)
-    nlp = spacy.load(args.model, config={"components": {name: settings for name, (settings, _) in tuned.items()}})
-    for name, (_, temperature) in tuned.items():
-        if temperature != 1:
-            print(f"{name}: temperature {temperature}")
-            pipe: Any = nlp.get_pipe(name)
-            with torch.no_grad():
-                for parameter in pipe._module.classifier.parameters():
-                    parameter.div_(temperature)
+    nlp = spacy.load(args.model, config={"components": {name: made.settings for name, made in tuned.items()}})
+    for name, made in tuned.items():
+        print(f"{name}: temperature {made.temperature}")
+        made.change_head(nlp.get_pipe(name))
     nlp.to_disk(args.output)
 
 

@@ -105,11 +105,9 @@ class MarkedPipe(LukePipe):
         if windows is not None and not isinstance(windows, PassageWindows | StridedWindows):
             raise LukeError("L047", setting="windows", value=windows, reason=_WINDOWS)
         require_at_least(1, max_mention_pieces=max_mention_pieces)
-        if threshold is not None:
-            require_probability(threshold=threshold)
         self.max_mention_pieces = max_mention_pieces
         self._multi_label_setting = multi_label
-        self._threshold_setting = threshold
+        self.threshold = threshold
 
     @property
     def windows(self) -> PassageWindows | StridedWindows:
@@ -126,10 +124,16 @@ class MarkedPipe(LukePipe):
 
     @property
     def threshold(self) -> float:
-        """Least probability of a predicted label."""
+        """Least probability of a predicted label. `None` sets the default: 0.5 with `multi_label`, else 0."""
         if self._threshold_setting is not None:
             return self._threshold_setting
         return 0.5 if self.multi_label else 0.0
+
+    @threshold.setter
+    def threshold(self, threshold: float | None) -> None:
+        if threshold is not None:
+            require_probability(threshold=threshold)
+        self._threshold_setting = threshold
 
     def _config_entries(self, labels: tuple[str, ...], *, new_head: bool) -> dict[str, Any]:
         if not new_head and self._multi_label_setting is None:

@@ -69,6 +69,18 @@ def test_a_threshold_leaves_out_what_is_less_probable(folders) -> None:
         assert len(relations(component(folders["plain"], threshold=threshold), {(0, 2): LIVES})) == count
 
 
+def test_the_threshold_can_be_changed(folders) -> None:
+    pipe = component(folders["plain"])
+    assert pipe.threshold == 0
+    pipe.threshold = probability(LIVES, 1) + 0.01
+    assert relations(pipe, {(0, 2): LIVES}) == []
+    with pytest.raises(LukeError, match="L047"):
+        pipe.threshold = 2
+    pipe.threshold = None
+    assert pipe.threshold == 0
+    assert len(relations(pipe, {(0, 2): LIVES})) == 1
+
+
 def test_several_labels_of_a_pair(folders) -> None:
     pipe = component(folders["plain"], multi_label=True)
     row = [3.0, 1.0, 0.1, -0.1]
