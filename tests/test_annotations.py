@@ -241,6 +241,15 @@ def test_several_labels_of_a_pair_and_nested_spans_are_kept(doc) -> None:
     ]
 
 
+def test_head_and_tail_are_the_entities_of_the_doc_with_their_links(doc) -> None:
+    ada = Span(doc, 0, 2, label="PER", kb_id="Q7259")
+    doc.ents = [ada, Span(doc, 3, 5, label="ORG", kb_id="Q2")]
+    [relation] = [r for r in doc._.relations if r.label == "met"]
+    assert relation.head == doc.ents[0]
+    assert relation.head.kb_id_ == "Q7259"
+    assert (relation.tail.label_, relation.tail.kb_id_) == ("PER", ""), "another label: no entity of the Doc"
+
+
 # Wrong input
 
 OTHER = make_doc("Some other Doc.")

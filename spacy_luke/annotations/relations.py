@@ -18,6 +18,7 @@ from .store import RELATIONS, Characters, by_span, check_score, check_span, clea
 class Relation:
     """A labelled relation between two spans of a Doc.
 
+    head, tail: as read from a Doc, its entities of these tokens and labels, with their links; other spans have none.
     score: probability in [0, 1]; 1 for gold annotation.
     """
 
@@ -34,12 +35,17 @@ def get_relations(doc: Doc) -> tuple[Relation, ...]:
     """
     found = []
     characters = Characters(doc)
+    entities = {(ent.start, ent.end, ent.label_): ent for ent in doc.ents}
+
+    def mention(span: Span, label: str) -> Span:
+        return entities.get((span.start, span.end, label)) or labelled(span, label)
+
     for start, end, values in by_span(doc, RELATIONS):
         head = characters.span(start, end)
         for distance, length, label, score, head_label, tail_label in values:
             tail = characters.span(start + distance, start + distance + length)
             if head is not None and tail is not None:
-                found.append(Relation(labelled(head, head_label), labelled(tail, tail_label), label, score))
+                found.append(Relation(mention(head, head_label), mention(tail, tail_label), label, score))
     found.sort(key=lambda r: (r.head.start, r.head.end, r.tail.start, r.tail.end))
     return tuple(found)
 
