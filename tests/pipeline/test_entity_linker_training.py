@@ -35,6 +35,7 @@ from tests.pipeline.linker_model import (
 from tests.pipeline.marked_model import adam
 from tests.util import write_luke
 
+SPECIAL_ENTITIES = {"[PAD]": 0, "[UNK]": 1, "[MASK]": 2, "[MASK2]": 4}
 CONFIG = Path(__file__).parents[2] / "configs" / "entity_linker.cfg"
 NAME = "luke_entity_linker"
 GOLD = {0: "Ada Lovelace", 1: "Charles Babbage", 2: "London", 3: "Ada Lovelace", 4: "London", 6: "Ada (language)"}
@@ -216,8 +217,10 @@ def test_entities_are_added_to_the_encoder_in_the_box(tmp_path) -> None:
 
 
 def test_a_model_without_titles_raises_l085(tmp_path) -> None:
+    write_luke(tmp_path / "luke")
+    (tmp_path / "luke" / "entity_vocab.json").write_text(json.dumps(SPECIAL_ENTITIES))
     with pytest.raises(LukeError, match=r"L085.*entities"):
-        component(None)
+        component(tmp_path / "luke")
 
 
 @pytest.mark.parametrize("content", [None, "[1]", "{"])
