@@ -102,6 +102,9 @@ def read_records(path: Path) -> list[Record]:
     if first.startswith("["):
         found = [(f"record {number}", values) for number, values in enumerate(read_json(path), start=1)]
     else:
+        if not _is_json(first) and _is_json("\n".join(lines)):
+            reason = "the file is one JSON object, where a list of records or a record a line is wanted"
+            raise LukeError("L060", path=path, line=1, reason=reason)
         found = [(f"line {n}", _line(path, n, line)) for n, line in enumerate(lines, start=1) if line.strip()]
     if not found:
         raise LukeError("L060", path=path, line=1, reason="the file is empty")
@@ -109,6 +112,14 @@ def read_records(path: Path) -> list[Record]:
         if not isinstance(values, dict):
             raise LukeError("L064", path=path, place=place, reason="it is not an object")
     return [Record(path, place, values) for place, values in found]
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError:
+        return False
+    return True
 
 
 def _line(path: Path, number: int, line: str) -> Any:

@@ -90,6 +90,8 @@ def test_a_byte_order_mark_is_not_part_of_the_file(tmp_path):
         ("", r"a\.json, line 1: the file is empty"),
         ("[\n{]", r"a\.json, line 2: not JSON"),
         ("[]", "line 1: the file is empty"),
+        ('{"version": "v2.0",\n "data": []}', "line 1: the file is one JSON object, where a list of records"),
+        ('{"id":\n', "line 1: not JSON"),
     ],
 )
 def test_a_file_that_is_none_is_an_error(tmp_path, text, message):
