@@ -6,7 +6,8 @@
 Part N, in training/en_luke_mini/N, takes its components from the model that the part before ended with. The rate
 goes on along the line of the config's `warmup_linear.v1`, which is stretched to --steps; the optimiser's moments start
 anew, over a few steps of warm-up. Parts that are finished are not done again. The last model is copied to
-training/en_luke_mini/model-last.
+training/en_luke_mini/model-last. With --from, the first part goes on from a pipeline, too, but with the settings and
+the whole schedule of the config.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ import sys
 from pathlib import Path
 
 from spacy.cli._util import parse_config_overrides
-from spacy.util import load_config
+from spacy.util import load_config, load_model_from_config
 from thinc.api import Config
 
 REWARM = 10
 
 
-def part_of(config: Config, number: int, parts: int, steps: int, before: Path) -> Config:
-    """The config of a part. before: the model that the last part ended with."""
+def part_of(config: Config, number: int, parts: int, steps: int, before: Path | None) -> Config:
+    """The config of a part. before: the pipeline that it goes on from."""
     made = config.copy()
     schedule = made["training"]["optimizer"]["learn_rate"]
     if schedule.get("@schedules") != "warmup_linear.v1":
@@ -36,6 +37,7 @@ def part_of(config: Config, number: int, parts: int, steps: int, before: Path) -
         # The line from `rate` after the warm-up to 0 at the last step, as it is from `begin` on.
         rate *= (steps - begin - REWARM) / (steps - warmup)
         warmup = REWARM
+    if before is not None:
         made["components"] = {name: {"source": str(before)} for name in made["nlp"]["pipeline"]}
         made["initialize"]["components"] = {}
     schedule.update(initial_rate=rate, warmup_steps=warmup, total_steps=steps - begin)
@@ -44,17 +46,28 @@ def part_of(config: Config, number: int, parts: int, steps: int, before: Path) -
     return made
 
 
+def with_settings(model: Path, config: Config, folder: Path) -> Path:
+    """Save the weights of a pipeline with the components' settings of a config."""
+    if not (folder / "done").exists():
+        changed = load_config(model / "config.cfg")
+        changed["components"] = config["components"]
+        load_model_from_config(changed).from_disk(model).to_disk(folder)
+        (folder / "done").touch()
+    return folder
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="config of the training")
     parser.add_argument("output", type=Path, help="folder of the parts")
     parser.add_argument("--steps", type=int, required=True, help="of all parts together")
     parser.add_argument("--parts", type=int, default=6)
+    parser.add_argument("--from", dest="start", type=Path, help="pipeline to begin with, instead of new components")
     parser.add_argument("--gpu-id", type=int, default=-1)
     args, rest = parser.parse_known_args()
 
     config = load_config(args.config, overrides=parse_config_overrides(rest), interpolate=True)
-    before = args.output
+    before = with_settings(args.start, config, args.output / "start") if args.start else None
     for number in range(args.parts):
         folder = args.output / str(number)
         if not (folder / "done").exists():
@@ -64,6 +77,7 @@ def main() -> None:
             subprocess.run([sys.executable, *map(str, command)], check=True)
             (folder / "done").touch()
         before = folder / "model-last"
+    assert before is not None  # parts are at least one
     shutil.copytree(before, args.output / "model-last", dirs_exist_ok=True)
 
 

@@ -24,7 +24,7 @@ from ..checkpoints.checkpoint import Checkpoint
 from ..errors import LukeError
 from ..tokenization.entity_vocab import MASK, PAD
 from ..tokenization.pieces import WordPieces
-from .owner import OwnerPipe
+from .owner import GradClip, OwnerPipe
 
 DEFAULT_CONFIG = """
 [luke_encoder]
@@ -58,7 +58,7 @@ def make_luke_encoder(
     spans_key: str | None,
     set_vectors: bool,
     max_batch_pieces: int,
-    component_grad_clip: float | None,
+    component_grad_clip: float | dict[str, float | None] | None,
 ) -> LukeEncoderPipe:
     """Make a `luke_encoder` component; see `LukeEncoderPipe` for the settings."""
     return LukeEncoderPipe(
@@ -105,7 +105,8 @@ class LukeEncoderPipe(OwnerPipe):
     set_vectors: write `doc.tensor` and `span._.entity_vector`; false for an encoder that is only to be shared, which
         then costs nothing by itself.
     max_batch_pieces: most pieces and entities of one forward pass, padding included.
-    component_grad_clip: largest norm of the gradient that each component adds to the encoder in an update; null = any.
+    component_grad_clip: largest norm of the gradient that each component adds to the encoder in an update: a number for
+        all, or a mapping from their names; null, or not in the mapping = any.
 
     It has no loss of its own: the components that share it train it, unless it is among the frozen components.
     """
@@ -124,7 +125,7 @@ class LukeEncoderPipe(OwnerPipe):
         spans_key: str | None,
         set_vectors: bool,
         max_batch_pieces: int,
-        component_grad_clip: float | None = None,
+        component_grad_clip: GradClip = None,
     ):
         settings = {"max_batch_pieces": max_batch_pieces, "component_grad_clip": component_grad_clip}
         super().__init__(vocab, model, name, windows=windows, **settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from ..models.shared import SHARED
 from ..models.wrapper import attach_module, torch_module
 from .checkpoint_pipe import CheckpointPipe
 
+# Largest norm of a gradient, for all components or by their names.
+GradClip = float | Mapping[str, float | None] | None
+
 
 class OwnerPipe(CheckpointPipe):
     """A component with an encoder and no head, whose encoder others may share.
@@ -30,18 +33,19 @@ class OwnerPipe(CheckpointPipe):
     spaCy share a `tok2vec`: each runs the encoder on its own inputs. They share the weights: one set in memory and on
     disk. In training the gradients of all of them add up, and this component takes one step.
 
-    component_grad_clip: largest norm of what a component adds; null = any. Tasks may differ in it by a factor of 100
-        (docs/shared_encoder.md), and the largest then decides alone where the encoder goes.
+    component_grad_clip: largest norm of what a component adds, for all or by their names; null = any. Tasks may differ
+        in it by a factor of 100 (docs/shared_encoder.md), and the largest then decides alone where the encoder goes.
     """
 
-    def __init__(
-        self, vocab: Vocab, model: Model, name: str, *, component_grad_clip: float | None = None, **settings: Any
-    ):
+    def __init__(self, vocab: Vocab, model: Model, name: str, *, component_grad_clip: GradClip = None, **settings: Any):
         super().__init__(vocab, model, name, scorer=None, **settings)
-        if component_grad_clip is not None and not component_grad_clip > 0:
-            reason = "it must be a number above 0, or null"
+        bounds = component_grad_clip.values() if isinstance(component_grad_clip, Mapping) else [component_grad_clip]
+        if not all(bound is None or bound > 0 for bound in bounds):
+            reason = "norms must be numbers above 0, or null"
             raise LukeError("L047", setting="component_grad_clip", value=component_grad_clip, reason=reason)
         self.component_grad_clip = component_grad_clip
+        # The component whose gradient is now on the encoder.
+        self._adding = ""
         # What the components before the present one have added, where that is bounded.
         self._gathered: dict[nn.Parameter, Tensor] = {}
         self.model.attrs["replace_listener"] = _replace_listener
@@ -179,16 +183,25 @@ class OwnerPipe(CheckpointPipe):
         validate_examples(examples, f"{type(self).__name__}.update")
         self._require_weights()
         self.settle()
+        self._check_bounds()
         self._awaited = set(self.listening_components)
         self._has_gradients = False
         if sgd is not None:
             self.finish_update(sgd)
         return losses
 
+    def _check_bounds(self) -> None:
+        bounds = self.component_grad_clip
+        if isinstance(bounds, Mapping) and (unknown := sorted(bounds.keys() - self.listener_map.keys())):
+            sharing = ", ".join(self.listening_components) or "none"
+            reason = f"{', '.join(unknown)}: no component that shares the encoder of {self.name!r} ({sharing})"
+            raise LukeError("L047", setting="component_grad_clip", value=dict(bounds), reason=reason)
+
     def join_update(self, component: str, *, trains: bool) -> None:
         """Before the forward passes of an update of a component: its gradients reach the encoder if the encoder's own
         update came before, once for each of them, and if the component wants them to (`trains`)."""
         self._gather()
+        self._adding = component
         joins = component in self._awaited
         self._awaited.discard(component)
         self._has_gradients |= joins
@@ -203,10 +216,13 @@ class OwnerPipe(CheckpointPipe):
 
     def _gather(self) -> None:
         """Bound what the last component has added, and put it with what those before it have."""
-        if self.component_grad_clip is None:
+        bounds = self.component_grad_clip
+        if bounds is None:
             return
         parameters = [p for p in self.encoder.parameters() if p.grad is not None]
-        nn.utils.clip_grad_norm_(parameters, self.component_grad_clip)
+        bound = bounds.get(self._adding) if isinstance(bounds, Mapping) else bounds
+        if bound is not None:
+            nn.utils.clip_grad_norm_(parameters, bound)
         for parameter in parameters:
             before = self._gathered.get(parameter)
             assert parameter.grad is not None

@@ -176,7 +176,8 @@ def test_the_gradients_of_all_tasks_add_up_to_one_step(checkpoint: Path, late: b
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["sgd in update", "step after updates"])
-def test_what_each_task_adds_to_the_gradient_can_be_bounded(checkpoint: Path, late: bool) -> None:
+@pytest.mark.parametrize("named", [False, True], ids=["all", "by name"])
+def test_what_each_task_adds_to_the_gradient_can_be_bounded(checkpoint: Path, late: bool, named: bool) -> None:
     tasks = ("luke_ner", "luke_relations", "luke_qa")
     added: dict[str, dict[str, torch.Tensor]] = {}
     for task in tasks:
@@ -187,7 +188,9 @@ def test_what_each_task_adds_to_the_gradient_can_be_bounded(checkpoint: Path, la
     norms = {task: float(sum((g**2).sum() for g in of_task.values())) ** 0.5 for task, of_task in added.items()}
     clip = sorted(norms.values())[1] / 2  # two are above it, unless they are much alike
     assert sum(norm > clip for norm in norms.values()) >= 2
-    nlp = initialized(checkpoint, tasks, component_grad_clip=clip)
+    largest = max(norms, key=norms.__getitem__)
+    bounds = {largest: clip} if named else dict.fromkeys(tasks, clip)
+    nlp = initialized(checkpoint, tasks, component_grad_clip=bounds if named else clip)
     found: dict[str, torch.Tensor] = {}
     [shim] = nlp.get_pipe("luke_encoder").model.shims
     parameters = dict(encoder_of(nlp, "luke_encoder").named_parameters())
@@ -198,14 +201,21 @@ def test_what_each_task_adds_to_the_gradient_can_be_bounded(checkpoint: Path, la
     logits(nlp, tasks)
     assert found.keys() == set().union(*added.values())
     for name, gradient in found.items():
-        parts = [min(1.0, clip / norms[task]) * added[task][name] for task in tasks if name in added[task]]
+        share = {task: min(1.0, bounds.get(task, float("inf")) / norms[task]) for task in tasks}
+        parts = [share[task] * added[task][name] for task in tasks if name in added[task]]
         torch.testing.assert_close(gradient, sum(parts), atol=1e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize("value", [0, -1])
-def test_a_bound_that_is_no_positive_number_is_refused(value: float) -> None:
+@pytest.mark.parametrize("value", [0, -1, {"luke_ner": 0}])
+def test_a_bound_that_is_no_positive_number_is_refused(value: object) -> None:
     with pytest.raises(LukeError, match=r"L047.*component_grad_clip"):
         spacy.blank("en").add_pipe("luke_encoder", config={"component_grad_clip": value})
+
+
+def test_a_bound_for_a_component_that_does_not_share_the_encoder_is_refused(checkpoint: Path) -> None:
+    nlp = initialized(checkpoint, ("luke_ner",), component_grad_clip={"luke_nre": 1.0})
+    with pytest.raises(LukeError, match=r"L047.*luke_nre: no component that shares .*\(luke_ner\)"):
+        nlp.update(examples(nlp), sgd=adam())
 
 
 def test_training_lowers_the_losses_of_all_tasks(checkpoint: Path) -> None:
