@@ -23,6 +23,7 @@ from ..sides import ours
 from ..texts import all_sentences, sentences
 from .ner import SETTINGS
 
+ENTITIES = ["sentencizer", "luke_encoder", "luke_ner"]
 NONE = "other weights, not compared"
 
 
@@ -33,7 +34,8 @@ def measure(options: Options) -> list[Row]:
     texts = sentences(options)
     pipelines: dict[str, Language] = {
         f"luke_ner, size {options.size}": _luke(options),
-        "en_luke_mini, the model in the box": spacy.load(box_pipeline()),
+        "en_luke_mini, the model in the box: entities": spacy.load(box_pipeline(), enable=ENTITIES),
+        "en_luke_mini, the model in the box: all components": spacy.load(box_pipeline()),
         f"spacy-transformers: transformer, a RoBERTa of size {options.size}": _transformer(options),
         "spaCy's ner, default configuration for CPUs": _spacy_ner(),
     }
