@@ -181,14 +181,6 @@ def test_luke_marks_items_in_their_sentences_only(nlp, pipe, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("factory", FACTORY.values())
-def test_a_component_without_weights_says_so(factory: str) -> None:
-    blank = spacy.blank("en")
-    blank.add_pipe(factory)
-    with pytest.raises(LukeError, match="L040"):
-        blank("Ada met Bo.")
-
-
-@pytest.mark.parametrize("factory", FACTORY.values())
 def test_a_checkpoint_with_another_head_is_refused(factory: str, checkpoint) -> None:
     with pytest.raises(LukeError, match=r"L042.*LukeForEntitySpanClassification"):
         spacy.blank("en").add_pipe(factory).load_checkpoint(checkpoint)

@@ -439,12 +439,6 @@ def test_settings_out_of_range_are_errors(setting: str, value) -> None:
         spacy.blank("en").add_pipe("luke_qa", config={setting: value})
 
 
-def test_a_component_without_weights_says_so() -> None:
-    nlp = spacy.blank("en")
-    with pytest.raises(LukeError, match="L040"):
-        nlp.add_pipe("luke_qa").answer(nlp.make_doc(TEXT), "Who?")
-
-
 def test_a_checkpoint_with_another_head_is_refused(checkpoint) -> None:
     with pytest.raises(LukeError, match=r"L042.*LukeForQuestionAnswering.*LukeForEntitySpanClassification"):
         spacy.blank("en").add_pipe("luke_qa").load_checkpoint(checkpoint)
