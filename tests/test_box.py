@@ -67,6 +67,18 @@ def test_bare_components_run_the_heads_in_the_box() -> None:
     ]
 
 
+@pytest.mark.filterwarnings("ignore:.*W001")
+def test_a_bare_luke_qa_answers_as_the_one_in_the_box() -> None:
+    boxed = spacy.load(box.box_pipeline())
+    question = "Who worked for Remington Rand?"
+    nlp = spacy.blank("en")
+    pipe = nlp.add_pipe("luke_qa")
+    pipe.no_answer_threshold = boxed.get_pipe("luke_qa").no_answer_threshold
+    found, expected = (p.answer(nlp.make_doc(TEXT), question)[0] for p in (pipe, boxed.get_pipe("luke_qa")))
+    assert (found.text, found.start_char) == (expected.text, expected.start_char)
+    assert found.score == pytest.approx(expected.score, abs=1e-5)
+
+
 def test_a_bare_component_runs_the_model_in_the_box_and_says_so() -> None:
     nlp = spacy.blank("en")
     nlp.add_pipe("sentencizer")

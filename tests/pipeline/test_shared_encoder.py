@@ -183,8 +183,8 @@ def test_what_each_task_adds_to_the_gradient_can_be_bounded(checkpoint: Path, la
     for task in tasks:
         nlp = initialized(checkpoint, tasks)
         nlp.update(examples(nlp), sgd=False, drop=0.0, exclude=[t for t in tasks if t != task])
-        named = encoder_of(nlp, task).named_parameters()
-        added[task] = {name: p.grad for name, p in named if p.grad is not None}
+        parameters = encoder_of(nlp, task).named_parameters()
+        added[task] = {name: p.grad for name, p in parameters if p.grad is not None}
     norms = {task: float(sum((g**2).sum() for g in of_task.values())) ** 0.5 for task, of_task in added.items()}
     clip = sorted(norms.values())[1] / 2  # two are above it, unless they are much alike
     assert sum(norm > clip for norm in norms.values()) >= 2
@@ -193,8 +193,8 @@ def test_what_each_task_adds_to_the_gradient_can_be_bounded(checkpoint: Path, la
     nlp = initialized(checkpoint, tasks, component_grad_clip=bounds if named else clip)
     found: dict[str, torch.Tensor] = {}
     [shim] = nlp.get_pipe("luke_encoder").model.shims
-    parameters = dict(encoder_of(nlp, "luke_encoder").named_parameters())
-    shim.finish_update = lambda sgd: found.update({n: p.grad for n, p in parameters.items() if p.grad is not None})
+    shared = dict(encoder_of(nlp, "luke_encoder").named_parameters())
+    shim.finish_update = lambda sgd: found.update({n: p.grad for n, p in shared.items() if p.grad is not None})
     nlp.update(examples(nlp), sgd=False if late else adam(), drop=0.0)
     if late:
         nlp.get_pipe("luke_encoder").finish_update(adam())
