@@ -51,6 +51,7 @@ def with_settings(model: Path, config: Config, folder: Path) -> Path:
     if not (folder / "done").exists():
         changed = load_config(model / "config.cfg")
         changed["components"] = config["components"]
+        folder.mkdir(parents=True, exist_ok=True)
         load_model_from_config(changed).from_disk(model).to_disk(folder)
         (folder / "done").touch()
     return folder
