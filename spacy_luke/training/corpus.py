@@ -9,6 +9,7 @@ from spacy.errors import Errors
 from spacy.language import Language
 from spacy.tokens import Span, SpanGroup
 from spacy.training import Corpus, Example
+from spacy.training.corpus import FILE_TYPE, walk_corpus
 from spacy.util import filter_spans
 
 from ..annotations import (
@@ -42,7 +43,7 @@ def build_gold_mentions_corpus(
     mentions: predicted Docs start with the entities of their references, with their labels, links (`kb_id_`) and ids,
         for components that classify given mentions.
     links: with their links, too; a component that finds these is not to be given them.
-    limit: most Docs to read; 0 = all.
+    limit: most Docs to read; 0 = all. Of a folder, each file gives an equal share, its first Docs.
     ents_key: predicted Docs start with the spans under this key of `doc.spans` of their references as their entities;
         of those that overlap, the longest. For references whose own entities are not to be learned.
     spans_key: predicted Docs start with the spans under this key of `doc.spans` of their references.
@@ -54,12 +55,11 @@ def build_gold_mentions_corpus(
     """
     if path is None:
         raise ValueError(Errors.E913)
-    corpus = Corpus(path, limit=limit)
 
     def read(nlp: Language) -> Iterator[Example]:
         total = 0
         lost: list[Span] = []
-        for example in corpus(nlp):
+        for example in _examples(path, limit, nlp):
             if sentences:
                 _give_sentences(example)
             if mentions:
@@ -79,6 +79,17 @@ def build_gold_mentions_corpus(
             warn("W012", path=path, lost=len(lost), total=total, examples=first)
 
     return read
+
+
+def _examples(path: str | Path, limit: int, nlp: Language) -> Iterator[Example]:
+    """Those of a file or folder. spaCy's own reader takes the whole limit from the first files of a folder."""
+    if limit < 1:
+        yield from Corpus(path)(nlp)
+        return
+    files = walk_corpus(path, FILE_TYPE)
+    for number, file in enumerate(files):
+        if share := (limit + len(files) - 1 - number) // len(files):
+            yield from Corpus(file, limit=share)(nlp)
 
 
 def _give_sentences(example: Example) -> None:

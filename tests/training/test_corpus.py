@@ -167,6 +167,23 @@ def test_predicted_docs_have_the_questions_if_asked(tmp_path: Path) -> None:
     assert not has_annotation(predicted, ANSWERS)
 
 
+@pytest.mark.parametrize(
+    ("limit", "texts"),
+    [(0, "a0 a1 a2 b0 c0 c1 c2"), (2, "a0 b0"), (3, "a0 b0 c0"), (5, "a0 a1 b0 c0"), (99, "a0 a1 a2 b0 c0 c1 c2")],
+)
+def test_the_files_of_a_folder_share_the_limit(tmp_path: Path, limit: int, texts: str) -> None:
+    for name, count in {"a": 3, "b": 1, "c": 3}.items():
+        docs = [Doc(NLP.vocab, words=[f"{name}{i}"]) for i in range(count)]
+        DocBin(docs=docs).to_disk(tmp_path / f"{name}.spacy")
+    read = build_gold_mentions_corpus(tmp_path, limit=limit)
+    assert " ".join(example.reference[0].text for example in read(NLP)) == texts
+
+
+def test_a_limit_of_one_file_is_its_first_docs(tmp_path: Path) -> None:
+    path = write(tmp_path, *(Doc(NLP.vocab, words=[word]) for word in "abc"))
+    assert [example.reference[0].text for example in build_gold_mentions_corpus(path, limit=2)(NLP)] == ["a", "b"]
+
+
 def test_a_missing_path_is_spacys_error() -> None:
     with pytest.raises(ValueError, match="E913"):
         build_gold_mentions_corpus(None)
