@@ -155,6 +155,8 @@ ERRORS: dict[str, str] = {
     "max_steps and eval_frequency may be changed.",
     "L104": "The loss is {loss} at step {step}: the model is of no use any more. What was saved before, in {path}, is "
     "unchanged. Lower the learning rate or set grad_clip of the optimizer.",
+    "L105": "The corpus of [pretraining] {corpus} has nothing to predict: {reason}. Give another one, or set "
+    "without_entities = true in [pretraining.windows].",
     # converters and command line
     "L060": "{path}, line {line}: {reason}.",
     "L061": "{path} does not exist or has no file to convert.",

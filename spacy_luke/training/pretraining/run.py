@@ -83,10 +83,12 @@ class Run:
         titles = frequent_titles(stores["train"], self.settings.entity_vocab)
         self.model = start_model(source, titles, self.settings, output)
         self.train = self._masked(stores["train"], source.tokenizer)
-        self._check_entities(stores["train"])
+        self._check_train(stores["train"])
         self.dev = self._masked(stores["dev"], source.tokenizer) if "dev" in stores else None
-        if self.dev is not None and not self.dev.known_entities:
-            warn("W028", corpus="dev_corpus")
+        if self.dev is not None:
+            self._check("dev_corpus", self.dev)
+            if not self.dev.known_entities:
+                warn("W028", corpus="dev_corpus")
         if resume:
             load_weights(output, self.model.module)
         else:
@@ -111,9 +113,7 @@ class Run:
         vocab = self.model.entity_vocab
         return MaskedWindows(store, tokenizer, vocab, settings.windows, masking=settings.masking, unknown=unknown)
 
-    def _check_entities(self, store: WindowStore) -> None:
-        if not store.titles and not (self.settings.windows.without_entities and len(store)):
-            raise LukeError("L099", corpus="train_corpus", docs=store.docs)
+    def _check_train(self, store: WindowStore) -> None:
         if store.titles and not self.train.known_entities and not self.settings.windows.without_entities:
             top = int(store.counts.argmax())
             raise LukeError(
@@ -123,6 +123,17 @@ class Run:
                 first=store.titles[top],
                 count=int(store.counts[top]),
             )
+        self._check("train_corpus", self.train)
+
+    def _check(self, name: str, corpus: MaskedWindows) -> None:
+        """That there is something to predict."""
+        store = corpus.store
+        if not store.titles and not self.settings.windows.without_entities:
+            raise LukeError("L099", corpus=name, docs=store.docs)
+        if not store.words:
+            raise LukeError("L105", corpus=name, reason=f"there is no word in its {store.docs} Docs")
+        if not len(corpus.windows):
+            raise LukeError("L105", corpus=name, reason=f"none of its {len(store.titles)} titles is in the vocabulary")
 
     def steps(self) -> Iterator[Report]:
         """Train to the end, with a report, and a save, at each evaluation and at the end."""

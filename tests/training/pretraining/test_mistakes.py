@@ -79,6 +79,28 @@ def test_words_alone_can_be_learned(folder):
     assert reports[-1].dev.entity_acc is None
 
 
+@pytest.mark.parametrize("kind", ["train", "dev"])
+@pytest.mark.parametrize("texts", [[], ["", "  \n "]], ids=["no Docs", "white space"])
+def test_a_corpus_without_words_raises_l105(folder, kind, texts):
+    write_docbin([make_doc([[text]]) for text in texts], folder / f"{kind}.spacy")
+    with pytest.raises(LukeError, match=rf"L105.*{kind}_corpus.*no word in its . Docs"):
+        run(folder, windows__without_entities=True, entity_vocab__unknown="skip")
+
+
+def test_a_dev_corpus_without_linked_entities_raises_l099(folder):
+    write_docbin([make_doc([["No links here."]])], folder / "dev.spacy")
+    with pytest.raises(LukeError, match=r"L099.*dev_corpus"):
+        run(folder)
+
+
+def test_a_dev_corpus_without_entities_of_the_vocabulary_raises_l105(folder):
+    write_docbin([make_doc([["We met", "Nobody", "."]])], folder / "dev.spacy")
+    with pytest.raises(LukeError, match=r"L105.*dev_corpus.*none of its 1 titles"):
+        run(folder, entity_vocab__unknown="skip")
+    with pytest.warns(LukeWarning, match=r"W028.*dev_corpus"):
+        run(folder, entity_vocab__unknown="unk", max_steps=1)
+
+
 def test_a_loss_that_is_no_number_raises_l104_and_the_last_state_stays(folder):
     run(folder, max_steps=3)
     before = (folder / "out" / "state.safetensors").read_bytes()
