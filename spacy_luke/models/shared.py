@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
+
+from spacy.tokens import Doc
 
 from ..checkpoints.checkpoint import Description
 from ..encoders.encoder import Encoder
@@ -30,8 +33,11 @@ class EncoderOwner(Protocol):
         trains: whether the component wants them to.
         """
 
-    def settle(self) -> None:
-        """Take the step that waits for the gradients of all components, if one does."""
+    def settle(self, docs: Sequence[Doc] = ()) -> None:
+        """Take the step that waits for the gradients of all components, if one does.
+
+        docs: that are to be predicted; those of an update that is under way do not end it.
+        """
 
 
 class EncoderUser(Protocol):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import srsly
+from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Model
 
@@ -90,10 +91,10 @@ class LukePipe(HeadPipe):
         if self._shared is not None:
             raise LukeError("L067", name=self.name, upstream=self._shared.upstream)
 
-    def _require_weights_or_box(self) -> Description:
+    def _require_weights_or_box(self, docs: Sequence[Doc]) -> Description:
         if self._owns_encoder:
-            return super()._require_weights_or_box()
-        self._owner.settle()
+            return super()._require_weights_or_box(docs)
+        self._owner.settle(docs)
         return self._require_weights()
 
     def _begin_update(self, drop: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -106,8 +106,8 @@ class CheckpointPipe(TrainablePipe):
             raise LukeError("L040", name=self.name)
         return self._description
 
-    def _require_weights_or_box(self) -> Description:
-        """Before predictions: a component that nobody gave weights takes those in the box, with a warning."""
+    def _require_weights_or_box(self, docs: Sequence[Doc]) -> Description:
+        """Before predictions on Docs: a component that nobody gave weights takes those in the box, with a warning."""
         if self._description is None and self._load_box():
             labels = ", ".join(self.label_data or ())
             warn(self.box_warning, name=self.name, factory=self.factory, labels=labels and f"; labels {labels}")

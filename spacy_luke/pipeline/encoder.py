@@ -170,7 +170,7 @@ class LukeEncoderPipe(OwnerPipe):
     def vectors(self, docs: Iterable[Doc]) -> list[DocVectors]:
         """States of pieces, tokens and entities of each Doc, on the device of the model."""
         docs = self._listed(docs)
-        description = self._require_weights_or_box()
+        description = self._require_weights_or_box(docs)
         pieces = [doc_pieces(doc, description.tokenizer) for doc in docs]
         spans = [list(doc.spans.get(self.spans_key, ()) if self.spans_key else doc.ents) for doc in docs]
         windows = self.windows

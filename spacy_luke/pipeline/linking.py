@@ -120,7 +120,7 @@ class LinkPipe(KnowledgeBasePipe):
 
     def _mentions(self, docs: Iterable[Doc]) -> list[Mentions]:
         docs = self._listed(docs)
-        self._require_weights_or_box()
+        self._require_weights_or_box(docs)
         find = self._finder()
         found = []
         for doc in docs:

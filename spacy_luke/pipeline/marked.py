@@ -169,7 +169,7 @@ class MarkedPipe(LukePipe):
     def predict(self, docs: Iterable[Doc]) -> list[ScoredItems]:
         """Raw scores of the items of each Doc."""
         docs = self._listed(docs)
-        labels = len(self._require_weights_or_box().labels)
+        labels = len(self._require_weights_or_box(docs).labels)
         self._warn_without_sentences(docs)
         items = [self._items(doc) for doc in docs]
         layout = self._layout()

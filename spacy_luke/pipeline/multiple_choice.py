@@ -136,7 +136,7 @@ class LukeMultipleChoice(BundlePipe[ChoiceRow]):
             if not ok:
                 raise LukeError("L080", argument=argument, value=value, wanted=wanted)
         require_at_least(1, n_best=n_best)
-        self._require_weights_or_box()
+        self._require_weights_or_box([doc])
         asked = Choices(question, tuple(options))
         [[logits]] = self._find([doc], [(asked,)])
         return _ranked(0, asked, logits, n_best)
@@ -152,7 +152,7 @@ class LukeMultipleChoice(BundlePipe[ChoiceRow]):
     def predict(self, docs: Iterable[Doc]) -> list[list[np.ndarray]]:
         """Raw scores of the options of each question in `doc._.choices`. *Shape:* (options,) each, float32"""
         docs = self._listed(docs)
-        self._require_weights_or_box()
+        self._require_weights_or_box(docs)
         return self._find(docs, [get_choices(doc) for doc in docs])
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[Sequence[np.ndarray]]) -> None:

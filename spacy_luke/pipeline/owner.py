@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer
@@ -53,6 +54,8 @@ class OwnerPipe(CheckpointPipe):
         # Components whose gradients the update that has begun may still get, and whether it has any.
         self._awaited: set[str] = set()
         self._has_gradients = False
+        # Those of that update.
+        self._examples: list[Example] = []
         # The optimiser of a step that was asked for before there were gradients.
         self._waiting: Optimizer | None = None
         # Parameters that are not to get gradients for the moment.
@@ -94,6 +97,7 @@ class OwnerPipe(CheckpointPipe):
         attach_module(self.model, encoder)
         self._description = description
         self._awaited, self._has_gradients, self._waiting = set(), False, None
+        self._examples = []
         self._gathered.clear()
         self._resting.clear()
         for listener in self.listeners:
@@ -119,9 +123,9 @@ class OwnerPipe(CheckpointPipe):
         source = locate(checkpoint, revision) if checkpoint is not None else box_encoder()
         self._load(self._open(source, to_train=True))
 
-    def _require_weights_or_box(self) -> Description:
-        description = super()._require_weights_or_box()
-        self.settle()
+    def _require_weights_or_box(self, docs: Sequence[Doc]) -> Description:
+        description = super()._require_weights_or_box(docs)
+        self.settle(docs)
         return description
 
     def _load_box(self, *, to_train: bool = False) -> bool:
@@ -180,12 +184,14 @@ class OwnerPipe(CheckpointPipe):
         """Let the updates of the components that share the encoder, which come after this one, add gradients to it."""
         losses = losses if losses is not None else {}
         losses.setdefault(self.name, 0.0)
+        examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.update")
         self._require_weights()
         self.settle()
         self._check_bounds()
         self._awaited = set(self.listening_components)
         self._has_gradients = False
+        self._examples = examples
         if sgd is not None:
             self.finish_update(sgd)
         return losses
@@ -233,17 +239,23 @@ class OwnerPipe(CheckpointPipe):
         """One step on the gradients of all components.
 
         spaCy's `nlp.update` with an optimiser asks for the step before the other components have been updated: then it
-        waits, and is taken when the encoder is next used or saved, or with the next update.
+        waits, and is taken when the encoder is next used on other Docs or saved, or with the next update.
         """
         self._waiting = sgd
         if self._has_gradients:
             self.settle()
 
-    def settle(self) -> None:
-        """Take the step that waits for the gradients of all components, if one does."""
-        if self._waiting is not None:
+    def settle(self, docs: Sequence[Doc] = ()) -> None:
+        """Take the step that waits for the gradients of all components, if one does.
+
+        docs: that are to be predicted. Components that annotate in an update (`annotates`) predict its Docs before all
+            gradients are there: the step goes on waiting.
+        """
+        under_way = self._awaited and any(doc is example.predicted for example in self._examples for doc in docs)
+        if self._waiting is not None and not under_way:
             sgd, self._waiting = self._waiting, None
             self._has_gradients = False
+            self._examples = []
             self._gather()
             for parameter, gradient in self._gathered.items():
                 parameter.grad = gradient

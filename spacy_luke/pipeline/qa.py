@@ -180,14 +180,14 @@ class LukeQA(QuestionPipe):
                 wanted = "a Doc, as nlp(text) gives" if kind is Doc else "a string"
                 raise LukeError("L080", argument=argument, value=value, wanted=wanted)
         require_at_least(1, n_best=n_best)
-        self._require_weights_or_box()
+        self._require_weights_or_box([doc])
         [[found]] = self._find([doc], [(question,)], n_best)
         return to_answers(doc, question, found, n_best, self.no_answer_threshold)
 
     def predict(self, docs: Iterable[Doc]) -> list[list[FoundAnswers]]:
         """The best answers to each question in `doc._.questions`, with raw scores."""
         docs = self._listed(docs)
-        self._require_weights_or_box()
+        self._require_weights_or_box(docs)
         return self._find(docs, [get_questions(doc) for doc in docs], self.n_best)
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[Sequence[FoundAnswers]]) -> None:

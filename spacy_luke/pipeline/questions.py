@@ -69,7 +69,7 @@ class QuestionPipe(LukePipe):
         Empty questions and Docs without text have no windows. *Shape:* (pieces, 2) each, float32
         """
         docs = self._listed(docs)
-        self._require_weights_or_box()
+        self._require_weights_or_box(docs)
         questions = [get_questions(doc) for doc in docs]
         found: list[dict[tuple[int, int], tuple[QuestionWindow, np.ndarray]]] = [{} for _ in docs]
         for group, scores in self._scored(docs, questions):

@@ -121,7 +121,7 @@ class SpanPipe(LukePipe):
     def _score(self, docs: Iterable[Doc]) -> tuple[Encoded, list[np.ndarray]]:
         """What the model gives for the mentions of each Doc: see `EntitySpanClassification.forward`."""
         docs = self._listed(docs)
-        self._require_weights_or_box()
+        self._require_weights_or_box(docs)
         self._warn_without_sentences(docs)
         encoded = self._encode(docs)
         width = len(self.labels) + (self.span_filter is not None)

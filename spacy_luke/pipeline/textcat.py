@@ -183,7 +183,7 @@ class LukeTextCategorizer(BundlePipe[TextRow]):
     def predict(self, docs: Iterable[Doc]) -> np.ndarray:
         """Raw scores of each Doc; NaN for those without text. *Shape:* (Docs, labels), float32"""
         docs = self._listed(docs)
-        labels = len(self._require_weights_or_box().labels)
+        labels = len(self._require_weights_or_box(docs).labels)
         rows = self._rows(docs)
         found = {(row.doc, row.window): logits for row, logits in self._row_logits(row for of in rows for row in of)}
         scores = np.full((len(docs), labels), np.nan, dtype=np.float32)

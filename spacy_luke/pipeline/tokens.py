@@ -68,8 +68,9 @@ class TokenPipe(LukePipe):
 
     def predict(self, docs: Iterable[Doc]) -> list[TokenLogits]:
         """Raw scores of the tokens of each Doc."""
-        labels = len(self._require_weights_or_box().labels)
-        scored, rows = self._rows(list(docs), labels)
+        docs = self._listed(docs)
+        labels = len(self._require_weights_or_box(docs).labels)
+        scored, rows = self._rows(docs, labels)
         for group, batch in self._ahead(self._batches(rows)):
             scores = self.model.ops.to_numpy(self.model.predict(batch))
             for row, row_scores in zip(group, scores, strict=True):

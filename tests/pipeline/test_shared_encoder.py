@@ -1,4 +1,4 @@
-"""One `luke_encoder` for several components: weights, training, freezing, saving, `replace_listeners`."""
+"""One `luke_encoder` for several components: weights, saving, `replace_listeners`."""
 
 import json
 from pathlib import Path
@@ -6,102 +6,38 @@ from pathlib import Path
 import numpy as np
 import pytest
 import spacy
-import torch
 from spacy.tokens import DocBin
-from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
-from thinc.api import Adam, Config
+from thinc.api import Config
 from transformers import LukeModel
 
-from spacy_luke.annotations import set_relations
 from spacy_luke.errors import LukeError
 from tests.util import luke_config, randomise, write_longformer, write_luke
 
-from .marked_model import TEXT, with_ents
+from .marked_model import TEXT
+from .shared_model import (
+    LUKE,
+    SHARED,
+    TASKS,
+    adam,
+    assert_same,
+    build,
+    changed,
+    encoder_of,
+    examples,
+    initialized,
+    logits,
+    state,
+    write_bare,
+)
 
 ROOT = Path(__file__).parents[2]
-LUKE, SHARED = "spacy-luke.LukeEncoder.v1", {"encoder": {"@architectures": "spacy-luke.SharedEncoder.v1"}}
-TASKS = ("luke_ner", "luke_relations", "luke_token_classifier", "luke_textcat", "luke_multiple_choice", "luke_qa")
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bare LukeModel of transformers."""
-    folder = tmp_path_factory.mktemp("bare")
-    write_luke(folder, randomise(LukeModel(luke_config())))
-    return folder
-
-
-def build(tasks=TASKS, encoder=LUKE, **settings):
-    """A pipeline whose tasks share an encoder, without weights."""
-    nlp = spacy.blank("en")
-    nlp.add_pipe("sentencizer")
-    nlp.add_pipe("luke_encoder", config={"set_vectors": False, "model": {"@architectures": encoder}, **settings})
-    for task in tasks:
-        nlp.add_pipe(task, config={"model": SHARED})
-    nlp.config["initialize"]["components"] = {}
-    return nlp
-
-
-def examples(nlp) -> list[Example]:
-    """One example that has something for every task."""
-    reference = with_ents(nlp.make_doc(TEXT))
-    for token in reference:
-        token.is_sent_start = token.i in (0, 8)
-    spans = list(reference.ents)
-    set_relations(reference, [(spans[0], spans[1], "met")])
-    reference.cats = {"people": 1.0, "places": 0.0}
-    reference._.questions = ["Who met Babbage?"]
-    reference._.answers = [("Who met Babbage?", spans[0])]
-    reference._.choices = [("Who met Babbage?", ["Ada", "Bo"])]
-    reference._.chosen = [0]
-    predicted = with_ents(nlp.make_doc(TEXT))
-    for token in predicted:
-        token.is_sent_start = token.i in (0, 8)
-    return [Example(predicted, reference)]
-
-
-def initialized(checkpoint: Path, tasks=TASKS, **settings):
-    nlp = build(tasks, **settings)
-    nlp.config["initialize"]["components"] = {"luke_encoder": {"checkpoint": str(checkpoint)}}
-    torch.manual_seed(0)
-    nlp.initialize(lambda: examples(nlp))
-    return nlp
-
-
-def encoder_of(nlp, name: str) -> torch.nn.Module:
-    pipe = nlp.get_pipe(name)
-    return pipe.encoder if name == "luke_encoder" else pipe._module.encoder
-
-
-def state(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
-
-
-def changed(module: torch.nn.Module, before: dict[str, torch.Tensor]) -> bool:
-    return any(not torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
-
-
-def logits(nlp, tasks=TASKS) -> dict[str, list[np.ndarray]]:
-    """Raw scores of every task."""
-    doc = examples(nlp)[0].predicted
-    doc._.questions = ["Who met Babbage?"]
-    doc._.choices = [("Who met Babbage?", ["Ada", "Bo"])]
-    found = {name: nlp.get_pipe(name).logits([doc])[0][1] for name in tasks}
-    return {name: scores if isinstance(scores, list) else [scores] for name, scores in found.items()}
-
-
-def assert_same(ours: dict[str, list[np.ndarray]], theirs: dict[str, list[np.ndarray]]) -> None:
-    assert ours.keys() == theirs.keys()
-    for name in ours:
-        for a, b in zip(ours[name], theirs[name], strict=True):
-            assert a.size
-            np.testing.assert_allclose(a, b, atol=1e-6, err_msg=name)
-
-
-def adam(rate: float = 0.01) -> Adam:
-    return Adam(rate, use_averages=False)
+    return write_bare(tmp_path_factory.mktemp("bare"))
 
 
 def test_all_components_have_the_same_encoder(checkpoint: Path) -> None:
@@ -135,132 +71,6 @@ def test_the_encoder_is_on_disk_once(checkpoint: Path, tmp_path: Path) -> None:
     other = build()
     other.from_bytes(nlp.to_bytes())
     assert_same(logits(other), logits(nlp))
-
-
-@pytest.mark.parametrize("late", [False, True], ids=["sgd in update", "step after updates"])
-def test_the_gradients_of_all_tasks_add_up_to_one_step(checkpoint: Path, late: bool) -> None:
-    tasks = ("luke_ner", "luke_relations")
-    expected: dict[str, torch.Tensor] = {}
-    for task in tasks:  # each alone, without a step
-        nlp = initialized(checkpoint, tasks)
-        nlp.update(examples(nlp), sgd=False, drop=0.0, exclude=[t for t in tasks if t != task])
-        for name, parameter in encoder_of(nlp, task).named_parameters():
-            if parameter.grad is not None:
-                expected[name] = expected.get(name, 0) + parameter.grad
-    nlp = initialized(checkpoint, tasks)
-    before = state(encoder_of(nlp, "luke_encoder"))
-    nlp.update(examples(nlp), sgd=False, drop=0.0)
-    found = {n: p.grad for n, p in encoder_of(nlp, "luke_encoder").named_parameters() if p.grad is not None}
-    assert found.keys() == expected.keys()
-    for name, gradient in found.items():
-        torch.testing.assert_close(gradient, expected[name], atol=1e-6, rtol=1e-4)
-    stepped = initialized(checkpoint, tasks)
-    steps = []
-    [shim] = stepped.get_pipe("luke_encoder").model.shims
-    finish = shim.finish_update
-    shim.finish_update = lambda sgd: (steps.append(1), finish(sgd))
-    sgd = adam()
-    if late:
-        stepped.update(examples(stepped), sgd=False, drop=0.0)
-        for _, pipe in stepped.pipeline[1:]:
-            pipe.finish_update(sgd)
-    else:
-        stepped.update(examples(stepped), sgd=sgd, drop=0.0)
-        logits(stepped, tasks)
-    assert steps == [1]
-    # Adam's first step is the learning rate in the direction of the whole gradient.
-    for name, parameter in encoder_of(stepped, "luke_encoder").named_parameters():
-        if name in found and (big := found[name].abs() > 1e-4).any():
-            step = (parameter.detach() - before[name])[big]
-            torch.testing.assert_close(step, -0.01 * found[name][big].sign(), atol=2e-4, rtol=0.02)
-
-
-@pytest.mark.parametrize("late", [False, True], ids=["sgd in update", "step after updates"])
-@pytest.mark.parametrize("named", [False, True], ids=["all", "by name"])
-def test_what_each_task_adds_to_the_gradient_can_be_bounded(checkpoint: Path, late: bool, named: bool) -> None:
-    tasks = ("luke_ner", "luke_relations", "luke_qa")
-    added: dict[str, dict[str, torch.Tensor]] = {}
-    for task in tasks:
-        nlp = initialized(checkpoint, tasks)
-        nlp.update(examples(nlp), sgd=False, drop=0.0, exclude=[t for t in tasks if t != task])
-        parameters = encoder_of(nlp, task).named_parameters()
-        added[task] = {name: p.grad for name, p in parameters if p.grad is not None}
-    norms = {task: float(sum((g**2).sum() for g in of_task.values())) ** 0.5 for task, of_task in added.items()}
-    clip = sorted(norms.values())[1] / 2  # two are above it, unless they are much alike
-    assert sum(norm > clip for norm in norms.values()) >= 2
-    largest = max(norms, key=norms.__getitem__)
-    bounds = {largest: clip} if named else dict.fromkeys(tasks, clip)
-    nlp = initialized(checkpoint, tasks, component_grad_clip=bounds if named else clip)
-    found: dict[str, torch.Tensor] = {}
-    [shim] = nlp.get_pipe("luke_encoder").model.shims
-    shared = dict(encoder_of(nlp, "luke_encoder").named_parameters())
-    shim.finish_update = lambda sgd: found.update({n: p.grad for n, p in shared.items() if p.grad is not None})
-    nlp.update(examples(nlp), sgd=False if late else adam(), drop=0.0)
-    if late:
-        nlp.get_pipe("luke_encoder").finish_update(adam())
-    logits(nlp, tasks)
-    assert found.keys() == set().union(*added.values())
-    for name, gradient in found.items():
-        share = {task: min(1.0, bounds.get(task, float("inf")) / norms[task]) for task in tasks}
-        parts = [share[task] * added[task][name] for task in tasks if name in added[task]]
-        torch.testing.assert_close(gradient, sum(parts), atol=1e-6, rtol=1e-4)
-
-
-@pytest.mark.parametrize("value", [0, -1, {"luke_ner": 0}])
-def test_a_bound_that_is_no_positive_number_is_refused(value: object) -> None:
-    with pytest.raises(LukeError, match=r"L047.*component_grad_clip"):
-        spacy.blank("en").add_pipe("luke_encoder", config={"component_grad_clip": value})
-
-
-def test_a_bound_for_a_component_that_does_not_share_the_encoder_is_refused(checkpoint: Path) -> None:
-    nlp = initialized(checkpoint, ("luke_ner",), component_grad_clip={"luke_nre": 1.0})
-    with pytest.raises(LukeError, match=r"L047.*luke_nre: no component that shares .*\(luke_ner\)"):
-        nlp.update(examples(nlp), sgd=adam())
-
-
-def test_training_lowers_the_losses_of_all_tasks(checkpoint: Path) -> None:
-    nlp = initialized(checkpoint)
-    sgd, losses = adam(0.002), []
-    for _ in range(45):
-        losses.append(nlp.update(examples(nlp), sgd=sgd, drop=0.0))
-    assert losses[0]["luke_encoder"] == 0
-    for task in TASKS:
-        assert losses[-1][task] < 0.8 * losses[0][task], task
-
-
-def test_a_frozen_encoder_stays_and_its_heads_learn(checkpoint: Path) -> None:
-    nlp = initialized(checkpoint, ("luke_ner",))
-    encoder, head = encoder_of(nlp, "luke_ner"), nlp.get_pipe("luke_ner")._module.classifier
-    before, head_before = state(encoder), state(head)
-    nlp.update(examples(nlp), sgd=adam(), exclude=["luke_encoder"])
-    assert not changed(encoder, before)
-    assert all(p.grad is None for p in encoder.parameters())
-    assert changed(head, head_before)
-    nlp.update(examples(nlp), sgd=adam())
-    logits(nlp, ("luke_ner",))
-    assert changed(encoder, before)
-
-
-def test_one_component_may_leave_the_encoder_alone(checkpoint: Path) -> None:
-    nlp = initialized(checkpoint, ("luke_ner", "luke_relations"))
-    before = state(encoder_of(nlp, "luke_ner"))
-    nlp.get_pipe("luke_ner").freeze_encoder()
-    nlp.get_pipe("luke_relations").freeze_encoder()
-    nlp.update(examples(nlp), sgd=adam())
-    logits(nlp, ("luke_ner",))
-    assert not changed(encoder_of(nlp, "luke_ner"), before)
-    nlp.get_pipe("luke_relations").freeze_encoder(False)
-    nlp.update(examples(nlp), sgd=adam())
-    logits(nlp, ("luke_ner",))
-    assert changed(encoder_of(nlp, "luke_ner"), before)
-
-
-def test_a_step_that_waits_is_in_what_is_saved(checkpoint: Path, tmp_path: Path) -> None:
-    nlp = initialized(checkpoint, ("luke_ner",))
-    before = state(encoder_of(nlp, "luke_ner"))
-    nlp.update(examples(nlp), sgd=adam())
-    nlp.to_disk(tmp_path)
-    assert changed(encoder_of(spacy.load(tmp_path), "luke_ner"), before)
 
 
 def test_replaced_listeners_train_apart(checkpoint: Path) -> None:
