@@ -71,8 +71,7 @@ ERRORS: dict[str, str] = {
     "L033": "No marker pieces {markers}: the tokenizer has none, and the piece table of {rows} rows has no room for "
     "them after the tokenizer's {pieces} pieces. This checkpoint was not made for marked entities.",
     # components
-    "L040": "Component {name!r} has no weights yet. Call nlp.initialize() with [initialize.components.{name}] "
-    "checkpoint, or nlp.get_pipe({name!r}).load_checkpoint(...), or load a saved pipeline.",
+    "L040": "Component {name!r} has no weights yet. Call nlp.initialize(){how}, or load a saved pipeline.",
     "L041": "Labels {labels} of the training data are not labels of component {name!r}, which has {known}. Initialize "
     "the component with this data, or add them under [initialize.components.{name}] labels.",
     "L042": "Component {name!r} takes a {expected} checkpoint, but {path} is a {found}.",
@@ -135,7 +134,7 @@ ERRORS: dict[str, str] = {
     # links
     "L085": "Component {name!r} has no entity to link to: the entity vocabulary of {path} has the special ones only. "
     "Set entity_vocab = 'full' in the model of its encoder ([components.{name}.model.encoder], or the component whose "
-    "encoder it shares) for a checkpoint with more, or give "
+    "encoder it shares) for a checkpoint with more, or, with an encoder of its own, give "
     "[initialize.components.{name}] entities, a file of titles, and train.",
     "L086": "The knowledge base {value!r} of component {name!r} cannot be used: {reason}. Give a folder that luke "
     "build-kb made, or a function from a Vocab to a KnowledgeBase, such as spacy.KBFromFile.v1.",
@@ -169,6 +168,7 @@ ERRORS: dict[str, str] = {
     "L067": "Component {name!r} uses the encoder of {upstream!r} and cannot take a checkpoint; give it to that "
     "component.",
     "L068": "Component {name!r}: its head was trained on a {needed} and does not fit the encoder it shares, a {found}.",
+    "L106": "{path} is no .spacy file that can be read: {reason}.",
     "L069": "{path}: component {name!r} was saved with {saved}, but its config has {configured}.",
 }
 
@@ -224,4 +224,7 @@ WARNINGS: dict[str, str] = {
     "their place: pretraining is with plain attention. To train them, set entity_aware_attention = true.",
     "W028": "No entity of the corpus of [pretraining] {corpus} is in the entity vocabulary: its entities are not "
     "evaluated.",
+    "W030": "Component {name!r} was saved without the encoder that it uses: there is no {upstream!r} beside {path}. "
+    "Only its head is there, which cannot run without that luke_encoder: save both in one pipeline, or give it a copy "
+    "with nlp.replace_listeners.",
 }

@@ -45,9 +45,9 @@ def build_kb_cli(
     Example: python -m spacy luke build-kb corpus/train.spacy corpus/kb --entities corpus/entities.json
     """
     with one_line_errors():
-        from spacy.tokens import DocBin
         from spacy.vocab import Vocab
 
+        from ..converters import read_docbin
         from ..knowledge_base import AliasTable
 
         files = [source] if source.is_file() else sorted(source.rglob("*.spacy"))
@@ -56,7 +56,7 @@ def build_kb_cli(
         table = AliasTable()
         docs = links = 0
         for file in files:
-            for doc in DocBin().from_disk(file).get_docs(Vocab()):
+            for doc in read_docbin(file, Vocab()):
                 docs += 1
                 links += table.add(doc)
         if not links:

@@ -9,7 +9,7 @@ from spacy.tokens import Doc
 
 from ..errors import LukeError
 from .conllu import read_conllu
-from .docbin import write_docbin
+from .docbin import read_docbin, write_docbin
 from .docred import read_docred
 from .entity_typing import read_entity_typing
 from .fewrel import read_fewrel
@@ -59,6 +59,7 @@ __all__ = [
     "Converter",
     "get_converter",
     "read_conllu",
+    "read_docbin",
     "read_docred",
     "read_entity_typing",
     "read_fewrel",

@@ -1,4 +1,4 @@
-"""Write Docs as a `.spacy` file, whole or not at all."""
+"""Docs in `.spacy` files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from spacy.tokens import Doc, DocBin
+from spacy.vocab import Vocab
+
+from ..errors import LukeError
 
 
 def write_docbin(docs: Iterable[Doc], path: str | Path) -> None:
-    """Save as a DocBin. A file that is there stays as it is until the new one is complete."""
+    """Save as a DocBin, whole or not at all. A file that is there stays as it is until the new one is complete."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     data = DocBin(docs=docs, store_user_data=True).to_bytes()
@@ -26,3 +29,11 @@ def write_docbin(docs: Iterable[Doc], path: str | Path) -> None:
     except BaseException:
         os.unlink(name)
         raise
+
+
+def read_docbin(path: str | Path, vocab: Vocab) -> list[Doc]:
+    """The Docs of a DocBin; L106 if the file is none."""
+    try:
+        return list(DocBin().from_disk(path).get_docs(vocab))
+    except (ValueError, LookupError, TypeError) as error:  # whatever msgpack makes of other bytes
+        raise LukeError("L106", path=path, reason=" ".join(str(error).split())) from error

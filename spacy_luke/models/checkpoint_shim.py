@@ -15,7 +15,9 @@ from ..checkpoints.source import locate
 from ..checkpoints.writer import checkpoint_bytes, unpacked
 from ..encoders.batches import BatchedEncoder
 from ..encoders.encoder import Encoder
+from ..errors import LukeError
 from .encoder_settings import apply_settings, open_for_encoder, require_precision
+from .shared import SHARED
 from .wrapper import EncoderShim
 
 # For messages: a model does not know what its component is called.
@@ -29,13 +31,16 @@ class CheckpointShim(EncoderShim):
     Our own components write a checkpoint beside spaCy's files. Another component only asks its Thinc model for bytes:
     here they are the files of a checkpoint, so that the encoder is there again with all that belongs to it.
 
-    settings: attributes of the encoder's model.
+    settings: attributes of the encoder's model; L047 if that is no encoder of its own.
     """
 
     _model: BatchedEncoder | None
 
     def __init__(self, settings: Mapping[str, Any]):
         super().__init__(None)
+        if SHARED in settings:
+            reason = "only components of this package can share the encoder of another one"
+            raise LukeError("L047", setting="encoder", value="spacy-luke.SharedEncoder.v1", reason=reason)
         self._settings = dict(settings)
         self._description: Description | None = None
         self._awaits_gradient = False

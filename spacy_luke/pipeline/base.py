@@ -18,7 +18,7 @@ from ..checkpoints.new_heads import with_new_head
 from ..checkpoints.writer import save_files
 from ..encoders.encoder import Encoder
 from ..encoders.heads import TaskModule
-from ..errors import LukeError
+from ..errors import LukeError, warn
 from ..models.shared import SHARED, EncoderOwner, SharedEncoder
 from ..models.wrapper import attach_module, torch_module
 from .checkpoint_pipe import CFG
@@ -86,6 +86,11 @@ class LukePipe(HeadPipe):
         if self._owns_encoder:
             super().freeze_encoder(frozen)
         self._frozen = frozen
+
+    def _no_weights(self) -> LukeError:
+        if self._shared is None:
+            return super()._no_weights()
+        return LukeError("L040", name=self.name, how=f" for a new head on the encoder of {self._owner.name!r}")
 
     def _refuse_checkpoint(self) -> None:
         if self._shared is not None:
@@ -175,12 +180,16 @@ class LukePipe(HeadPipe):
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Save as a Hugging Face checkpoint folder with spaCy's `cfg` beside it; see `save_checkpoint`.
 
-        With the encoder of another component, only the head is saved.
+        With the encoder of another component, only the head is saved; W030 if that component is not beside it, where
+        spaCy saves it before.
         """
         if self._shared is None:
             super().to_disk(path, exclude=exclude)
-        else:
-            save_files(Path(path), self._head_files())
+            return
+        save_files(Path(path), self._head_files())
+        upstream = self._shared.upstream if self._shared.owner is None else self._shared.owner.name
+        if self._description is not None and not (Path(path).parent / upstream).is_dir():
+            warn("W030", name=self.name, upstream=upstream, path=path)
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """The files that `to_disk` writes, as one byte string."""

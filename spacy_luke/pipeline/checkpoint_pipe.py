@@ -98,12 +98,18 @@ class CheckpointPipe(TrainablePipe):
         """The PyTorch module; L040 before there are weights."""
         module = torch_module(self.model)
         if module is None:
-            raise LukeError("L040", name=self.name)
+            raise self._no_weights()
         return module
+
+    def _no_weights(self) -> LukeError:
+        how = (
+            f" with [initialize.components.{self.name}] checkpoint, or nlp.get_pipe({self.name!r}).load_checkpoint(...)"
+        )
+        return LukeError("L040", name=self.name, how=how)
 
     def _require_weights(self) -> Description:
         if self._description is None:
-            raise LukeError("L040", name=self.name)
+            raise self._no_weights()
         return self._description
 
     def _require_weights_or_box(self, docs: Sequence[Doc]) -> Description:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
+import srsly
 from spacy.language import Language
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc
+from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
-from thinc.types import Floats2d
+from thinc.api import Config, Model, Optimizer
 
-from ..annotations import set_entity_vectors
-from ..batching.collate import make_batches
-from ..batching.mentions import trim
-from ..batching.pieces import DocPieces, doc_pieces
-from ..batching.strided import build_strided_windows
-from ..batching.vector_rows import VectorRow, vector_rows
-from ..batching.windows import Windows, build_sentence_windows
-from ..checkpoints.checkpoint import Checkpoint
+from ..batching.windows import Windows
+from ..checkpoints.checkpoint import Checkpoint, Description
+from ..encoders.encoder import Encoder
 from ..errors import LukeError
-from ..tokenization.entity_vocab import MASK, PAD
-from ..tokenization.pieces import WordPieces
-from .owner import GradClip, OwnerPipe
+from ..models.shared import SHARED, EncoderOwner, SharedEncoder
+from ..models.wrapper import attach_module
+from .owner import OwnerPipe
+from .vectors import VectorPipe
 
 DEFAULT_CONFIG = """
 [luke_encoder]
@@ -40,8 +36,6 @@ component_grad_clip = null
 entity_vocab = "special"
 precision = "float32"
 """
-
-ENTITIES = ("none", "mask", "title", "kb_id")
 
 
 @Language.factory(
@@ -59,41 +53,25 @@ def make_luke_encoder(
     set_vectors: bool,
     max_batch_pieces: int,
     component_grad_clip: float | dict[str, float | None] | None,
-) -> LukeEncoderPipe:
-    """Make a `luke_encoder` component; see `LukeEncoderPipe` for the settings."""
-    return LukeEncoderPipe(
-        nlp.vocab,
-        model,
-        name,
-        windows=windows,
-        entities=entities,
-        spans_key=spans_key,
-        set_vectors=set_vectors,
-        max_batch_pieces=max_batch_pieces,
-        component_grad_clip=component_grad_clip,
-    )
+) -> LukeEncoderPipe | SharedVectorsPipe:
+    """Make a `luke_encoder` component; see `LukeEncoderPipe` for the settings, `SharedVectorsPipe` for one whose model
+    is `spacy-luke.SharedEncoder.v1`."""
+    settings: dict[str, Any] = {
+        "windows": windows,
+        "entities": entities,
+        "spans_key": spans_key,
+        "set_vectors": set_vectors,
+        "max_batch_pieces": max_batch_pieces,
+    }
+    if SHARED not in model.attrs:
+        return LukeEncoderPipe(nlp.vocab, model, name, component_grad_clip=component_grad_clip, **settings)
+    if component_grad_clip is not None:
+        reason = f"component {name!r} shares the encoder of another one, which has this setting"
+        raise LukeError("L047", setting="component_grad_clip", value=component_grad_clip, reason=reason)
+    return SharedVectorsPipe(nlp.vocab, model, name, **settings)
 
 
-@dataclass(frozen=True)
-class DocVectors:
-    """States of the last layer for a Doc.
-
-    word_pieces: the pieces, and which of them each token has.
-    pieces: zero for white space that is in no window. *Shape:* (pieces, hidden), float32
-    tokens: the mean of the token's pieces; zero for a token without pieces. *Shape:* (tokens, hidden), float32
-    spans: the entities.
-    entities: their states; for an entity that no window shows whole, and on an encoder without entity inputs, the mean
-        of its tokens but white space. *Shape:* (entities, hidden), float32
-    """
-
-    word_pieces: WordPieces
-    pieces: Floats2d
-    tokens: Floats2d
-    spans: list[Span]
-    entities: Floats2d
-
-
-class LukeEncoderPipe(OwnerPipe):
+class LukeEncoderPipe(VectorPipe, OwnerPipe):
     """An encoder without a head. Components whose model has `spacy-luke.SharedEncoder.v1` use its weights.
 
     windows: how a Doc is cut; null = windows as long as the encoder reads, each three quarters of that further than
@@ -114,120 +92,119 @@ class LukeEncoderPipe(OwnerPipe):
     factory = "luke_encoder"
     box_warning = "W026"
 
-    def __init__(
-        self,
-        vocab: Vocab,
-        model: Model,
-        name: str,
-        *,
-        windows: Windows | None,
-        entities: str,
-        spans_key: str | None,
-        set_vectors: bool,
-        max_batch_pieces: int,
-        component_grad_clip: GradClip = None,
-    ):
-        settings = {"max_batch_pieces": max_batch_pieces, "component_grad_clip": component_grad_clip}
-        super().__init__(vocab, model, name, windows=windows, **settings)
-        if entities not in ENTITIES:
-            reason = f"it must be one of {', '.join(ENTITIES)}"
-            raise LukeError("L047", setting="entities", value=entities, reason=reason)
-        self.entities = entities
-        self.spans_key = spans_key
-        self.set_vectors = set_vectors
-
     def _check_checkpoint(self, checkpoint: Checkpoint) -> None:
-        if self.entities in ("title", "kb_id") and self._encoder_settings["entity_vocab"] == "special":
-            reason = 'it needs entity_vocab = "full", or a file of titles, in the component\'s model'
-            raise LukeError("L047", setting="entities", value=self.entities, reason=reason)
+        self._check_entities(checkpoint, trimmed=self._encoder_settings["entity_vocab"] == "special")
 
-    # Vectors
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> LukeEncoderPipe:
+        """Load what `to_disk` saved, or leave the component as it was; L069 if the encoder was another's then."""
+        if self._read_cfg(Path(path)).get(SHARED):
+            saved, configured = "the encoder of another component", "an encoder of its own"
+            raise LukeError("L069", path=path, name=self.name, saved=saved, configured=configured)
+        return super().from_disk(path, exclude=exclude)
+
+
+class SharedVectorsPipe(VectorPipe):
+    """A `luke_encoder` that writes vectors with the encoder of another one (`spacy-luke.SharedEncoder.v1`).
+
+    The owner of a shared encoder comes before the components that find entities, so that it cannot give these vectors;
+    this one comes after them. It has no weights: it saves its settings, and its updates do nothing.
+    """
+
+    factory = "luke_encoder"
+
+    def __init__(self, vocab: Vocab, model: Model, name: str, **settings: Any):
+        super().__init__(vocab, model, name, scorer=None, **settings)
+        self._shared.user = self
 
     @property
-    def windows(self) -> Windows:
-        """The windows in use; never longer than the encoder's positions allow."""
-        longest = self._require_weights().config.max_pieces - 2
+    def _shared(self) -> SharedEncoder:
+        shared: SharedEncoder = self.model.attrs[SHARED]
+        return shared
 
-        def build(**saved: Any) -> Windows:
-            return (
-                build_sentence_windows(**saved) if saved else build_strided_windows(longest, max(3 * longest // 4, 1))
-            )
+    @property
+    def _owner(self) -> EncoderOwner:
+        if self._shared.owner is None:
+            raise LukeError("L066", name=self.name, upstream=self._shared.upstream)
+        return self._shared.owner
 
-        return self._windows(build, special_pieces=2)
+    @property
+    def _encoder_settings(self) -> dict[str, Any]:
+        return self.model.attrs
 
-    def predict(self, docs: Iterable[Doc]) -> list[DocVectors]:
-        """The vectors of each Doc; [] if they are not wanted."""
-        return self.vectors(docs) if self.set_vectors else []
+    def _require_weights_or_box(self, docs: Sequence[Doc]) -> Description:
+        self._owner.settle(docs)
+        return self._require_weights()
 
-    def set_annotations(self, docs: Iterable[Doc], scores: Sequence[DocVectors]) -> None:
-        """Write `doc.tensor` and `span._.entity_vector`."""
-        if not self.set_vectors:
-            return
-        for doc, vectors in zip(docs, scores, strict=True):
-            doc.tensor = vectors.tokens  # type: ignore[assignment]
-            set_entity_vectors(doc, vectors.spans, self.model.ops.to_numpy(vectors.entities))
+    def _no_weights(self) -> LukeError:
+        return LukeError("L040", name=self.name, how=f" for the encoder of {self._owner.name!r}")
 
-    def vectors(self, docs: Iterable[Doc]) -> list[DocVectors]:
-        """States of pieces, tokens and entities of each Doc, on the device of the model."""
-        docs = self._listed(docs)
-        description = self._require_weights_or_box(docs)
-        pieces = [doc_pieces(doc, description.tokenizer) for doc in docs]
-        spans = [list(doc.spans.get(self.spans_key, ()) if self.spans_key else doc.ents) for doc in docs]
-        windows = self.windows
-        rows = [
-            row
-            for index, (of_doc, doc_spans) in enumerate(zip(pieces, spans, strict=True))
-            for row in vector_rows(index, of_doc, *self._inputs(of_doc, doc_spans), windows)
-        ]
-        ops, hidden = self.model.ops, description.config.hidden_size
-        states: list[Any] = [ops.alloc2f(len(of_doc.pieces.ids), hidden) for of_doc in pieces]
-        of_entities: list[dict[int, Any]] = [{} for _ in docs]
-        for group, batch in self._ahead(self._batches(rows)):
-            piece_states, entity_states = self.model.predict(batch)
-            for i, row in enumerate(group):
-                states[row.doc][row.wanted] = piece_states[i][row.wanted - row.start + 1]
-                for slot, entity in enumerate(row.members.tolist()):
-                    of_entities[row.doc][entity] = entity_states[i, slot]
-        return [self._vectors_of(*parts) for parts in zip(pieces, states, spans, of_entities, strict=True)]
+    def _load_box(self, *, to_train: bool = False) -> bool:
+        return False
 
-    def _batches(self, rows: Sequence[VectorRow]) -> Iterator[tuple[list[VectorRow], Any]]:
-        """Padded inputs and the rows they are made of."""
-        description = self._require_weights()
-        special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
-        return make_batches(rows, self.max_batch_pieces, special, entity_pad=entity_pad)
+    def _load(self, checkpoint: Checkpoint) -> None:
+        raise LukeError("L067", name=self.name, upstream=self._shared.upstream)
 
-    def _inputs(self, pieces: DocPieces, spans: Sequence[Span]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The entity inputs of a Doc: which of the spans they are, their ids, their pieces."""
-        if not spans or self.entities == "none" or not self._require_weights().config.entity_inputs:
-            none = np.zeros(0, dtype=np.int64)
-            return none, none, none.reshape(0, 2)
-        tokens = np.array([(span.start, span.end) for span in spans], dtype=np.int64)
-        first, last = trim(pieces.visible, tokens)
-        seen = np.flatnonzero(first <= last)
-        ranges = np.stack([pieces.pieces.starts[first[seen]], pieces.pieces.ends[last[seen]]], axis=1)
-        ids = np.array([self._entity_id(spans[i]) for i in seen.tolist()], dtype=np.int64)
-        return seen, ids, ranges
+    def load_checkpoint(self, name: str | Path, *, revision: str | None = None) -> SharedVectorsPipe:
+        """L067: a checkpoint is given to the component whose encoder is used."""
+        raise LukeError("L067", name=self.name, upstream=self._shared.upstream)
 
-    def _entity_id(self, span: Span) -> int:
-        vocab = self._require_weights().entity_vocab
-        title = {"title": span.text, "kb_id": span.kb_id_}.get(self.entities, "")
-        found = (t for t in (title, f"{span.doc.lang_}:{title}") if title and t in vocab)
-        return vocab[next(found, MASK)]
+    def initialize(self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None) -> None:
+        """Nothing: the component whose encoder is used is initialised."""
 
-    def _vectors_of(self, pieces: DocPieces, states: Any, spans: list[Span], of_entities: dict[int, Any]) -> DocVectors:
-        ops = self.model.ops
-        starts, ends = pieces.pieces.starts, pieces.pieces.ends
-        tokens: Any = ops.alloc2f(len(starts), states.shape[1])
-        visible = np.flatnonzero(pieces.visible)
-        if len(visible):
-            owned = np.concatenate([np.arange(starts[i], ends[i]) for i in visible])
-            lengths = ops.asarray1i((ends - starts)[visible])
-            tokens[visible] = ops.reduce_mean(states[owned], lengths)
-        entities: Any = ops.alloc2f(len(spans), states.shape[1])
-        for i, span in enumerate(spans):
-            inside = visible[(visible >= span.start) & (visible < span.end)]
-            if i in of_entities:
-                entities[i] = of_entities[i]
-            elif len(inside):
-                entities[i] = tokens[inside].mean(axis=0)
-        return DocVectors(pieces.pieces, states, tokens, spans, entities)
+    # The encoder of another component: `EncoderUser`
+
+    def check_encoder(self, source: Description) -> None:
+        """L047 if an encoder does not suit the settings."""
+        self._check_entities(source, trimmed=not source.entity_vocab.title_of)
+
+    def bind_encoder(self) -> None:
+        """Use the encoder of the owner, as soon as it has weights."""
+        owner = self._owner
+        if owner.description is not None:
+            self.check_encoder(owner.description)
+            attach_module(self.model, owner.encoder)
+            self._description = owner.description
+
+    def own_encoder(self, encoder: Encoder) -> None:
+        """For `nlp.replace_listeners`, which cannot replace a whole model: L047."""
+        reason = "its model stands for the encoder of another component as a whole; add a luke_encoder instead"
+        raise LukeError("L047", setting="replace_listeners", value=self.name, reason=reason)
+
+    # Training
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Tell the owner that no gradient comes from here."""
+        self._owner.join_update(self.name, trains=False)
+        return losses if losses is not None else {}
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Nothing: the owner steps the encoder."""
+
+    # Saving
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Save that there are no weights."""
+        Path(path).mkdir(parents=True, exist_ok=True)
+        for name, data in self._more_files().items():
+            (Path(path) / name).write_bytes(data)
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """The files that `to_disk` writes, as one byte string."""
+        return srsly.msgpack_dumps(self._more_files())
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> SharedVectorsPipe:
+        """Nothing to load; L069 if what was saved has an encoder of its own."""
+        if self._read_cfg(Path(path))["weights"]:
+            saved, configured = "an encoder of its own", "the encoder of another component"
+            raise LukeError("L069", path=path, name=self.name, saved=saved, configured=configured)
+        return self
+
+    def _cfg(self) -> dict[str, Any]:
+        return {"weights": False, SHARED: True}

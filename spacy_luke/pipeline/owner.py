@@ -137,12 +137,16 @@ class OwnerPipe(CheckpointPipe):
     @property
     def listeners(self) -> list[Model]:
         """The layers of other components that stand for this encoder."""
-        return [listener for listeners in self.listener_map.values() for listener in listeners]
+        return [listener for listeners in self.listener_map.values() for listener in listeners if self._is_of(listener)]
 
     @property
     def listening_components(self) -> list[str]:
         """Names of the components that share the encoder."""
-        return list(self.listener_map)
+        return [name for name, listeners in self.listener_map.items() if any(map(self._is_of, listeners))]
+
+    def _is_of(self, listener: Model) -> bool:
+        """Whether no owner after this one is nearer to the component of the layer."""
+        return listener.attrs[SHARED].owner is self
 
     def add_listener(self, listener: Model, component_name: str) -> None:
         """Share the encoder with a component."""
@@ -198,7 +202,7 @@ class OwnerPipe(CheckpointPipe):
 
     def _check_bounds(self) -> None:
         bounds = self.component_grad_clip
-        if isinstance(bounds, Mapping) and (unknown := sorted(bounds.keys() - self.listener_map.keys())):
+        if isinstance(bounds, Mapping) and (unknown := sorted(bounds.keys() - {*self.listening_components})):
             sharing = ", ".join(self.listening_components) or "none"
             reason = f"{', '.join(unknown)}: no component that shares the encoder of {self.name!r} ({sharing})"
             raise LukeError("L047", setting="component_grad_clip", value=dict(bounds), reason=reason)

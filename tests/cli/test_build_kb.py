@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import spacy
 from spacy.kb import InMemoryLookupKB
 from spacy.tokens import DocBin
 from spacy.vocab import Vocab
+from srsly import msgpack_dumps
 from typer.testing import CliRunner, Result
 
 from spacy_luke.cli import luke_cli
@@ -63,6 +65,16 @@ def test_text_without_links_and_minimums_that_leave_nothing_raise_l088(corpus, t
         assert result.exit_code == 1
         assert "[L088]" in result.output
         assert reason in result.output
+    assert not (tmp_path / "kb").exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"no DocBin", zlib.compress(b"abc"), zlib.compress(msgpack_dumps({"a": 1}))])
+def test_a_file_that_is_no_docbin_raises_l106(tmp_path, data):
+    (tmp_path / "links.spacy").write_bytes(data)
+    result = build_kb(tmp_path / "links.spacy", tmp_path / "kb")
+    assert result.exit_code == 1
+    assert "[L106]" in result.output
+    assert result.output.count("\n") == 1
     assert not (tmp_path / "kb").exists()
 
 

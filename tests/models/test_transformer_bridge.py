@@ -22,7 +22,7 @@ from thinc.api import Config, Model
 from transformers import LongformerModel, LukeModel, RobertaModel
 
 from spacy_luke.errors import LukeError
-from spacy_luke.models.architectures import ENCODERS, build_luke_encoder
+from spacy_luke.models.architectures import ENCODERS, build_luke_encoder, build_shared_encoder
 from spacy_luke.models.transformer_bridge import build_transformer_model
 from tests.checkpoints.test_upcycle import write_source
 from tests.tokenization.ugly import words
@@ -434,6 +434,11 @@ def test_without_checkpoint_the_encoder_is_that_of_the_model_in_the_box() -> Non
 def test_a_checkpoint_of_the_other_encoder_is_an_error(folders) -> None:
     with pytest.raises(LukeError, match=r"L051.*LongformerEncoder"):
         blank(folders["longformer"], "luke").initialize()
+
+
+def test_it_cannot_share_the_encoder_of_another_component() -> None:
+    with pytest.raises(LukeError, match=r"L047.*SharedEncoder.v1"):
+        build_transformer_model(build_shared_encoder(), get_strided_spans)
 
 
 def test_a_transformer_without_weights_says_how_to_get_them(folders, tmp_path) -> None:

@@ -100,6 +100,12 @@ def test_titles_need_a_vocabulary(checkpoint: Path) -> None:
         load(checkpoint, entities="wikidata")
 
 
+def test_titles_need_entity_inputs(tmp_path: Path) -> None:
+    write_longformer(tmp_path)
+    with pytest.raises(LukeError, match=r"L047.*no entity inputs"):
+        load(tmp_path, entities="kb_id", model=LONGFORMER)
+
+
 def test_without_entity_inputs_an_entity_is_the_mean_of_its_tokens(checkpoint: Path, tmp_path: Path) -> None:
     write_longformer(tmp_path)
     for nlp in (load(checkpoint, entities="none"), load(tmp_path, model=LONGFORMER)):

@@ -12,7 +12,7 @@ from spacy.training.loop import train
 from thinc.api import Config
 from transformers import LukeModel
 
-from spacy_luke.errors import LukeError
+from spacy_luke.errors import LukeError, LukeWarning
 from tests.util import luke_config, randomise, write_longformer, write_luke
 
 from .marked_model import TEXT
@@ -127,6 +127,32 @@ def test_sourced_together_they_share(checkpoint: Path) -> None:
     assert other.get_pipe("luke_encoder").listening_components == ["ner"]
 
 
+def test_a_component_uses_the_nearest_encoder_before_it(checkpoint: Path, tmp_path: Path) -> None:
+    nlp = initialized(checkpoint, ("luke_ner",))
+    nlp.add_pipe("luke_encoder", name="second", config={"set_vectors": False})
+    nlp.add_pipe("luke_qa", config={"model": SHARED})
+    nlp.get_pipe("second").load_checkpoint(checkpoint)
+    nlp.get_pipe("luke_qa").initialize(lambda: examples(nlp))
+    nlp.to_disk(tmp_path)
+    loaded = spacy.load(tmp_path)
+    loaded.get_pipe("luke_encoder").from_disk(tmp_path / "luke_encoder")
+    loaded.get_pipe("luke_encoder").load_checkpoint(checkpoint)
+    assert encoder_of(loaded, "luke_ner") is loaded.get_pipe("luke_encoder").encoder
+    assert encoder_of(loaded, "luke_qa") is loaded.get_pipe("second").encoder
+    assert loaded.get_pipe("luke_encoder").listening_components == ["luke_ner"]
+    assert loaded.get_pipe("second").listening_components == ["luke_qa"]
+
+
+def test_saving_a_component_without_its_encoder_is_told(checkpoint: Path, tmp_path: Path) -> None:
+    nlp = initialized(checkpoint, ("luke_ner",))
+    alone = spacy.blank("en")
+    alone.add_pipe("luke_ner", source=nlp)
+    with pytest.warns(LukeWarning, match=r"W030.*'luke_ner'.*'luke_encoder'"):
+        alone.to_disk(tmp_path / "alone")
+    with pytest.raises(LukeError, match="L066"):
+        spacy.load(tmp_path / "alone")("Ada met Babbage.")
+
+
 def test_two_processes_give_what_one_gives(checkpoint: Path) -> None:
     nlp = initialized(checkpoint, ("luke_ner",))
     texts = [TEXT, "", "Ada met Babbage."]
@@ -146,7 +172,7 @@ def test_without_its_encoder_a_component_says_so(checkpoint: Path, tmp_path: Pat
     named.add_pipe("luke_qa", config={"model": {"encoder": {**SHARED["encoder"], "upstream": "another"}}})
     with pytest.raises(LukeError, match="L066"):
         named.get_pipe("luke_qa").answer(named.make_doc("Ada met Babbage."), "Who?")
-    with pytest.raises(LukeError, match="L040"):
+    with pytest.raises(LukeError, match=r"L040.*new head on the encoder of 'luke_encoder'"):
         named.get_pipe("luke_ner").update(examples(named))
 
 
@@ -160,6 +186,7 @@ def test_a_checkpoint_for_a_sharing_component_is_refused(checkpoint: Path) -> No
         nlp.initialize(lambda: examples(nlp))
 
 
+@pytest.mark.filterwarnings("ignore:.*W030")
 @pytest.mark.parametrize("shared", [True, False])
 def test_what_was_saved_otherwise_is_refused(checkpoint: Path, tmp_path: Path, shared: bool) -> None:
     nlp = initialized(checkpoint, ("luke_ner",))
@@ -172,6 +199,7 @@ def test_what_was_saved_otherwise_is_refused(checkpoint: Path, tmp_path: Path, s
         pipe.from_disk(tmp_path / "ner")
 
 
+@pytest.mark.filterwarnings("ignore:.*W030")
 def test_damaged_heads_are_refused_and_the_component_stays(checkpoint: Path, tmp_path: Path) -> None:
     nlp = initialized(checkpoint, ("luke_ner",))
     pipe = nlp.get_pipe("luke_ner")
