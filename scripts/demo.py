@@ -3,7 +3,7 @@
     python scripts/demo.py
     python scripts/demo.py --model path/to/pipeline --text letter.txt --question "Who wrote it?" --output letter.html
 
-The text is cut into documents at blank lines. A question is asked of each, and the surest answer is shown. Relations,
+The text is cut into documents at blank lines. A question is asked of each, and the best answer is shown. Relations,
 types, links and answers are those of a pipeline that has components for them.
 """
 
@@ -67,7 +67,10 @@ def relation_rows(docs: Iterable[Doc]) -> list[tuple[str, ...]]:
 
 
 def answer_rows(docs: Iterable[Doc], questions: Iterable[str]) -> list[tuple[str, ...]]:
-    """The cells of the surest answer to each question, as `ANSWERS` names them."""
+    """The cells of the best answer to each question, as `ANSWERS` names them.
+
+    A score is the share of an answer among those of its own Doc; between Docs, raw scores compare.
+    """
     found: dict[str, list[tuple[Answer, int]]] = {question: [] for question in questions}
     for i, doc in enumerate(docs, 1):
         for answer in get_answers(doc):
@@ -76,7 +79,7 @@ def answer_rows(docs: Iterable[Doc], questions: Iterable[str]) -> list[tuple[str
     rows = []
     for question, answers in found.items():
         if answers:
-            answer, i = max(answers, key=lambda pair: pair[0].score)
+            answer, i = max(answers, key=lambda pair: pair[0].logit)
             rows.append((question, answer.text, f"{answer.score:.3f}", str(i)))
     return rows
 

@@ -10,7 +10,7 @@ from spacy.training import Example
 from spacy_luke import box
 from spacy_luke.errors import LukeError, LukeWarning
 
-TEXT = "Angela Merkel met Barack Obama in Berlin. Grace Hopper worked for Remington Rand in Philadelphia."
+TEXT = "Angela Merkel met Barack Obama in Berlin. Grace Hopper worked for IBM in Philadelphia."
 
 
 def entities(doc) -> set[tuple[str, str]]:
@@ -19,7 +19,7 @@ def entities(doc) -> set[tuple[str, str]]:
 
 def test_the_shipped_pipeline_finds_entities_with_scores() -> None:
     doc = spacy.load(box.box_pipeline())(TEXT)
-    assert {("Angela Merkel", "PER"), ("Berlin", "LOC"), ("Remington Rand", "ORG")} <= entities(doc)
+    assert {("Angela Merkel", "PER"), ("Berlin", "LOC"), ("IBM", "ORG")} <= entities(doc)
     assert all(0.3 < e._.score <= 1 for e in doc.ents)
 
 
@@ -70,7 +70,7 @@ def test_bare_components_run_the_heads_in_the_box() -> None:
 @pytest.mark.filterwarnings("ignore:.*W001")
 def test_a_bare_luke_qa_answers_as_the_one_in_the_box() -> None:
     boxed = spacy.load(box.box_pipeline())
-    question = "Who worked for Remington Rand?"
+    question = "Who worked for IBM?"
     nlp = spacy.blank("en")
     pipe = nlp.add_pipe("luke_qa")
     pipe.no_answer_threshold = boxed.get_pipe("luke_qa").no_answer_threshold

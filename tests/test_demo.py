@@ -44,11 +44,11 @@ def test_rows_name_entity_type_score_finer_types_link_and_paragraph(demo, doc):
     ]
 
 
-def test_relations_and_the_surest_answers_have_rows(demo, doc):
+def test_relations_and_the_best_answers_have_rows(demo, doc):
     set_relations(doc, [Relation(doc.ents[0], doc.ents[1], "lives in", 0.75)])
     other = spacy.blank("en")("Bob was here .")
-    set_answers(doc, [Answer("Who?", doc.ents[0], score=0.4), Answer("Where?", None)])
-    set_answers(other, [Answer("Who?", other[0:1], score=0.6), Answer("Where?", None)])
+    set_answers(doc, [Answer("Who?", doc.ents[0], score=0.7, logit=8.0), Answer("Where?", None)])
+    set_answers(other, [Answer("Who?", other[0:1], score=0.6, logit=9.5), Answer("Where?", None)])
     assert demo.relation_rows([doc, other]) == [("lives in", "Ada", "Paris", "0.750", "1")]
     assert demo.answer_rows([doc, other], ["Who?", "Where?"]) == [("Who?", "Bob", "0.600", "2")]
 
