@@ -81,6 +81,8 @@ def answer_rows(docs: Iterable[Doc], questions: Iterable[str]) -> list[tuple[str
         if answers:
             answer, i = max(answers, key=lambda pair: pair[0].logit)
             rows.append((question, answer.text, f"{answer.score:.3f}", str(i)))
+        else:
+            rows.append((question, "no answer", "", ""))
     return rows
 
 

@@ -50,7 +50,10 @@ def test_relations_and_the_best_answers_have_rows(demo, doc):
     set_answers(doc, [Answer("Who?", doc.ents[0], score=0.7, logit=8.0), Answer("Where?", None)])
     set_answers(other, [Answer("Who?", other[0:1], score=0.6, logit=9.5), Answer("Where?", None)])
     assert demo.relation_rows([doc, other]) == [("lives in", "Ada", "Paris", "0.750", "1")]
-    assert demo.answer_rows([doc, other], ["Who?", "Where?"]) == [("Who?", "Bob", "0.600", "2")]
+    assert demo.answer_rows([doc, other], ["Who?", "Where?"]) == [
+        ("Who?", "Bob", "0.600", "2"),
+        ("Where?", "no answer", "", ""),
+    ]
 
 
 def test_the_columns_of_the_table_line_up_and_empty_ones_are_left_out(demo, doc):
