@@ -63,7 +63,7 @@ def bare(task: str, **config):
 def test_a_bare_component_has_its_head_on_the_encoder_in_the_box(boxed: Language, task: str) -> None:
     _, pipe = bare(task)
     with pytest.warns(LukeWarning, match=f"W001.*{task} was added"):
-        pipe._require_weights_or_box()
+        pipe._require_weights_or_box([])
     wanted, found = (one._module.state_dict() for one in (boxed.get_pipe(task), pipe))
     assert found.keys() == wanted.keys()
     for name, tensor in found.items():
