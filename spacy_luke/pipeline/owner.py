@@ -255,16 +255,19 @@ class OwnerPipe(CheckpointPipe):
         docs: that are to be predicted. Components that annotate in an update (`annotates`) predict its Docs before all
             gradients are there: the step goes on waiting.
         """
-        under_way = self._awaited and any(doc is example.predicted for example in self._examples for doc in docs)
-        if self._waiting is not None and not under_way:
-            sgd, self._waiting = self._waiting, None
-            self._has_gradients = False
-            self._examples = []
-            self._gather()
-            for parameter, gradient in self._gathered.items():
-                parameter.grad = gradient
-            self._gathered.clear()
-            self.model.finish_update(sgd)
+        if self._waiting is None:
+            return
+        predicted = {id(example.predicted) for example in self._examples}
+        if self._awaited and any(id(doc) in predicted for doc in docs):
+            return
+        sgd, self._waiting = self._waiting, None
+        self._has_gradients = False
+        self._examples = []
+        self._gather()
+        for parameter, gradient in self._gathered.items():
+            parameter.grad = gradient
+        self._gathered.clear()
+        self.model.finish_update(sgd)
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Save as a Hugging Face checkpoint folder with spaCy's `cfg` beside it; see `save_checkpoint`."""
