@@ -23,7 +23,8 @@ from typing import Any
 
 import spacy
 from evaluate_ner import bare, evenly
-from spacy.tokens import DocBin
+
+from spacy_luke.converters import read_docbin
 
 ROOT = Path(__file__).parents[1]
 # Name -> config and what is changed in it.
@@ -139,7 +140,7 @@ def speed_table(args: argparse.Namespace) -> str:
         models[name] = spacy.load(target / ("tuned" if name == FILTERED else "model-last"))
     lines = [f"| | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
     for file in sorted((args.corpus / "dev").glob("*.spacy")):
-        gold = evenly(list(DocBin().from_disk(file).get_docs(next(iter(models.values())).vocab)), 200)
+        gold = evenly(read_docbin(file, next(iter(models.values())).vocab), 200)
         seconds: dict[str, list[float]] = {name: [] for name in names}
         for _ in range(5):
             for name, nlp in models.items():

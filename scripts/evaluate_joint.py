@@ -23,10 +23,11 @@ import spacy
 from evaluate_ner import bare, evenly
 from plain_baselines import nearest_words, prior, relation_between, types_in_training
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_luke.annotations import set_entity_labels
+from spacy_luke.converters import read_docbin
 from spacy_luke.training.corpus import build_gold_mentions_corpus
 from spacy_luke.training.entity_linker_scorer import build_entity_linker_scorer
 from spacy_luke.training.entity_typer_scorer import build_entity_typer_scorer
@@ -70,7 +71,7 @@ def rows_of_entities(nlp: Language, others: Mapping[str, str], folder: Path, lim
     beside = {name: of_other(other, folder, limit) for name, other in others.items()}
     for file in sorted(folder.glob("*.spacy")):
         name, hub_id = ENTITIES[file.stem]
-        gold = evenly(list(DocBin().from_disk(file).get_docs(nlp.vocab)), limit or None)
+        gold = evenly(read_docbin(file, nlp.vocab), limit or None)
         row = {"docs": len(gold), "hub_id": hub_id, "metrics": ["ents_ece", "ents_p", "ents_r", "ents_f"]}
         note = "not trained on" if file.stem == NOT_TRAINED_ON else ""
         baselines = {key: scores.get(name) for key, scores in beside.items()}
@@ -218,11 +219,7 @@ def main() -> None:
         results += rows_of_tasks(nlp, args.corpus / "train", dev, args.limit)
     evaluation: dict[str, Any] = {"results": results}
     if args.machine:
-        gold = [
-            d
-            for file in sorted((dev / "entities").glob("*.spacy"))
-            for d in DocBin().from_disk(file).get_docs(nlp.vocab)
-        ]
+        gold = [d for file in sorted((dev / "entities").glob("*.spacy")) for d in read_docbin(file, nlp.vocab)]
         evaluation["speed"] = speed(args.model, nlp, evenly(gold, 500), args.machine)
     for row in results:
         shown = "  ".join(f"{name} {100 * (row['scores'][name] or 0):.1f}" for name in row["metrics"])

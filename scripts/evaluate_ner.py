@@ -18,8 +18,10 @@ from typing import Any
 import spacy
 from spacy.language import Language
 from spacy.scorer import get_ner_prf
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 from spacy.training import Example
+
+from spacy_luke.converters import read_docbin
 
 FACTORIES = ("ner", "luke_ner", "luke_token_classifier")
 
@@ -90,7 +92,7 @@ def main() -> None:
     sets: dict[str, dict[str, Any]] = {}
     together: list[Example] = []
     for file in files:
-        gold = evenly(list(DocBin().from_disk(file).get_docs(nlp.vocab)), args.limit)
+        gold = evenly(read_docbin(file, nlp.vocab), args.limit)
         sets[file.stem], examples = evaluate(nlp, gold)
         together.extend(examples)
         show(file.stem, sets[file.stem])

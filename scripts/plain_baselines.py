@@ -14,7 +14,7 @@ from typing import Any
 import spacy
 from evaluate_linking import by_prior
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 
 from spacy_luke.annotations import (
     Answer,
@@ -26,6 +26,7 @@ from spacy_luke.annotations import (
     set_relations,
     typed_spans,
 )
+from spacy_luke.converters import read_docbin
 
 TOKENIZER = spacy.blank("en").tokenizer
 
@@ -33,7 +34,7 @@ TOKENIZER = spacy.blank("en").tokenizer
 def types_in_training(file: Path, nlp: Language) -> Callable[[Doc], Doc]:
     """Gives a mention the types that its text, or else its last word, has most often."""
     seen: defaultdict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
-    for doc in DocBin().from_disk(file).get_docs(nlp.vocab):
+    for doc in read_docbin(file, nlp.vocab):
         for span in typed_spans(doc):
             for key in (span.text, span[-1].lower_, ""):
                 seen[key][get_entity_types(span)] += 1
@@ -56,7 +57,7 @@ def relation_between(file: Path, nlp: Language) -> Callable[[Doc], Doc]:
         order = "head first" if head.start <= tail.start else "tail first"
         return (order, *(t.lower_ for t in head.doc[start.end : end.start][-3:]))
 
-    for doc in DocBin().from_disk(file).get_docs(nlp.vocab):
+    for doc in read_docbin(file, nlp.vocab):
         labels = {(r.head.start, r.head.end, r.tail.start, r.tail.end): r.label for r in get_relations(doc)}
         for head, tail in pairs(list(doc.spans["mentions"])):
             label = labels.get((head.start, head.end, tail.start, tail.end), "")

@@ -30,7 +30,7 @@ from prepare_mini import LABELS as FLAT
 from prepare_mini import read as read_entities
 from prepare_tasks import MENTIONS
 from spacy.lang.en import English
-from spacy.tokens import Doc, DocBin, Span, SpanGroup
+from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
 
 from spacy_luke.annotations import (
@@ -45,7 +45,7 @@ from spacy_luke.annotations import (
     set_questions,
     typed_spans,
 )
-from spacy_luke.converters import write_docbin
+from spacy_luke.converters import read_docbin, write_docbin
 
 SEED = 0
 MISC = "MISC"
@@ -167,10 +167,6 @@ ROLES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
 }
 
 
-def docs_of(path: Path, vocab: Vocab) -> list[Doc]:
-    return list(DocBin().from_disk(path).get_docs(vocab))
-
-
 def entities(assets: Path, vocab: Vocab) -> tuple[list[Doc], dict[str, list[Doc]]]:
     """The corpora of prepare_mini.py, with MISC where they have it."""
     train: list[Doc] = []
@@ -192,7 +188,7 @@ def entities(assets: Path, vocab: Vocab) -> tuple[list[Doc], dict[str, list[Doc]
 
 def left_out(path: Path, vocab: Vocab) -> list[Doc]:
     """Documents of Re-DocRED with their persons, organisations and locations."""
-    docs = docs_of(path, vocab)[:DEV_REDOCRED]
+    docs = read_docbin(path, vocab)[:DEV_REDOCRED]
     for doc in docs:
         doc.set_ents([ent for ent in doc.ents if ent.label_ in FLAT])
         doc.user_data.clear()
@@ -319,17 +315,17 @@ def main() -> None:
     parts = {"train/entities": train, **{f"dev/entities/{name}": docs for name, docs in dev.items()}}
     parts["dev/entities/redocred"] = left_out(corpus / "redocred" / "dev.spacy", vocab)
     for part in ("train", "dev"):
-        parts[f"{part}/relations"] = relations(docs_of(corpus / "knowledgenet" / f"{part}.spacy", vocab))
-        parts[f"{part}/types"] = types(docs_of(corpus / "typing" / f"{part}.spacy", vocab))
-        parts[f"{part}/questions"] = questions(docs_of(corpus / "qa" / f"{part}.spacy", vocab))
+        parts[f"{part}/relations"] = relations(read_docbin(corpus / "knowledgenet" / f"{part}.spacy", vocab))
+        parts[f"{part}/types"] = types(read_docbin(corpus / "typing" / f"{part}.spacy", vocab))
+        parts[f"{part}/questions"] = questions(read_docbin(corpus / "qa" / f"{part}.spacy", vocab))
     titles = types_of_titles(args.assets / "linking" / "wikipedia_schools" / "train.jsonl.gz")
     linked = corpus / "linking"
     parts["train/links"] = [
         passage
         for number, file in enumerate(sorted((linked / "train").glob("*.spacy")))
-        for passage in passages(docs_of(file, vocab), titles, args.share, seed=number)
+        for passage in passages(read_docbin(file, vocab), titles, args.share, seed=number)
     ]
-    parts["dev/links"] = list(passages(docs_of(linked / "dev.spacy", vocab), titles))[:DEV_PASSAGES]
+    parts["dev/links"] = list(passages(read_docbin(linked / "dev.spacy", vocab), titles))[:DEV_PASSAGES]
     for name, docs in parts.items():
         write_docbin(docs, corpus / "joint" / f"{name}.spacy")
         print(f"{name}: {len(docs)} Docs, {sum(map(len, docs))} tokens")

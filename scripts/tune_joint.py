@@ -22,9 +22,9 @@ import torch
 from evaluate_joint import NOT_TRAINED_ON, given
 from evaluate_ner import bare, evenly
 from spacy.language import Language
-from spacy.tokens import DocBin
 from spacy.training import Example
 
+from spacy_luke.converters import read_docbin
 from spacy_luke.pipeline.filter_recall import choose_threshold, measure_filter
 
 F1_LOSS = 0.001
@@ -91,7 +91,7 @@ TASKS = (
 def entities(nlp: Language, folder: Path, limit: int) -> list[list[Example]]:
     """Of each file so many Docs, evenly spaced; not of the corpus that is to show the transfer."""
     files = [path for path in sorted(folder.glob("*.spacy")) if path.stem != NOT_TRAINED_ON]
-    gold = [evenly(list(DocBin().from_disk(file).get_docs(nlp.vocab)), limit) for file in files]
+    gold = [evenly(read_docbin(file, nlp.vocab), limit) for file in files]
     return [[Example(bare(doc), doc) for doc in docs] for docs in gold]
 
 

@@ -15,6 +15,7 @@ from thinc.api import Config, Model, Optimizer
 
 from ..batching.windows import Windows
 from ..checkpoints.checkpoint import Checkpoint, Description
+from ..checkpoints.writer import save_files
 from ..encoders.encoder import Encoder
 from ..errors import LukeError
 from ..models.shared import SHARED, EncoderOwner, SharedEncoder
@@ -191,9 +192,7 @@ class SharedVectorsPipe(VectorPipe):
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Save that there are no weights."""
-        Path(path).mkdir(parents=True, exist_ok=True)
-        for name, data in self._more_files().items():
-            (Path(path) / name).write_bytes(data)
+        save_files(Path(path), self._more_files())
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """The files that `to_disk` writes, as one byte string."""
