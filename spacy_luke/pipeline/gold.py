@@ -23,6 +23,8 @@ class GoldSpans:
     targets: index of the label of each mention. *Shape:* (mentions,)
     known: False where the annotation of a token is missing. *Shape:* (mentions,)
     unannotated: indices of the labels that the reference is not annotated with: a mention without entity may have them.
+    taken: True for mentions that share a token with a gold span, where spans do not overlap: without entity of their
+        own, they have no other label either. *Shape:* (mentions,), or None where spans may overlap
     missed: reason -> how many gold spans cannot be learned; missed_texts: those spans.
     several_labels: how many gold spans repeat a span with another label.
     total: of tokens, how many gold spans or tags there are.
@@ -31,6 +33,7 @@ class GoldSpans:
     targets: np.ndarray
     known: np.ndarray
     unannotated: Sequence[int] = ()
+    taken: np.ndarray | None = None
     missed: Counter[str] = field(default_factory=Counter)
     missed_texts: list[str] = field(default_factory=list)
     unknown_labels: list[str] = field(default_factory=list)
@@ -47,7 +50,8 @@ class GoldSpans:
         targets = self.targets[mentions]
         found = np.zeros((len(targets), labels), dtype=bool)
         found[np.arange(len(targets)), targets] = True
-        found[np.ix_(targets == negative, self.unannotated)] = True
+        free = targets == negative if self.taken is None else (targets == negative) & ~self.taken[mentions]
+        found[np.ix_(free, self.unannotated)] = True
         return found
 
 
@@ -98,13 +102,23 @@ def listed(counts: Counter[str]) -> str:
 
 
 def gold_spans(
-    example: Example, spans: Sequence[Span], candidates: Candidates, labels: Sequence[str], negative: str
+    example: Example,
+    spans: Sequence[Span],
+    candidates: Candidates,
+    labels: Sequence[str],
+    negative: str,
+    *,
+    overlap: bool,
 ) -> GoldSpans:
-    """Match the gold `spans` of the reference with the candidates of the predicted Doc."""
+    """Match the gold `spans` of the reference with the candidates of the predicted Doc.
+
+    overlap: spans may share tokens.
+    """
     label_index = {label: i for i, label in enumerate(labels)}
     count = len(candidates.mentions)
     targets, known = np.full(count, label_index[negative], dtype=np.int64), _known(example, spans, candidates)
-    gold = GoldSpans(targets, known, unannotated_labels(example, labels, negative))
+    taken = None if overlap else _touching(candidates, _tokens_of(example, spans))
+    gold = GoldSpans(targets, known, unannotated_labels(example, labels, negative), taken)
     tokens = map(tuple, candidates.spans.tolist())
     mention = dict(zip(tokens, candidates.mention_of.tolist(), strict=True))
     labelled: set[int] = set()
@@ -176,8 +190,23 @@ def _known(example: Example, spans: Sequence[Span], candidates: Candidates) -> n
         known[:] = False
         return known
     unknown_tokens = tokens_without_annotation(example)
-    if reference.has_annotation("ENT_IOB") and unknown_tokens.any():
-        before = np.concatenate([[0], np.cumsum(unknown_tokens)])
-        touched = before[candidates.spans[:, 1]] > before[candidates.spans[:, 0]]
-        known[candidates.mention_of[touched]] = False
+    if reference.has_annotation("ENT_IOB"):
+        known &= ~_touching(candidates, unknown_tokens)
     return known
+
+
+def _tokens_of(example: Example, spans: Sequence[Span]) -> np.ndarray:
+    """Which tokens of the predicted Doc belong to spans of the reference. *Shape:* (tokens,), bool"""
+    inside = np.zeros(len(example.predicted), dtype=bool)
+    for span in spans:
+        inside[example.alignment.y2x[span.start : span.end]] = True
+    return inside
+
+
+def _touching(candidates: Candidates, tokens: np.ndarray) -> np.ndarray:
+    """Which mentions have one of some tokens in them. *Shape:* (tokens,), bool -> (mentions,), bool"""
+    before = np.concatenate([[0], np.cumsum(tokens)])
+    touched = before[candidates.spans[:, 1]] > before[candidates.spans[:, 0]]
+    found = np.zeros(len(candidates.mentions), dtype=bool)
+    found[candidates.mention_of[touched]] = True
+    return found

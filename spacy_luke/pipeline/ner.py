@@ -227,7 +227,7 @@ class LukeNER(SpanPipe):
 
         Several updates before a step add up. Docs without entity annotation and candidates with tokens whose
         annotation is missing are left out. Where a Doc is annotated with some labels only (`set_entity_labels`), the
-        others remain possible for candidates without label.
+        others remain possible for candidates without label, except those that overlap an entity.
         """
         losses = losses if losses is not None else {}
         losses.setdefault(self.name, 0.0)
@@ -239,15 +239,12 @@ class LukeNER(SpanPipe):
         self._warn_without_sentences(docs)
         encoded = self._encode(docs)
         gold = [self._gold(example, c) for example, c in zip(examples, encoded.candidates, strict=True)]
-        negative = self.labels.index(self.negative_label)
-        samples = [
-            sample_negatives(c, g, negative, self.max_negatives) for c, g in zip(encoded.candidates, gold, strict=True)
-        ]
-        span_filter = self.span_filter
-        if span_filter is None:
-            hard, batches = None, self._batches(encoded, [sample.mentions for sample in samples])
+        negative, limit = self.labels.index(self.negative_label), self.max_negatives
+        samples = [sample_negatives(c, g, negative, limit) for c, g in zip(encoded.candidates, gold, strict=True)]
+        hard = self.span_filter.settings.hard_negatives if self.span_filter else None
+        if hard is None:
+            batches = self._batches(encoded, [sample.mentions for sample in samples])
         else:
-            hard = span_filter.settings.hard_negatives
             batches = self._batches(encoded, [s.known for s in samples], [s.drawn for s in samples])
         total = max(sum(len(sample.mentions) for sample in samples), 1)
         self._begin_update(drop)
@@ -281,20 +278,23 @@ class LukeNER(SpanPipe):
             reference, reference.spans.get(self.spans_key, ()) if self.overlap else reference.ents
         )
 
+    def _match(self, example: Example, candidates: Candidates) -> GoldSpans:
+        spans = self.gold_of(example.reference)
+        return gold_spans(example, spans, candidates, self.labels, self.negative_label, overlap=self.overlap)
+
     def _gold(self, example: Example, candidates: Candidates) -> GoldSpans:
-        gold = gold_spans(example, self.gold_of(example.reference), candidates, self.labels, self.negative_label)
+        gold = self._match(example, candidates)
         if gold.unknown_labels:
-            raise LukeError(
-                "L041", labels=", ".join(gold.unknown_labels), name=self.name, known=", ".join(self.label_data)
-            )
+            unknown, known = ", ".join(gold.unknown_labels), ", ".join(self.label_data)
+            raise LukeError("L041", labels=unknown, name=self.name, known=known)
         self.missed_gold += gold.missed
         return gold
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         report = GoldReport()
         for example in get_examples():
-            spans = self.gold_of(example.reference)
+            spans = len(self.gold_of(example.reference))
             if spans:
                 [candidates] = self._encode([example.predicted]).candidates
-                report.add(gold_spans(example, spans, candidates, self.labels, self.negative_label), len(spans))
+                report.add(self._match(example, candidates), spans)
         report.warn(self.name)

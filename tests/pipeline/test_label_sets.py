@@ -78,6 +78,20 @@ def test_a_label_that_is_not_annotated_is_not_unlearned(factory: str, checkpoint
     assert (gradients[1][person] > 0).all()
 
 
+@pytest.mark.parametrize("overlap", [False, True])
+def test_what_overlaps_an_entity_has_no_label_that_is_not_annotated(overlap: bool, checkpoint: Path) -> None:
+    """A person of several words fills the sentence, so that nothing in it is a place, unless entities may overlap."""
+    suggester = {"@misc": "spacy.ngram_suggester.v1", "sizes": [1, 2]}
+    _, pipe = component("luke_ner", checkpoint, suggester=suggester, overlap=overlap)
+    one = example([(0, 2, "PER"), (2, 3, "PER"), (3, 5, "PER"), (5, 6, "PER"), (6, 8, "PER")], ["PER"])
+    one.reference.spans["luke_ner"] = list(one.reference.ents)
+    pipe.update([one])
+    gradient = pipe._module.classifier.bias.grad
+    none, location = pipe.labels.index("NIL"), pipe.labels.index("LOC")
+    assert gradient[none] < 0
+    assert (gradient[location] < 0) == overlap
+
+
 @pytest.mark.filterwarnings("ignore:.*W006")
 @pytest.mark.parametrize("factory", FACTORIES)
 def test_labels_are_learned_from_docs_that_have_one_each(factory: str, checkpoint: Path) -> None:
