@@ -2,16 +2,18 @@
 
     python scripts/tune_joint.py training/en_luke_mini/model-last corpus/joint/dev training/en_luke_mini/tuned
 
-"No entity" gets the bias with the best mean F1 of the corpora; the span filter the highest threshold whose F1 is at
-most 0.1 points below the best; luke_relations, luke_entity_typer and luke_qa the threshold with the best F1, and
-luke_entity_linker the weight of the prior with the best accuracy. The heads of luke_ner, luke_relations and
-luke_entity_typer are divided by the temperature (Guo et al. 2017, "On Calibration of Modern Neural Networks", section
-4.2) with the least expected calibration error: this changes their scores, hardly their answers.
+"No entity" gets the bias, and luke_ner the decoding, with the best mean F1 of the corpora; the span filter the
+highest threshold whose F1 is at most 0.1 points below the best; luke_relations, luke_entity_typer and luke_qa the
+threshold with the best F1, and luke_entity_linker the weight of the prior with the best accuracy. The heads of
+luke_ner, luke_relations and luke_entity_typer are divided by the temperature (Guo et al. 2017, "On Calibration of
+Modern Neural Networks", section 4.2) with the least expected calibration error: this changes their scores, hardly
+their answers.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +27,7 @@ from spacy.language import Language
 from spacy.training import Example
 
 from spacy_luke.converters import read_docbin
+from spacy_luke.pipeline.decoding import DECODINGS
 from spacy_luke.pipeline.filter_recall import choose_threshold, measure_filter
 
 F1_LOSS = 0.001
@@ -116,18 +119,23 @@ def tune_ner(pipe: Any, corpora: Sequence[Sequence[Example]]) -> Tuned:
     scores = pipe.predict(docs)
     negative = pipe.labels.index(pipe.negative_label)
 
-    def f1(bias: float) -> float:
+    def f1(choice: tuple[str, float]) -> float:
+        pipe.decoding, bias = choice
         pipe.set_annotations(docs, biased(scores, negative, bias))
         return sum(pipe.score(corpus)["ents_f"] or 0.0 for corpus in corpora) / len(corpora)
 
-    bias = max(BIASES, key=f1)
-    print(f"luke_ner: bias {bias:+.1f} of {pipe.negative_label}, mean F1 {f1(0):.2%} -> {f1(bias):.2%}")
+    before, tried = f1((pipe.decoding, 0.0)), {choice: f1(choice) for choice in itertools.product(DECODINGS, BIASES)}
+    for name in DECODINGS:
+        best = max((choice for choice in tried if choice[0] == name), key=tried.__getitem__)
+        print(f"luke_ner: {name} decoding, bias {best[1]:+.1f} of {pipe.negative_label}, mean F1 {tried[best]:.2%}")
+    pipe.decoding, bias = max(tried, key=tried.__getitem__)
+    print(f"luke_ner: mean F1 {before:.2%} -> {tried[pipe.decoding, bias]:.2%}")
     Tuned({}, 1.0, bias).change_head(pipe)
     point = choose_threshold(measure_filter(pipe, examples), recall=1.0, f1_loss=F1_LOSS)
     print(f"luke_ner: filter {point.threshold}, recall {point.recall:.2%}, kept {point.kept:.2%}, F1 {point.f:.2%}")
     pipe.span_filter.settings = replace(pipe.span_filter.settings, threshold=point.threshold)
     temperature = calibrated(pipe, examples, pipe.predict(docs), "ents_ece")
-    return Tuned({"span_filter": {"threshold": point.threshold}}, temperature, bias)
+    return Tuned({"decoding": pipe.decoding, "span_filter": {"threshold": point.threshold}}, temperature, bias)
 
 
 def biased(scores: Sequence[Any], label: int, bias: float) -> list[Any]:

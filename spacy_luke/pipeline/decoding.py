@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,9 @@ from spacy.tokens import Doc, Span
 from ..extensions import write_scored_spans
 from ..training.losses import log_softmax, softmax
 from ..training.tag_scheme import TagScheme
+
+DECODINGS = ("greedy", "joint")
+EPSILON = 1e-12  # probabilities nearer to 0 or 1 than this count as this near
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,12 @@ class LabelledSpans:
     labels: np.ndarray
     logits: np.ndarray
     probabilities: np.ndarray
+
+    @property
+    def log_odds(self) -> np.ndarray:
+        """log(p / (1 - p)) of the probabilities p. *Shape:* (spans,)"""
+        p = np.clip(self.probabilities, EPSILON, 1 - EPSILON)
+        return np.log(p / (1 - p))
 
     def take(self, index: list[int]) -> LabelledSpans:
         """Some of the spans."""
@@ -99,17 +108,12 @@ def tagged_spans(scored: TokenLogits, scheme: TagScheme, threshold: float) -> La
     return found.take(np.flatnonzero(found.probabilities >= threshold).tolist())
 
 
-def greedy(found: LabelledSpans, length: int, taken: Iterable[tuple[int, int]]) -> list[int]:
+def greedy(found: LabelledSpans) -> list[int]:
     """Indices of spans that do not overlap, chosen by raw score, best first, and given in text order.
 
     Equal scores keep their order, as in the paper's code (studio-ousia/luke, examples/legacy/ner/main.py).
-
-    length: tokens of the Doc.
-    taken: token ranges that are not to be overlapped.
     """
-    occupied = bytearray(length)
-    for start, end in taken:
-        occupied[start:end] = b"\1" * (end - start)
+    occupied = bytearray(int(found.spans[:, 1].max(initial=0)))
     chosen = []
     spans = found.spans.tolist()
     for i in np.argsort(-found.logits, kind="stable").tolist():
@@ -120,13 +124,49 @@ def greedy(found: LabelledSpans, length: int, taken: Iterable[tuple[int, int]]) 
     return sorted(chosen, key=lambda i: int(found.spans[i, 0]))
 
 
-def write_entities(doc: Doc, found: LabelledSpans, labels: Sequence[str], spans_key: str, *, overwrite: bool) -> None:
-    """Write those that do not overlap to `doc.ents`, best first, and with their scores to `doc.spans[spans_key]`.
+def joint(found: LabelledSpans) -> list[int]:
+    """Indices of the spans that do not overlap and are the most probable together, in text order.
+
+    Whether one is an entity is taken as independent of the others, so that the sum of the log-odds counts, and a span
+    with a probability below one half is never chosen. This is weighted interval scheduling (Kleinberg and Tardos 2005,
+    Algorithm Design, section 6.1).
+    """
+    spans, odds = found.spans, found.log_odds
+    order = np.lexsort((spans[:, 0], spans[:, 1]))  # by their ends
+    before = np.searchsorted(spans[order, 1], spans[order, 0], side="right").tolist()  # how many end before each
+    best = [0.0]  # sum of the best ones among the first n
+    for n, (i, free) in enumerate(zip(order.tolist(), before, strict=True)):
+        best.append(max(best[n], best[free] + odds[i]))
+    chosen, n = [], len(order)
+    while n:
+        if best[n] > best[n - 1]:
+            chosen.append(int(order[n - 1]))
+            n = before[n - 1]
+        else:
+            n -= 1
+    return chosen[::-1]
+
+
+def write_entities(
+    doc: Doc, found: LabelledSpans, labels: Sequence[str], spans_key: str, *, overwrite: bool, decoding: str = "greedy"
+) -> None:
+    """Write those that do not overlap to `doc.ents`, and with their scores to `doc.spans[spans_key]`.
 
     overwrite: replace entities that the Doc has; otherwise they stay, and what overlaps them is left out.
+    decoding: how those that do not overlap are chosen: `greedy` or `joint`.
     """
     existing = [] if overwrite else list(doc.ents)
-    found = found.take(greedy(found, len(doc), [(ent.start, ent.end) for ent in existing]))
+    found = found.take(_outside(found, existing, len(doc)))
+    found = found.take(joint(found) if decoding == "joint" else greedy(found))
     spans = found.in_doc(doc, labels)
     doc.set_ents([*existing, *spans], default="outside")
     write_scored_spans(doc, spans_key, spans, found.probabilities.tolist())
+
+
+def _outside(found: LabelledSpans, taken: Sequence[Span], length: int) -> list[int]:
+    """Indices of the spans that have no token of those that are taken, in a Doc of so many tokens."""
+    before = np.zeros(length + 1, dtype=np.int64)
+    for span in taken:
+        before[span.start + 1 : span.end + 1] = 1
+    before = before.cumsum()
+    return np.flatnonzero(before[found.spans[:, 1]] == before[found.spans[:, 0]]).tolist()

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example, validate_examples
@@ -17,14 +16,14 @@ from ..annotations import annotated_entities
 from ..batching.mentions import Candidates, Suggester
 from ..batching.windows import Windows
 from ..checkpoints.heads import SPAN_CLASSIFIER
-from ..checks import require_at_least, require_probability
+from ..checks import require_at_least, require_one_of, require_probability
 from ..encoders.span_filter import SpanFilterSettings
 from ..errors import LukeError
 from ..extensions import write_scored_spans
 from ..training.negative import NO_ENTITY, find_negative
-from .decoding import SpanLogits, positive_spans, write_entities
+from .decoding import DECODINGS, SpanLogits, positive_spans, write_entities
 from .gold import GoldReport, GoldSpans, gold_spans, has_entity_annotation
-from .sampling import sample_negatives, sampled_loss
+from .sampling import batch_loss, sample_negatives
 from .spans import SpanPipe
 
 DEFAULT_CONFIG = """
@@ -36,6 +35,7 @@ chunk_size = 128
 max_negatives = null
 overlap = false
 overwrite = false
+decoding = "greedy"
 threshold = 0.0
 negative_label = null
 spans_key = "luke_ner"
@@ -77,6 +77,7 @@ def make_luke_ner(
     max_negatives: int | None,
     overlap: bool,
     overwrite: bool,
+    decoding: str,
     threshold: float,
     negative_label: str | None,
     spans_key: str,
@@ -96,6 +97,7 @@ def make_luke_ner(
         max_negatives=max_negatives,
         overlap=overlap,
         overwrite=overwrite,
+        decoding=decoding,
         threshold=threshold,
         negative_label=negative_label,
         spans_key=spans_key,
@@ -117,9 +119,11 @@ class LukeNER(SpanPipe):
         not see each other take all.
     max_negatives: candidates without label per window in training, drawn at random; the loss
         makes up for it (see `sample_negatives`); null = all, as in the paper.
-    overlap: write all positive spans to `doc.spans[spans_key]` and leave `doc.ents` alone; otherwise decode greedily
-        into `doc.ents`, best first.
+    overlap: write all positive spans to `doc.spans[spans_key]` and leave `doc.ents` alone; otherwise write those to
+        `doc.ents` that do not overlap.
     overwrite: replace entities that the Doc has already; otherwise they stay and win over predicted ones.
+    decoding: "greedy": of spans that overlap, those with the best raw scores are entities, best first, as in the paper;
+        "joint": those that are the most probable together, each with a probability of at least one half.
     threshold: least probability in [0, 1] of a predicted entity; 0 = the most probable label decides, as in the paper.
     negative_label: label for "no entity"; null = found among the labels by its name (NIL, O, …).
     spans_key: key of `doc.spans` for the predicted spans and their `.attrs["scores"]`.
@@ -144,6 +148,7 @@ class LukeNER(SpanPipe):
         max_negatives: int | None,
         overlap: bool,
         overwrite: bool,
+        decoding: str,
         threshold: float,
         negative_label: str | None,
         spans_key: str,
@@ -165,10 +170,12 @@ class LukeNER(SpanPipe):
         self._negative_setting = negative_label
         if max_negatives is not None:
             require_at_least(0, max_negatives=max_negatives)
+        require_one_of(DECODINGS, decoding=decoding)
         require_probability(threshold=threshold)
         self.max_negatives = max_negatives
         self.overlap = overlap
         self.overwrite = overwrite
+        self.decoding = decoding
         self.threshold = threshold
         self.spans_key = spans_key
         self.missed_gold: Counter[str] = Counter()
@@ -209,7 +216,7 @@ class LukeNER(SpanPipe):
         if self.overlap:
             write_scored_spans(doc, self.spans_key, found.in_doc(doc, labels), found.probabilities.tolist())
         else:
-            write_entities(doc, found, labels, self.spans_key, overwrite=self.overwrite)
+            write_entities(doc, found, labels, self.spans_key, overwrite=self.overwrite, decoding=self.decoding)
 
     # Training
 
@@ -250,16 +257,8 @@ class LukeNER(SpanPipe):
         self._begin_update(drop)
         for rows, batch in self._ahead(batches):
             logits, backprop = self.model.begin_update(batch)
-            index = tuple(np.array([(i, n) for i, row in enumerate(rows) for n in range(len(row.mentions))]).T)
-            possible = np.concatenate(
-                [gold[row.doc].possible(row.mentions, len(self.labels), negative) for row in rows]
-            )
-            log_rates = np.concatenate([samples[row.doc].log_rates[row.mentions] for row in rows])
-            scores = self.model.ops.to_numpy(logits)[index]
-            gradient, loss = sampled_loss(rows, scores, possible, log_rates, negative, hard)
-            d_logits = np.zeros(logits.shape, dtype=np.float32)
-            d_logits[index] = gradient / total
-            backprop(self.model.ops.asarray3f(d_logits))  # type: ignore[arg-type]
+            gradient, loss = batch_loss(rows, self.model.ops.to_numpy(logits), gold, samples, negative, hard)
+            backprop(self.model.ops.asarray3f(gradient / total))  # type: ignore[arg-type]
             losses[self.name] += loss / total
         if sgd is not None:
             self.finish_update(sgd)

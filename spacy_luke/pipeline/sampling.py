@@ -61,6 +61,28 @@ def sample_negatives(candidates: Candidates, gold: GoldSpans, negative: int, lim
     return TrainingSample(np.flatnonzero(gold.known), chosen, log_rates)
 
 
+def batch_loss(
+    rows: Sequence[MentionRow],
+    logits: np.ndarray,
+    gold: Sequence[GoldSpans],
+    samples: Sequence[TrainingSample],
+    negative: int,
+    hard_negatives: int | None,
+) -> tuple[np.ndarray, float]:
+    """Gradient and sum of `sampled_loss` for the raw scores of a batch.
+
+    logits: of the mentions of each row, padded. *Shape:* (rows, mentions, scores); the gradient's, too, in float32
+    gold, samples: of each Doc.
+    """
+    index = tuple(np.array([(i, n) for i, row in enumerate(rows) for n in range(len(row.mentions))]).T)
+    labels = logits.shape[-1] - (hard_negatives is not None)
+    possible = np.concatenate([gold[row.doc].possible(row.mentions, labels, negative) for row in rows])
+    log_rates = np.concatenate([samples[row.doc].log_rates[row.mentions] for row in rows])
+    gradient = np.zeros(logits.shape, dtype=np.float32)
+    gradient[index], loss = sampled_loss(rows, logits[index], possible, log_rates, negative, hard_negatives)
+    return gradient, loss
+
+
 def sampled_loss(
     rows: Sequence[MentionRow],
     scores: np.ndarray,

@@ -1,6 +1,8 @@
 """`luke_ner`: parity with the paper's pipeline, decoding, and a defined result for every text."""
 
+import itertools
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from transformers import LukeForEntitySpanClassification, LukeTokenizer
 
 import spacy_luke
 from spacy_luke.errors import LukeError, LukeWarning
-from spacy_luke.pipeline.decoding import LabelledSpans, greedy
+from spacy_luke.pipeline.decoding import DECODINGS, LabelledSpans, greedy, joint, positive_spans
 
 from .conftest import TEXT
 
@@ -169,19 +171,69 @@ def test_candidates_left_out_are_reported(nlp) -> None:
     assert [s.text for s in spans] == ["Ada .", "Bo ."]
 
 
+RANGES = st.tuples(st.integers(0, 11), st.integers(1, 4)).map(lambda p: (p[0], min(p[0] + p[1], 12)))
+
+
+def labelled_spans(spans: list[tuple[int, int]], logits: list[float], probabilities: list[float]) -> LabelledSpans:
+    array = np.array(spans, dtype=np.int64).reshape(-1, 2)
+    return LabelledSpans(array, np.zeros(len(spans), dtype=np.int64), np.array(logits), np.array(probabilities))
+
+
+def apart(spans: Iterable[tuple[int, int]]) -> bool:
+    """Whether they do not overlap."""
+    return all(a[1] <= b[0] or b[1] <= a[0] for a, b in itertools.combinations(spans, 2))
+
+
 @given(st.data())
 def test_greedy_decoding_takes_the_best_of_overlapping_spans(data) -> None:
-    pairs = st.tuples(st.integers(0, 11), st.integers(1, 4)).map(lambda p: (p[0], min(p[0] + p[1], 12)))
-    spans = data.draw(st.lists(pairs, max_size=12))
+    spans = data.draw(st.lists(RANGES, max_size=12))
     scores = data.draw(st.lists(st.sampled_from([0.5, 1.0, 2.0]), min_size=len(spans), max_size=len(spans)))
     taken: list[int] = []
     for i in sorted(range(len(spans)), key=lambda i: -scores[i]):
-        if all(spans[i][1] <= spans[j][0] or spans[j][1] <= spans[i][0] for j in taken):
+        if apart([spans[i], *(spans[j] for j in taken)]):
             taken.append(i)
-    array = np.array(spans, dtype=np.int64).reshape(-1, 2)
-    labelled = LabelledSpans(array, np.zeros(len(spans), dtype=np.int64), np.array(scores), np.array(scores))
-    found = greedy(labelled, 12, [])
-    assert sorted(found) == sorted(taken)
+    assert sorted(greedy(labelled_spans(spans, scores, scores))) == sorted(taken)
+
+
+@given(st.data())
+def test_joint_decoding_takes_the_most_probable_spans_together(data) -> None:
+    spans = data.draw(st.lists(RANGES, max_size=8))
+    p = data.draw(st.lists(st.floats(0, 1), min_size=len(spans), max_size=len(spans)))
+    labelled = labelled_spans(spans, [0.0] * len(spans), p)
+    found = joint(labelled)
+    sums = [
+        labelled.log_odds[list(some)].sum()
+        for size in range(len(spans) + 1)
+        for some in itertools.combinations(range(len(spans)), size)
+        if apart([spans[i] for i in some])
+    ]
+    assert apart([spans[i] for i in found])
+    assert found == sorted(found, key=lambda i: spans[i])
+    assert all(p[i] >= 0.5 for i in found)
+    assert labelled.log_odds[found].sum() == pytest.approx(max(sums))
+
+
+def test_joint_decoding_takes_two_sure_entities_instead_of_one_that_is_surer() -> None:
+    spans, p = [(0, 1), (1, 2), (0, 2), (3, 4)], [0.8, 0.8, 0.9, 0.4]
+    labelled = labelled_spans(spans, p, p)
+    assert joint(labelled) == [0, 1]
+    assert greedy(labelled) == [2, 3]
+
+
+def test_how_overlapping_spans_are_decided_is_a_setting(nlp) -> None:
+    pipe, text = nlp.get_pipe("luke_ner"), " ".join(TEXT)
+    doc = nlp.make_doc(text)
+    nlp.get_pipe("sentencizer")(doc)
+    [scored] = pipe.predict([doc])
+    found = positive_spans(scored, pipe.labels.index(pipe.negative_label), 0.0)
+    written = {}
+    for pipe.decoding in DECODINGS:
+        written[pipe.decoding] = [(e.start, e.end) for e in nlp(text).ents]
+    assert written["joint"] == [tuple(span) for span in found.spans[joint(found)].tolist()]
+    assert written["greedy"] == [tuple(span) for span in found.spans[greedy(found)].tolist()]
+    assert written["joint"] != written["greedy"]
+    with pytest.raises(LukeError, match=r"L047.*decoding.*greedy, joint"):
+        spacy.blank("en").add_pipe("luke_ner", config={"decoding": "beam"})
 
 
 def test_existing_entities_stay_unless_overwritten(nlp) -> None:
