@@ -23,7 +23,7 @@ class FeedForward(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """*Shape:* (batch, rows, hidden) -> the same."""
-        return self.norm(self.dropout(self.outer(self.activation(self.inner(rows)))) + rows)
+        return self.norm(self.dropout(self.outer(self.inner(rows, self.activation))) + rows)
 
 
 def set_dropout(module: nn.Module, rate: float) -> None:

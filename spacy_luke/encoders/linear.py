@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ..errors import LukeError
+from .products import Activation, linear
 
 # Weights take the integers from -64 to 64 and rows those from -127 to 127. With weights up to 127, processors without
 # VNNI would add pairs of products in 16 bits that have no room for them (oneDNN, "Nuances of int8 Computations"):
@@ -100,13 +101,14 @@ class Linear(nn.Linear):
         self.int8 = False
         self._int8_weight: Int8Weight | None = None
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """*Shape:* (…, inputs) -> (…, outputs)"""
+    def forward(self, rows: Tensor, activation: Activation | None = None) -> Tensor:
+        """The product, then the activation. *Shape:* (…, inputs) -> (…, outputs)"""
         if not self.int8 or self.training or torch.is_grad_enabled():
-            return super().forward(rows)
+            return linear(rows, self.weight, self.bias, activation)
         require_int8(rows.device)
         product = self._current_weight().multiply(rows.reshape(-1, self.in_features))
-        return product.add_(self.bias).view(*rows.shape[:-1], self.out_features)
+        product = product.add_(self.bias).view(*rows.shape[:-1], self.out_features)
+        return product if activation is None else activation(product)
 
     def _current_weight(self) -> Int8Weight:
         if self.weight.is_inference():  # its changes are not counted

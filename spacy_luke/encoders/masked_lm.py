@@ -13,6 +13,7 @@ from .config import EncoderConfig, LukeConfig
 from .encoder import States
 from .heads import TaskModule
 from .inputs import EncoderInput
+from .products import linear
 
 
 class Predictions(NamedTuple):
@@ -43,7 +44,7 @@ class PieceDecoder(nn.Module):
     def forward(self, states: Tensor, table: Tensor) -> Tensor:
         """*Shapes:* (…, hidden), (vocabulary, hidden) -> (…, vocabulary)."""
         rows = self.layer_norm(F.gelu(self.dense(states)))
-        return F.linear(rows, table if self.decoder is None else self.decoder.weight, self.bias)
+        return linear(rows, table if self.decoder is None else self.decoder.weight, self.bias)
 
 
 class EntityTransform(nn.Module):
@@ -70,7 +71,7 @@ class EntityDecoder(nn.Module):
 
     def forward(self, states: Tensor, table: Tensor) -> Tensor:
         """*Shapes:* (…, hidden), (entity vocabulary, entity width) -> (…, entity vocabulary)."""
-        return F.linear(self.transform(states), table, self.bias)
+        return linear(self.transform(states), table, self.bias)
 
     def among(self, states: Tensor, table: Tensor, candidates: Tensor) -> Tensor:
         """The logits of some entities for each row; those of all others are never computed.

@@ -116,7 +116,7 @@ def test_a_file_that_is_cut_off_while_it_is_read_is_an_error(folder):
     weights = SafetensorsWeights([folder / "model.safetensors"])
     names = list(weights.shapes())
     os.truncate(folder / "model.safetensors", (folder / "model.safetensors").stat().st_size // 2)
-    with pytest.raises(LukeError, match="L022.*it ends inside of"):
+    with pytest.raises(LukeError, match=r"L022.*it ends inside of"):
         [weights.get(name) for name in names]
 
 

@@ -1,0 +1,92 @@
+"""Products of rows and weights: those of oneDNN where PyTorch would take MKL's, which on some processors are half as
+fast (MKL leaves AVX-512 unused on AMD's)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+Activation = Callable[[Tensor], Tensor]
+_SHAPES = ((40, 24), (48, 24), (40, 48), (1, 48))  # of rows, weight, gradient and bias that oneDNN is tried with
+
+
+def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None, activation: Activation | None = None) -> Tensor:
+    """`F.linear`, then the activation; sums are rounded in another order if oneDNN computes.
+
+    *Shapes:* rows (…, inputs), weight (outputs, inputs), bias (outputs,) -> (…, outputs)
+    """
+    if not _is_for_onednn(rows, weight):
+        product = F.linear(rows, weight, bias)
+    else:
+        flat = rows.reshape(-1, rows.shape[-1]).contiguous()
+        shape = (*rows.shape[:-1], len(weight))
+        if torch.is_grad_enabled():
+            product = _Product.apply(flat, weight, bias).view(shape)
+        elif activation is F.gelu:
+            return _multiply(flat, weight, bias, "gelu").view(shape)
+        else:
+            product = _multiply(flat, weight, bias).view(shape)
+    return product if activation is None else activation(product)
+
+
+class _Product(torch.autograd.Function):
+    """`F.linear` of a matrix and its gradient, all by oneDNN."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(rows, weight)
+        return _multiply(rows, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        rows, weight = ctx.saved_tensors
+        gradient = gradients[0].contiguous()
+        of_rows, of_weight, of_bias = ctx.needs_input_grad
+        return (
+            _multiply(gradient, weight.t()) if of_rows else None,
+            _multiply(gradient.t(), rows.t()) if of_weight else None,
+            gradient.sum(0) if of_bias else None,
+        )
+
+
+def _multiply(rows: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str = "none") -> Tensor:
+    """A private operation of PyTorch, whose compiler uses it; the weight may be strided, and is not copied."""
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, activation, [], "none")
+    return product
+
+
+def _is_for_onednn(rows: Tensor, weight: Tensor) -> bool:
+    return (
+        rows.dtype == weight.dtype == torch.float32
+        and rows.device.type == weight.device.type == "cpu"
+        and rows.numel() > 0
+        and not torch.is_autocast_enabled("cpu")
+        and _has_onednn()
+        and bool(torch.backends.mkldnn.enabled)
+    )
+
+
+@cache
+def _has_onednn() -> bool:
+    """Whether this build of PyTorch has MKL and the operation of oneDNN, and the latter computes rightly."""
+    if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()):
+        return False
+    rows, weight, gradient, bias = (torch.arange(n * m).sin().view(n, m) for n, m in _SHAPES)
+    try:
+        with torch.no_grad():
+            found = (
+                (_multiply(rows, weight, bias[0], "gelu"), F.gelu(F.linear(rows, weight, bias[0]))),
+                (_multiply(rows[:, :16].contiguous(), weight[:, 8:]), rows[:, :16] @ weight[:, 8:].t()),
+                (_multiply(gradient, weight.t()), gradient @ weight),
+                (_multiply(gradient.t(), rows.t()), gradient.t() @ rows),
+            )
+    except (AttributeError, RuntimeError):
+        return False
+    return all(torch.allclose(ours, theirs, atol=1e-4) for ours, theirs in found)
