@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +20,6 @@ SAFETENSORS_INDEX = "model.safetensors.index.json"
 PICKLE = "pytorch_model.bin"
 PICKLE_INDEX = "pytorch_model.bin.index.json"
 _MAPPED_BYTES = 1 << 25
-_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 KERAS = "tf_model.h5"
 KERAS_INDEX = "tf_model.h5.index.json"
 # For models that transformers has not.
@@ -52,74 +50,33 @@ class ModuleWeights:
         return _owned(self._tensors[name], rows)
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a file in the format of safetensors has a tensor: from byte `start` on, `size` bytes of `dtype`."""
-
-    file: Path
-    name: str
-    shape: tuple[int, ...]
-    dtype: torch.dtype | None
-    start: int
-    size: int
-
-
 class SafetensorsWeights:
     """model.safetensors, in one file or in shards.
 
-    The library checks the file; whole tensors are then read to where they stay, which takes a third less time than
-    copying them out of its mapping. Some rows of a tensor, or one of a rare type, come from the mapping, which ends
-    with each tensor: pages of a mapping count as memory of the process.
+    A file stays mapped only while one tensor is copied out of it: pages of a mapping count as memory of the process.
     """
 
     def __init__(self, files: Iterable[Path]):
-        self._places: dict[str, _Place] = {}
+        self._file_of: dict[str, Path] = {}
+        self._stored: dict[str, str] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
         for file in files:
             try:
-                with safe_open(file, framework="pt"):
-                    self._places.update({canonical(place.name): place for place in _safetensors_places(file)})
+                with safe_open(file, framework="pt") as handle:
+                    for stored in handle.keys():  # noqa: SIM118
+                        name = canonical(stored)
+                        self._file_of[name] = file
+                        self._stored[name] = stored
+                        self._shapes[name] = tuple(handle.get_slice(stored).get_shape())
             except (SafetensorError, OSError) as e:
                 raise LukeError("L022", file=file, reason=e) from None
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: place.shape for name, place in self._places.items()}
+        return dict(self._shapes)
 
     def get(self, name: str, rows: list[int] | None = None) -> Tensor:
-        place = self._places[name]
-        if rows is None and place.dtype is not None:
-            return _read(place, place.dtype)
-        with safe_open(place.file, framework="pt") as handle:
-            return _owned(handle.get_tensor(place.name), rows)
-
-
-def _safetensors_places(file: Path) -> list[_Place]:
-    """The tensors of a file that the library has found valid.
-
-    It begins with the size of its header, which is JSON (https://github.com/huggingface/safetensors#format).
-    """
-    with open(file, "rb") as handle:
-        size = int.from_bytes(handle.read(8), "little")
-        header = json.loads(handle.read(size))
-    header.pop("__metadata__", None)
-    return [
-        _Place(file, name, tuple(one["shape"]), _DTYPES.get(one["dtype"]), 8 + size + begin, end - begin)
-        for name, one in header.items()
-        for begin, end in [one["data_offsets"]]
-    ]
-
-
-def _read(place: _Place, dtype: torch.dtype) -> Tensor:
-    buffer = torch.empty(place.size, dtype=torch.uint8)
-    target = buffer.numpy().data
-    with open(place.file, "rb", buffering=0) as handle:
-        handle.seek(place.start)
-        done = 0
-        while done < place.size:
-            count = handle.readinto(target[done:])
-            if not count:
-                raise LukeError("L022", file=place.file, reason=f"it ends inside of {place.name}")
-            done += count
-    return buffer.view(dtype).reshape(place.shape).to(torch.float32)
+        with safe_open(self._file_of[name], framework="pt") as handle:
+            return _owned(handle.get_tensor(self._stored[name]), rows)
 
 
 class PickledWeights:

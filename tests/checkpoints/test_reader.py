@@ -93,33 +93,6 @@ def test_half_precision_weights_become_float32(folder, dtype):
     assert torch.equal(encoder.pooler.weight, weights["pooler.dense.weight"].float())
 
 
-DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64]
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(DTYPES), st.lists(st.integers(0, 4), max_size=3)), max_size=6))
-def test_safetensors_are_read_as_the_library_reads_them(tmp_path_factory, tensors):
-    file = tmp_path_factory.mktemp("drawn") / "model.safetensors"
-    stored = {f"tensor {i}": (torch.rand(shape) * 100).to(dtype) for i, (dtype, shape) in enumerate(tensors)}
-    save_file(stored, file, metadata={"format": "pt"})
-    weights = SafetensorsWeights([file])
-    assert weights.shapes() == {name: tuple(tensor.shape) for name, tensor in stored.items()}
-    for name, tensor in load_file(file).items():
-        found = weights.get(name)
-        assert found.dtype == torch.float32
-        assert torch.equal(found, tensor.float())
-        if tensor.shape[:1] > (0,):
-            assert torch.equal(weights.get(name, [0]), tensor[[0]].float())
-
-
-def test_a_file_that_is_cut_off_while_it_is_read_is_an_error(folder):
-    weights = SafetensorsWeights([folder / "model.safetensors"])
-    names = list(weights.shapes())
-    os.truncate(folder / "model.safetensors", (folder / "model.safetensors").stat().st_size // 2)
-    with pytest.raises(LukeError, match=r"L022.*it ends inside of"):
-        [weights.get(name) for name in names]
-
-
 def test_parameters_share_no_memory_and_can_be_trained(folder):
     encoder = open_checkpoint(folder).load_encoder()
     parameters = list(encoder.parameters())
