@@ -13,7 +13,6 @@ their answers.
 from __future__ import annotations
 
 import argparse
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -119,22 +118,30 @@ def tune_ner(pipe: Any, corpora: Sequence[Sequence[Example]]) -> Tuned:
     scores = pipe.predict(docs)
     negative = pipe.labels.index(pipe.negative_label)
 
-    def f1(choice: tuple[str, float]) -> float:
-        pipe.decoding, bias = choice
-        pipe.set_annotations(docs, biased(scores, negative, bias))
+    def f1(decoding: str, bias: float, temperature: float) -> float:
+        pipe.decoding = decoding
+        changed = biased(scores, negative, bias)
+        pipe.set_annotations(docs, [replace(one, logits=one.logits / temperature) for one in changed])
         return sum(pipe.score(corpus)["ents_f"] or 0.0 for corpus in corpora) / len(corpora)
 
-    before, tried = f1((pipe.decoding, 0.0)), {choice: f1(choice) for choice in itertools.product(DECODINGS, BIASES)}
-    for name in DECODINGS:
-        best = max((choice for choice in tried if choice[0] == name), key=tried.__getitem__)
-        print(f"luke_ner: {name} decoding, bias {best[1]:+.1f} of {pipe.negative_label}, mean F1 {tried[best]:.2%}")
-    pipe.decoding, bias = max(tried, key=tried.__getitem__)
-    print(f"luke_ner: mean F1 {before:.2%} -> {tried[pipe.decoding, bias]:.2%}")
-    Tuned({}, 1.0, bias).change_head(pipe)
+    def best(decoding: str, temperature: float) -> float:
+        """The bias with the best F1."""
+        return max(BIASES, key=lambda bias: f1(decoding, bias, temperature))
+
+    # What is the most probable together depends on the temperature, which the bias changes little.
+    chosen = {}
+    for decoding in DECODINGS:
+        pipe.decoding, bias = decoding, best(decoding, 1.0)
+        temperature = calibrated(pipe, examples, biased(scores, negative, bias), "ents_ece")
+        bias = best(decoding, temperature)
+        mean = f1(decoding, bias, temperature)
+        chosen[mean] = decoding, bias, temperature
+        print(f"luke_ner: {decoding} decoding, bias {bias:+.1f} of {pipe.negative_label}, mean F1 {mean:.2%}")
+    pipe.decoding, bias, temperature = chosen[max(chosen)]
+    Tuned({}, temperature, bias).change_head(pipe)
     point = choose_threshold(measure_filter(pipe, examples), recall=1.0, f1_loss=F1_LOSS)
     print(f"luke_ner: filter {point.threshold}, recall {point.recall:.2%}, kept {point.kept:.2%}, F1 {point.f:.2%}")
     pipe.span_filter.settings = replace(pipe.span_filter.settings, threshold=point.threshold)
-    temperature = calibrated(pipe, examples, pipe.predict(docs), "ents_ece")
     return Tuned({"decoding": pipe.decoding, "span_filter": {"threshold": point.threshold}}, temperature, bias)
 
 
