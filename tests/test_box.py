@@ -53,9 +53,9 @@ def test_bare_components_run_the_heads_in_the_box() -> None:
     nlp = spacy.blank("en")
     nlp.add_pipe("sentencizer")
     names = ("luke_ner", "luke_entity_typer", "luke_relations", "luke_entity_linker")
-    for name in names:  # thresholds are settings, not weights
+    for name in names:  # these are settings, not weights
         settings = boxed.config["components"][name]
-        nlp.add_pipe(name, config={"threshold": settings["threshold"]})
+        nlp.add_pipe(name, config={key: settings[key] for key in ("threshold", "decoding") if key in settings})
     with boxed.select_pipes(enable=["sentencizer", "luke_encoder", *names]):
         expected = boxed(TEXT)
     doc = nlp(TEXT)

@@ -9,13 +9,13 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .config import EncoderConfig
 from .embeddings import init_weights
 from .encoder import Encoder
 from .independent import IndependentLukeEncoder
 from .inputs import EncoderInput, EncoderOutput
-from .products import linear
 from .rows import take_rows
 from .span_filter import SpanFilter
 
@@ -92,9 +92,9 @@ class EntitySpanClassification(TaskModule):
             return self.classifier(self.dropout(torch.cat([*edges, output.entities], dim=-1))).float()
         # Without dropout, the classifier takes each piece once, however many spans it begins or ends.
         of_first, of_last, of_entity = self.classifier.weight.chunk(3, dim=1)
-        logits = linear(output.entities, of_entity, self.classifier.bias)
-        logits = logits + take_rows(linear(output.pieces, of_first), first)
-        return (logits + take_rows(linear(output.pieces, of_last), last)).float()
+        logits = F.linear(output.entities, of_entity, self.classifier.bias)
+        logits = logits + take_rows(F.linear(output.pieces, of_first), first)
+        return (logits + take_rows(F.linear(output.pieces, of_last), last)).float()
 
 
 class EntityClassification(TaskModule):

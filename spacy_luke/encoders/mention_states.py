@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import EncoderConfig
-from .products import linear
 from .rows import take_rows
 
 
@@ -35,7 +34,7 @@ class MentionStates(nn.Module):
         """
         start, end = spans.unbind(-1)
         # Pieces are projected, not mentions: of these there may be many more.
-        of_first, of_last, of_mean = (linear(pieces, weight) for weight in self.projection.weight.chunk(3, dim=1))
+        of_first, of_last, of_mean = (F.linear(pieces, weight) for weight in self.projection.weight.chunk(3, dim=1))
         # cumulated[i] is the sum of rows 0 … i-1, so rows a … b-1 sum to cumulated[b] - cumulated[a]. In double
         # precision, for the sums of a long text have few digits left for a mention of one piece.
         cumulated = F.pad(of_mean.double().cumsum(1), (0, 0, 1, 0))

@@ -13,7 +13,7 @@ from ..training.losses import log_softmax, softmax
 from ..training.tag_scheme import TagScheme
 
 DECODINGS = ("greedy", "joint")
-EPSILON = 1e-12  # probabilities nearer to 0 or 1 than this count as this near
+_EPSILON = 1e-12  # probabilities nearer to 0 or 1 than this count as this near
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class LabelledSpans:
     @property
     def log_odds(self) -> np.ndarray:
         """log(p / (1 - p)) of the probabilities p. *Shape:* (spans,)"""
-        p = np.clip(self.probabilities, EPSILON, 1 - EPSILON)
+        p = np.clip(self.probabilities, _EPSILON, 1 - _EPSILON)
         return np.log(p / (1 - p))
 
     def take(self, index: list[int]) -> LabelledSpans:

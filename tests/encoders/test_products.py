@@ -84,13 +84,17 @@ def test_no_gradient_is_computed_that_nobody_needs(calls) -> None:
 
 @needs_onednn
 @pytest.mark.filterwarnings("ignore:TF32 acceleration")
-def test_pytorch_multiplies_what_is_not_float32_and_when_it_is_told_to(calls) -> None:
+def test_pytorch_multiplies_slices_what_is_not_float32_and_when_it_is_told_to(calls) -> None:
     rows, weight = drawn(5, 8), drawn(6, 8)
     assert torch.equal(linear(rows.double(), weight.double()), F.linear(rows.double(), weight.double()))
     with torch.autocast("cpu", torch.bfloat16):
         assert linear(rows, weight).dtype == torch.bfloat16
     with torch.backends.mkldnn.flags(enabled=False):
         assert torch.equal(linear(rows, weight), F.linear(rows, weight))
+    assert not calls
+    assert torch.equal(linear(rows[:, 2:], weight[:, 2:]), F.linear(rows[:, 2:], weight[:, 2:])), (
+        "slices are slow there"
+    )
     assert not calls
     linear(rows, weight)
     assert calls
