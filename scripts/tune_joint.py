@@ -6,8 +6,8 @@
 highest threshold whose F1 is at most 0.1 points below the best; luke_relations, luke_entity_typer and luke_qa the
 threshold with the best F1, and luke_entity_linker the weight of the prior with the best accuracy. The heads of
 luke_ner, luke_relations and luke_entity_typer are divided by the temperature (Guo et al. 2017, "On Calibration of
-Modern Neural Networks", section 4.2) with the least expected calibration error: this changes their scores, hardly
-their answers.
+Modern Neural Networks", section 4.2) with the least expected calibration error: this changes their scores and, but
+for joint decoding, hardly their answers.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Products of rows and weights: those of oneDNN where PyTorch would take MKL's, which on some processors are half as
-fast (MKL leaves AVX-512 unused on AMD's)."""
+"""Products of rows and weights: those of oneDNN where PyTorch would take MKL's, which were half as fast on an AMD
+processor with AVX-512."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _is_for_onednn(rows: Tensor, weight: Tensor) -> bool:
         rows.dtype == weight.dtype == torch.float32
         and rows.device.type == weight.device.type == "cpu"
         and rows.numel() > 0
-        and weight.is_contiguous()  # oneDNN takes a thousand times as long for a slice of a weight
+        and weight.is_contiguous()  # oneDNN takes hundreds of times as long for a slice of a weight
         and not torch.is_autocast_enabled("cpu")
         and _has_onednn()
         and bool(torch.backends.mkldnn.enabled)
