@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..encoders.inputs import EncoderInput, EncoderOutput
 from ..errors import LukeError
 from .adamw import DrivenAdamW
+from .forks import compute_alone_in_forks
 
 
 class EncoderShim(PyTorchShim):
@@ -27,6 +28,7 @@ class EncoderShim(PyTorchShim):
 
     def __init__(self, module: nn.Module | None, head_rate: float = 1.0, *, owns_encoder: bool = True):
         super().__init__(module, serialize_model=_to_bytes, deserialize_model=_from_bytes)
+        compute_alone_in_forks()
         self._head_rate = head_rate
         self._owns_encoder = owns_encoder
         self._adamw: DrivenAdamW | None = None
