@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import EncoderConfig, LukeConfig
+from .head_products import attend_by_head, is_by_head
 from .linear import Linear
 
 ALL_ROWS = slice(None)
@@ -67,6 +68,14 @@ class Attention(nn.Module):
         """*Shape:* (batch, heads, rows, head width) -> (batch, rows, hidden)"""
         return context.transpose(1, 2).flatten(2)
 
+    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        """*Shapes:* (batch, heads, rows, head width), rows of keys as many as of values; mask (batch or 1, 1, rows
+        or 1, keys) -> those of the queries"""
+        if not self.training and is_by_head(queries, keys.shape[2]):
+            return attend_by_head([queries], [keys], values, mask)
+        dropout = self.attention_dropout if self.training else 0.0
+        return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=dropout)
+
     def _finish(self, context: Tensor, rows: Tensor) -> Tensor:
         """*Shapes:* 2 x (batch, rows, hidden) -> the same"""
         return self.norm(self.dropout(self.output(context)) + rows)
@@ -106,13 +115,8 @@ class SelfAttention(Attention):
         if self.entity_aware and rows.shape[1] > pieces:
             context = self._entity_aware(rows, pieces, mask, wanted)
         else:
-            context = F.scaled_dot_product_attention(
-                self._split(self.query(asking)),
-                self._split(self.key(rows)),
-                self._split(self.value(rows)),
-                attn_mask=mask,
-                dropout_p=self.attention_dropout if self.training else 0.0,
-            )
+            query, key, value = self.query(asking), self.key(rows), self.value(rows)
+            context = self._attend(self._split(query), self._split(key), self._split(value), mask)
         return self._finish(self._joined(context), asking)
 
     def _entity_aware(self, rows: Tensor, pieces: int, mask: Tensor | None, wanted: slice) -> Tensor:
@@ -123,14 +127,18 @@ class SelfAttention(Attention):
         to_entities = torch.cat(
             [self.piece_to_entity_query(piece_rows), self.entity_to_entity_query(entity_rows)], dim=1
         )
+        keys, values = self._split(self.key(rows)), self._split(self.value(rows))
+        if not self.training and is_by_head(to_pieces, length):
+            queries = self._split(to_pieces), self._split(to_entities)
+            return attend_by_head(queries, keys.split([pieces, length - pieces], dim=2), values, mask)
         scale = (hidden // self.heads) ** -0.5
         scores = JointScores.apply(
             self._split(to_pieces * scale).flatten(0, 1),
             self._split(to_entities * scale).flatten(0, 1),
-            self._split(self.key(rows)).flatten(0, 1),
+            keys.flatten(0, 1),
             pieces,
         ).view(batch, self.heads, last - first, length)
         if mask is not None:
             scores = scores + mask if self.training else scores.add_(mask)
         weights = F.dropout(scores.softmax(-1), self.attention_dropout, self.training)
-        return weights @ self._split(self.value(rows))
+        return weights @ values

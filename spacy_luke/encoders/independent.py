@@ -48,9 +48,7 @@ class IndependentAttention(Attention):
 
     def of_pieces(self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """*Shape:* (batch, pieces, hidden) -> the same."""
-        dropout = self.attention_dropout if self.training else 0.0
-        queries = self._split(self.query(pieces))
-        context = F.scaled_dot_product_attention(queries, keys, values, mask, dropout)
+        context = self._attend(self._split(self.query(pieces)), keys, values, mask)
         return self._finish(self._joined(context), pieces)
 
     def of_entities(self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:

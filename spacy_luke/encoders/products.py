@@ -21,7 +21,8 @@ def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None, activation:
 
     *Shapes:* rows (…, inputs), weight (outputs, inputs), bias (outputs,) -> (…, outputs)
     """
-    if not _is_for_onednn(rows, weight):
+    # For a slice of a weight oneDNN takes hundreds of times as long.
+    if not (rows.numel() and weight.is_contiguous() and is_for_onednn(rows, weight)):
         product = F.linear(rows, weight, bias)
     else:
         flat = rows.reshape(-1, rows.shape[-1]).contiguous()
@@ -29,9 +30,9 @@ def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None, activation:
         if torch.is_grad_enabled():
             product = _Product.apply(flat, weight, bias).view(shape)
         elif activation is F.gelu:
-            return _multiply(flat, weight, bias, "gelu").view(shape)
+            return multiply(flat, weight, bias, "gelu").view(shape)
         else:
-            product = _multiply(flat, weight, bias).view(shape)
+            product = multiply(flat, weight, bias).view(shape)
     return product if activation is None else activation(product)
 
 
@@ -41,7 +42,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(rows, weight)
-        return _multiply(rows, weight, bias)
+        return multiply(rows, weight, bias)
 
     @staticmethod
     @once_differentiable
@@ -50,24 +51,23 @@ class _Product(torch.autograd.Function):
         gradient = gradients[0].contiguous()
         of_rows, of_weight, of_bias = ctx.needs_input_grad
         return (
-            _multiply(gradient, weight.t()) if of_rows else None,
-            _multiply(gradient.t(), rows.t()) if of_weight else None,
+            multiply(gradient, weight.t()) if of_rows else None,
+            multiply(gradient.t(), rows.t()) if of_weight else None,
             gradient.sum(0) if of_bias else None,
         )
 
 
-def _multiply(rows: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str = "none") -> Tensor:
-    """A private operation of PyTorch, whose compiler uses it; rows and weight may be transposed, and are not copied."""
+def multiply(rows: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str = "none") -> Tensor:
+    """A private operation of PyTorch, whose compiler uses it. The matrices are contiguous, or transposes of such, and
+    are not copied."""
     product: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, activation, [], "none")
     return product
 
 
-def _is_for_onednn(rows: Tensor, weight: Tensor) -> bool:
+def is_for_onednn(*factors: Tensor) -> bool:
+    """Whether oneDNN is to multiply them: float32 on a CPU for which PyTorch would take MKL."""
     return (
-        rows.dtype == weight.dtype == torch.float32
-        and rows.device.type == weight.device.type == "cpu"
-        and rows.numel() > 0
-        and weight.is_contiguous()  # oneDNN takes hundreds of times as long for a slice of a weight
+        all(factor.dtype == torch.float32 and factor.device.type == "cpu" for factor in factors)
         and not torch.is_autocast_enabled("cpu")
         and _has_onednn()
         and bool(torch.backends.mkldnn.enabled)
@@ -83,9 +83,9 @@ def _has_onednn() -> bool:
     try:
         with torch.no_grad():
             found = (
-                (_multiply(rows, weight, bias[0], "gelu"), F.gelu(F.linear(rows, weight, bias[0]))),
-                (_multiply(gradient, weight.t()), gradient @ weight),
-                (_multiply(gradient.t(), rows.t()), gradient.t() @ rows),
+                (multiply(rows, weight, bias[0], "gelu"), F.gelu(F.linear(rows, weight, bias[0]))),
+                (multiply(gradient, weight.t()), gradient @ weight),
+                (multiply(gradient.t(), rows.t()), gradient.t() @ rows),
             )
     except (AttributeError, RuntimeError):
         return False

@@ -180,7 +180,9 @@ class SlidingWindowAttention(Attention):
         for i, (query, mask) in enumerate(zip(queries, blocks.masks, strict=True)):
             near = slice(max(i - blocks.neighbours, 0), i + blocks.neighbours + 1)
             block = query, [*keys[near], *global_keys], [*values[near], *global_values], mask
-            context.append(checkpoint(self._attend, *block, use_reentrant=False) if recompute else self._attend(*block))
+            context.append(
+                checkpoint(self._attend_to, *block, use_reentrant=False) if recompute else self._attend_to(*block)
+            )
         return torch.cat(context, dim=2)
 
     def _global(self, rows: Tensor, reach: Reach, global_pieces: GlobalPieces) -> Tensor:
@@ -189,7 +191,7 @@ class SlidingWindowAttention(Attention):
         slots, width = query.shape[2:]
         if slots > width:
             key, value = self._split(self.global_key(rows)), self._split(self.global_value(rows))
-            return self._attend(query, [key], [value], reach.bias_of_all).transpose(1, 2).flatten(2)
+            return self._attend_to(query, [key], [value], reach.bias_of_all).transpose(1, 2).flatten(2)
         # For few slots it is cheaper to take each query through the weights of the keys, and each mixture of rows
         # through those of the values, than to make keys and values of all rows:
         #     q (x K + b)' = (q K') x' + q b',   w (x V + c) = (w x) V + (sum of w) c
@@ -206,11 +208,9 @@ class SlidingWindowAttention(Attention):
         context = mixed @ value_weight.transpose(1, 2) + sums * self.global_value.bias.view(self.heads, 1, width)
         return self._joined(context)
 
-    def _attend(self, query: Tensor, keys: list[Tensor], values: list[Tensor], mask: Tensor | None) -> Tensor:
+    def _attend_to(self, query: Tensor, keys: list[Tensor], values: list[Tensor], mask: Tensor | None) -> Tensor:
         """*Shapes:* query and parts of the keys (batch, heads, rows, head width) -> that of the query."""
-        dropout = self.attention_dropout if self.training else 0.0
-        key, value = torch.cat(keys, dim=2), torch.cat(values, dim=2)
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+        return self._attend(query, torch.cat(keys, dim=2), torch.cat(values, dim=2), mask)
 
 
 def _bias(out_of_reach: Tensor) -> Tensor:

@@ -30,13 +30,13 @@ def close(ours: Tensor, theirs: Tensor) -> bool:
 def calls(monkeypatch) -> Iterator[list[str]]:
     """The activations of the products that oneDNN is asked for."""
     found: list[str] = []
-    multiply = products._multiply
+    multiply = products.multiply
 
     def counted(rows: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str = "none") -> Tensor:
         found.append(activation)
         return multiply(rows, weight, bias, activation)
 
-    monkeypatch.setattr(products, "_multiply", counted)
+    monkeypatch.setattr(products, "multiply", counted)
     return found
 
 
@@ -107,7 +107,7 @@ def test_onednn_is_not_used_where_it_is_missing_or_wrong(monkeypatch, error: typ
             raise error
         return torch.zeros(len(rows), len(weight))
 
-    monkeypatch.setattr(products, "_multiply", multiply)
+    monkeypatch.setattr(products, "multiply", multiply)
     monkeypatch.setattr(products, "_has_onednn", products._has_onednn.__wrapped__)
     assert not products._has_onednn()
     rows, weight = drawn(5, 8), drawn(6, 8)
