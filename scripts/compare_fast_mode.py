@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[1]
 # Name -> config and what is changed in it.
 VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "full attention": ("mini.cfg", {}),
+    "full attention, all candidates": ("mini.cfg", {"components.luke_ner.max_negatives": "null"}),
     "independent, span filter": ("ner_fast.cfg", {}),
     "token classifier": (
         "token_classifier.cfg",

@@ -2,47 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import EncoderConfig, LukeConfig
 from .head_products import attend_by_head, is_by_head
+from .joint_attention import attend_to_both
 from .linear import Linear
 
 ALL_ROWS = slice(None)
-
-
-class JointScores(torch.autograd.Function):
-    """Scores of every row against piece keys and entity keys, written side by side into one buffer.
-
-    Entity-aware attention has a query of its own for piece keys and for entity keys. Computed apart and
-    concatenated, the scores (the largest tensor of the layer) would be copied; two matrix products that write into
-    the halves of one buffer copy nothing.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, to_pieces: Tensor, to_entities: Tensor, keys: Tensor, pieces: int) -> Tensor:
-        """*Shapes:* queries and keys (batch x heads, rows, head width) -> (batch x heads, query rows, key rows)."""
-        ctx.save_for_backward(to_pieces, to_entities, keys)
-        ctx.pieces = pieces
-        scores = keys.new_empty(keys.shape[0], to_pieces.shape[1], keys.shape[1])
-        torch.bmm(to_pieces, keys[:, :pieces].transpose(1, 2), out=scores[:, :, :pieces])
-        torch.bmm(to_entities, keys[:, pieces:].transpose(1, 2), out=scores[:, :, pieces:])
-        return scores
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        to_pieces, to_entities, keys = ctx.saved_tensors
-        from_pieces, from_entities = grads[0][:, :, : ctx.pieces], grads[0][:, :, ctx.pieces :]
-        d_keys = torch.cat(
-            [from_pieces.transpose(1, 2).bmm(to_pieces), from_entities.transpose(1, 2).bmm(to_entities)], dim=1
-        )
-        d_to_pieces = from_pieces.bmm(keys[:, : ctx.pieces])
-        d_to_entities = from_entities.bmm(keys[:, ctx.pieces :])
-        return d_to_pieces, d_to_entities, d_keys, None
 
 
 class Attention(nn.Module):
@@ -71,9 +40,9 @@ class Attention(nn.Module):
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """*Shapes:* (batch, heads, rows, head width), rows of keys as many as of values; mask (batch or 1, 1, rows
         or 1, keys) -> those of the queries"""
-        if not self.training and is_by_head(queries, keys.shape[2]):
-            return attend_by_head([queries], [keys], values, mask)
         dropout = self.attention_dropout if self.training else 0.0
+        if not dropout and is_by_head(queries, keys.shape[2]):
+            return attend_by_head([queries], [keys], values, mask)
         return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=dropout)
 
     def _finish(self, context: Tensor, rows: Tensor) -> Tensor:
@@ -120,25 +89,12 @@ class SelfAttention(Attention):
         return self._finish(self._joined(context), asking)
 
     def _entity_aware(self, rows: Tensor, pieces: int, mask: Tensor | None, wanted: slice) -> Tensor:
-        batch, length, hidden = rows.shape
-        first, last, _ = wanted.indices(length)
+        first, last, _ = wanted.indices(rows.shape[1])
         piece_rows, entity_rows = rows[:, first : min(last, pieces)], rows[:, max(first, pieces) : last]
         to_pieces = torch.cat([self.query(piece_rows), self.entity_to_piece_query(entity_rows)], dim=1)
         to_entities = torch.cat(
             [self.piece_to_entity_query(piece_rows), self.entity_to_entity_query(entity_rows)], dim=1
         )
         keys, values = self._split(self.key(rows)), self._split(self.value(rows))
-        if not self.training and is_by_head(to_pieces, length):
-            queries = self._split(to_pieces), self._split(to_entities)
-            return attend_by_head(queries, keys.split([pieces, length - pieces], dim=2), values, mask)
-        scale = (hidden // self.heads) ** -0.5
-        scores = JointScores.apply(
-            self._split(to_pieces * scale).flatten(0, 1),
-            self._split(to_entities * scale).flatten(0, 1),
-            keys.flatten(0, 1),
-            pieces,
-        ).view(batch, self.heads, last - first, length)
-        if mask is not None:
-            scores = scores + mask if self.training else scores.add_(mask)
-        weights = F.dropout(scores.softmax(-1), self.attention_dropout, self.training)
-        return weights @ values
+        dropout = self.attention_dropout if self.training else 0.0
+        return attend_to_both(self._split(to_pieces), self._split(to_entities), keys, values, pieces, mask, dropout)

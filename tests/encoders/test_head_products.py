@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spacy_luke.encoders import products
+from spacy_luke.encoders import attention, joint_attention, products
 from spacy_luke.encoders.head_products import attend_by_head, is_by_head
 from tests.encoders.test_luke import TOLERANCE, largest_difference, pair
 from tests.util import make_input
@@ -61,7 +61,8 @@ def asked(monkeypatch) -> list[int]:
         found.append(len(queries))
         return attend_by_head(queries, *rest)
 
-    monkeypatch.setattr("spacy_luke.encoders.attention.attend_by_head", counted)
+    for module in (attention, joint_attention):
+        monkeypatch.setattr(module, "attend_by_head", counted)
     return found
 
 
@@ -90,8 +91,11 @@ def test_it_is_for_long_rows_on_few_threads_without_gradients(monkeypatch) -> No
         assert not is_by_head(long, LENGTH)
 
 
-def test_dropout_is_left_to_pytorch(tmp_path, asked) -> None:
-    _, encoder = pair(tmp_path, **LONG)
+@pytest.mark.parametrize("spans", [None, SPANS[:1]])
+def test_dropout_is_left_to_pytorch(tmp_path, asked, spans) -> None:
+    _, encoder = pair(tmp_path, **LONG, attention_probs_dropout_prob=0.1)
     with torch.no_grad():
-        encoder.train()(make_input([LENGTH], SPANS[:1]))
-    assert not asked
+        encoder.train()(make_input([LENGTH], spans))
+        assert not asked
+        encoder.eval()(make_input([LENGTH], spans))
+        assert asked

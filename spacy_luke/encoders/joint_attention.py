@@ -1,0 +1,101 @@
+"""Entity-aware attention (Yamada et al. 2020, section 3.2), once queries, keys and values are there: every row has a
+query of its own for the keys of pieces and for those of entities, and one softmax goes over both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .head_products import attend_by_head, is_by_head
+
+
+def attend_to_both(
+    to_pieces: Tensor,
+    to_entities: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    pieces: int,
+    mask: Tensor | None,
+    dropout: float,
+) -> Tensor:
+    """Attend, in the way that is fastest on the device.
+
+    to_pieces, to_entities: queries for the keys of pieces and for those of entities.
+        *Shape:* (batch, heads, rows, head width)
+    keys, values: those of pieces first. *Shape:* (batch, heads, keys, head width)
+    pieces: how many of the keys are pieces.
+    mask: added to the scores; None if no key is masked. *Shape:* (batch, 1, 1, keys)
+    dropout: rate at which attention weights are dropped.
+
+    *Shape of the result:* (batch, heads, rows, head width)
+    """
+    if keys.is_cuda:
+        return attend_in_one_product(to_pieces, to_entities, keys, values, pieces, mask, dropout)
+    if not dropout and is_by_head(to_pieces, keys.shape[2]):
+        return attend_by_head([to_pieces, to_entities], _by_kind(keys, pieces), values, mask)
+    batch, heads, rows, width = to_pieces.shape
+    scores = JointScores.apply(
+        (to_pieces * width**-0.5).flatten(0, 1), (to_entities * width**-0.5).flatten(0, 1), keys.flatten(0, 1), pieces
+    ).view(batch, heads, rows, -1)
+    if mask is not None:
+        scores = scores + mask if torch.is_grad_enabled() else scores.add_(mask)
+    return F.dropout(scores.softmax(-1), dropout) @ values
+
+
+def attend_in_one_product(
+    to_pieces: Tensor,
+    to_entities: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    pieces: int,
+    mask: Tensor | None,
+    dropout: float,
+) -> Tensor:
+    """`attend_to_both` by scaled dot products of twice the width, whose kernels on a GPU keep no scores in memory.
+
+    Each row asks with both queries side by side, and each key answers one of them, with zeros in the other half:
+
+        query  [to_pieces  to_entities]        key of a piece    [key  0  ]
+                                               key of an entity  [0    key]
+    """
+    of_pieces, of_entities = _by_kind(keys, pieces)
+    wide = torch.cat([F.pad(of_pieces, (0, keys.shape[-1])), F.pad(of_entities, (keys.shape[-1], 0))], dim=2)
+    queries = torch.cat([to_pieces, to_entities], dim=-1)
+    scale = keys.shape[-1] ** -0.5
+    return F.scaled_dot_product_attention(queries, wide, values, attn_mask=mask, dropout_p=dropout, scale=scale)
+
+
+class JointScores(torch.autograd.Function):
+    """Scores of every row against piece keys and entity keys, written side by side into one buffer.
+
+    Computed apart and concatenated, the scores (the largest tensor of the layer) would be copied; two matrix products
+    that write into the halves of one buffer copy nothing.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, to_pieces: Tensor, to_entities: Tensor, keys: Tensor, pieces: int) -> Tensor:
+        """*Shapes:* queries and keys (batch x heads, rows, head width) -> (batch x heads, query rows, key rows)."""
+        ctx.save_for_backward(to_pieces, to_entities, keys)
+        ctx.pieces = pieces
+        scores = keys.new_empty(keys.shape[0], to_pieces.shape[1], keys.shape[1])
+        torch.bmm(to_pieces, keys[:, :pieces].transpose(1, 2), out=scores[:, :, :pieces])
+        torch.bmm(to_entities, keys[:, pieces:].transpose(1, 2), out=scores[:, :, pieces:])
+        return scores
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        to_pieces, to_entities, keys = ctx.saved_tensors
+        from_pieces, from_entities = grads[0][:, :, : ctx.pieces], grads[0][:, :, ctx.pieces :]
+        d_keys = torch.cat(
+            [from_pieces.transpose(1, 2).bmm(to_pieces), from_entities.transpose(1, 2).bmm(to_entities)], dim=1
+        )
+        d_to_pieces = from_pieces.bmm(keys[:, : ctx.pieces])
+        d_to_entities = from_entities.bmm(keys[:, ctx.pieces :])
+        return d_to_pieces, d_to_entities, d_keys, None
+
+
+def _by_kind(keys: Tensor, pieces: int) -> tuple[Tensor, Tensor]:
+    return keys[:, :, :pieces], keys[:, :, pieces:]
