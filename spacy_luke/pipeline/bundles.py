@@ -26,8 +26,8 @@ class BundlePipe(LukePipe, Generic[RowT]):
         """Each row with its logits; rows of all Docs go together, sorted by length. *Shape:* (columns,), float32"""
         special, entity_pad = self._pads
         batches = make_batches(rows, self.max_batch_pieces, special, entity_pad=entity_pad)
-        for group, batch in self._ahead(batches):
-            yield from zip(group, self.model.ops.to_numpy(self.model.predict(batch)), strict=True)
+        for group, logits in self._predicted(batches):
+            yield from zip(group, logits, strict=True)
 
     def _learn(self, bundles: Sequence[Sequence[RowT]], loss: Loss[RowT], drop: float) -> float:
         """Accumulate the gradient of the loss of all bundles; returns the loss.

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import srsly
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
@@ -15,6 +16,7 @@ from spacy.vocab import Vocab
 from thinc.api import Model
 
 from ..batching.prefetch import prefetch
+from ..batching.readback import read_back
 from ..batching.strided import build_strided_windows
 from ..checkpoints.checkpoint import Checkpoint, Description
 from ..checkpoints.source import locate
@@ -167,6 +169,10 @@ class CheckpointPipe(TrainablePipe):
     def _ahead(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, EncoderInput]]:
         """Batches on the device of the model; on a GPU they are made while earlier ones are computed."""
         return prefetch(batches, next(self._module.parameters()).device)
+
+    def _predicted(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, np.ndarray]]:
+        """What the model gives for batches, with what belongs to them; on a GPU the next batch is under way by then."""
+        return read_back((rows, self.model.predict(batch)) for rows, batch in self._ahead(batches))
 
     @staticmethod
     def _listed(docs: Iterable[Doc]) -> list[Doc]:

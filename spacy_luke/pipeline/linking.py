@@ -196,8 +196,7 @@ class LinkPipe(KnowledgeBasePipe):
 
     def _scored(self, rows: Sequence[EntityRow]) -> Iterator[tuple[EntityRow, list[np.ndarray]]]:
         """Rows with the logits of the candidates of each entity that they predict."""
-        for group, batch in self._ahead(self._batches(rows)):
-            logits = self.model.ops.to_numpy(self.model.predict(batch))
+        for group, logits in self._predicted(self._batches(rows)):
             yield from zip(group, split_logits(group, logits), strict=True)
 
     def _batches(self, rows: Sequence[EntityRow]) -> Iterator[tuple[list[EntityRow], Any]]:

@@ -176,9 +176,8 @@ class MarkedPipe(LukePipe):
         logits = [np.zeros((len(of_doc), labels), dtype=np.float32) for of_doc in items]
         seen = [np.zeros(len(of_doc), dtype=bool) for of_doc in items]
         places = layout.place(docs, [_token_ranges(of_doc) for of_doc in items])
-        for rows, batch in self._ahead(self._batches(layout, places)):
-            scores = self.model.ops.to_numpy(self.model.predict(batch)).reshape(len(rows), -1, labels)
-            for row, row_scores in zip(rows, scores, strict=True):
+        for rows, scores in self._predicted(self._batches(layout, places)):
+            for row, row_scores in zip(rows, scores.reshape(len(rows), -1, labels), strict=True):
                 logits[row.doc][row.items] = row_scores[: len(row.items)]
                 seen[row.doc][row.items] = True
         return [

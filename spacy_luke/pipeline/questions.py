@@ -95,8 +95,7 @@ class QuestionPipe(LukePipe):
             if context is not None
             for row in reader.rows(index, number, context, question)
         )
-        for group, batch in self._ahead(self._batches(rows)):
-            yield group, self.model.ops.to_numpy(self.model.predict(batch))
+        yield from self._predicted(self._batches(rows))
         self._warn_of(reader)
 
     def _reader(self) -> QuestionReader:

@@ -127,8 +127,7 @@ class SpanPipe(LukePipe):
         width = len(self.labels) + (self.span_filter is not None)
         scores = [np.zeros((len(c.mentions), width), dtype=np.float32) for c in encoded.candidates]
         batches = self._batches(encoded, [np.arange(len(c.mentions)) for c in encoded.candidates])
-        for rows, batch in self._ahead(batches):
-            found = self.model.ops.to_numpy(self.model.predict(batch))
+        for rows, found in self._predicted(batches):
             for row, row_scores in zip(rows, found, strict=True):
                 scores[row.doc][row.mentions] = row_scores[: len(row.mentions)]
         return encoded, scores

@@ -71,8 +71,7 @@ class TokenPipe(LukePipe):
         docs = self._listed(docs)
         labels = len(self._require_weights_or_box(docs).labels)
         scored, rows = self._rows(docs, labels)
-        for group, batch in self._ahead(self._batches(rows)):
-            scores = self.model.ops.to_numpy(self.model.predict(batch))
+        for group, scores in self._predicted(self._batches(rows)):
             for row, row_scores in zip(group, scores, strict=True):
                 scored[row.doc].logits[row.words] = row_scores[row.places]
         return scored

@@ -1,0 +1,67 @@
+"""What a model gave comes in order, and that of a GPU only once the next batch has been started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from thinc.api import get_array_module, torch2xp
+
+from spacy_luke.batching.readback import one_behind, read_back
+
+
+def waited_for(number: int, log: list[str]) -> Callable[[], np.ndarray]:
+    def wait() -> np.ndarray:
+        log.append(f"wait {number}")
+        return np.array([number])
+
+    return wait
+
+
+def started(kinds: list[bool], log: list[str]) -> Iterator[tuple[int, np.ndarray | Callable[[], np.ndarray]]]:
+    """kinds: for each array whether it has to be waited for."""
+    for number, slow in enumerate(kinds):
+        log.append(f"start {number}")
+        yield number, waited_for(number, log) if slow else np.array([number])
+
+
+@given(kinds=st.lists(st.booleans(), max_size=8))
+def test_all_come_in_order_with_what_belongs_to_them(kinds: list[bool]) -> None:
+    found = list(one_behind(started(kinds, [])))
+    assert [(number, int(array[0])) for number, array in found] == [(number, number) for number in range(len(kinds))]
+
+
+def test_the_next_one_is_started_before_one_is_waited_for() -> None:
+    log: list[str] = []
+    for number, _ in one_behind(started([True] * 3, log)):
+        log.append(f"use {number}")
+    assert log == ["start 0", "start 1", "wait 0", "use 0", "start 2", "wait 1", "use 1", "wait 2", "use 2"]
+
+
+def test_arrays_that_are_there_come_before_the_next_is_asked_for() -> None:
+    log: list[str] = []
+    for number, _ in one_behind(started([False] * 2, log)):
+        log.append(f"use {number}")
+    assert log == ["start 0", "use 0", "start 1", "use 1"]
+
+
+def test_an_array_in_host_memory_is_not_copied() -> None:
+    array = np.ones(3)
+    [(item, found)] = read_back([("a", array)])
+    assert item == "a"
+    assert found is array
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_arrays_of_a_gpu_are_copied() -> None:
+    arrays = [torch2xp(torch.full((2, 3), float(number), device="cuda")) for number in range(5)]
+    assert get_array_module(arrays[0]) is not np
+    found = list(read_back(enumerate(arrays)))
+    assert [number for number, _ in found] == list(range(5))
+    for number, array in found:
+        np.testing.assert_array_equal(array, np.full((2, 3), float(number), dtype=np.float32))
