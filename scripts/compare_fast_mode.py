@@ -2,10 +2,12 @@
 
     python scripts/compare_fast_mode.py training/encoder corpus training/fast --steps 250 --seeds 0 1 2
     python scripts/compare_fast_mode.py training/encoder corpus training/fast --steps 250 --seeds 0 1 2 --speed
+    python scripts/compare_fast_mode.py training/encoder corpus training/fast --training-speed
 
 What is finished is not done again, so a killed run goes on where it was. Each model is trained on corpus/train.spacy
 for a fixed number of steps, the last one is taken, and measured on every file of corpus/dev. The threshold of the span
-filter is chosen on corpus/dev.spacy. The second command measures the time of the models of the first seed, in turns.
+filter is chosen on corpus/dev.spacy. The second command measures the time of the models of the first seed, in turns;
+the third that of training steps on the same sentences, in turns, and needs no trained model.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ from typing import Any
 
 import spacy
 from evaluate_ner import bare, evenly
+from spacy.training import Example
+from spacy.training.initialize import init_nlp
+from spacy.util import minibatch
 
 from spacy_luke.converters import read_docbin
 
@@ -44,6 +49,7 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 FILTERED = "independent, span filter"
 RATE = 0.0003
+BATCH = 32  # sentences of a step
 F1_LOSS = 0.002
 
 
@@ -58,9 +64,14 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=500, help="most Docs of each dev file, evenly spaced")
     parser.add_argument("--gpu-id", type=int, default=-1)
     parser.add_argument("--speed", action="store_true", help="measure the time of the trained models instead")
+    add = parser.add_argument
+    add("--training-speed", action="store_true", help="measure the time of training steps instead")
     args = parser.parse_args()
     if args.speed:
         print(speed_table(args))
+        return
+    if args.training_speed:
+        print(training_speed_table(args))
         return
     for seed, name in itertools.product(args.seeds, args.only or VARIANTS):
         run(name, seed, args)
@@ -76,8 +87,7 @@ def run(name: str, seed: int, args: argparse.Namespace) -> None:
     target = folder(name, seed, args)
     config, changes = VARIANTS[name]
     if not (target / "model-last" / "meta.json").exists():
-        paths = {"train": args.corpus / "train.spacy", "dev": args.corpus / "dev.spacy", "checkpoint": args.encoder}
-        train(config, target, paths, args.steps, seed, args.gpu_id, changes)
+        train(config, target, paths_of(args), args.steps, seed, args.gpu_id, changes)
     model = target / "model-last"
     if name == FILTERED:
         model = target / "tuned"
@@ -89,6 +99,11 @@ def run(name: str, seed: int, args: argparse.Namespace) -> None:
         python(ROOT / "scripts" / "evaluate_ner.py", model, args.corpus / "dev", *options)
 
 
+def paths_of(args: argparse.Namespace) -> dict[str, Path]:
+    """The block [paths] of every config."""
+    return {"train": args.corpus / "train.spacy", "dev": args.corpus / "dev.spacy", "checkpoint": args.encoder}
+
+
 def train(
     config: str, target: Path, paths: Mapping[str, Path], steps: int, seed: int, gpu_id: int, changes: Mapping[str, Any]
 ) -> None:
@@ -96,8 +111,15 @@ def train(
 
     paths: of the block [paths]; changes: in other settings of the config.
     """
-    overrides = {
-        **{f"paths.{name}": path for name, path in paths.items()},
+    changed = {**overrides(paths, steps, seed), **changes}
+    options = [str(part) for item in changed.items() for part in (f"--{item[0]}", item[1])]
+    python("-m", "spacy", "train", ROOT / "configs" / config, "--output", target, "--gpu-id", gpu_id, *options)
+
+
+def overrides(paths: Mapping[str, Path], steps: int, seed: int) -> dict[str, Any]:
+    """What is set alike in every config."""
+    return {
+        **{f"paths.{name}": str(path) for name, path in paths.items()},
         "system.seed": seed,
         "corpora.dev.limit": 100,  # the scores that count are measured afterwards
         "training.max_steps": steps,
@@ -105,10 +127,7 @@ def train(
         "training.optimizer.learn_rate.initial_rate": RATE,
         "training.optimizer.learn_rate.warmup_steps": max(steps // 16, 1),
         "training.optimizer.learn_rate.total_steps": steps,
-        **changes,
     }
-    options = [str(part) for item in overrides.items() for part in (f"--{item[0]}", item[1])]
-    python("-m", "spacy", "train", ROOT / "configs" / config, "--output", target, "--gpu-id", gpu_id, *options)
 
 
 def python(*arguments: Any) -> None:
@@ -154,6 +173,28 @@ def speed_table(args: argparse.Namespace) -> str:
             f"| {file.stem} | {' | '.join(f'{words / statistics.median(v):,.0f}' for v in seconds.values())} |"
         )
     return "\n".join(lines)
+
+
+def training_speed_table(args: argparse.Namespace) -> str:
+    """Seconds of a training step, medians of five on the same sentences, the first, which is longer, left out."""
+    names = args.only or list(VARIANTS)
+    pipelines, optimizers = {}, {}
+    for name in names:
+        config, changes = VARIANTS[name]
+        changes = {key: None if value == "null" else value for key, value in changes.items()}
+        changed = {**overrides(paths_of(args), args.steps, args.seeds[0]), **changes}
+        pipelines[name] = init_nlp(spacy.util.load_config(ROOT / "configs" / config, changed), use_gpu=args.gpu_id)
+        optimizers[name] = pipelines[name].create_optimizer()
+    gold = evenly(read_docbin(args.corpus / "train.spacy", next(iter(pipelines.values())).vocab), 6 * BATCH)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for docs in minibatch(gold, BATCH):
+        for name, nlp in pipelines.items():
+            examples = [Example(bare(doc), doc) for doc in docs]
+            start = time.perf_counter()
+            nlp.update(examples, sgd=optimizers[name], drop=0.1, annotates=["sentencizer"])
+            seconds[name].append(time.perf_counter() - start)
+    lines = ["| | seconds a step |", "|---|---:|"]
+    return "\n".join(lines + [f"| {name} | {statistics.median(v[1:]):.2f} |" for name, v in seconds.items()])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from itertools import accumulate, chain
 
 import numpy as np
 from tokenizers import decoders
@@ -156,29 +156,35 @@ class PieceTokenizer:
 
         word_of: the word of a hash.
         """
-        ids: list[int] = []
-        types: list[int] = []
-        ends: list[int] = []
-        known, known_after_space = self._of_words
-        carried: Any = hashes and self._prefix(word_of(hashes[0]) or " ")
-        for word, space in zip(hashes, spaces, strict=True):
-            segment = (known_after_space if carried else known).get(word)
-            if segment is None:
-                segment = self._segment_of_word(word, word_of(word), bool(carried))
-            if segment is None:
-                return self.encode_words([word_of(one) for one in hashes], [bool(one) for one in spaces])
-            ids += segment.ids
-            if self.case_types:
-                types += segment.types
-            ends.append(len(ids))
-            carried = space
-        if carried and hashes:
-            gap = self._segment(" ")
-            ids += gap.ids
-            types += gap.types if self.case_types else ()
-        edges = np.array([0, *ends], dtype=np.int64)
-        all_types = np.array(types, dtype=np.int64) if self.case_types else np.zeros(len(ids), dtype=np.int64)
-        return WordPieces(np.array(ids, dtype=np.int64), all_types, edges[:-1], edges[1:])
+        if not hashes:
+            return self.encode_words([], [])
+        after_space = [bool(self._prefix(word_of(hashes[0]) or " ")), *spaces[:-1]]
+        segments = self._segments_of_words(hashes, after_space, word_of)
+        if segments is None:
+            return self.encode_words([word_of(one) for one in hashes], [bool(one) for one in spaces])
+        edges = np.zeros(len(hashes) + 1, dtype=np.int64)
+        edges[1:] = list(accumulate([len(segment.ids) for segment in segments]))
+        if spaces[-1]:
+            segments.append(self._segment(" "))
+        ids = np.array(list(chain.from_iterable([segment.ids for segment in segments])), dtype=np.int64)
+        types = np.zeros(len(ids), dtype=np.int64)
+        if self.case_types:
+            types[:] = list(chain.from_iterable([segment.types for segment in segments]))
+        return WordPieces(ids, types, edges[:-1], edges[1:])
+
+    def _segments_of_words(
+        self, hashes: Sequence[int], after_space: Sequence[int], word_of: Callable[[int], str]
+    ) -> list[_Segment] | None:
+        """A segment for each word; None if a word is none.
+
+        after_space: whether a space before the word goes with it.
+        """
+        tables = self._of_words
+        known = [tables[spaced].get(word) for word, spaced in zip(hashes, after_space, strict=True)]
+        if not all(known):
+            for i, segment in enumerate(known):
+                known[i] = segment or self._segment_of_word(hashes[i], word_of(hashes[i]), bool(after_space[i]))
+        return known if all(known) else None  # type: ignore[return-value]
 
     def _segment_of_word(self, word: int, text: str, after_space: bool) -> _Segment | None:
         """None for a word that is no segment: its space, or the one before it, may belong to the next word."""
