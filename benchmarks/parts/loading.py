@@ -19,6 +19,7 @@ from ..rows import Row
 from ..texts import all_sentences
 
 PLUGIN = "spacy_transformers"
+_ROUNDS = 5  # measurements for each of the options: they are short, and differ
 
 
 def measure(options: Options) -> list[Row]:
@@ -32,7 +33,7 @@ def measure(options: Options) -> list[Row]:
     megabytes = weights.stat().st_size / 2**20
     seconds: dict[str, list[float]] = {"package": [], "components": [], "read": [], "load": []}
     peaks = []
-    for _ in range(options.rounds):
+    for _ in range(_ROUNDS * options.rounds):
         for what, spent in zip(("package", "components"), in_own_process(imports), strict=True):
             seconds[what].append(spent)
         seconds["read"].append(in_own_process(read, str(weights)))

@@ -19,11 +19,12 @@ SAFETENSORS = "model.safetensors"
 SAFETENSORS_INDEX = "model.safetensors.index.json"
 PICKLE = "pytorch_model.bin"
 PICKLE_INDEX = "pytorch_model.bin.index.json"
-_MAPPED_BYTES = 1 << 25
 KERAS = "tf_model.h5"
 KERAS_INDEX = "tf_model.h5.index.json"
 # For models that transformers has not.
 OWN_SAFETENSORS = "spacy_luke.safetensors"
+# So much is copied out of a mapping before it is given up.
+_MAPPED_BYTES = 1 << 25
 WEIGHT_FILES = (SAFETENSORS, OWN_SAFETENSORS, SAFETENSORS_INDEX, PICKLE, PICKLE_INDEX, KERAS, KERAS_INDEX)
 
 
@@ -53,13 +54,16 @@ class ModuleWeights:
 class SafetensorsWeights:
     """model.safetensors, in one file or in shards.
 
-    A file stays mapped only while one tensor is copied out of it: pages of a mapping count as memory of the process.
+    A mapping is given up when enough has been copied out of it, for its pages count as memory of the process.
     """
 
     def __init__(self, files: Iterable[Path]):
         self._file_of: dict[str, Path] = {}
         self._stored: dict[str, str] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
+        self._open_file: Path | None = None
+        self._mapping: Any = None
+        self._copied = 0
         for file in files:
             try:
                 with safe_open(file, framework="pt") as handle:
@@ -75,8 +79,14 @@ class SafetensorsWeights:
         return dict(self._shapes)
 
     def get(self, name: str, rows: list[int] | None = None) -> Tensor:
-        with safe_open(self._file_of[name], framework="pt") as handle:
-            return _owned(handle.get_tensor(self._stored[name]), rows)
+        if self._open_file != self._file_of[name]:
+            self._open_file, self._copied = self._file_of[name], 0
+            self._mapping = safe_open(self._open_file, framework="pt")
+        tensor = _owned(self._mapping.get_tensor(self._stored[name]), rows)
+        self._copied += tensor.nbytes
+        if self._copied > _MAPPED_BYTES:
+            self._open_file = self._mapping = None
+        return tensor
 
 
 class PickledWeights:
