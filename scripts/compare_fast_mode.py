@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import spacy
+import torch
 from evaluate_ner import bare, evenly
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
@@ -64,8 +65,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=500, help="most Docs of each dev file, evenly spaced")
     parser.add_argument("--gpu-id", type=int, default=-1)
     parser.add_argument("--speed", action="store_true", help="measure the time of the trained models instead")
-    add = parser.add_argument
-    add("--training-speed", action="store_true", help="measure the time of training steps instead")
+    parser.add_argument("--training-speed", action="store_true", help="measure the time of training steps instead")
     args = parser.parse_args()
     if args.speed:
         print(speed_table(args))
@@ -191,7 +191,11 @@ def training_speed_table(args: argparse.Namespace) -> str:
         for name, nlp in pipelines.items():
             examples = [Example(bare(doc), doc) for doc in docs]
             start = time.perf_counter()
-            nlp.update(examples, sgd=optimizers[name], drop=0.1, annotates=["sentencizer"])
+            training = nlp.config["training"]
+            annotates = training["annotating_components"]
+            nlp.update(examples, sgd=optimizers[name], drop=training["dropout"], annotates=annotates)
+            if args.gpu_id >= 0:
+                torch.cuda.synchronize()
             seconds[name].append(time.perf_counter() - start)
     lines = ["| | seconds a step |", "|---|---:|"]
     return "\n".join(lines + [f"| {name} | {statistics.median(v[1:]):.2f} |" for name, v in seconds.items()])

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from thinc.api import xp2torch
 from thinc.util import is_cupy_array
 
 T = TypeVar("T")
@@ -44,14 +43,14 @@ def copying(array: Any) -> np.ndarray | Wait:
     """A NumPy array as it is; for one of CuPy the copy is started, and what waits for it comes back."""
     if not is_cupy_array(array):
         return array
-    on_device = xp2torch(array)
-    copy = torch.empty(on_device.shape, dtype=on_device.dtype, pin_memory=True)
+    on_device = torch.from_dlpack(array)  # the same memory
+    copy = torch.empty(on_device.shape, dtype=on_device.dtype, device="cpu", pin_memory=True)
     copy.copy_(on_device, non_blocking=True)
     copied = torch.cuda.Event()
-    copied.record()
+    copied.record(torch.cuda.current_stream(on_device.device))
 
     def wait() -> np.ndarray:
         copied.synchronize()
-        return copy.numpy()
+        return copy.numpy().copy()  # pinned memory is scarce, and callers keep what they get
 
     return wait

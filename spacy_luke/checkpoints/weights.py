@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ KERAS = "tf_model.h5"
 KERAS_INDEX = "tf_model.h5.index.json"
 # For models that transformers has not.
 OWN_SAFETENSORS = "spacy_luke.safetensors"
-# So much is copied out of a mapping before it is given up.
+# Copied out of a mapping before it is given up.
 _MAPPED_BYTES = 1 << 25
 WEIGHT_FILES = (SAFETENSORS, OWN_SAFETENSORS, SAFETENSORS_INDEX, PICKLE, PICKLE_INDEX, KERAS, KERAS_INDEX)
 
@@ -51,19 +52,42 @@ class ModuleWeights:
         return _owned(self._tensors[name], rows)
 
 
-class SafetensorsWeights:
-    """model.safetensors, in one file or in shards.
+class _Mapped:
+    """One of several files, mapped to memory until another is wanted or enough has been copied out of it: the pages of
+    a mapping count as memory of the process.
 
-    A mapping is given up when enough has been copied out of it, for its pages count as memory of the process.
+    open_file: what maps a file.
     """
+
+    def __init__(self, open_file: Callable[[Path], Any]):
+        self._open = open_file
+        self._file: Path | None = None
+        self._content: Any = None
+        self._copied = 0
+
+    def get(self, file: Path) -> Any:
+        """What `open_file` gives for a file."""
+        if self._file != file:
+            self._file = self._content = None
+            self._content, self._file, self._copied = self._open(file), file, 0
+        return self._content
+
+    def count(self, copied: Tensor) -> Tensor:
+        """Remember that a tensor was copied, which is given back."""
+        self._copied += copied.nbytes
+        if self._copied > _MAPPED_BYTES:
+            self._file = self._content = None
+        return copied
+
+
+class SafetensorsWeights:
+    """model.safetensors, in one file or in shards."""
 
     def __init__(self, files: Iterable[Path]):
         self._file_of: dict[str, Path] = {}
         self._stored: dict[str, str] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
-        self._open_file: Path | None = None
-        self._mapping: Any = None
-        self._copied = 0
+        self._mapped = _Mapped(partial(safe_open, framework="pt"))
         for file in files:
             try:
                 with safe_open(file, framework="pt") as handle:
@@ -79,56 +103,41 @@ class SafetensorsWeights:
         return dict(self._shapes)
 
     def get(self, name: str, rows: list[int] | None = None) -> Tensor:
-        if self._open_file != self._file_of[name]:
-            self._open_file, self._copied = self._file_of[name], 0
-            self._mapping = safe_open(self._open_file, framework="pt")
-        tensor = _owned(self._mapping.get_tensor(self._stored[name]), rows)
-        self._copied += tensor.nbytes
-        if self._copied > _MAPPED_BYTES:
-            self._open_file = self._mapping = None
-        return tensor
+        content = self._mapped.get(self._file_of[name])
+        return self._mapped.count(_owned(content.get_tensor(self._stored[name]), rows))
 
 
 class PickledWeights:
     """pytorch_model.bin, read by torch's restricted unpickler, mapped rather than loaded.
 
-    A mapping is given up when enough has been copied out of it, for its pages count as memory of the process. Files
-    in the format of torch before 1.6 cannot be mapped and are in memory as a whole.
+    Files in the format of torch before 1.6 cannot be mapped and are in memory as a whole.
     """
 
     def __init__(self, files: Iterable[Path]):
         self._file_of: dict[str, Path] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
-        self._open_file: Path | None = None
-        self._tensors: dict[str, Tensor] = {}
-        self._copied = 0
+        self._mapped = _Mapped(_unpickled)
         for file in files:
-            self._open(file)
-            self._file_of.update(dict.fromkeys(self._tensors, file))
-            self._shapes.update({name: tuple(tensor.shape) for name, tensor in self._tensors.items()})
+            tensors = self._mapped.get(file)
+            self._file_of.update(dict.fromkeys(tensors, file))
+            self._shapes.update({name: tuple(tensor.shape) for name, tensor in tensors.items()})
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return dict(self._shapes)
 
     def get(self, name: str, rows: list[int] | None = None) -> Tensor:
-        if self._open_file != self._file_of[name]:
-            self._open(self._file_of[name])
-        tensor = _owned(self._tensors[name], rows)
-        self._copied += tensor.nbytes
-        if self._copied > _MAPPED_BYTES:
-            self._open_file, self._tensors, self._copied = None, {}, 0
-        return tensor
+        return self._mapped.count(_owned(self._mapped.get(self._file_of[name])[name], rows))
 
-    def _open(self, file: Path) -> None:
-        self._open_file, self._tensors, self._copied = None, {}, 0
-        try:
-            state = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
-        except Exception as e:  # damaged bytes make the unpickler raise whatever they spell
-            reason = str(e).splitlines()[0] if str(e) else type(e).__name__
-            raise LukeError("L022", file=file, reason=reason) from None
-        if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-            raise LukeError("L022", file=file, reason="it holds no dictionary of tensors")
-        self._open_file, self._tensors = file, {canonical(k): v for k, v in state.items()}
+
+def _unpickled(file: Path) -> dict[str, Tensor]:
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+    except Exception as e:  # damaged bytes make the unpickler raise whatever they spell
+        reason = str(e).splitlines()[0] if str(e) else type(e).__name__
+        raise LukeError("L022", file=file, reason=reason) from None
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise LukeError("L022", file=file, reason="it holds no dictionary of tensors")
+    return {canonical(name): tensor for name, tensor in state.items()}
 
 
 class KerasWeights:

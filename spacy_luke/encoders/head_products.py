@@ -11,7 +11,7 @@ from torch import Tensor
 from .products import is_for_onednn, multiply
 
 _SMALLEST = 400 * 400  # scores of a head; with fewer, calls for each head cost about what the products gain
-_MOST_THREADS = 4  # measured with one and two; over many threads PyTorch's own attention spreads the heads
+_MOST_THREADS = 2  # measured; over many threads PyTorch's own attention spreads the heads
 
 
 def is_by_head(queries: Tensor, keys: int) -> bool:
@@ -25,7 +25,7 @@ def is_by_head(queries: Tensor, keys: int) -> bool:
 
 
 def attend_by_head(queries: Sequence[Tensor], keys: Sequence[Tensor], values: Tensor, mask: Tensor | None) -> Tensor:
-    """Attend, without dropout or autograd; the scores of one head are all that is kept of them.
+    """Attend, without dropout or autograd; of the scores, only those of one head are in memory at a time.
 
     queries, keys: for each kind of keys the keys, and the queries that ask them.
         *Shapes:* (batch, heads, rows, head width), (batch, heads, keys of the kind, head width)
@@ -35,11 +35,11 @@ def attend_by_head(queries: Sequence[Tensor], keys: Sequence[Tensor], values: Te
     *Shape of the result:* (batch, heads, rows, head width)
     """
     batch, heads, rows, width = queries[0].shape
-    scaled = [torch.mul(query, width**-0.5, out=torch.empty(query.shape)) for query in queries]
+    scaled = [torch.mul(query, width**-0.5, out=query.new_empty(query.shape)) for query in queries]
     keys, values = [key.contiguous() for key in keys], values.contiguous()
     if mask is not None:
         mask = mask.expand(batch, -1, -1, -1)
-    context = torch.empty(batch, rows, heads, width)
+    context = values.new_empty(batch, rows, heads, width)
     for text, head in product(range(batch), range(heads)):
         parts = [multiply(query[text, head], key[text, head]) for query, key in zip(scaled, keys, strict=True)]
         scores = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

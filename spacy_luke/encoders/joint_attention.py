@@ -21,7 +21,7 @@ def attend_to_both(
     mask: Tensor | None,
     dropout: float,
 ) -> Tensor:
-    """Attend, in the way that is fastest on the device.
+    """Attend: on a GPU in one product, on a CPU a head at a time where that pays, else in two products.
 
     to_pieces, to_entities: queries for the keys of pieces and for those of entities.
         *Shape:* (batch, heads, rows, head width)
@@ -54,7 +54,8 @@ def attend_in_one_product(
     mask: Tensor | None,
     dropout: float,
 ) -> Tensor:
-    """`attend_to_both` by scaled dot products of twice the width, whose kernels on a GPU keep no scores in memory.
+    """`attend_to_both` by scaled dot products of twice the width, for which PyTorch has kernels on a GPU that keep no
+    scores in memory. Not yet measured there.
 
     Each row asks with both queries side by side, and each key answers one of them, with zeros in the other half:
 

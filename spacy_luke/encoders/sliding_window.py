@@ -181,7 +181,9 @@ class SlidingWindowAttention(Attention):
             near = slice(max(i - blocks.neighbours, 0), i + blocks.neighbours + 1)
             block = query, [*keys[near], *global_keys], [*values[near], *global_values], mask
             context.append(
-                checkpoint(self._attend_to, *block, use_reentrant=False) if recompute else self._attend_to(*block)
+                checkpoint(self._attend_to_parts, *block, use_reentrant=False)
+                if recompute
+                else self._attend_to_parts(*block)
             )
         return torch.cat(context, dim=2)
 
@@ -191,7 +193,7 @@ class SlidingWindowAttention(Attention):
         slots, width = query.shape[2:]
         if slots > width:
             key, value = self._split(self.global_key(rows)), self._split(self.global_value(rows))
-            return self._attend_to(query, [key], [value], reach.bias_of_all).transpose(1, 2).flatten(2)
+            return self._attend_to_parts(query, [key], [value], reach.bias_of_all).transpose(1, 2).flatten(2)
         # For few slots it is cheaper to take each query through the weights of the keys, and each mixture of rows
         # through those of the values, than to make keys and values of all rows:
         #     q (x K + b)' = (q K') x' + q b',   w (x V + c) = (w x) V + (sum of w) c
@@ -208,7 +210,7 @@ class SlidingWindowAttention(Attention):
         context = mixed @ value_weight.transpose(1, 2) + sums * self.global_value.bias.view(self.heads, 1, width)
         return self._joined(context)
 
-    def _attend_to(self, query: Tensor, keys: list[Tensor], values: list[Tensor], mask: Tensor | None) -> Tensor:
+    def _attend_to_parts(self, query: Tensor, keys: list[Tensor], values: list[Tensor], mask: Tensor | None) -> Tensor:
         """*Shapes:* query and parts of the keys (batch, heads, rows, head width) -> that of the query."""
         return self._attend(query, torch.cat(keys, dim=2), torch.cat(values, dim=2), mask)
 

@@ -58,10 +58,13 @@ def test_an_array_in_host_memory_is_not_copied() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_arrays_of_a_gpu_are_copied() -> None:
-    arrays = [torch2xp(torch.full((2, 3), float(number), device="cuda")) for number in range(5)]
-    assert get_array_module(arrays[0]) is not np
-    found = list(read_back(enumerate(arrays)))
+def test_arrays_of_a_gpu_are_copied_once_they_are_computed() -> None:
+    def computed(number: int) -> object:
+        torch.cuda._sleep(50_000_000)  # cycles: the copy has to wait for them
+        return torch2xp(torch.full((1000, 1000), float(number), device="cuda"))
+
+    assert get_array_module(computed(0)) is not np
+    found = list(read_back((number, computed(number)) for number in range(5)))
     assert [number for number, _ in found] == list(range(5))
     for number, array in found:
-        np.testing.assert_array_equal(array, np.full((2, 3), float(number), dtype=np.float32))
+        np.testing.assert_array_equal(array, np.full((1000, 1000), float(number), dtype=np.float32))

@@ -30,6 +30,19 @@ def test_one_product_gives_what_two_give(batch, heads, rows, pieces, entities, m
     assert all(torch.allclose(*of_both, atol=1e-4) for of_both in zip(*gradients, strict=True))
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_one_product_under_autocast(masked: bool) -> None:
+    """bfloat16 queries with the float32 mask of an encoder."""
+    queries, keys, values = (torch.randn(2, 3, 9, 8).bfloat16() for _ in range(3))
+    mask = torch.zeros(2, 1, 1, 9)
+    mask[1, ..., 5:] = torch.finfo(torch.float32).min
+    arguments = queries, -queries, keys, values, 4, mask if masked else None, 0.0
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        one, two = attend_in_one_product(*arguments), attend_to_both(*arguments)
+    assert one.dtype == torch.bfloat16
+    assert torch.allclose(one.float(), two.float(), atol=0.05)
+
+
 @pytest.mark.parametrize("name", [name for name, (_, spans) in BATCHES.items() if spans])
 def test_states_from_one_product_equal_those_of_transformers(tmp_path, monkeypatch, name: str) -> None:
     """The way of a GPU, which a CPU goes as well."""

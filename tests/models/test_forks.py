@@ -29,6 +29,7 @@ if __name__ == "__main__":
     if process.is_alive():
         process.kill()
         raise SystemExit("the forked process hangs")
+    assert process.exitcode == 0, process.exitcode
     threads, found = results.get()
     assert threads == 1, threads
     assert torch.get_num_threads() == 2
