@@ -190,9 +190,9 @@ def training_speed_table(args: argparse.Namespace) -> str:
     for docs in minibatch(gold, BATCH):
         for name, nlp in pipelines.items():
             examples = [Example(bare(doc), doc) for doc in docs]
-            start = time.perf_counter()
             training = nlp.config["training"]
             annotates = training["annotating_components"]
+            start = time.perf_counter()
             nlp.update(examples, sgd=optimizers[name], drop=training["dropout"], annotates=annotates)
             if args.gpu_id >= 0:
                 torch.cuda.synchronize()
