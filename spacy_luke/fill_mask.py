@@ -21,6 +21,7 @@ from .checkpoints.reader import open_checkpoint
 from .checkpoints.source import locate
 from .checks import require_at_least
 from .encoders.masked_lm import MaskedLM
+from .encoders.rows import places_of
 from .errors import LukeError
 from .tokenization.entity_vocab import MASK, PAD, EntityVocab
 from .tokenization.pieces import PieceTokenizer
@@ -167,7 +168,7 @@ class FillMask:
             for i, row in enumerate(group):
                 wanted[i, torch.from_numpy(row.positions)] = True
             with torch.inference_mode():
-                scores = self._module.predict(batch.to(device), pieces=wanted.to(device)).pieces
+                scores = self._module.predict(batch.to(device), pieces=places_of(wanted).to(device)).pieces
             assert scores is not None
             ends = np.cumsum([len(row.masks) for row in group])
             for row, of_row in zip(group, np.split(scores.cpu().numpy(), ends[:-1]), strict=True):

@@ -160,10 +160,13 @@ def collate(rows: Sequence[RowInput], *, piece_pad: int, entity_pad: int) -> Enc
     tensors: dict[str, np.ndarray] = {"piece_ids": piece_ids, "piece_mask": piece_mask, "piece_types": piece_types}
     if most:
         tensors |= {"entity_ids": entity_ids, "entity_spans": entity_spans, "entity_mask": entity_mask}
-    for name in ("entity_drawn", "items", "predicted", "global_mask"):
+    for name in ("entity_drawn", "items", "global_mask"):
         parts = [part for row in rows if (part := getattr(row, name)) is not None]
         if parts:
             tensors[name] = _padded(parts)
+    predicted = [row.predicted for row in rows if row.predicted is not None]
+    if predicted:
+        tensors["predicted"] = np.flatnonzero(_padded(predicted))
     candidates = [row.candidates for row in rows if row.candidates is not None]
     if candidates:
         tensors["candidates"] = joined_candidates(candidates)

@@ -76,10 +76,8 @@ class EntitySpanClassification(TaskModule):
         assert isinstance(self.encoder, IndependentLukeEncoder)
         output, kept = self.encoder.encode_filtered(batch, self.span_filter)
         logits = self._classify(output, kept.batch)
-        row, slot = kept.batch.entity_mask.nonzero(as_tuple=True)  # type: ignore[union-attr]
         every = logits.new_full((*kept.logits.shape, logits.shape[-1]), torch.nan)
-        every = every.index_put((row, kept.index[row, slot]), logits[row, slot])
-        return torch.cat([every, kept.logits.unsqueeze(-1)], dim=-1)
+        return torch.cat([kept.put(logits, every), kept.logits.unsqueeze(-1)], dim=-1)
 
     def _classify(self, output: EncoderOutput, batch: EncoderInput) -> Tensor:
         assert output.pieces is not None

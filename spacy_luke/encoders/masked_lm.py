@@ -14,6 +14,7 @@ from .encoder import States
 from .heads import TaskModule
 from .inputs import EncoderInput
 from .products import linear
+from .rows import take_places
 
 
 class Predictions(NamedTuple):
@@ -103,13 +104,13 @@ class MaskedLM(TaskModule):
     def predict(self, batch: EncoderInput, *, pieces: Tensor | None = None) -> Predictions:
         """The logits of some pieces alone: no tensor of all pieces by the whole vocabulary ever exists.
 
-        pieces: True for those to predict. *Shape:* (batch, pieces), bool
+        pieces: those to predict, as `places_of` counts them. *Shape:* (predicted pieces,), int64
         """
         if pieces is None:
             return Predictions(None, None)
         states = self.encoder(batch, states="pieces").pieces
         assert states is not None
-        return Predictions(self._decode_pieces(states[pieces]), None)
+        return Predictions(self._decode_pieces(take_places(states, pieces)), None)
 
     def _decode_pieces(self, states: Tensor) -> Tensor:
         return self.lm_head(states, self.encoder.embeddings.word.weight).float()
@@ -136,7 +137,7 @@ class MaskedLMWithEntities(MaskedLM):
             return super().forward(batch)
         entities = self.encoder(batch, states="entities").entities
         assert entities is not None
-        states = entities[batch.predicted]
+        states = take_places(entities, batch.predicted)
         if batch.candidates is None:
             return self._decode_entities(states)
         return self.entity_predictions.among(states, self._entity_table, batch.candidates).float()
@@ -146,8 +147,8 @@ class MaskedLMWithEntities(MaskedLM):
     ) -> Predictions:
         """The logits of some pieces and entities alone, from one pass of the encoder.
 
-        pieces: True for those to predict. *Shape:* (batch, pieces), bool
-        entities: the same for entities, which the batch must have. *Shape:* (batch, entities), bool
+        pieces: those to predict, as `places_of` counts them. *Shape:* (predicted pieces,), int64
+        entities: the same for entities, which the batch must have. *Shape:* (predicted entities,), int64
         """
         if entities is None:
             return super().predict(batch, pieces=pieces)
@@ -157,8 +158,8 @@ class MaskedLMWithEntities(MaskedLM):
         of_pieces = None
         if pieces is not None:
             assert output.pieces is not None
-            of_pieces = self._decode_pieces(output.pieces[pieces])
-        return Predictions(of_pieces, self._decode_entities(output.entities[entities]))
+            of_pieces = self._decode_pieces(take_places(output.pieces, pieces))
+        return Predictions(of_pieces, self._decode_entities(take_places(output.entities, entities)))
 
     def _decode_entities(self, states: Tensor) -> Tensor:
         return self.entity_predictions(states, self._entity_table).float()

@@ -62,6 +62,16 @@ class Kept:
     index: Tensor
     logits: Tensor
 
+    def put(self, rows: Tensor, every: Tensor) -> Tensor:
+        """`every` with the rows of what was kept in their places.
+
+        *Shapes:* (batch, kept, width), (batch, entities, width) -> (batch, entities, width)
+        """
+        assert self.batch.entity_mask is not None
+        spare = every.shape[1]  # where padding goes
+        index = self.index.masked_fill(~self.batch.entity_mask, spare)[..., None].expand_as(rows)
+        return F.pad(every, (0, 0, 0, 1)).scatter(1, index, rows)[:, :spare]
+
 
 class SpanFilter(nn.Module):
     """Whether a span may be an entity: a layer of 128 units on the states of its first and last piece and its length.
@@ -129,6 +139,12 @@ def _compacted(keep: Tensor) -> tuple[Tensor, Tensor]:
     *Shape:* (batch, entities) -> 2 x (batch, kept)
     """
     counts = keep.sum(1)
-    index = (~keep).to(torch.uint8).argsort(dim=1, stable=True)[:, : int(counts.max())]
+    index = (~keep).to(torch.uint8).argsort(dim=1, stable=True)[:, : _highest(counts)]
     mask = torch.arange(index.shape[1], device=keep.device) < counts[:, None]
     return mask, index.masked_fill(~mask, 0)
+
+
+def _highest(counts: Tensor) -> int:
+    """The one value that the processor reads off a GPU while a batch is computed, and waits for: how much there is to
+    compute further is known only then."""
+    return int(counts.max())

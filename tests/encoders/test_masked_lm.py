@@ -19,6 +19,7 @@ from spacy_luke.checkpoints.upcycle import upcycle_folder
 from spacy_luke.checkpoints.writer import save_checkpoint
 from spacy_luke.encoders.inputs import EncoderInput
 from spacy_luke.encoders.masked_lm import MaskedLMWithEntities
+from spacy_luke.encoders.rows import places_of
 from spacy_luke.errors import LukeError
 from tests.util import (
     ENTITIES,
@@ -51,7 +52,7 @@ def models(folder: Path, *, safe: bool = True, **changes: Any) -> tuple[LukeForM
 
 def both(module: MaskedLMWithEntities, batch: EncoderInput) -> tuple[torch.Tensor, torch.Tensor]:
     """The logits of all real pieces and entities."""
-    pieces, entities = module.predict(batch, pieces=batch.piece_mask, entities=batch.entity_mask)
+    pieces, entities = module.predict(batch, pieces=places_of(batch.piece_mask), entities=places_of(batch.entity_mask))
     assert pieces is not None
     assert entities is not None
     return pieces, entities
@@ -117,10 +118,10 @@ def test_chosen_rows_are_those_rows_alone(tmp_path):
     with torch.no_grad():
         pieces, entities = both(module, batch)
         assert torch.allclose(module(batch)[batch.piece_mask], pieces, atol=1e-5)
-        some = module.predict(batch, pieces=chosen)
+        some = module.predict(batch, pieces=places_of(chosen))
         assert some.entities is None
         assert torch.allclose(some.pieces, pieces[chosen[batch.piece_mask]], atol=1e-5)
-        some = module.predict(batch, entities=masked)
+        some = module.predict(batch, entities=places_of(masked))
         assert some.pieces is None
         assert some.entities.shape == (4, len(ENTITIES))
         assert torch.allclose(some.entities, entities[masked[batch.entity_mask]], atol=1e-5)
@@ -136,7 +137,7 @@ def test_no_row_but_the_chosen_ones_is_decoded(tmp_path):
     chosen = torch.zeros_like(batch.piece_mask)
     chosen[1, 3] = chosen[2, 5] = True
     assert batch.entity_mask is not None
-    module.predict(batch, pieces=chosen, entities=batch.entity_mask)
+    module.predict(batch, pieces=places_of(chosen), entities=places_of(batch.entity_mask))
     assert decoded == [(2, 430), (6, len(ENTITIES))]
 
 
@@ -156,7 +157,7 @@ def test_the_chosen_rows_of_a_longformer_are_those_rows(tmp_path):
     batch = make_input([40, 30], None)
     chosen = batch.piece_mask & (torch.arange(40) % 7 == 0)
     with torch.no_grad():
-        predicted = module.predict(batch, pieces=chosen)
+        predicted = module.predict(batch, pieces=places_of(chosen))
         assert predicted.entities is None
         assert torch.allclose(predicted.pieces, module(batch)[chosen], atol=1e-5)
 

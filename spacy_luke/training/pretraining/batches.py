@@ -13,6 +13,7 @@ from torch import Tensor
 from ...batching.collate import RowInput, batch_rows, collate
 from ...batching.linked_windows import BLANK
 from ...encoders.inputs import EncoderInput
+from ...encoders.rows import places_of
 from ...tokenization.entity_vocab import PAD, UNK, EntityVocab
 from ...tokenization.pieces import PieceTokenizer
 from .masking import MaskedRow, Masking, MaskVocab
@@ -37,9 +38,9 @@ def dropout_seed(seed: int, step: int) -> int:
 class Targets:
     """What is to be predicted in a batch.
 
-    pieces: where. *Shape:* (batch, pieces), bool
-    piece_ids: what, row after row. *Shape:* (masked pieces,)
-    entities: None for a batch without entities. *Shape:* (batch, entities), bool
+    pieces: where, counted through all rows. *Shape:* (masked pieces,)
+    piece_ids: what. *Shape:* (masked pieces,)
+    entities: None for a batch without entities. *Shape:* (masked entities,)
     entity_ids: *Shape:* (masked entities,)
     """
 
@@ -58,7 +59,7 @@ class Targets:
                 entities[i, row.entity_places] = True
         piece_ids = torch.from_numpy(np.concatenate([row.piece_targets for row in rows]))
         entity_ids = torch.from_numpy(np.concatenate([row.entity_targets for row in rows]))
-        return cls(pieces, piece_ids, entities, entity_ids)
+        return cls(places_of(pieces), piece_ids, None if entities is None else places_of(entities), entity_ids)
 
     def to(self, device: torch.device) -> Targets:
         entities = None if self.entities is None else self.entities.to(device)
