@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,15 +17,25 @@ COUNT = st.integers(1, 12)
 
 
 @settings(deadline=None)
-@given(batch=st.integers(1, 3), heads=st.integers(1, 3), rows=COUNT, pieces=COUNT, entities=COUNT, masked=st.booleans())
-def test_one_product_gives_what_two_give(batch, heads, rows, pieces, entities, masked) -> None:
+@given(
+    batch=st.integers(1, 3),
+    heads=st.integers(1, 3),
+    rows=COUNT,
+    pieces=COUNT,
+    entities=COUNT,
+    masked=st.booleans(),
+    copied=st.integers(0, 150),
+)
+def test_one_product_gives_what_two_give(batch, heads, rows, pieces, entities, masked, copied) -> None:
     width, keys = 4, pieces + entities
     shapes = [rows, rows, keys, keys]
     leaves = [torch.randn(batch, number, heads, width).transpose(1, 2).requires_grad_() for number in shapes]
     mask = torch.zeros(batch, 1, 1, keys) if masked else None
     if mask is not None:
         mask[:, ..., 1:].masked_fill_(torch.rand(batch, 1, 1, keys - 1) < 0.4, torch.finfo(torch.float32).min)
-    one, two = (attend(*leaves, pieces, mask, 0.0) for attend in (attend_in_one_product, attend_to_both))
+    one = attend_in_one_product(*leaves, pieces, mask, 0.0)
+    with patch("spacy_luke.encoders.joint_attention._COPIED", copied):
+        two = attend_to_both(*leaves, pieces, mask, 0.0)
     assert torch.allclose(one, two, atol=1e-5)
     weights = torch.randn_like(two)
     gradients = [torch.autograd.grad((found * weights).sum(), leaves) for found in (one, two)]
