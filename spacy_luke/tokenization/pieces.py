@@ -227,7 +227,7 @@ class PieceTokenizer:
         of_char = np.zeros(len(text), dtype=np.int64)
         for word in _WORD.finditer(text):
             of_char[word.start() : word.end()] = case_type(word[0])
-        of_byte = np.repeat(of_char, [len(ch.encode("utf8")) for ch in text])
+        of_byte = of_char if text.isascii() else np.repeat(of_char, [len(ch.encode("utf8")) for ch in text])
         return of_byte[np.maximum(byte_spans[:, 1] - 1, 0)] if len(of_byte) else np.zeros(0, dtype=np.int64)
 
     def _prefix(self, text: str) -> str:

@@ -1,6 +1,8 @@
 """The table of case types."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spacy_luke.tokenization.case import CASE_TYPES, DIGIT, LOWER, MIXED, NO_CASE, TITLE, UPPER, case_type
 
@@ -21,3 +23,9 @@ def test_case_type(expected, word):
 
 def test_every_case_type_is_in_the_table():
     assert sorted(TABLE) == list(range(CASE_TYPES))
+
+
+@given(st.text(st.sampled_from("abzABZ"), min_size=1))
+def test_letters_of_ascii_have_the_type_of_the_same_letters_with_a_sign(word):
+    """The one is decided by another way than the other."""
+    assert case_type(word) == case_type(word + "-")
