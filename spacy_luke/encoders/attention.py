@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import EncoderConfig, LukeConfig
+from .dropout import Dropout, dropout
 from .head_products import attend_by_head, is_by_head
 from .joint_attention import attend_to_both
 from .linear import Linear
@@ -27,7 +28,7 @@ class Attention(nn.Module):
         self.output = Linear(hidden, hidden)
         self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
         self.attention_dropout = config.attention_probs_dropout_prob
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def _split(self, states: Tensor) -> Tensor:
         """*Shape:* (batch, rows, hidden) -> (batch, heads, rows, head width)"""
@@ -40,10 +41,19 @@ class Attention(nn.Module):
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """*Shapes:* (batch, heads, rows, head width), rows of keys as many as of values; mask (batch or 1, 1, rows
         or 1, keys) -> those of the queries"""
-        dropout = self.attention_dropout if self.training else 0.0
-        if not dropout and is_by_head(queries, keys.shape[2]):
+        rate = self._dropped_weights
+        if rate and queries.device.type == "cpu":
+            scores = queries @ (keys * keys.shape[-1] ** -0.5).transpose(2, 3)
+            scores = scores if mask is None else scores + mask
+            return dropout(scores.softmax(-1), rate) @ values
+        if not rate and is_by_head(queries, keys.shape[2]):
             return attend_by_head([queries], [keys], values, mask)
-        return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=dropout)
+        return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=rate)
+
+    @property
+    def _dropped_weights(self) -> float:
+        """Share of the attention weights that are dropped."""
+        return self.attention_dropout if self.training else 0.0
 
     def _finish(self, context: Tensor, rows: Tensor) -> Tensor:
         """*Shapes:* 2 x (batch, rows, hidden) -> the same"""
@@ -96,5 +106,5 @@ class SelfAttention(Attention):
             [self.piece_to_entity_query(piece_rows), self.entity_to_entity_query(entity_rows)], dim=1
         )
         keys, values = self._split(self.key(rows)), self._split(self.value(rows))
-        dropout = self.attention_dropout if self.training else 0.0
-        return attend_to_both(self._split(to_pieces), self._split(to_entities), keys, values, pieces, mask, dropout)
+        queries = self._split(to_pieces), self._split(to_entities)
+        return attend_to_both(*queries, keys, values, pieces, mask, self._dropped_weights)

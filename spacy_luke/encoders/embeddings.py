@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from ..errors import LukeError
 from .config import EncoderConfig, LukeConfig
+from .dropout import Dropout
 
 
 class PieceEmbeddings(nn.Module):
@@ -26,7 +27,7 @@ class PieceEmbeddings(nn.Module):
         )
         self.token_type = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, piece_ids: Tensor, piece_types: Tensor | None) -> Tensor:
         """*Shape:* (batch, pieces) -> (batch, pieces, hidden). L003 if there are more pieces than positions."""
@@ -57,7 +58,7 @@ class EntityEmbeddings(nn.Module):
         self.position = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.token_type = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, entity_ids: Tensor, entity_spans: Tensor) -> Tensor:
         """*Shapes:* (batch, entities), (batch, entities, 2) -> (batch, entities, hidden)."""

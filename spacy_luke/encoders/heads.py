@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import EncoderConfig
+from .dropout import Dropout
 from .embeddings import init_weights
 from .encoder import Encoder
 from .independent import IndependentLukeEncoder
@@ -38,7 +39,7 @@ class TaskModule(nn.Module):
     def __init__(self, encoder: Encoder, labels: int):
         super().__init__()
         self.encoder = encoder
-        self.dropout = nn.Dropout(encoder.config.hidden_dropout_prob)
+        self.dropout = Dropout(encoder.config.hidden_dropout_prob)
         self._make_head(encoder.config, labels)
 
     def _make_head(self, config: EncoderConfig, labels: int) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .attention import Attention
 from .config import LukeConfig
+from .dropout import dropout
 from .embeddings import EntityEmbeddings
 from .encoder import Encoder, States
 from .inputs import EncoderInput, EncoderOutput
@@ -60,7 +60,7 @@ class IndependentAttention(Attention):
             scores = scores + mask
         own = (self._split(to_itself) * self._split(self.key(entities))).sum(-1, keepdim=True)
         scores = torch.cat([scores, own], dim=-1) * keys.shape[-1] ** -0.5
-        weights = F.dropout(scores.softmax(-1), self.attention_dropout, self.training)
+        weights = dropout(scores.softmax(-1), self._dropped_weights)
         context = weights[..., :-1] @ values + weights[..., -1:] * self._split(self.value(entities))
         return self._finish(self._joined(context), entities)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .dropout import dropout
 from .head_products import attend_by_head, is_by_head
 
 # Most scores of a head that are computed apart and then copied. With 2 threads both products and the copy were 6 to 10
@@ -23,7 +24,7 @@ def attend_to_both(
     values: Tensor,
     pieces: int,
     mask: Tensor | None,
-    dropout: float,
+    rate: float,
 ) -> Tensor:
     """Attend: on a GPU in one product, on a CPU a head at a time where that pays, else in two products.
 
@@ -32,13 +33,13 @@ def attend_to_both(
     keys, values: those of pieces first. *Shape:* (batch, heads, keys, head width)
     pieces: how many of the keys are pieces.
     mask: added to the scores; None if no key is masked. *Shape:* (batch, 1, 1, keys)
-    dropout: rate at which attention weights are dropped.
+    rate: of the attention weights that are dropped.
 
     *Shape of the result:* (batch, heads, rows, head width)
     """
     if keys.is_cuda:
-        return attend_in_one_product(to_pieces, to_entities, keys, values, pieces, mask, dropout)
-    if not dropout and is_by_head(to_pieces, keys.shape[2]):
+        return attend_in_one_product(to_pieces, to_entities, keys, values, pieces, mask, rate)
+    if not rate and is_by_head(to_pieces, keys.shape[2]):
         return attend_by_head([to_pieces, to_entities], _by_kind(keys, pieces), values, mask)
     batch, heads, rows, width = to_pieces.shape
     scaled = (keys * width**-0.5).flatten(0, 1)  # fewer numbers than both queries
@@ -46,7 +47,7 @@ def attend_to_both(
     scores = scores.view(batch, heads, rows, -1)
     if mask is not None:
         scores = scores + mask if torch.is_grad_enabled() else scores.add_(mask)
-    return F.dropout(scores.softmax(-1), dropout) @ values
+    return dropout(scores.softmax(-1), rate) @ values
 
 
 def attend_in_one_product(
@@ -56,7 +57,7 @@ def attend_in_one_product(
     values: Tensor,
     pieces: int,
     mask: Tensor | None,
-    dropout: float,
+    rate: float,
 ) -> Tensor:
     """`attend_to_both` by scaled dot products of twice the width, for which PyTorch has kernels on a GPU that keep no
     scores in memory. Not yet measured there.
@@ -70,7 +71,7 @@ def attend_in_one_product(
     wide = torch.cat([F.pad(of_pieces, (0, keys.shape[-1])), F.pad(of_entities, (keys.shape[-1], 0))], dim=2)
     queries = torch.cat([to_pieces, to_entities], dim=-1)
     scale = keys.shape[-1] ** -0.5
-    return F.scaled_dot_product_attention(queries, wide, values, attn_mask=mask, dropout_p=dropout, scale=scale)
+    return F.scaled_dot_product_attention(queries, wide, values, attn_mask=mask, dropout_p=rate, scale=scale)
 
 
 class JointScores(torch.autograd.Function):

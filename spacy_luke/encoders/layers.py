@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from .activations import get_activation
 from .attention import Attention
 from .config import EncoderConfig
+from .dropout import Dropout
 from .linear import Linear
 
 
@@ -19,7 +20,7 @@ class FeedForward(nn.Module):
         self.activation = get_activation(config.hidden_act)
         self.outer = Linear(config.intermediate_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, rows: Tensor) -> Tensor:
         """*Shape:* (batch, rows, hidden) -> the same."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import EncoderConfig
+from .dropout import Dropout
 from .heads import TaskModule
 from .inputs import EncoderInput
 
@@ -21,7 +22,7 @@ class _Perceptron(nn.Module):
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.out_proj = nn.Linear(config.hidden_size, labels)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, states: Tensor) -> Tensor:
         return self.out_proj(self.dropout(torch.tanh(self.dense(self.dropout(states)))))

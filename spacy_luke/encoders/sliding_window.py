@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .attention import Attention
 from .config import LongformerConfig
+from .dropout import dropout
 from .inputs import EncoderInput
 from .linear import Linear
 
@@ -204,7 +205,7 @@ class SlidingWindowAttention(Attention):
         scores = asking.flatten(1, 2) @ rows.transpose(1, 2)
         if reach.masked is not None:
             scores = scores + _bias(reach.masked)[:, None]
-        weights = F.dropout(scores.softmax(-1, dtype=torch.float32), self.attention_dropout, self.training)
+        weights = dropout(scores.softmax(-1, dtype=torch.float32), self._dropped_weights)
         mixed = (weights.to(rows.dtype) @ rows).unflatten(1, (self.heads, slots))
         sums = weights.sum(-1, keepdim=True).unflatten(1, (self.heads, slots))
         context = mixed @ value_weight.transpose(1, 2) + sums * self.global_value.bias.view(self.heads, 1, width)
