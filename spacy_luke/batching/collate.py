@@ -150,23 +150,25 @@ def collate(rows: Sequence[RowInput], *, piece_pad: int, entity_pad: int) -> Enc
     piece_types = np.zeros((len(rows), length), dtype=np.int64)
     entity_ids = np.full((len(rows), most), entity_pad, dtype=np.int64)
     entity_spans = np.zeros((len(rows), most, 2), dtype=np.int64)
+    predicted = np.zeros((len(rows), most), dtype=bool)
     for i, row in enumerate(rows):
         piece_ids[i, : row.pieces] = row.piece_ids
         piece_types[i, : row.pieces] = row.piece_types
         entity_ids[i, : row.entities] = row.entity_ids
         entity_spans[i, : row.entities] = row.entity_spans
+        if row.predicted is not None:
+            predicted[i, : row.entities] = row.predicted
     piece_mask = np.arange(length) < np.array([row.pieces for row in rows])[:, None]
     entity_mask = np.arange(most) < np.array([row.entities for row in rows])[:, None]
     tensors: dict[str, np.ndarray] = {"piece_ids": piece_ids, "piece_mask": piece_mask, "piece_types": piece_types}
     if most:
         tensors |= {"entity_ids": entity_ids, "entity_spans": entity_spans, "entity_mask": entity_mask}
+    if any(row.predicted is not None for row in rows):
+        tensors["predicted_places"] = np.flatnonzero(predicted)
     for name in ("entity_drawn", "items", "global_mask"):
         parts = [part for row in rows if (part := getattr(row, name)) is not None]
         if parts:
             tensors[name] = _padded(parts)
-    predicted = [row.predicted for row in rows if row.predicted is not None]
-    if predicted:
-        tensors["predicted"] = np.flatnonzero(_padded(predicted))
     candidates = [row.candidates for row in rows if row.candidates is not None]
     if candidates:
         tensors["candidates"] = joined_candidates(candidates)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import EncoderConfig, LukeConfig
-from .dropout import Dropout, dropout
+from .dropout import Dropout, dropout, is_drawn_by_bits
 from .head_products import attend_by_head, is_by_head
 from .joint_attention import attend_to_both
 from .linear import Linear
@@ -42,7 +42,7 @@ class Attention(nn.Module):
         """*Shapes:* (batch, heads, rows, head width), rows of keys as many as of values; mask (batch or 1, 1, rows
         or 1, keys) -> those of the queries"""
         rate = self._dropped_weights
-        if rate and queries.device.type == "cpu":
+        if rate and queries.dtype == torch.float32 and is_drawn_by_bits(queries):
             scores = queries @ (keys * keys.shape[-1] ** -0.5).transpose(2, 3)
             scores = scores if mask is None else scores + mask
             return dropout(scores.softmax(-1), rate) @ values

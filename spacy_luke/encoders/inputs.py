@@ -50,8 +50,8 @@ class EncoderInput:
         *Shape:* (batch, entities), bool
     items: what is classified: for each item the indices of its entities; None = what the head takes by itself.
         *Shape:* (batch, items, entities of an item), int64
-    predicted: the entities that a masked language model is to predict, counted through all rows; None = it predicts
-        pieces. *Shape:* (predicted entities,), int64
+    predicted_places: the entities that a masked language model is to predict, as `places_of` counts them; None = it
+        predicts pieces. *Shape:* (predicted entities,), int64
     candidates: for each predicted entity, row after row, the entity ids that it may be, filled up with -1; None = it
         may be any of the vocabulary. *Shape:* (predicted entities, candidates), int64
     global_mask: True for the pieces that Longformer lets attend to all pieces and be attended to by all; none if None.
@@ -74,7 +74,7 @@ class EncoderInput:
     entity_mask: Tensor | None = None
     entity_drawn: Tensor | None = None
     items: Tensor | None = None
-    predicted: Tensor | None = None
+    predicted_places: Tensor | None = None
     candidates: Tensor | None = None
     global_mask: Tensor | None = None
     facts: BatchFacts | None = None

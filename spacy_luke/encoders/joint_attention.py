@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from .dropout import dropout
 from .head_products import attend_by_head, is_by_head
 
-# Most scores of a head that are computed apart and then copied. With 2 threads both products and the copy were 6 to 10
-# times as fast as the other way for 20 rows, 1.2 times for 130, as fast for 200; with one thread 2 to 3, 0.9 and 0.9.
+# Most scores of a head that are computed apart and then copied. With 2 threads of an AMD EPYC, products and copy were 6 to
+# 10 times as fast as the other way for 20 rows, 1.2 times for 130, as fast for 200; with one thread 2 to 3, 0.9, 0.9.
 _COPIED = 40_000
 
 
@@ -42,7 +42,7 @@ def attend_to_both(
     if not rate and is_by_head(to_pieces, keys.shape[2]):
         return attend_by_head([to_pieces, to_entities], _by_kind(keys, pieces), values, mask)
     batch, heads, rows, width = to_pieces.shape
-    scaled = (keys * width**-0.5).flatten(0, 1)  # fewer numbers than both queries
+    scaled = (keys * width**-0.5).flatten(0, 1)  # one tensor instead of both queries
     scores = JointScores.apply(to_pieces.flatten(0, 1), to_entities.flatten(0, 1), scaled, pieces)
     scores = scores.view(batch, heads, rows, -1)
     if mask is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ..checks import require_probability
 from .activations import get_activation
 from .attention import Attention
 from .config import EncoderConfig
@@ -28,7 +29,8 @@ class FeedForward(nn.Module):
 
 
 def set_dropout(module: nn.Module, rate: float) -> None:
-    """Set every dropout rate in `module`, that of the attention weights too."""
+    """Set every dropout rate in `module`, that of the attention weights too; L047 for a rate outside [0, 1]."""
+    require_probability(dropout=rate)
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.p = rate

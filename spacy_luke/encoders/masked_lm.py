@@ -133,11 +133,11 @@ class MaskedLMWithEntities(MaskedLM):
         *Shape:* -> (predicted entities, candidates) or (predicted entities, entity vocabulary), else (batch, pieces,
         vocabulary)
         """
-        if batch.predicted is None:
+        if batch.predicted_places is None:
             return super().forward(batch)
         entities = self.encoder(batch, states="entities").entities
         assert entities is not None
-        states = take_places(entities, batch.predicted)
+        states = take_places(entities, batch.predicted_places)
         if batch.candidates is None:
             return self._decode_entities(states)
         return self.entity_predictions.among(states, self._entity_table, batch.candidates).float()

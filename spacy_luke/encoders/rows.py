@@ -20,4 +20,5 @@ def places_of(mask: Tensor) -> Tensor:
 
 def take_places(states: Tensor, places: Tensor) -> Tensor:
     """*Shapes:* (batch, rows, hidden), (places,) -> (places, hidden); see `places_of`."""
-    return states.flatten(0, 1).index_select(0, places)
+    rows = states.shape[1]
+    return states[places // rows, places % rows]

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_luke.batching.collate import batch_bundles, batch_rows, padded_size
+from spacy_luke.batching.collate import RowInput, batch_bundles, batch_rows, collate, padded_size
 from spacy_luke.batching.mention_rows import MentionRow, mention_rows
 from spacy_luke.batching.mentions import Candidates
 from spacy_luke.batching.windows import Window
@@ -20,6 +20,19 @@ def candidates(counts: list[int]) -> Candidates:
     spans = np.zeros((total, 2), dtype=np.int64)
     windows = [Window(0, 10, (i, i + 1)) for i in range(len(counts))]
     return Candidates(spans, np.arange(total), spans, window_of, windows, Counter())
+
+
+def test_what_is_to_be_predicted_is_counted_through_all_rows() -> None:
+    def row(entities: int, predicted: list[bool] | None) -> RowInput:
+        ids, spans = np.arange(entities), np.zeros((entities, 2), dtype=np.int64)
+        wanted = None if predicted is None else np.array(predicted)
+        return RowInput(np.arange(3), np.zeros(3, dtype=np.int64), ids, spans, predicted=wanted)
+
+    rows = [row(3, None), row(1, [True]), row(2, [False, True])]
+    batch = collate(rows, piece_pad=1, entity_pad=0)
+    assert batch.predicted_places is not None
+    assert batch.predicted_places.tolist() == [3, 7]
+    assert collate(rows[:1], piece_pad=1, entity_pad=0).predicted_places is None
 
 
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=4), st.integers(1, 150))

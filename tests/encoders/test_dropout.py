@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
+from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from spacy_luke.encoders.attention import Attention
 from spacy_luke.encoders.dropout import Dropout, dropout
 from spacy_luke.encoders.layers import set_dropout
+from spacy_luke.errors import LukeError
 from tests.encoders.test_gpu_route import batch_for, module_of
+
+
+@pytest.fixture(autouse=True)
+def on_any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spacy_luke.encoders.dropout._has_parallel_draws", lambda: False)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
@@ -70,7 +80,28 @@ def test_what_is_computed_again_drops_the_same() -> None:
 
 
 def test_the_type_stays() -> None:
-    assert dropout(torch.ones(9, dtype=torch.bfloat16), 0.5).dtype == torch.bfloat16
+    states = torch.ones(9, dtype=torch.bfloat16, requires_grad=True)
+    kept = dropout(states, 0.5)
+    (gradient,) = torch.autograd.grad(kept.sum(), states)
+    assert kept.dtype == gradient.dtype == torch.bfloat16
+
+
+def test_where_pytorch_draws_in_parallel_it_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = torch.randn(1000)
+
+    def drawn(drop: Callable[[torch.Tensor, float], torch.Tensor]) -> torch.Tensor:
+        torch.manual_seed(0)
+        return drop(states, 0.5)
+
+    assert not torch.equal(drawn(dropout), drawn(F.dropout))
+    monkeypatch.setattr("spacy_luke.encoders.dropout._has_parallel_draws", lambda: True)
+    assert torch.equal(drawn(dropout), drawn(F.dropout))
+
+
+@pytest.mark.parametrize("rate", [10, -0.1, float("nan"), True])
+def test_a_rate_that_cannot_be_raises_l047(rate: float) -> None:
+    with pytest.raises(LukeError, match=r"L047.*dropout"):
+        set_dropout(Dropout(0.5), rate)
 
 
 def test_only_training_drops() -> None:
@@ -80,23 +111,31 @@ def test_only_training_drops() -> None:
     assert part.eval()(states) is states
 
 
-@pytest.mark.parametrize("kind", ["luke", "longformer", "independent"])
-@pytest.mark.parametrize("name", ["EntitySpanClassification", "TokenClassification"])
+@pytest.mark.parametrize(
+    ("kind", "places"),
+    [
+        ("luke", {"joint_attention"}),
+        ("longformer", {"attention", "sliding_window"}),
+        ("independent", {"attention", "independent"}),
+    ],
+)
 def test_attention_with_dropout_is_that_without_but_for_what_is_dropped(
-    kind: str, name: str, monkeypatch: pytest.MonkeyPatch
+    kind: str, places: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes other ways, which keep the weights."""
-    module, batch = module_of(kind, name), batch_for(kind, name)
+    module, batch = module_of(kind, "EntitySpanClassification"), batch_for(kind, "EntitySpanClassification")
     set_dropout(module, 0.0)
     without = module.train()(batch)
-    rates = []
-    for place in ("attention", "joint_attention", "independent", "sliding_window"):
-        monkeypatch.setattr(
-            f"spacy_luke.encoders.{place}.dropout", lambda weights, rate: (rates.append(rate), weights)[1]
-        )
+    dropped = set()
+
+    def keep(place: str, weights: torch.Tensor, rate: float) -> torch.Tensor:
+        dropped.add((place, rate))
+        return weights
+
+    for place in places:
+        monkeypatch.setattr(f"spacy_luke.encoders.{place}.dropout", partial(keep, place))
     for part in module.modules():
         if isinstance(part, Attention):
             part.attention_dropout = 0.5
     assert torch.allclose(module(batch), without, atol=1e-5)
-    assert rates
-    assert set(rates) == {0.5}
+    assert dropped == {(place, 0.5) for place in places}

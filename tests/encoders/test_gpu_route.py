@@ -49,7 +49,7 @@ def batch_for(kind: str, name: str) -> EncoderInput:
         batch.global_mask = torch.zeros_like(batch.piece_mask).index_fill_(1, torch.tensor([0, 3]), True)
         batch.items = torch.tensor([[[0, 1]], [[0, 0]]])
     elif name == "MaskedLM":
-        batch.predicted = torch.tensor([0, 2])
+        batch.predicted_places = torch.tensor([0, 2])
     return batch
 
 
