@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from .dropout import dropout
 from .head_products import attend_by_head, is_by_head
 
-# Most scores of a head that are computed apart and then copied. With 2 threads of an AMD EPYC, products and copy were 6 to
-# 10 times as fast as the other way for 20 rows, 1.2 times for 130, as fast for 200; with one thread 2 to 3, 0.9, 0.9.
+# Most scores of a head that are computed apart and then copied. With 2 threads of an AMD EPYC, products and copy were
+# 6 to 10 times as fast as the other way for 20 rows, 1.2 times for 130, as fast for 200; with one thread 2 to 3 times,
+# 0.9 and 0.9.
 _COPIED = 40_000
 
 
