@@ -18,6 +18,7 @@ from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.checkpoints.scratch import new_checkpoint
 from spacy_luke.checkpoints.writer import save_checkpoint
 from spacy_luke.encoders.masked_lm import MaskedLMWithEntities
+from spacy_luke.encoders.rows import places_of
 from spacy_luke.errors import LukeError, LukeWarning
 from tests.checkpoints.test_upcycle import write_source
 from tests.util import (
@@ -46,7 +47,7 @@ def start(checkpoint: Checkpoint, vocab: str = "full", **options: Any) -> tuple[
 
 def outputs(module: MaskedLMWithEntities, batch: Any) -> list[torch.Tensor]:
     with torch.no_grad():
-        predicted = module.predict(batch, pieces=batch.piece_mask, entities=batch.entity_mask)
+        predicted = module.predict(batch, pieces=places_of(batch.piece_mask), entities=places_of(batch.entity_mask))
     assert predicted.pieces is not None
     assert predicted.entities is not None
     return [predicted.pieces, predicted.entities]
