@@ -35,13 +35,13 @@ def attend_by_head(queries: Sequence[Tensor], keys: Sequence[Tensor], values: Te
     *Shape of the result:* (batch, heads, rows, head width)
     """
     batch, heads, rows, width = queries[0].shape
-    scaled = [torch.mul(query, width**-0.5, out=query.new_empty(query.shape)) for query in queries]
     keys, values = [key.contiguous() for key in keys], values.contiguous()
     if mask is not None:
         mask = mask.expand(batch, -1, -1, -1)
     context = values.new_empty(batch, rows, heads, width)
     for text, head in product(range(batch), range(heads)):
-        parts = [multiply(query[text, head], key[text, head]) for query, key in zip(scaled, keys, strict=True)]
+        asking = [query[text, head] * width**-0.5 for query in queries]
+        parts = [multiply(query, key[text, head]) for query, key in zip(asking, keys, strict=True)]
         scores = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         if mask is not None:
             scores += mask[text, 0]
