@@ -174,6 +174,7 @@ ERRORS: dict[str, str] = {
     "{upstream!r} ({found}), on which it would predict nonsense. A save over an older pipeline that did not end leaves "
     "such a mixture: save the pipeline again. If the head is meant for this encoder, remove the entry 'encoder' from "
     "the cfg file of the component.",
+    "L131": "Component {name!r} cannot be given the label {label!r}: {reason}.",
 }
 
 WARNINGS: dict[str, str] = {
@@ -233,4 +234,7 @@ WARNINGS: dict[str, str] = {
     "with nlp.replace_listeners.",
     "W038": "component_grad_clip of {name!r} names {unknown}, which do not share its encoder, and has no bound for "
     "{unbounded}, which do: their gradients are not bounded.",
+    "W039": "Component {name!r}: it is initialized with other labels ({kept}), and can predict {dropped} no more. To "
+    "keep them, add labels with add_label and go on with nlp.resume_training() instead of nlp.initialize(), or name "
+    "all under [initialize.components.{name}] labels.",
 }

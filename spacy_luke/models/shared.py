@@ -85,7 +85,7 @@ class SharedEncoder:
 
     def read_cfg(self, cfg: Mapping[str, Any]) -> None:
         """Take what `cfg` gave, unless another owner is configured by now."""
-        configured, upstream = cfg.get(UPSTREAM) or (None, None)
+        configured, upstream = cfg.get(UPSTREAM) or (self.configured, self.upstream)
         if configured == self.configured and upstream != self.upstream:
             self.upstream, self.owner = upstream, None  # spaCy links the components of a pipeline once more
 

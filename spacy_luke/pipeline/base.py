@@ -81,6 +81,13 @@ class LukePipe(HeadPipe):
             self._load(self._open(folder, to_train=to_train))
         return True
 
+    def add_label(self, label: str) -> int:
+        """As for every component with a head; L066 if it is loaded, and the encoder that it uses is not there yet."""
+        if self._stored_head is not None and self._description is None:
+            self._owner.settle()
+            self._require_weights()
+        return super().add_label(label)
+
     def freeze_encoder(self, frozen: bool = True) -> None:
         """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""
         if self._owns_encoder:
@@ -101,6 +108,9 @@ class LukePipe(HeadPipe):
             return super()._require_weights_or_box(docs)
         self._owner.settle(docs)
         return self._require_weights()
+
+    def _require_weights_to_learn(self) -> Description:
+        return super()._require_weights_to_learn() if self._owns_encoder else self._require_weights()
 
     def _begin_update(self, drop: float) -> None:
         super()._begin_update(drop)

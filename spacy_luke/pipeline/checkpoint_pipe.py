@@ -69,7 +69,13 @@ class CheckpointPipe(TrainablePipe):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels in the order of the logits, the negative label included; () before the component has weights."""
+        """Labels of what the component predicts; () if it has none, or has no weights yet."""
+        return self.logit_labels
+
+    @property
+    def logit_labels(self) -> tuple[str, ...]:
+        """Labels in the order of the logits: `labels` and, where there is one, the label for "nothing here"; tags where
+        tokens are tagged, and both directions where labels have them."""
         return self._description.labels if self._description else ()
 
     @property
@@ -117,10 +123,21 @@ class CheckpointPipe(TrainablePipe):
 
     def _require_weights_or_box(self, docs: Sequence[Doc]) -> Description:
         """Before predictions on Docs: a component that nobody gave weights takes those in the box, with a warning."""
-        if self._description is None and self._load_box():
-            labels = ", ".join(self.label_data or ())
-            warn(self.box_warning, name=self.name, factory=self.factory, labels=labels and f"; labels {labels}")
+        if self._description is None:
+            self._take_box()
         return self._require_weights()
+
+    def _require_weights_to_learn(self) -> Description:
+        """The same before an update."""
+        if self._description is None:
+            self._take_box(to_train=True)
+        return self._require_weights()
+
+    def _take_box(self, *, to_train: bool = False) -> None:
+        """Take the weights in the box, if it has some for the component, with a warning."""
+        if self._load_box(to_train=to_train):
+            labels = ", ".join(self.labels)
+            warn(self.box_warning, name=self.name, factory=self.factory, labels=labels and f"; labels {labels}")
 
     @abstractmethod
     def _load_box(self, *, to_train: bool = False) -> bool:

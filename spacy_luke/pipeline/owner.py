@@ -192,7 +192,7 @@ class OwnerPipe(CheckpointPipe):
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.update")
-        self._require_weights()
+        self._require_weights_to_learn()
         self.settle()
         self._warn_of_bounds()
         self._awaited = set(self.listening_components)
