@@ -74,6 +74,8 @@ class SpanPipe(LukePipe):
             return {}
         config = source.config
         if not (isinstance(config, LukeConfig) and config.entity_attention == "independent"):
+            if self._span_filter_setting is None:  # that of a checkpoint which is trained for full attention
+                return {}
             raise LukeError("L055", name=self.name)
         if saved and saved["layer"] != settings.layer:
             reason = f"the filter of the checkpoint was trained on layer {saved['layer']}"
