@@ -15,8 +15,14 @@ from .errors import one_line_errors
 @luke_cli.command("card")
 def card_cli(
     model: Annotated[Path, Argument(help="Folder of a pipeline, with its meta.json.")],
-    evaluation: Annotated[Path, Argument(help="JSON file with what was measured; see docs/model_cards.md.")],
+    evaluation: Annotated[
+        Path,
+        Argument(help="JSON file of spacy evaluate --output, or with more that was measured: docs/model_cards.md."),
+    ],
     about: Annotated[Path | None, Option(help="Markdown file with what no number says: use, training, limits.")] = None,
+    dataset: Annotated[
+        str, Option(help="What the data of spacy evaluate is called; other files say it.")
+    ] = "evaluation data",
     output: Annotated[Path | None, Option(help="File to write; default: README.md in the pipeline's folder.")] = None,
 ) -> None:
     """Write the model card of a pipeline, in the format of the Hugging Face Hub, from its evaluation.
@@ -41,7 +47,7 @@ def card_cli(
         text = about.read_text(encoding="utf8") if about is not None else ""
         target = output or model / "README.md"
         size = sum(f.stat().st_size for f in model.rglob("*") if f.is_file() and f != target)
-        card = model_card(srsly.read_json(model / "meta.json"), measured, text, size)
+        card = model_card(srsly.read_json(model / "meta.json"), measured, text, size, dataset=dataset)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(card, encoding="utf8")
         typer.echo(f"Wrote {target}.")

@@ -73,7 +73,8 @@ class Run:
         elif has_run(output):
             raise LukeError("L101", path=output, step=read_progress(output).steps)
         source = open_source(self.settings.model, self.settings.seed)
-        self.source = source.path
+        from_scratch = self.settings.model.tokenizer and not self.settings.model.checkpoint
+        self.source = "random weights" if from_scratch else source.path
         longest = min(self.settings.windows.max_pieces, source.config.max_pieces - 2)
         names = {"train": self.settings.train_corpus, "dev": self.settings.dev_corpus}
         readers = {kind: _reader(config, name) for kind, name in names.items() if name}
