@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -13,7 +15,7 @@ import srsly
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
-from thinc.api import Model
+from thinc.api import Model, Ops, get_current_ops, set_current_ops
 
 from ..batching.prefetch import prefetch
 from ..batching.readback import read_back
@@ -29,6 +31,9 @@ from ..models.encoder_settings import apply_settings, open_for_encoder, require_
 from ..models.wrapper import torch_module
 
 CFG = "cfg"
+# Held by a thread whose prediction changes weights: it loads those in the box, or takes a step that waited. One for all
+# components, since what happens to a shared encoder happens to all that use it; a lock of each could not be copied.
+CHANGES_WEIGHTS = threading.RLock()
 PipeT = TypeVar("PipeT", bound="CheckpointPipe")
 RowsT = TypeVar("RowsT")
 
@@ -62,6 +67,8 @@ class CheckpointPipe(TrainablePipe):
         self.max_batch_pieces = max_batch_pieces
         self._windows_setting = windows
         self._description: Description | None = None
+        # Whether a prediction has found weights. Before, another thread may be loading them.
+        self._has_predicted = False
         self._warned_sentences = False
 
     # Weights
@@ -116,9 +123,12 @@ class CheckpointPipe(TrainablePipe):
 
     def _require_weights_or_box(self, docs: Sequence[Doc]) -> Description:
         """Before predictions on Docs: a component that nobody gave weights takes those in the box, with a warning."""
-        if self._description is None and self._load_box():
-            labels = ", ".join(self.label_data or ())
-            warn(self.box_warning, name=self.name, factory=self.factory, labels=labels and f"; labels {labels}")
+        if not self._has_predicted:
+            with CHANGES_WEIGHTS, _current_ops(self.model.ops):
+                if self._description is None and self._load_box():
+                    labels = ", ".join(self.label_data or ())
+                    warn(self.box_warning, name=self.name, factory=self.factory, labels=labels and f"; labels {labels}")
+                self._has_predicted = self._description is not None
         return self._require_weights()
 
     @abstractmethod
@@ -183,8 +193,10 @@ class CheckpointPipe(TrainablePipe):
 
     def _warn_without_sentences(self, docs: Iterable[Doc]) -> None:
         if not self._warned_sentences and any(len(doc) and not doc.has_annotation("SENT_START") for doc in docs):
-            self._warned_sentences = True
-            warn("W002", name=self.name)
+            with CHANGES_WEIGHTS:
+                warned, self._warned_sentences = self._warned_sentences, True
+            if not warned:
+                warn("W002", name=self.name)
 
     # Saving
 
@@ -226,3 +238,15 @@ class CheckpointPipe(TrainablePipe):
         if not (path / CFG).is_file():
             raise LukeError("L048", path=path, reason=f"it has no {CFG!r} file")
         return srsly.read_json(path / CFG)
+
+
+@contextmanager
+def _current_ops(ops: Ops) -> Iterator[None]:
+    """Weights that are loaded inside the block go to the device of `ops`: a thread starts with the CPU, whatever GPU
+    the others use."""
+    before = get_current_ops()
+    set_current_ops(ops)
+    try:
+        yield
+    finally:
+        set_current_ops(before)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from spacy.tokens import Doc, Span
-from thinc.api import get_current_ops
 
 from ..batching.collate import batch_rows, collate
 from ..batching.joined import Joined
@@ -136,7 +135,7 @@ class SpanPipe(LukePipe):
         tokenizer = self._require_weights().tokenizer
         pieces = [doc_pieces(doc, tokenizer) for doc in docs]
         joined = Joined.of_pieces(pieces)
-        suggested = suggest(self.suggester, docs, joined, get_current_ops())
+        suggested = suggest(self.suggester, docs, joined, self.model.ops)
         candidates = find_candidates(pieces, joined, suggested, self.windows, self.max_mention_pieces)
         left_out: Counter[str] = sum((c.left_out for c in candidates if c.left_out), Counter())
         if left_out:
