@@ -22,7 +22,8 @@ from ..encoders.batches import Batch
 from ..encoders.layers import set_dropout
 from ..errors import LukeError
 from ..tokenization.loading import SpecialPieces
-from .checkpoint_shim import WHERE, CheckpointShim
+from ..user_functions import naming_key_errors
+from .checkpoint_shim import COMPONENT, WHERE, CheckpointShim
 
 TOK2VEC = "spacy-luke.Tok2VecTransformer.v1"
 # Docs -> the spans of each, as spacy-transformers' registry `span_getters` has them.
@@ -122,7 +123,8 @@ def _forward(model: Model, docs: Sequence[Doc], is_train: bool, *, max_batch_pie
         raise LukeError("L094", where=WHERE)
     tokenizer = shim.description.tokenizer
     longest = shim.encoder.config.max_pieces - 2
-    spans = model.attrs["get_spans"](docs)
+    with naming_key_errors(COMPONENT, "get_spans", model.attrs["get_spans"]):
+        spans = model.attrs["get_spans"](docs)
     rows = [span_rows(of_doc, doc_pieces(doc, tokenizer), longest) for doc, of_doc in zip(docs, spans, strict=True)]
     inputs = [row.make(tokenizer.special) for of_doc in rows for row in of_doc]
     if not inputs:

@@ -12,6 +12,7 @@ from thinc.api import ArgsKwargs, Model, Optimizer, PyTorchShim, torch2xp, xp2to
 from thinc.layers.pytorchwrapper import forward
 from torch import Tensor, nn
 
+from ..checkpoints.weights import require_finite
 from ..encoders.inputs import EncoderInput, EncoderOutput
 from ..errors import LukeError
 from .adamw import DrivenAdamW
@@ -28,6 +29,8 @@ class EncoderShim(PyTorchShim):
 
     head_rate: learning rate of the head's weights, as a multiple of the encoder's.
     owns_encoder: whether the encoder's weights are stepped here; if not, its owner steps them (`SharedEncoder`).
+
+    is_sound: whether all that it has predicted with its weights is finite, as far as that was looked at.
     """
 
     def __init__(self, module: nn.Module | None, head_rate: float = 1.0, *, owns_encoder: bool = True):
@@ -36,6 +39,7 @@ class EncoderShim(PyTorchShim):
         self._head_rate = head_rate
         self._owns_encoder = owns_encoder
         self._adamw: DrivenAdamW | None = None
+        self.is_sound = True
         if module is not None:
             module.eval()
 
@@ -162,5 +166,8 @@ def _to_bytes(module: nn.Module) -> bytes:
 
 
 def _from_bytes(module: nn.Module, data: bytes, device: torch.device) -> nn.Module:
-    module.load_state_dict(load(data))
+    state = load(data)
+    for name, tensor in state.items():
+        require_finite(tensor, name, "the bytes of the model")
+    module.load_state_dict(state)
     return module.to(device)

@@ -18,8 +18,9 @@ from spacy.vocab import Vocab
 from thinc.api import Model, Ops, get_current_ops, set_current_ops
 
 from ..batching.prefetch import prefetch
-from ..batching.readback import read_back
-from ..batching.strided import build_strided_windows
+from ..batching.readback import is_finite, read_back
+from ..batching.strided import StridedWindows, build_strided_windows
+from ..batching.windows import SentenceWindows
 from ..checkpoints.checkpoint import Checkpoint, Description
 from ..checkpoints.source import locate
 from ..checkpoints.writer import checkpoint_bytes, save_checkpoint, unpacked
@@ -29,11 +30,13 @@ from ..encoders.inputs import EncoderInput
 from ..errors import LukeError, warn
 from ..models.encoder_settings import apply_settings, open_for_encoder, require_precision
 from ..models.wrapper import torch_module
+from ..user_functions import NamedWindows, naming_key_errors
 
 CFG = "cfg"
-# Held by a thread whose prediction changes weights: it loads those in the box, or takes a step that waited. One for all
-# components, since what happens to a shared encoder happens to all that use it; a lock of each could not be copied.
-CHANGES_WEIGHTS = threading.RLock()
+# Held by a thread whose prediction changes what others read: it loads the weights in the box, takes a step that waited,
+# gives a warning that comes once. One for all components: what happens to an encoder happens to all that share it, and
+# a lock of each could not be copied.
+STATE_LOCK = threading.RLock()
 PipeT = TypeVar("PipeT", bound="CheckpointPipe")
 RowsT = TypeVar("RowsT")
 
@@ -124,7 +127,7 @@ class CheckpointPipe(TrainablePipe):
     def _require_weights_or_box(self, docs: Sequence[Doc]) -> Description:
         """Before predictions on Docs: a component that nobody gave weights takes those in the box, with a warning."""
         if not self._has_predicted:
-            with CHANGES_WEIGHTS, _current_ops(self.model.ops):
+            with STATE_LOCK, _current_ops(self.model.ops):
                 if self._description is None and self._load_box():
                     labels = ", ".join(self.label_data or ())
                     warn(self.box_warning, name=self.name, factory=self.factory, labels=labels and f"; labels {labels}")
@@ -174,7 +177,10 @@ class CheckpointPipe(TrainablePipe):
             windows = build(**saved)
         else:
             windows = build_strided_windows(longest, max(3 * longest // 4, 1))
-        return windows.shortened(longest)
+        if isinstance(windows, SentenceWindows | StridedWindows):
+            return windows.shortened(longest)
+        with naming_key_errors(self.name, "windows", windows):
+            return NamedWindows(windows.shortened(longest), self.name)
 
     def _ahead(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, EncoderInput]]:
         """Batches on the device of the model; on a GPU they are made while earlier ones are computed."""
@@ -182,7 +188,18 @@ class CheckpointPipe(TrainablePipe):
 
     def _predicted(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, np.ndarray]]:
         """What the model gives for batches, with what belongs to them; on a GPU the next batch is under way by then."""
-        return read_back((rows, self.model.predict(batch)) for rows, batch in self._ahead(batches))
+        for rows, scores in read_back((rows, self.model.predict(batch)) for rows, batch in self._ahead(batches)):
+            self._check_finite(scores)
+            yield rows, scores
+
+    def _check_finite(self, scores: np.ndarray) -> None:
+        """W031 if the model gave what are no numbers, once for the weights that it has. *Shape:* any"""
+        shim: Any = self.model.shims[0]
+        if not is_finite(scores) and shim.is_sound:
+            with STATE_LOCK:
+                was_sound, shim.is_sound = shim.is_sound, False
+            if was_sound:
+                warn("W031", name=self.name)
 
     @staticmethod
     def _listed(docs: Iterable[Doc]) -> list[Doc]:
@@ -193,7 +210,7 @@ class CheckpointPipe(TrainablePipe):
 
     def _warn_without_sentences(self, docs: Iterable[Doc]) -> None:
         if not self._warned_sentences and any(len(doc) and not doc.has_annotation("SENT_START") for doc in docs):
-            with CHANGES_WEIGHTS:
+            with STATE_LOCK:
                 warned, self._warned_sentences = self._warned_sentences, True
             if not warned:
                 warn("W002", name=self.name)

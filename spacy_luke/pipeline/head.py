@@ -97,8 +97,8 @@ class HeadPipe(CheckpointPipe):
             labels,
             self._settings_to_save(source, options),
         )
-        for label in labels:
-            self.vocab.strings.add(label)
+        for label in labels:  # which outlive a memory zone
+            self.vocab.strings.add(label, allow_transient=False)  # type: ignore[call-arg]
 
     def _check_encoder(self, source: Description) -> None:
         """An error if the component cannot run on an encoder, before anything has changed."""

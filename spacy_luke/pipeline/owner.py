@@ -21,7 +21,7 @@ from ..encoders.encoder import Encoder
 from ..errors import LukeError
 from ..models.shared import SHARED
 from ..models.wrapper import attach_module, torch_module
-from .checkpoint_pipe import CHANGES_WEIGHTS, CheckpointPipe
+from .checkpoint_pipe import STATE_LOCK, CheckpointPipe
 
 # Largest norm of a gradient, for all components or by their names.
 GradClip = float | Mapping[str, float | None] | None
@@ -257,7 +257,7 @@ class OwnerPipe(CheckpointPipe):
         """
         if self._waiting is None:
             return
-        with CHANGES_WEIGHTS:
+        with STATE_LOCK:
             sgd = self._waiting
             predicted = {id(example.predicted) for example in self._examples}
             if sgd is None or (self._awaited and any(id(doc) in predicted for doc in docs)):

@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ..checkpoints.checkpoint import OF_ENCODER, Config, Description
+from ..checkpoints.weights import require_finite
 from ..checkpoints.writer import HEAD_WEIGHTS
 from ..encoders.heads import TaskModule
 from ..errors import LukeError
@@ -48,7 +49,8 @@ class StoredHead:
 
     @classmethod
     def read(cls, folder: Path, cfg: Mapping[str, Any]) -> StoredHead:
-        """Read what `cfg` and `files` gave; L021 or L022 for a file that is missing or damaged."""
+        """Read what `cfg` and `files` gave; L021 or L022 for a file that is missing or damaged, L110 for a weight that
+        is not finite."""
         file = folder / HEAD_WEIGHTS
         if not file.is_file():
             raise LukeError("L021", path=folder, file=HEAD_WEIGHTS)
@@ -56,6 +58,8 @@ class StoredHead:
             weights = load(file.read_bytes())
         except SafetensorError as e:
             raise LukeError("L022", file=file, reason=e) from None
+        for name, tensor in weights.items():
+            require_finite(tensor, name, file)
         return cls(**{**cfg, "labels": tuple(cfg["labels"])}, weights=weights)
 
     @property
