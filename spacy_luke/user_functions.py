@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from .errors import LukeError
@@ -20,6 +21,8 @@ def naming_key_errors(name: str, setting: str, function: Any) -> Iterator[None]:
     try:
         yield
     except KeyError as error:
+        while isinstance(function, partial):
+            function = function.func
         named = function if hasattr(function, "__qualname__") else type(function)
         place = f"{named.__module__}.{named.__qualname__}"
         raise LukeError("L111", name=name, setting=setting, function=place, error=repr(error)) from error

@@ -38,8 +38,8 @@ class Weights(Protocol):
         """Shape of every tensor, by name."""
 
     def get(self, name: str, rows: list[int] | None = None) -> Tensor:
-        """One tensor as float32, owned by the caller; only the given rows if `rows` is set. L110 for a number that is not
-        finite."""
+        """One tensor as float32, owned by the caller; only the given rows if `rows` is set. L110 for NaN or infinity in
+        it."""
 
 
 class ModuleWeights:

@@ -71,6 +71,7 @@ class CheckpointShim(EncoderShim):
         apply_settings(encoder, self._settings)
         kept, _ = checkpoint.select_entities(entity_vocab)
         self._model = BatchedEncoder(encoder).eval().to(get_torch_default_device())
+        self.is_sound = True
         self._adamw = None  # it knows the parameters that were there before
         self._awaits_gradient, self._owed_step = False, None
         self._description = replace(checkpoint.describe(encoder.config), entity_vocab=kept)

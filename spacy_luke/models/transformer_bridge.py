@@ -16,11 +16,12 @@ from thinc.types import Floats2d, Ragged
 
 from ..batching.collate import RowInput, batch_rows, collate
 from ..batching.pieces import doc_pieces
+from ..batching.readback import is_finite
 from ..batching.span_rows import span_rows
 from ..checks import require_at_least
 from ..encoders.batches import Batch
 from ..encoders.layers import set_dropout
-from ..errors import LukeError
+from ..errors import LukeError, warn
 from ..tokenization.loading import SpecialPieces
 from ..user_functions import naming_key_errors
 from .checkpoint_shim import COMPONENT, WHERE, CheckpointShim
@@ -134,6 +135,9 @@ def _forward(model: Model, docs: Sequence[Doc], is_train: bool, *, max_batch_pie
     if is_train and model.attrs["dropout_rate"] is not None:
         set_dropout(shim.encoder, model.attrs["dropout_rate"])
     states, backprop_states = shim(ArgsKwargs(args=(batches,), kwargs={}), is_train)
+    if not is_train and shim.is_sound and states.device.type == "cpu" and not is_finite(states.numpy()):
+        shim.is_sound = False
+        warn("W031", name=COMPONENT)
 
     def backprop(gradient: Any) -> Sequence[Doc]:
         d_states = gradient.model_output.last_hidden_state.to(states.device)
