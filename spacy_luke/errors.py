@@ -70,6 +70,9 @@ ERRORS: dict[str, str] = {
     "L032": "The entity vocabulary gives id {identifier} to {title!r}, but the entity table has only {rows} rows.",
     "L033": "No marker pieces {markers}: the tokenizer has none, and the piece table of {rows} rows has no room for "
     "them after the tokenizer's {pieces} pieces. This checkpoint was not made for marked entities.",
+    "L110": "{file}: tensor {name!r} has {count} of {total} numbers that are not finite (first: {first}). The file "
+    "is damaged, or the training that wrote it had diverged: copy it again or take an earlier checkpoint. A lower "
+    "learning rate, or grad_clip of the optimizer, keeps training from diverging.",
     # components
     "L040": "Component {name!r} has no weights yet. Call nlp.initialize(){how}, or load a saved pipeline.",
     "L041": "Labels {labels} of the training data are not labels of component {name!r}, which has {known}. Initialize "
@@ -105,6 +108,9 @@ ERRORS: dict[str, str] = {
     "and I-TYPE, as in BIO, BILUO, BIOES and IO. Set attribute = 'luke_tag' to get them as tags of tokens.",
     "L059": "token.pos_ cannot take the labels {labels} of component {name!r}: they are not parts of speech of "
     "Universal Dependencies. Set attribute = 'tag' or 'luke_tag'.",
+    "L111": "Component {name!r}: its {setting}, {function}, raised {error}: it looks up what is not there, such as "
+    "a key of doc.spans that an earlier component is to set. Give it what it needs, or set another one in "
+    "[components.{name}.{setting}].",
     "L095": "{file} is a TensorFlow checkpoint, which needs h5py ({reason}). Install it: "
     "pip install 'spacy-luke[tensorflow_checkpoints]'.",
     # bridge to spacy-transformers
@@ -223,6 +229,9 @@ WARNINGS: dict[str, str] = {
     "package. For another one: nlp.get_pipe({name!r}).load_checkpoint(...).",
     "W023": "Component {name!r}: {missing} of {total} entities of the knowledge base are not in the entity vocabulary, "
     "so the model cannot score them: {treatment}. First: {examples}.",
+    "W031": "Component {name!r}: the model's output is not finite (NaN or infinite), so that its predictions mean "
+    "nothing. Its weights have diverged in training: load an earlier checkpoint, or train again with a lower learning "
+    "rate or a grad_clip of the optimizer.",
     "W024": "Component {name!r}: none of {count} Docs has a gold link, so nothing is learned. Set kb_id_ of the "
     "entities of the references.",
     "W027": "{path} has entity-aware queries of its own. They are left out, and copies of its queries for pieces take "

@@ -16,13 +16,14 @@ from .annotations import check_span
 from .batching.collate import make_batches
 from .batching.mask_rows import MASKS, MaskedText, mask_rows, masked_text
 from .batching.prefetch import prefetch
+from .batching.readback import is_finite
 from .checkpoints.heads import MASKED_LM
 from .checkpoints.reader import open_checkpoint
 from .checkpoints.source import locate
 from .checks import require_at_least
 from .encoders.masked_lm import MaskedLM
 from .encoders.rows import places_of
-from .errors import LukeError
+from .errors import LukeError, warn
 from .tokenization.entity_vocab import MASK, PAD, EntityVocab
 from .tokenization.pieces import PieceTokenizer
 from .training.losses import softmax
@@ -80,6 +81,7 @@ class FillMask:
         self.tokenizer = tokenizer
         self.entity_vocab = entity_vocab
         self.max_batch_pieces = max_batch_pieces
+        self._is_sound = True
 
     @classmethod
     def from_checkpoint(
@@ -171,7 +173,11 @@ class FillMask:
                 scores = self._module.predict(batch.to(device), pieces=places_of(wanted).to(device)).pieces
             assert scores is not None
             ends = np.cumsum([len(row.masks) for row in group])
-            for row, of_row in zip(group, np.split(scores.cpu().numpy(), ends[:-1]), strict=True):
+            logits = scores.cpu().numpy()
+            if self._is_sound and not is_finite(logits):
+                self._is_sound = False
+                warn("W031", name=type(self).__name__)
+            for row, of_row in zip(group, np.split(logits, ends[:-1]), strict=True):
                 found[row.doc][row.masks] = of_row
         return found
 

@@ -14,6 +14,7 @@ from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 from .errors import LukeError
+from .user_functions import naming_key_errors
 
 # What spaCy calls an entity that is in no knowledge base, and writes as kb_id_.
 NIL = "NIL"
@@ -139,7 +140,8 @@ def load_kb(loader: Any, vocab: Vocab, name: str) -> KnowledgeBase:
         kb: Any = InMemoryLookupKB(vocab, entity_vector_length=1)
         kb.from_disk(Path(loader))
     else:
-        kb = loader(vocab) if callable(loader) else loader
+        with naming_key_errors(name, "kb_loader", loader):
+            kb = loader(vocab) if callable(loader) else loader
     if not isinstance(kb, KnowledgeBase):
         raise LukeError("L086", name=name, value=kb, reason="it is no spaCy KnowledgeBase")
     if hasattr(kb, "is_empty") and kb.is_empty():
@@ -174,9 +176,12 @@ class KeptKnowledgeBase:
     def read(self, data: bytes) -> KnowledgeBase:
         """What `to_bytes` gave."""
         saved = srsly.msgpack_loads(data)
+        # The strings of a text leave with the memory zone that it came in, even if somebody else has added them since.
+        vocab: Any = self._vocab
+        vocab = Vocab() if vocab.in_memory_zone else vocab
         for string in saved["strings"]:
-            self._vocab.strings.add(string)
-        kb = self._generate_empty_kb(self._vocab, saved["width"])
+            vocab.strings.add(string)
+        kb = self._generate_empty_kb(vocab, saved["width"])
         kb.from_bytes(saved["kb"])
         return kb
 

@@ -24,6 +24,11 @@ def read_back(results: Iterable[tuple[T, Any]]) -> Iterator[tuple[T, np.ndarray]
     yield from one_behind((item, copying(array)) for item, array in results)
 
 
+def is_finite(scores: np.ndarray) -> bool:
+    """Whether no score of a model is NaN or +inf; -inf stands for what it does not score. *Shape:* any"""
+    return not scores.size or bool(scores.max() < np.inf)  # the maximum is NaN if one of them is
+
+
 def one_behind(started: Iterable[tuple[T, np.ndarray | Wait]]) -> Iterator[tuple[T, np.ndarray]]:
     """Arrays, and those that have to be waited for once the next of them has been started."""
     waiting: deque[tuple[T, np.ndarray | Wait]] = deque()

@@ -26,6 +26,8 @@ KERAS_INDEX = "tf_model.h5.index.json"
 OWN_SAFETENSORS = "spacy_luke.safetensors"
 # Copied out of a mapping before it is given up.
 _MAPPED_BYTES = 1 << 25
+# Numbers that are copied at a time, few enough to be in the processor's cache when they are looked at.
+_COPIED = 1 << 17
 WEIGHT_FILES = (SAFETENSORS, OWN_SAFETENSORS, SAFETENSORS_INDEX, PICKLE, PICKLE_INDEX, KERAS, KERAS_INDEX)
 
 
@@ -36,7 +38,8 @@ class Weights(Protocol):
         """Shape of every tensor, by name."""
 
     def get(self, name: str, rows: list[int] | None = None) -> Tensor:
-        """One tensor as float32, owned by the caller; only the given rows if `rows` is set."""
+        """One tensor as float32, owned by the caller; only the given rows if `rows` is set. L110 for NaN or infinity in
+        it."""
 
 
 class ModuleWeights:
@@ -49,7 +52,7 @@ class ModuleWeights:
         return {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
 
     def get(self, name: str, rows: list[int] | None = None) -> Tensor:
-        return _owned(self._tensors[name], rows)
+        return _owned(self._tensors[name], rows, name, "the encoder in memory")
 
 
 class _Mapped:
@@ -103,8 +106,8 @@ class SafetensorsWeights:
         return dict(self._shapes)
 
     def get(self, name: str, rows: list[int] | None = None) -> Tensor:
-        content = self._mapped.get(self._file_of[name])
-        return self._mapped.count(_owned(content.get_tensor(self._stored[name]), rows))
+        file, stored = self._file_of[name], self._stored[name]
+        return self._mapped.count(_owned(self._mapped.get(file).get_tensor(stored), rows, stored, file))
 
 
 class PickledWeights:
@@ -126,7 +129,8 @@ class PickledWeights:
         return dict(self._shapes)
 
     def get(self, name: str, rows: list[int] | None = None) -> Tensor:
-        return self._mapped.count(_owned(self._mapped.get(self._file_of[name])[name], rows))
+        file = self._file_of[name]
+        return self._mapped.count(_owned(self._mapped.get(file)[name], rows, name, file))
 
 
 def _unpickled(file: Path) -> dict[str, Tensor]:
@@ -177,7 +181,7 @@ class KerasWeights:
             raise LukeError("L022", file=file, reason=e) from None
         if name in self._transposed:
             tensor = tensor.T.contiguous()
-        return tensor if rows is None else tensor[rows]
+        return require_finite(tensor if rows is None else tensor[rows], place, file)
 
 
 def _open_hdf5(file: Path) -> Any:
@@ -252,7 +256,24 @@ def _shards(index: Path) -> list[Path]:
     return [index.parent / name for name in names]
 
 
-def _owned(tensor: Tensor, rows: list[int] | None) -> Tensor:
+def require_finite(tensor: Tensor, name: str, file: Path | str) -> Tensor:
+    """The tensor, which `file` has under `name`; L110 if a number in it is NaN or infinite."""
+    return _checked(tensor, tensor.sum(), name, file)
+
+
+def _checked(tensor: Tensor, total: Tensor, name: str, file: Path | str) -> Tensor:
+    """total: sum of the tensor. NaN and infinity never leave a sum, but that of finite numbers may overflow, too."""
+    if not total.isfinite() and not (finite := tensor.isfinite()).all():
+        wrong = tensor[~finite]
+        raise LukeError("L110", file=file, name=name, count=len(wrong), total=tensor.numel(), first=wrong[0].item())
+    return tensor
+
+
+def _owned(tensor: Tensor, rows: list[int] | None, name: str, file: Path | str) -> Tensor:
     if rows is not None:
-        return tensor[rows].to(torch.float32)
-    return tensor.to(torch.float32, copy=True)
+        return require_finite(tensor[rows].to(torch.float32), name, file)
+    copy = torch.empty(tensor.shape, dtype=torch.float32)
+    total = torch.zeros(())
+    for part, source in zip(copy.view(-1).split(_COPIED), tensor.reshape(-1).split(_COPIED), strict=True):
+        total += part.copy_(source).sum()
+    return _checked(copy, total, name, file)

@@ -87,7 +87,7 @@ class EntitySpanClassification(TaskModule):
         """The logits of every span; those of masked entities mean nothing.
 
         With a span filter there is one number more for each span, the filter's logit, and the logits of those that it
-        drops are NaN.
+        drops are -inf.
 
         *Shape:* -> (batch, entities, labels), float32
         """
@@ -96,7 +96,7 @@ class EntitySpanClassification(TaskModule):
         assert isinstance(self.encoder, IndependentLukeEncoder)
         output, kept = self.encoder.encode_filtered(batch, self.span_filter)
         logits = self._classify(output, kept.batch)
-        every = logits.new_full((*kept.logits.shape, logits.shape[-1]), torch.nan)
+        every = logits.new_full((*kept.logits.shape, logits.shape[-1]), -torch.inf)
         return torch.cat([kept.put(logits, every), kept.logits.unsqueeze(-1)], dim=-1)
 
     def _classify(self, output: EncoderOutput, batch: EncoderInput) -> Tensor:

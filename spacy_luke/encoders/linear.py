@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,6 +21,10 @@ _WEIGHT_MAX = 64
 _ROW_MAX = 127
 _ROW_ZERO = 128
 _TINY = 1e-12  # instead of a scale of 0
+
+# Held while a weight is packed, so that of several threads that need it one does; a lock of each layer could not be
+# copied.
+_packing = threading.Lock()
 
 # Steps of all optimisers in this process. Fused ones write weights without telling their version counter.
 _optimizer_steps = 0
@@ -113,9 +118,13 @@ class Linear(nn.Linear):
     def _current_weight(self) -> Int8Weight:
         if self.weight.is_inference():  # its changes are not counted
             return Int8Weight.of(self.weight)
-        if self._int8_weight is None or self._int8_weight.stamp != stamp(self.weight):
-            self._int8_weight = Int8Weight.of(self.weight)
-        return self._int8_weight
+        packed = self._int8_weight
+        if packed is None or packed.stamp != stamp(self.weight):
+            with _packing:
+                packed = self._int8_weight
+                if packed is None or packed.stamp != stamp(self.weight):
+                    packed = self._int8_weight = Int8Weight.of(self.weight)
+        return packed
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_int8_weight": None}

@@ -70,8 +70,9 @@ class CheckpointShim(EncoderShim):
         encoder: Any = checkpoint.load_encoder(entity_vocab, pooling=False)
         apply_settings(encoder, self._settings)
         kept, _ = checkpoint.select_entities(entity_vocab)
-        self._model = BatchedEncoder(encoder).to(get_torch_default_device())
-        self._torch_optimizer, self._driver = None, None  # they know the parameters that were there before
+        self._model = BatchedEncoder(encoder).eval().to(get_torch_default_device())
+        self.is_sound = True
+        self._adamw = None  # it knows the parameters that were there before
         self._awaits_gradient, self._owed_step = False, None
         self._description = replace(checkpoint.describe(encoder.config), entity_vocab=kept)
 

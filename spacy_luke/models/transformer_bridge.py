@@ -16,13 +16,15 @@ from thinc.types import Floats2d, Ragged
 
 from ..batching.collate import RowInput, batch_rows, collate
 from ..batching.pieces import doc_pieces
+from ..batching.readback import is_finite
 from ..batching.span_rows import span_rows
 from ..checks import require_at_least
 from ..encoders.batches import Batch
 from ..encoders.layers import set_dropout
-from ..errors import LukeError
+from ..errors import LukeError, warn
 from ..tokenization.loading import SpecialPieces
-from .checkpoint_shim import WHERE, CheckpointShim
+from ..user_functions import naming_key_errors
+from .checkpoint_shim import COMPONENT, WHERE, CheckpointShim
 
 TOK2VEC = "spacy-luke.Tok2VecTransformer.v1"
 # Docs -> the spans of each, as spacy-transformers' registry `span_getters` has them.
@@ -122,7 +124,8 @@ def _forward(model: Model, docs: Sequence[Doc], is_train: bool, *, max_batch_pie
         raise LukeError("L094", where=WHERE)
     tokenizer = shim.description.tokenizer
     longest = shim.encoder.config.max_pieces - 2
-    spans = model.attrs["get_spans"](docs)
+    with naming_key_errors(COMPONENT, "get_spans", model.attrs["get_spans"]):
+        spans = model.attrs["get_spans"](docs)
     rows = [span_rows(of_doc, doc_pieces(doc, tokenizer), longest) for doc, of_doc in zip(docs, spans, strict=True)]
     inputs = [row.make(tokenizer.special) for of_doc in rows for row in of_doc]
     if not inputs:
@@ -132,6 +135,9 @@ def _forward(model: Model, docs: Sequence[Doc], is_train: bool, *, max_batch_pie
     if is_train and model.attrs["dropout_rate"] is not None:
         set_dropout(shim.encoder, model.attrs["dropout_rate"])
     states, backprop_states = shim(ArgsKwargs(args=(batches,), kwargs={}), is_train)
+    if not is_train and shim.is_sound and states.device.type == "cpu" and not is_finite(states.numpy()):
+        shim.is_sound = False
+        warn("W031", name=COMPONENT)
 
     def backprop(gradient: Any) -> Sequence[Doc]:
         d_states = gradient.model_output.last_hidden_state.to(states.device)

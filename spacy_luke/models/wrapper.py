@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from thinc.api import ArgsKwargs, Model, Optimizer, PyTorchShim, torch2xp, xp2to
 from thinc.layers.pytorchwrapper import forward
 from torch import Tensor, nn
 
+from ..checkpoints.weights import require_finite
 from ..encoders.inputs import EncoderInput, EncoderOutput
 from ..errors import LukeError
 from .adamw import DrivenAdamW
@@ -18,12 +20,17 @@ from .forks import compute_alone_in_forks
 
 
 class EncoderShim(PyTorchShim):
-    """Thinc's shim with an optimiser step that is not the slow part and weights that are never pickled.
+    """Thinc's shim with an optimiser step that is not the slow part, weights that are never pickled, and predictions
+    that any number of threads may make at once.
 
-    Thinc's own step updates one parameter at a time through NumPy; see `DrivenAdamW` for this one.
+    Thinc's own step updates one parameter at a time through NumPy; see `DrivenAdamW` for this one. Thinc's own
+    predictions switch the module to evaluation and back to training, while another thread may be computing with it, or
+    with the encoder that both share. Here a module is always in evaluation mode but while an update computes.
 
     head_rate: learning rate of the head's weights, as a multiple of the encoder's.
     owns_encoder: whether the encoder's weights are stepped here; if not, its owner steps them (`SharedEncoder`).
+
+    is_sound: whether all that it has predicted with its weights is finite, as far as that was looked at.
     """
 
     def __init__(self, module: nn.Module | None, head_rate: float = 1.0, *, owns_encoder: bool = True):
@@ -32,6 +39,26 @@ class EncoderShim(PyTorchShim):
         self._head_rate = head_rate
         self._owns_encoder = owns_encoder
         self._adamw: DrivenAdamW | None = None
+        self.is_sound = True
+        if module is not None:
+            module.eval()
+
+    def predict(self, inputs: ArgsKwargs) -> Any:
+        """What the module gives for the inputs."""
+        with torch.no_grad():
+            return self._model(*inputs.args, **inputs.kwargs)
+
+    def begin_update(self, inputs: ArgsKwargs) -> tuple[Any, Callable[[ArgsKwargs], Any]]:
+        """What the module gives for the inputs in training, and what takes the gradient on that."""
+        with _evaluating_afterwards(self._model):
+            output, backprop = super().begin_update(inputs)
+
+        def backprop_in_training(gradient: ArgsKwargs) -> Any:
+            # Checkpointed layers compute once more, with the same dropout.
+            with _evaluating_afterwards(self._model.train()):
+                return backprop(gradient)
+
+        return output, backprop_in_training
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """One AdamW step on the accumulated gradients, which are then cleared. Another Thinc optimiser starts without
@@ -59,6 +86,14 @@ class EncoderShim(PyTorchShim):
     def __getstate__(self) -> dict[str, Any]:
         # The optimiser belongs to a training run, not to the model.
         return {**self.__dict__, "_adamw": None}
+
+
+@contextmanager
+def _evaluating_afterwards(module: nn.Module) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        module.eval()
 
 
 def attach_module(model: Model, module: nn.Module, *, owns_encoder: bool = True) -> None:
@@ -137,5 +172,8 @@ def _to_bytes(module: nn.Module) -> bytes:
 
 
 def _from_bytes(module: nn.Module, data: bytes, device: torch.device) -> nn.Module:
-    module.load_state_dict(load(data))
+    state = load(data)
+    for name, tensor in state.items():
+        require_finite(tensor, name, "the bytes of the model")
+    module.load_state_dict(state)
     return module.to(device)

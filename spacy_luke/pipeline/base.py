@@ -186,6 +186,8 @@ class LukePipe(HeadPipe):
         head.check_fit(self.name, source.config)
         self._check_encoder(source)
         self._module.encoder = encoder
+        shim: Any = self.model.shims[0]
+        shim.is_sound = True
         described = replace(source, architecture=source.architecture_of(self.architecture), labels=head.labels)
         self._description = head.configured(replace(described, settings={**head.settings, **source.of_encoder()}))
 

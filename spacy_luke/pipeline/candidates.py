@@ -14,6 +14,7 @@ from spacy.tokens import Span
 from ..knowledge_base import CandidateGenerator
 from ..tokenization.entity_vocab import EntityVocab
 from ..training.losses import log_softmax, softmax
+from ..user_functions import naming_key_errors
 
 # Least prior: one of 0 must not rule a candidate out.
 LEAST_PRIOR = 1e-6
@@ -158,6 +159,7 @@ class AnyEntity:
 class CandidateFinder:
     """Looks mentions up in a knowledge base.
 
+    name: of the component.
     generate: as spaCy's `get_candidates`.
     vocab: the entity vocabulary, whose titles are the ids of the knowledge base, or what `titles` has for them.
     titles: kb_id -> title, where they differ.
@@ -165,6 +167,7 @@ class CandidateFinder:
     keep_others: also candidates that are not in the entity vocabulary.
     """
 
+    name: str
     kb: KnowledgeBase
     generate: CandidateGenerator
     vocab: EntityVocab
@@ -176,8 +179,9 @@ class CandidateFinder:
     def __call__(self, mention: Span) -> KnownCandidates:
         """The candidates of a mention, largest prior first."""
         priors: dict[str, float] = {}
-        for candidate in self.generate(self.kb, mention):
-            priors[candidate.entity_] = max(priors.get(candidate.entity_, 0.0), float(candidate.prior_prob))
+        with naming_key_errors(self.name, "get_candidates", self.generate):
+            for candidate in self.generate(self.kb, mention):
+                priors[candidate.entity_] = max(priors.get(candidate.entity_, 0.0), float(candidate.prior_prob))
         kept = sorted(priors, key=lambda kb_id: -priors[kb_id])[: self.max_candidates]
         found = [(kb_id, entity_id(self.vocab, self.titles, kb_id)) for kb_id in kept]
         scored = [(kb_id, entity) for kb_id, entity in found if entity >= 0]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -13,11 +15,12 @@ import srsly
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
-from thinc.api import Model
+from thinc.api import Model, Ops, get_current_ops, set_current_ops
 
 from ..batching.prefetch import prefetch
-from ..batching.readback import read_back
-from ..batching.strided import build_strided_windows
+from ..batching.readback import is_finite, read_back
+from ..batching.strided import StridedWindows, build_strided_windows
+from ..batching.windows import SentenceWindows
 from ..checkpoints.checkpoint import Checkpoint, Description
 from ..checkpoints.source import locate
 from ..checkpoints.writer import CONFIG, checkpoint_bytes, save_checkpoint, save_files, unpacked
@@ -27,9 +30,14 @@ from ..encoders.inputs import EncoderInput
 from ..errors import LukeError, warn
 from ..models.encoder_settings import apply_settings, open_for_encoder, require_precision
 from ..models.wrapper import torch_module
+from ..user_functions import NamedWindows, naming_key_errors
 
 # What `exclude` may name when a component is saved or loaded.
 CFG, MODEL = "cfg", "model"
+# Held by a thread whose prediction changes what others read: it loads the weights in the box, takes a step that waited,
+# gives a warning that comes once. One for all components: what happens to an encoder happens to all that share it, and
+# a lock of each could not be copied.
+STATE_LOCK = threading.RLock()
 PipeT = TypeVar("PipeT", bound="CheckpointPipe")
 RowsT = TypeVar("RowsT")
 
@@ -63,6 +71,8 @@ class CheckpointPipe(TrainablePipe):
         self.max_batch_pieces = max_batch_pieces
         self._windows_setting = windows
         self._description: Description | None = None
+        # Whether a prediction has found weights. Before, another thread may be loading them.
+        self._has_predicted = False
         self._warned_sentences = False
 
     # Weights
@@ -123,8 +133,11 @@ class CheckpointPipe(TrainablePipe):
 
     def _require_weights_or_box(self, docs: Sequence[Doc]) -> Description:
         """Before predictions on Docs: a component that nobody gave weights takes those in the box, with a warning."""
-        if self._description is None:
-            self._take_box()
+        if not self._has_predicted:
+            with STATE_LOCK, _current_ops(self.model.ops):
+                if self._description is None:
+                    self._take_box()
+                self._has_predicted = self._description is not None
         return self._require_weights()
 
     def _require_weights_to_learn(self) -> Description:
@@ -182,7 +195,10 @@ class CheckpointPipe(TrainablePipe):
             windows = build(**saved)
         else:
             windows = build_strided_windows(longest, max(3 * longest // 4, 1))
-        return windows.shortened(longest)
+        if isinstance(windows, SentenceWindows | StridedWindows):
+            return windows.shortened(longest)
+        with naming_key_errors(self.name, "windows", windows):
+            return NamedWindows(windows.shortened(longest), self.name)
 
     def _ahead(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, EncoderInput]]:
         """Batches on the device of the model; on a GPU they are made while earlier ones are computed."""
@@ -190,7 +206,18 @@ class CheckpointPipe(TrainablePipe):
 
     def _predicted(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, np.ndarray]]:
         """What the model gives for batches, with what belongs to them; on a GPU the next batch is under way by then."""
-        return read_back((rows, self.model.predict(batch)) for rows, batch in self._ahead(batches))
+        for rows, scores in read_back((rows, self.model.predict(batch)) for rows, batch in self._ahead(batches)):
+            self._check_finite(scores)
+            yield rows, scores
+
+    def _check_finite(self, scores: np.ndarray) -> None:
+        """W031 if the model gave what are no numbers, once for the weights that it has. *Shape:* any"""
+        shim: Any = self.model.shims[0]
+        if not is_finite(scores) and shim.is_sound:
+            with STATE_LOCK:
+                was_sound, shim.is_sound = shim.is_sound, False
+            if was_sound:
+                warn("W031", name=self.name)
 
     @staticmethod
     def _listed(docs: Iterable[Doc]) -> list[Doc]:
@@ -201,8 +228,10 @@ class CheckpointPipe(TrainablePipe):
 
     def _warn_without_sentences(self, docs: Iterable[Doc]) -> None:
         if not self._warned_sentences and any(len(doc) and not doc.has_annotation("SENT_START") for doc in docs):
-            self._warned_sentences = True
-            warn("W002", name=self.name)
+            with STATE_LOCK:
+                warned, self._warned_sentences = self._warned_sentences, True
+            if not warned:
+                warn("W002", name=self.name)
 
     # Saving
 
@@ -255,3 +284,15 @@ class CheckpointPipe(TrainablePipe):
         if not (path / CFG).is_file():
             raise LukeError("L048", path=path, reason=f"it has no {CFG!r} file")
         return srsly.read_json(path / CFG)
+
+
+@contextmanager
+def _current_ops(ops: Ops) -> Iterator[None]:
+    """Weights that are loaded inside the block go to the device of `ops`: a thread starts with the CPU, whatever GPU
+    the others use."""
+    before = get_current_ops()
+    set_current_ops(ops)
+    try:
+        yield
+    finally:
+        set_current_ops(before)

@@ -13,6 +13,7 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model
 
 from ..annotations import get_entity_types, set_entity_type_scores, set_entity_types, typed_spans
+from ..batching.readback import is_finite
 from ..batching.windows import PassageWindows
 from ..checkpoints.heads import ENTITY_CLASSIFIER
 from .gold import aligned_tokens
@@ -115,10 +116,14 @@ class LukeEntityTyper(MarkedPipe):
         return [([span for (span,) in scored.items], scored.logits) for scored in self.predict(docs)]
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[ScoredItems]) -> None:
-        """Write types, most probable first, and the probabilities of all labels to the spans."""
+        """Write types, most probable first, and the probabilities of all labels to the spans; none of an output that is
+        not finite."""
         for scored in scores:
             probabilities = self.probabilities(scored.logits)
             for (span,), row in zip(scored.items, probabilities, strict=True):
+                if not is_finite(row):
+                    set_entity_types(span, None)
+                    continue
                 order = np.argsort(-row, kind="stable")
                 chosen = [i for i in (order if self.multi_label else order[:1]) if row[i] >= self.threshold]
                 set_entity_types(span, [self.labels[i] for i in chosen])

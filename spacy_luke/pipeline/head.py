@@ -138,8 +138,8 @@ class HeadPipe(CheckpointPipe):
             self._settings_to_save(source, options),
         )
         self._added_labels.clear()
-        for label in labels:
-            self.vocab.strings.add(label)
+        for label in labels:  # which outlive a memory zone
+            self.vocab.strings.add(label, allow_transient=False)  # type: ignore[call-arg]
 
     def _take_box(self, *, to_train: bool = False) -> None:
         added = list(self._added_labels)

@@ -93,6 +93,7 @@ class KnowledgeBasePipe(LukePipe):
             every = self._every_entity()
             return lambda mention: every
         return CandidateFinder(
+            self.name,
             self.kb,
             self.get_candidates,
             self._require_weights().entity_vocab,

@@ -13,6 +13,7 @@ from spacy.tokens import Doc, Span
 from ..batching.collate import batch_rows, collate
 from ..batching.entity_rows import EntityRow, PlacedEntities, listed_candidates, place_entities, windows_with_entities
 from ..batching.pieces import doc_pieces
+from ..batching.readback import is_finite
 from ..batching.strided import StridedWindows, build_strided_windows
 from ..batching.windows import Windows, build_sentence_windows
 from ..checks import require_at_least, require_one_of, require_probability
@@ -178,7 +179,10 @@ class LinkPipe(KnowledgeBasePipe):
         for i, of_mention in zip(row.wanted.tolist(), logits, strict=True):
             found = mentions.candidates[i]
             assert found is not None
-            ranked.append((i, found.rank(of_mention)))
+            if is_finite(of_mention):
+                ranked.append((i, found.rank(of_mention)))
+            else:
+                self._link(mentions, i, Ranking())
         if self.decoding == "global":
             ranked.sort(key=lambda item: -item[1].probabilities[0])
             ranked = ranked[: self.mentions_per_pass]

@@ -14,6 +14,7 @@ from thinc.api import Config, Model, Optimizer
 
 from ..annotations import Choice, Choices, get_choices, get_chosen, is_options, set_chosen
 from ..batching.choice_rows import SPECIAL_PIECES, ChoiceReader, ChoiceRow
+from ..batching.readback import is_finite
 from ..checkpoints.checkpoint import Description
 from ..checkpoints.heads import MULTIPLE_CHOICE
 from ..checks import require_at_least
@@ -157,11 +158,16 @@ class LukeMultipleChoice(BundlePipe[ChoiceRow]):
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[Sequence[np.ndarray]]) -> None:
         """Write `doc._.chosen`: `n_best` options for each question, in the order of the questions, best first.
 
-        Docs without questions are left as they are.
+        Docs without questions are left as they are, and an output that is not finite chooses nothing.
         """
         for doc, of_doc in zip(docs, scores, strict=True):
             asked = enumerate(zip(get_choices(doc), of_doc, strict=True))
-            chosen = [c for number, (choices, found) in asked for c in _ranked(number, choices, found, self.n_best)]
+            chosen = [
+                choice
+                for number, (choices, found) in asked
+                if is_finite(found)
+                for choice in _ranked(number, choices, found, self.n_best)
+            ]
             if chosen:
                 set_chosen(doc, chosen)
 

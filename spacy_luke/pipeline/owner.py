@@ -21,7 +21,7 @@ from ..encoders.encoder import Encoder
 from ..errors import LukeError, warn
 from ..models.shared import SHARED
 from ..models.wrapper import attach_module, torch_module
-from .checkpoint_pipe import CheckpointPipe
+from .checkpoint_pipe import STATE_LOCK, CheckpointPipe
 
 # Largest norm of a gradient, for all components or by their names.
 GradClip = float | Mapping[str, float | None] | None
@@ -263,17 +263,21 @@ class OwnerPipe(CheckpointPipe):
         """
         if self._waiting is None:
             return
-        predicted = {id(example.predicted) for example in self._examples}
-        if self._awaited and any(id(doc) in predicted for doc in docs):
-            return
-        sgd, self._waiting = self._waiting, None
-        self._has_gradients = False
-        self._examples = []
-        self._gather()
-        for parameter, gradient in self._gathered.items():
-            parameter.grad = gradient
-        self._gathered.clear()
-        self.model.finish_update(sgd)
+        with STATE_LOCK:
+            sgd = self._waiting
+            predicted = {id(example.predicted) for example in self._examples}
+            if sgd is None or (self._awaited and any(id(doc) in predicted for doc in docs)):
+                return
+            self._has_gradients = False
+            self._examples = []
+            self._gather()
+            for parameter, gradient in self._gathered.items():
+                parameter.grad = gradient
+            self._gathered.clear()
+            try:
+                self.model.finish_update(sgd)
+            finally:
+                self._waiting = None  # not before: another thread would predict with half of the step
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Save as a Hugging Face checkpoint folder with spaCy's `cfg` beside it; see `save_checkpoint`."""

@@ -20,6 +20,7 @@ from ..checkpoints.heads import PAIR_CLASSIFIER
 from ..checks import require_at_least
 from ..errors import LukeError
 from ..training.negative import NO_RELATION, find_negative
+from ..user_functions import naming_key_errors
 from .gold_relations import related_types, relation_targets, with_some_negatives
 from .marked import MarkedPipe, ScoredItems, Targets
 from .relation_labels import (
@@ -231,9 +232,10 @@ class LukeRelations(MarkedPipe):
     # Candidates
 
     def _items(self, doc: Doc) -> list[tuple[Span, ...]]:
-        pairs = self._getter(doc)
-        if not isinstance(self.pairs, EntityPairs):
-            pairs = checked_pairs(doc, pairs)
+        with naming_key_errors(self.name, "pairs", self.pairs):
+            pairs = self._getter(doc)
+            if not isinstance(self.pairs, EntityPairs):
+                pairs = checked_pairs(doc, pairs)
         if self.directed_labels:
             pairs = [in_text_order(head, tail) for head, tail in pairs]
         unique = {tuple((s.start, s.end, s.label) for s in pair): pair for pair in pairs}

@@ -106,7 +106,7 @@ def sampled_loss(
         scores[:, negative] += log_rates
         return cross_entropy_of_sets(scores, possible)
     logits, filter_logits = scores[:, :-1], scores[:, -1]
-    classified = ~np.isnan(logits[:, negative])
+    classified = logits[:, negative] != -np.inf
     rates = np.where(_most_probable(rows, filter_logits, hard_negatives), 0.0, log_rates)
     chosen = logits[classified]
     chosen[:, negative] += rates[classified]

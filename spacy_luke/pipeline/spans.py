@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from spacy.tokens import Doc, Span
-from thinc.api import get_current_ops
 
 from ..batching.collate import batch_rows, collate
 from ..batching.joined import Joined
@@ -24,6 +23,7 @@ from ..encoders.heads import EntitySpanClassification
 from ..encoders.span_filter import SpanFilter, SpanFilterSettings, build_span_filter
 from ..errors import LukeError, warn
 from ..tokenization.entity_vocab import PAD
+from ..user_functions import naming_key_errors
 from .base import LukePipe
 from .decoding import SpanLogits
 from .filter_recall import FilterProbabilities, filter_probabilities
@@ -106,7 +106,7 @@ class SpanPipe(LukePipe):
         found = []
         for candidates, of_mentions in zip(encoded.candidates, scores, strict=True):
             logits = of_mentions[candidates.mention_of][:, : len(self.logit_labels)]
-            kept = ~np.isnan(logits[:, 0])
+            kept = logits[:, 0] != -np.inf
             found.append(SpanLogits(candidates.spans[kept], logits[kept]))
         return found
 
@@ -138,7 +138,8 @@ class SpanPipe(LukePipe):
         tokenizer = self._require_weights().tokenizer
         pieces = [doc_pieces(doc, tokenizer) for doc in docs]
         joined = Joined.of_pieces(pieces)
-        suggested = suggest(self.suggester, docs, joined, get_current_ops())
+        with naming_key_errors(self.name, "suggester", self.suggester):
+            suggested = suggest(self.suggester, docs, joined, self.model.ops)
         candidates = find_candidates(pieces, joined, suggested, self.windows, self.max_mention_pieces)
         left_out: Counter[str] = sum((c.left_out for c in candidates if c.left_out), Counter())
         if left_out:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..checkpoints.checkpoint import OF_ENCODER, Config, Description
 from ..checkpoints.fingerprint import fingerprint
+from ..checkpoints.weights import require_finite
 from ..checkpoints.writer import HEAD_WEIGHTS
 from ..encoders.encoder import Encoder
 from ..encoders.heads import TaskModule
@@ -53,7 +54,8 @@ class StoredHead:
 
     @classmethod
     def read(cls, folder: Path, cfg: Mapping[str, Any]) -> StoredHead:
-        """Read what `cfg` and `files` gave; L021 or L022 for a file that is missing or damaged."""
+        """Read what `cfg` and `files` gave; L021 or L022 for a file that is missing or damaged, L110 for a weight that
+        is not finite."""
         file = folder / HEAD_WEIGHTS
         if not file.is_file():
             raise LukeError("L021", path=folder, file=HEAD_WEIGHTS)
@@ -61,6 +63,8 @@ class StoredHead:
             weights = load(file.read_bytes())
         except SafetensorError as e:
             raise LukeError("L022", file=file, reason=e) from None
+        for name, tensor in weights.items():
+            require_finite(tensor, name, file)
         return cls(**{**cfg, "labels": tuple(cfg["labels"])}, weights=weights)
 
     @property

@@ -105,7 +105,9 @@ class VectorPipe(CheckpointPipe):
             return
         for doc, vectors in zip(docs, scores, strict=True):
             doc.tensor = vectors.tokens  # type: ignore[assignment]
-            set_entity_vectors(doc, vectors.spans, self.model.ops.to_numpy(vectors.entities))
+            of_entities = self.model.ops.to_numpy(vectors.entities)
+            self._check_finite(of_entities)
+            set_entity_vectors(doc, vectors.spans, of_entities)
 
     def vectors(self, docs: Iterable[Doc]) -> list[DocVectors]:
         """States of pieces, tokens and entities of each Doc, on the device of the model."""
@@ -124,6 +126,8 @@ class VectorPipe(CheckpointPipe):
         of_entities: list[dict[int, Any]] = [{} for _ in docs]
         for group, batch in self._ahead(self._batches(rows)):
             piece_states, entity_states = self.model.predict(batch)
+            if isinstance(piece_states, np.ndarray):  # on a GPU, only what is read off it is looked at
+                self._check_finite(piece_states)
             for i, row in enumerate(group):
                 states[row.doc][row.wanted] = piece_states[i][row.wanted - row.start + 1]
                 for slot, entity in enumerate(row.members.tolist()):

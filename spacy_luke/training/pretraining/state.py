@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ...checkpoints.weights import require_finite
 from ...errors import LukeError
 from ...models.adamw import DrivenAdamW
 
@@ -66,7 +67,7 @@ def read_progress(folder: Path) -> Progress:
 
 
 def load_weights(folder: Path, module: nn.Module) -> None:
-    """Give a model the weights of the run. L102 if they are not those of such a model."""
+    """Give a model the weights of the run. L102 if they are not those of such a model, L110 if one is not finite."""
     try:
         module.load_state_dict(_tensors(folder, _MODULE))
     except RuntimeError as e:
@@ -83,5 +84,5 @@ def _tensors(folder: Path, prefix: str) -> dict[str, Tensor]:
     with safe_open(folder / FILE, framework="pt") as file:
         for name in file.keys():  # noqa: SIM118
             if name.startswith(prefix):
-                found[name.removeprefix(prefix)] = file.get_tensor(name)
+                found[name.removeprefix(prefix)] = require_finite(file.get_tensor(name), name, folder / FILE)
     return found

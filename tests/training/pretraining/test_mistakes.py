@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from spacy.util import load_config
 from thinc.api import Config
 
@@ -110,6 +112,18 @@ def test_a_loss_that_is_no_number_raises_l104_and_the_last_state_stays(folder):
     with pytest.raises(LukeError, match=r"L104.*nan at step 4"):
         list(made.steps())
     assert (folder / "out" / "state.safetensors").read_bytes() == before
+
+
+def test_a_state_with_weights_that_are_no_numbers_raises_l110(folder):
+    run(folder, max_steps=3)
+    file = folder / "out" / "state.safetensors"
+    with safe_open(file, framework="pt") as handle:
+        metadata = handle.metadata()
+    tensors = load_file(file)
+    tensors["module.lm_head.bias"][0] = float("nan")
+    save_file(tensors, file, metadata=metadata)
+    with pytest.raises(LukeError, match=r"L110.*state\.safetensors.*'module\.lm_head\.bias'"):
+        Run(config_of(folder), folder / "out", resume=True)
 
 
 def test_a_longformer_raises_l098(folder):
