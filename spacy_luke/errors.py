@@ -47,6 +47,8 @@ ERRORS: dict[str, str] = {
     "L007": "entity_attention = {entity_attention!r} is not one of: full, independent, null.",
     "L008": "Device {device} cannot predict with precision = 'int8', which needs an x86 CPU and PyTorch with oneDNN. "
     "Set precision to 'bfloat16' or 'float32'.",
+    "L115": "hidden_act = {name!r} is an activation with trained weights in every layer, which the encoders of this "
+    "package do not have. Known: {known}.",
     # checkpoints
     "L020": "No checkpoint {name!r}: it is not a local folder, not in the local Hugging Face cache, and could not be "
     "downloaded ({reason}). Give the path of a folder with config.json, or the id of a Hub repository.",
