@@ -16,7 +16,7 @@ X = torch.linspace(-12, 12, 201)
 DEFINITIONS = {
     "gelu_python_tanh": lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
     "hardswish": lambda x: x * (x + 3).clamp(0, 6) / 6,
-    "sqrtsoftplus": lambda x: (1 + x.exp()).log().sqrt(),
+    "sqrtsoftplus": lambda x: x.exp().log1p().sqrt(),
 }
 
 
