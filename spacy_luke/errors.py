@@ -54,7 +54,7 @@ ERRORS: dict[str, str] = {
     "downloaded ({reason}). Give the path of a folder with config.json, or the id of a Hub repository.",
     "L021": "The checkpoint folder {path} has no {file}. Needed: config.json; model.safetensors, "
     "pytorch_model.bin or tf_model.h5; vocab.json and merges.txt, tokenizer.json or sentencepiece.bpe.model; "
-    "entity_vocab.json for LUKE.",
+    "entity_vocab.json for LUKE, or entity_vocab in tokenizer_config.json.",
     "L022": "{file} cannot be read: {reason}. The file is damaged or not of this format; copy it again.",
     "L023": "Architecture {architecture!r} (model_type {model_type!r}) is not one this package reads. Read: {known}.",
     "L024": "The weights do not fit the model. Missing keys: {missing}. Unknown keys: {unknown}. Check that "
@@ -70,6 +70,9 @@ ERRORS: dict[str, str] = {
     "the label that means 'no entity'.",
     "L031": "Cannot make a {target} checkpoint from model_type {model_type!r}. Possible: {possible}.",
     "L032": "The entity vocabulary gives id {identifier} to {title!r}, but the entity table has only {rows} rows.",
+    "L116": "{path} has two entity vocabularies that differ: entity_vocab.json, for {first} rows of the entity table, "
+    "and entity_vocab in tokenizer_config.json, for {second}; the table has {rows}. Delete the one that does not belong "
+    "to these weights.",
     "L033": "No marker pieces {markers}: the tokenizer has none, and the piece table of {rows} rows has no room for "
     "them after the tokenizer's {pieces} pieces. This checkpoint was not made for marked entities.",
     # components

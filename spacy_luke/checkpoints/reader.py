@@ -10,7 +10,7 @@ from typing import Any
 from ..encoders.config import INDEPENDENT, LongformerConfig, LukeConfig
 from ..errors import LukeError
 from ..tokenization.entity_vocab import EntityVocab
-from ..tokenization.loading import read_tokenizer_files
+from ..tokenization.loading import TOKENIZER_CONFIG, read_stored_entities, read_tokenizer_files
 from ..tokenization.pieces import PieceTokenizer
 from .checkpoint import ENTITY_VOCAB, OWN_SETTINGS, Checkpoint, Config
 from .heads import architecture_on, bare_model, find_head, knows_head
@@ -126,9 +126,18 @@ def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entity_vocab(path: Path, config: LukeConfig) -> EntityVocab:
-    if not (path / ENTITY_VOCAB).is_file():
+    """That of ENTITY_VOCAB or, as transformers 5 saves it, of TOKENIZER_CONFIG; L021 if there is none, L116 if they
+    differ: transformers 4 takes one and transformers 5 the other."""
+    found = []
+    if (path / ENTITY_VOCAB).is_file():
+        found.append(EntityVocab.from_json((path / ENTITY_VOCAB).read_bytes()))
+    if (stored := read_stored_entities(path)) is not None:
+        found.append(EntityVocab.from_ids(stored, file=TOKENIZER_CONFIG))
+    if not found:
         raise LukeError("L021", path=path, file=ENTITY_VOCAB)
-    vocab = EntityVocab.from_json((path / ENTITY_VOCAB).read_bytes())
+    vocab, other = found[0], found[-1]
+    if not vocab.equals(other):
+        raise LukeError("L116", path=path, first=len(vocab), second=len(other), rows=config.entity_vocab_size)
     if len(vocab) > config.entity_vocab_size:
         title, identifier = vocab.last
         raise LukeError("L032", title=title, identifier=identifier, rows=config.entity_vocab_size)

@@ -220,6 +220,8 @@ class LukeEntityLinker(LearningLinkPipe):
         if self.freeze_entities:
             head: Any = module
             head.entity_predictions.bias.requires_grad_(False)
+            if head.entity_predictions.decoder is not None:
+                head.entity_predictions.decoder.requires_grad_(False)
             if self._owns_encoder:
                 head.encoder.entity_embeddings.entity.requires_grad_(False)
 
