@@ -97,6 +97,7 @@ def load_tokenizer(files: Mapping[str, bytes]) -> LoadedTokenizer:
         kind, lowercase, prefix, normalize = "bpe", False, False, None
     elif "tokenizer.json" in files or SENTENCEPIECE in files:
         data = tokenizer_json(files)
+        _set_unknown_piece(data, settings)
         normalize = _take_normalizer(data)
         tokenizer, vocab, kind, lowercase, prefix = _from_tokenizer_json(data)
     else:
@@ -170,6 +171,15 @@ def _from_tokenizer_json(data: dict[str, Any]) -> tuple[Tokenizer, dict[str, int
     normalizer = json.dumps(data.get("normalizer"))
     lowercase = '"lowercase": true' in normalizer or '"type": "Lowercase"' in normalizer
     return tokenizer, vocab, kind, lowercase, prefix
+
+
+def _set_unknown_piece(data: dict[str, Any], settings: Mapping[str, Any]) -> None:
+    """Make `unk_token` the unknown piece of a Unigram model; in mLUKE's, as transformers 5 saves it, it is <s>."""
+    model, unknown = data.get("model"), settings.get("unk_token")
+    unknown = unknown.get("content") if isinstance(unknown, dict) else unknown
+    if isinstance(model, dict) and model.get("type") == "Unigram" and isinstance(model.get("vocab"), list):
+        known = (i for i, pair in enumerate(model["vocab"]) if isinstance(pair, list) and pair[:1] == [unknown])
+        model["unk_id"] = next(known, model.get("unk_id"))
 
 
 def _take_normalizer(data: dict[str, Any]) -> SentencePieceNormalizer | None:
