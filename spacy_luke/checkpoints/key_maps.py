@@ -138,6 +138,11 @@ def from_keras(variable: str) -> tuple[str, bool]:
     return ".".join([*modules[1:], KERAS_PARAMETERS.get(parameter, parameter)]), parameter == KERAS_KERNEL
 
 
+def is_of_head(name: str) -> bool:
+    """Whether a weight is one of a head."""
+    return name.startswith(HEAD_PREFIXES)
+
+
 def without_ignored(names: Iterable[str]) -> set[str]:
     """`names` without buffers that carry nothing and without heads that the caller did not ask for."""
-    return {n for n in names if not n.endswith(LEGACY_SUFFIXES) and not n.startswith(HEAD_PREFIXES)}
+    return {n for n in names if not n.endswith(LEGACY_SUFFIXES) and not is_of_head(n)}

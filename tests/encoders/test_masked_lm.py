@@ -196,7 +196,9 @@ def test_transformers_opens_what_we_wrote_with_the_same_logits(tmp_path, entity_
     assert_same(model.eval(), module, batch_of(entities=len(vocab)))
     if entity_vocab == "full":
         before, after = (set(load_file(tmp_path / place / "model.safetensors")) for place in ("in", "out"))
-        copies = {"lm_head.decoder.weight", "lm_head.decoder.bias"} | (set() if tied else {"entity_predictions.decoder.weight"})
+        copies = {"lm_head.decoder.weight", "lm_head.decoder.bias"} | (
+            set() if tied else {"entity_predictions.decoder.weight"}
+        )
         assert after == before | copies
 
 
