@@ -1,5 +1,5 @@
-"""Every class of LUKE, mLUKE and Longformer, with the installed transformers, 4 or 5: what it saved we open, and what we
-saved it opens, with the same numbers and the same pieces. `make test-transformers5` runs this with transformers 5."""
+"""Every class of LUKE, mLUKE and Longformer, with the transformers that is installed, 4 or 5: what it saved we open, and
+what we saved it opens, with the same numbers and pieces. `make test-transformers5` runs this with transformers 5."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from .models import (
 
 FAMILIES = {"luke": "LukeForMaskedLM", "mluke": "LukeForMaskedLM", "longformer": "LongformerForMaskedLM"}
 LUKES = ["luke", "mluke"]
-# transformers 5 makes mLUKE's tokenizer without SentencePiece's normalisation, and gives what it does not know the id of
-# <s>: only of these texts are its pieces those of the model.
+# transformers 5 makes mLUKE's tokenizer without SentencePiece's normalisation, and gives unknown characters the id of
+# <s>: only of texts such as these are its pieces those of the model.
 PLAIN = ["Ada Lovelace met Charles Babbage in London", "The Royal Society of London was founded", "they met at home"]
 
 
@@ -167,7 +167,9 @@ def test_a_changed_entity_vocabulary_is_the_only_one(folders, tmp_path, family, 
 
 
 def test_every_class_of_transformers_is_here() -> None:
-    theirs = {n for n in dir(transformers) if n.startswith(("LukeFor", "LukeModel", "LongformerFor", "LongformerModel"))}
+    theirs = {
+        n for n in dir(transformers) if n.startswith(("LukeFor", "LukeModel", "LongformerFor", "LongformerModel"))
+    }
     assert theirs == {kind for _, kind in CLASSES}
 
 
