@@ -57,13 +57,16 @@ def from_checkpoint(
     config: settings of the component, as for `nlp.add_pipe`.
     lang: code of the language whose spaCy tokenizer splits the text.
 
+    If config.json names no architecture, the weights say which it is (L117 if they fit several). One that is then a
+    masked language model without entities, as allenai/longformer-base-4096 is, gives its encoder: `luke_encoder`.
+
     L020-L028 say what is wrong with a checkpoint, L049 that no component runs its architecture.
     """
     import spacy
     from thinc.api import Config
 
     from .checkpoints.heads import architecture_on, bare_model
-    from .checkpoints.reader import read_config
+    from .checkpoints.reader import architecture_of_weights, named_architecture, read_config
     from .checkpoints.source import locate
     from .encoders.config import INDEPENDENT
     from .models.architectures import ENCODERS
@@ -71,7 +74,11 @@ def from_checkpoint(
     path = locate(name, revision)
     data = read_config(path)
     model_type = str(data.get("model_type")).removeprefix(INDEPENDENT)
-    architecture = (data.get("architectures") or [None])[0]
+    architecture = named_architecture(data)
+    if architecture is None and model_type in ENCODERS:
+        architecture = architecture_of_weights(path)
+        if architecture in _NOT_RUN:
+            architecture = bare_model(model_type)
     runnable = {architecture_on(kind, f"For{head}"): _FACTORIES[head] for kind in ENCODERS for head in _FACTORIES}
     runnable = {name: factory for name, factory in runnable.items() if name not in _NOT_RUN}
     runnable |= {bare_model(kind): _WITHOUT_HEAD for kind in ENCODERS}

@@ -47,12 +47,14 @@ ERRORS: dict[str, str] = {
     "L007": "entity_attention = {entity_attention!r} is not one of: full, independent, null.",
     "L008": "Device {device} cannot predict with precision = 'int8', which needs an x86 CPU and PyTorch with oneDNN. "
     "Set precision to 'bfloat16' or 'float32'.",
+    "L115": "hidden_act = {name!r} is an activation with trained weights in every layer, which the encoders of this "
+    "package do not have. Known: {known}.",
     # checkpoints
     "L020": "No checkpoint {name!r}: {reason}. Give the path of a folder with config.json, or the id of a Hub "
     "repository.",
     "L021": "The checkpoint folder {path} has no {file}. Needed: config.json; model.safetensors, "
     "pytorch_model.bin or tf_model.h5; vocab.json and merges.txt, tokenizer.json or sentencepiece.bpe.model; "
-    "entity_vocab.json for LUKE.",
+    "entity_vocab.json for LUKE, or entity_vocab in tokenizer_config.json.",
     "L022": "{file} cannot be read: {reason}. The file is damaged or not of this format; copy it again.",
     "L023": "Architecture {architecture!r} (model_type {model_type!r}) is not one this package reads. Read: {known}.",
     "L024": "The weights do not fit the model. Missing keys: {missing}. Unknown keys: {unknown}. Check that "
@@ -68,6 +70,12 @@ ERRORS: dict[str, str] = {
     "the label that means 'no entity'.",
     "L031": "Cannot make a {target} checkpoint from model_type {model_type!r}. Possible: {possible}.",
     "L032": "The entity vocabulary gives id {identifier} to {title!r}, but the entity table has only {rows} rows.",
+    "L116": "{path} has two entity vocabularies that differ: entity_vocab.json, for {first} rows of the entity table, "
+    "and entity_vocab in tokenizer_config.json, for {second}; the table has {rows}. Delete the one that does not "
+    "belong to these weights.",
+    "L117": "config.json of {path} names no architecture, and its weights {weights} may be those of: {fitting}. Write "
+    'the right one into config.json: "architectures": ["..."]; or take the encoder alone: '
+    "nlp.add_pipe('luke_encoder').load_checkpoint(...).",
     "L033": "No marker pieces {markers}: the tokenizer has none, and the piece table of {rows} rows has no room for "
     "them after the tokenizer's {pieces} pieces. This checkpoint was not made for marked entities.",
     "L110": "{file}: tensor {name!r} has {count} of {total} numbers that are not finite (first: {first}). The file "
@@ -139,9 +147,7 @@ ERRORS: dict[str, str] = {
     "L096": "{path} is not the folder of a pipeline: it has no meta.json.",
     # links
     "L085": "Component {name!r} has no entity to link to: the entity vocabulary of {path} has the special ones only. "
-    "Set entity_vocab = 'full' in the model of its encoder ([components.{name}.model.encoder], or the component whose "
-    "encoder it shares) for a checkpoint with more, or, with an encoder of its own, give "
-    "[initialize.components.{name}] entities, a file of titles, and train.",
+    "{remedy}.",
     "L086": "The knowledge base {value!r} of component {name!r} cannot be used: {reason}. Give a folder that luke "
     "build-kb made, or a function from a Vocab to a KnowledgeBase, such as spacy.KBFromFile.v1.",
     "L087": "The knowledge base of component {name!r} is empty.",

@@ -16,6 +16,7 @@ from ..encoders.heads import EntitySpanClassification, TaskModule
 from ..encoders.independent import IndependentLukeEncoder
 from ..encoders.longformer import LongformerEncoder
 from ..encoders.luke import LukeEncoder
+from ..encoders.masked_lm import MaskedLM, MaskedLMWithEntities
 from ..encoders.mention_states import MentionStates
 from ..encoders.span_filter import SpanFilter, SpanFilterSettings
 from ..errors import LukeError
@@ -26,9 +27,15 @@ from .full_attention import WithPieceToEntityQueries
 from .heads import architecture_on, bare_model, find_head
 from .key_maps import (
     BACKBONE_PREFIXES,
+    DECODER_BIAS,
+    ENTITY_DECODER,
     ENTITY_QUERIES,
     ENTITY_ROWS,
+    ENTITY_TABLE,
     MENTION_STATES,
+    PIECE_BIAS,
+    PIECE_DECODER,
+    PIECE_TABLE,
     PIECE_TO_ENTITY,
     SPAN_FILTER,
     to_hugging_face,
@@ -161,6 +168,8 @@ class Checkpoint(Description):
             encoder = self._empty_encoder(config, pooling=pooling, mentions=head.reads_entities)
             encoder = self._fill(encoder, rows, encoder_prefix="")
             return with_new_head(encoder, architecture, labels, span_filter), vocab
+        if issubclass(head, MaskedLM) and self._is_untied(PIECE_DECODER, PIECE_TABLE):
+            config = replace(config, extra={**config.extra, "tie_word_embeddings": False})
         encoder = self._empty_encoder(config, pooling=pooling or head.reads_pooled, mentions=head.reads_entities)
         if new_parts:
             module = with_new_head(encoder, architecture, len(self.labels))
@@ -170,9 +179,24 @@ class Checkpoint(Description):
         else:
             with without_values():
                 module = head(encoder, len(self.labels))
+        if isinstance(module, MaskedLMWithEntities) and self._is_untied(ENTITY_DECODER, ENTITY_TABLE):
+            assert isinstance(config, LukeConfig)
+            with without_values():
+                module.entity_predictions.untie(config)
         if isinstance(module, EntitySpanClassification) and span_filter is not None:
             module.span_filter = self._span_filter(config, span_filter)
         return self._fill(module, rows, encoder_prefix="encoder."), vocab
+
+    def _is_untied(self, decoder: str, table: str) -> bool:
+        """Whether there is a decoder with other weights than the table of the backbone that it is tied to by default.
+
+        It is used whatever config.json says of tying, as in transformers 5, whose LUKE does not tie it. An equal one is
+        what files have that are written without regard for tied weights.
+        """
+        shapes, table = self.weights.shapes(), f"{self._backbone()}{table}"
+        if decoder not in shapes or shapes[decoder] != shapes.get(table):
+            return decoder in shapes
+        return not torch.equal(self.weights.get(decoder), self.weights.get(table))
 
     def has_head_part(self, name: str) -> bool:
         """Whether there are weights of a part of a head, such as "lm_head"."""
@@ -233,6 +257,8 @@ class Checkpoint(Description):
         expected_shapes = {ours: tuple(t.shape) for ours, t in module.state_dict().items() if t.is_meta}
         names = {ours: to_hugging_face(ours, encoder=encoder_prefix, backbone=backbone) for ours in expected_shapes}
         found = self.weights.shapes()
+        if DECODER_BIAS in found:
+            names = {ours: DECODER_BIAS if name == PIECE_BIAS else name for ours, name in names.items()}
         missing = sorted(set(names.values()) - found.keys())
         unused = {n for n in found if n.startswith(f"{backbone}pooler.") or self._is_unused_query(n)}
         unknown = sorted(without_ignored(found.keys() - names.values() - unused))

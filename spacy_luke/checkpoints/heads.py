@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..encoders.config import EncoderConfig
+from ..encoders.encoder import Encoder
 from ..encoders.heads import (
     EntityClassification,
     EntityPairClassification,
@@ -18,6 +20,8 @@ from ..encoders.longformer_heads import FirstPieceClassification
 from ..encoders.masked_lm import MaskedLM, MaskedLMWithEntities
 from ..encoders.mention_heads import MentionClassification, MentionPairClassification
 from ..errors import LukeError
+from .empty import without_values
+from .key_maps import DECODER_BIAS, ENTITY_DECODER, PIECE_BIAS, PIECE_DECODER, is_of_head
 
 SPAN_CLASSIFIER = "LukeForEntitySpanClassification"
 PAIR_CLASSIFIER = "LukeForEntityPairClassification"
@@ -27,6 +31,9 @@ QUESTION_ANSWERING = "LukeForQuestionAnswering"
 SEQUENCE_CLASSIFIER = "LukeForSequenceClassification"
 MULTIPLE_CHOICE = "LukeForMultipleChoice"
 MASKED_LM = "LukeForMaskedLM"
+
+# The weights with a row for each label.
+_LABEL_ROWS = ("classifier.weight", "classifier.out_proj.weight", "qa_outputs.weight")
 
 # Model type and head -> module. The name of an architecture is made of the two, "LongformerForTokenClassification". All
 # are classes of transformers but those of Longformer with a head on entities, which is not in transformers.
@@ -72,6 +79,33 @@ def find_head(model_type: str, architecture: str) -> type[TaskModule]:
 def knows_head(model_type: str, architecture: str) -> bool:
     """Whether `find_head` finds one."""
     return (model_type, _head(architecture)) in HEADS
+
+
+def fitting_architectures(config: EncoderConfig, shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
+    """The classes of transformers whose heads have just the weights that a checkpoint has beside its backbone.
+
+    shapes: of all its weights, by name. Those that differ in their pooler alone are told apart by it.
+
+    Some heads have the same weights: LUKE's classifiers of entities, texts and choices.
+    """
+    stored = head_shapes(shapes)
+    rows = next((shape[0] for name, shape in stored.items() if name.endswith(_LABEL_ROWS)), 1)
+    pooler = any(".pooler." in f".{name}" for name in shapes)
+    found: dict[str, bool] = {}
+    for (model_type, name), head in HEADS.items():
+        if model_type == config.model_type and (config.entity_inputs or not head.reads_entities):
+            with without_values():
+                module = head(Encoder(config, pooling=False), rows)
+            parts = {n: tuple(t.shape) for n, t in module.state_dict().items() if not n.startswith("encoder.")}
+            if stored and head_shapes(parts) == stored:
+                found[architecture_on(model_type, f"For{name}")] = (head.pooling or head.reads_pooled) == pooler
+    return tuple(name for name, same in found.items() if same or not any(found.values()))
+
+
+def head_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """The shapes of the weights of heads, without decoders, which are there if they are tied and if they are not."""
+    named = {PIECE_BIAS if name == DECODER_BIAS else name: shape for name, shape in shapes.items() if is_of_head(name)}
+    return {name: shape for name, shape in named.items() if name not in (PIECE_DECODER, ENTITY_DECODER)}
 
 
 def keeps_head(architecture: str, *, source: str, target: str) -> bool:

@@ -37,8 +37,12 @@ LAYER_MODULES = {
 }
 
 PIECE_TABLE = "embeddings.word_embeddings.weight"
+ENTITY_TABLE = "entity_embeddings.entity_embeddings.weight"
+# The decoders of masked language models multiply with these tables, unless they have a matrix of their own.
+PIECE_DECODER = "lm_head.decoder.weight"
+ENTITY_DECODER = "entity_predictions.decoder.weight"
 # The weights with a row for each entity of the vocabulary.
-ENTITY_ROWS = ("entity_embeddings.entity_embeddings.weight", "entity_predictions.bias")
+ENTITY_ROWS = (ENTITY_TABLE, ENTITY_DECODER, "entity_predictions.bias")
 PIECE_TO_ENTITY = ".w2e_query."
 ENTITY_QUERIES = ("w2e_query", "e2w_query", "e2e_query")
 GLOBAL_PROJECTIONS = {"query_global": "query", "key_global": "key", "value_global": "value"}
@@ -50,9 +54,14 @@ SPAN_FILTER = "span_filter."
 PIECE_HEAD = {
     "cls.predictions.transform.dense": "lm_head.dense",
     "cls.predictions.transform.LayerNorm": "lm_head.layer_norm",
+    "cls.predictions.decoder": "lm_head.decoder",
     "cls.predictions": "lm_head",
 }
 PIECE_BIAS = "lm_head.bias"
+# The same bias as a parameter of the decoder: LUKE's only one in transformers 5. Where both are, this one is used.
+DECODER_BIAS = "lm_head.decoder.bias"
+# The weights with a row for each piece of the vocabulary.
+PIECE_ROWS = (PIECE_TABLE, PIECE_BIAS, PIECE_DECODER, DECODER_BIAS)
 
 # Weights of heads: they may stand in a checkpoint from which only the encoder is wanted.
 HEAD_PREFIXES = (
@@ -129,6 +138,11 @@ def from_keras(variable: str) -> tuple[str, bool]:
     return ".".join([*modules[1:], KERAS_PARAMETERS.get(parameter, parameter)]), parameter == KERAS_KERNEL
 
 
+def is_of_head(name: str) -> bool:
+    """Whether a weight is one of a head."""
+    return name.startswith(HEAD_PREFIXES)
+
+
 def without_ignored(names: Iterable[str]) -> set[str]:
     """`names` without buffers that carry nothing and without heads that the caller did not ask for."""
-    return {n for n in names if not n.endswith(LEGACY_SUFFIXES) and not n.startswith(HEAD_PREFIXES)}
+    return {n for n in names if not n.endswith(LEGACY_SUFFIXES) and not is_of_head(n)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ class GrownWeights:
 
     A new row is the mean of the piece embeddings of its title, if both tables are as wide: as in `LukeWeights`, where
     the row of a masked entity is that of a masked piece. Otherwise it is random, as the reference initialises it. The
-    decoder's bias of a new entity is 0.
+    decoder's bias of a new entity is 0, and a decoder of its own has the rows of the table.
     """
 
     def __init__(self, source: Weights, config: LukeConfig, tokenizer: PieceTokenizer, titles: Sequence[str]):
@@ -46,12 +47,14 @@ class GrownWeights:
         grown = torch.zeros(len(rows), *table.shape[1:])
         grown[torch.tensor([row < old for row in rows])] = table
         if table.ndim > 1:
-            new = self._new_rows([self._titles[row - old] for row in rows if row >= old])
-            grown[torch.tensor([row >= old for row in rows])] = new
+            new = [row - old for row in rows if row >= old]
+            grown[torch.tensor([row >= old for row in rows])] = self._new_rows[new]
         return grown
 
-    def _new_rows(self, titles: Sequence[str]) -> Tensor:
-        config = self._config
+    @cached_property
+    def _new_rows(self) -> Tensor:
+        """*Shape:* (titles, entity width)"""
+        config, titles = self._config, self._titles
         if config.entity_emb_size != config.hidden_size:
             return torch.randn(len(titles), config.entity_emb_size) * config.initializer_range
         name = next(name for name in self._source.shapes() if name.endswith(PIECE_TABLE))

@@ -74,6 +74,8 @@ def with_entity_queries(module: MaskedLMWithEntities) -> MaskedLMWithEntities:
     config = replace(config, use_entity_aware_attention=True)
     with without_values():
         aware = MaskedLMWithEntities(LukeEncoder(config, pooling=module.encoder.pooler is not None), 0)
+        if module.entity_predictions.decoder is not None:
+            aware.entity_predictions.untie(config)
     state = module.state_dict()
     for name in aware.state_dict().keys() - state.keys():
         part, _, parameter = name.rpartition(".")

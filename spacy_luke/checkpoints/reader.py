@@ -10,10 +10,10 @@ from typing import Any
 from ..encoders.config import INDEPENDENT, LongformerConfig, LukeConfig
 from ..errors import LukeError
 from ..tokenization.entity_vocab import EntityVocab
-from ..tokenization.loading import read_tokenizer_files
+from ..tokenization.loading import TOKENIZER_CONFIG, read_stored_entities, read_tokenizer_files
 from ..tokenization.pieces import PieceTokenizer
 from .checkpoint import ENTITY_VOCAB, OWN_SETTINGS, Checkpoint, Config
-from .heads import architecture_on, bare_model, find_head, knows_head
+from .heads import architecture_on, bare_model, find_head, fitting_architectures, head_shapes, knows_head
 from .upcycle import ATTENTION_WINDOW, MAX_PIECES, UPCYCLED, upcycled_config, upcycled_tokenizer, upcycled_weights
 from .upcycled_weights import new_markers
 from .weights import open_weights
@@ -36,6 +36,8 @@ def open_checkpoint(
 ) -> Checkpoint:
     """Open a checkpoint folder: LUKE, Longformer or, read as one of them, BERT, RoBERTa and XLM-R.
 
+    If config.json names no architecture, the weights say which head there is, if only one has them.
+
     The rest is for the latter:
 
     plain_as: "luke" or "longformer".
@@ -46,10 +48,8 @@ def open_checkpoint(
     """
     data = read_config(path)
     model_type = str(data.get("model_type"))
-    architectures = data.get("architectures") or [bare_model(model_type)]
-    if not isinstance(architectures, list):
-        raise LukeError("L004", problems=f"architectures = {architectures!r}")
-    architecture = str(architectures[0])
+    named = named_architecture(data)
+    architecture = named or bare_model(model_type)
     files = read_tokenizer_files(path)
     if model_type in plain:
         tokenizer = PieceTokenizer(files)
@@ -91,13 +91,37 @@ def open_checkpoint(
     tokenizer = PieceTokenizer(files, case_types=settings.get("piece_types") == "case")
     _check_rows(tokenizer, config.vocab_size)
     vocab = _entity_vocab(path, config) if isinstance(config, LukeConfig) else EntityVocab.special_only()
+    weights = open_weights(path)
+    if not named:
+        fitting = fitting_architectures(config, weights.shapes())
+        architecture = fitting[0] if len(fitting) == 1 else architecture
     labels = _labels_of(data, model_type, architecture)
     if knows_head(model_type, architecture):
         architecture = architecture_on(model_type, architecture)
-    weights = open_weights(path)
     return Checkpoint(
         architecture, config, tokenizer, vocab, labels, settings, path=path, model_type=model_type, weights=weights
     )
+
+
+def named_architecture(data: Mapping[str, Any]) -> str | None:
+    """The first of `architectures` in a config.json; None if it names none, as that of allenai/longformer-base-4096."""
+    architectures = data.get("architectures")
+    if architectures is not None and not isinstance(architectures, list):
+        raise LukeError("L004", problems=f"architectures = {architectures!r}")
+    return str(architectures[0]) if architectures else None
+
+
+def architecture_of_weights(path: Path) -> str:
+    """The architecture of a checkpoint whose config.json names none: its head is that of transformers with just these
+    weights; without head it is a bare model. L117 if several heads have them, or none that is known."""
+    checkpoint = open_checkpoint(path)
+    shapes = checkpoint.weights.shapes()
+    if checkpoint.architecture == bare_model(checkpoint.model_type) and (found := head_shapes(shapes)):
+        fitting = fitting_architectures(checkpoint.config, shapes)
+        raise LukeError(
+            "L117", path=path, weights=", ".join(sorted(found)), fitting=" or ".join(fitting) or "none known"
+        )
+    return checkpoint.architecture
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -126,9 +150,18 @@ def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entity_vocab(path: Path, config: LukeConfig) -> EntityVocab:
-    if not (path / ENTITY_VOCAB).is_file():
+    """That of ENTITY_VOCAB or, as transformers 5 saves it, of TOKENIZER_CONFIG; L021 if there is none, L116 if they
+    differ: transformers 4 takes one and transformers 5 the other."""
+    found = []
+    if (path / ENTITY_VOCAB).is_file():
+        found.append(EntityVocab.from_json((path / ENTITY_VOCAB).read_bytes()))
+    if (stored := read_stored_entities(path)) is not None:
+        found.append(EntityVocab.from_ids(stored, file=TOKENIZER_CONFIG))
+    if not found:
         raise LukeError("L021", path=path, file=ENTITY_VOCAB)
-    vocab = EntityVocab.from_json((path / ENTITY_VOCAB).read_bytes())
+    vocab, other = found[0], found[-1]
+    if not vocab.equals(other):
+        raise LukeError("L116", path=path, first=len(vocab), second=len(other), rows=config.entity_vocab_size)
     if len(vocab) > config.entity_vocab_size:
         title, identifier = vocab.last
         raise LukeError("L032", title=title, identifier=identifier, rows=config.entity_vocab_size)

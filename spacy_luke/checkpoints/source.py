@@ -5,13 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..encoders.config import INDEPENDENT, LukeConfig
 from ..errors import LukeError
+from ..tokenization.loading import read_stored_entities
+from ..tokenization.sentencepiece import SENTENCEPIECE
+from .checkpoint import ENTITY_VOCAB
 from .reader import read_config
 from .weights import weight_files
 
 FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin"]
 # Asked for only if the repository has no others.
 TENSORFLOW_FILES = ["tf_model*.h5"]
+# Model types that need an entity vocabulary.
+_LUKES = (LukeConfig.model_type, f"{INDEPENDENT}{LukeConfig.model_type}")
 
 
 def locate(name: str | Path, revision: str | None = None) -> Path:
@@ -64,8 +70,15 @@ def _is_complete(folder: Path) -> bool:
     except LukeError:
         return False
     names = {path.name for path in folder.iterdir()}
-    tokenizer = names & {"tokenizer.json", "sentencepiece.bpe.model"} or {"vocab.json", "merges.txt"} <= names
-    return _has_weights(folder) and bool(tokenizer) and (model_type != "luke" or "entity_vocab.json" in names)
+    tokenizer = names & {"tokenizer.json", SENTENCEPIECE} or {"vocab.json", "merges.txt"} <= names
+    return _has_weights(folder) and bool(tokenizer) and (model_type not in _LUKES or _has_entities(folder))
+
+
+def _has_entities(folder: Path) -> bool:
+    try:
+        return (folder / ENTITY_VOCAB).is_file() or read_stored_entities(folder) is not None
+    except LukeError:
+        return False
 
 
 def _has_weights(folder: Path) -> bool:

@@ -14,7 +14,7 @@ from .key_maps import (
     ENTITY_QUERIES,
     GLOBAL_PROJECTIONS,
     LEGACY_SUFFIXES,
-    PIECE_BIAS,
+    PIECE_ROWS,
     PIECE_TABLE,
     piece_head,
 )
@@ -64,7 +64,7 @@ class PlainWeights:
         shapes = self._source.shapes()
         found = {name: shapes[stored] for name, stored in self._stored.items()}
         markers = len(self._markers)
-        for name, added in ((PIECE_TABLE, markers), (PIECE_BIAS, markers), (_POSITIONS, self._shift)):
+        for name, added in ((_POSITIONS, self._shift), *((name, markers) for name in PIECE_ROWS)):
             if name in found:
                 found[name] = (found[name][0] + added, *found[name][1:])
         if _TYPES in found:
@@ -72,7 +72,7 @@ class PlainWeights:
         return found
 
     def get(self, name: str, rows: list[int] | None = None) -> Tensor:
-        if name in (PIECE_TABLE, PIECE_BIAS):
+        if name in PIECE_ROWS:
             # Read with the new rows rather than extended: the largest table must not exist twice.
             vocab, unk = self._tokenizer.vocab, self._tokenizer.special.unk
             alike = [MARKERS[marker] for marker in self._markers]

@@ -19,10 +19,21 @@ from torch import Tensor, nn
 
 from ..encoders.config import LukeConfig
 from ..encoders.encoder import Encoder
+from ..encoders.masked_lm import MaskedLM
 from ..errors import LukeError
 from ..tokenization.loading import TOKENIZER_FILES
-from .checkpoint import ENTITY_VOCAB, OWN_SETTINGS, Description
-from .key_maps import BACKBONE_PREFIXES, to_hugging_face
+from ..tokenization.saving import files_to_save
+from .checkpoint import ENTITY_VOCAB, OWN_SETTINGS, Config, Description
+from .key_maps import (
+    BACKBONE_PREFIXES,
+    DECODER_BIAS,
+    ENTITY_DECODER,
+    ENTITY_TABLE,
+    PIECE_BIAS,
+    PIECE_DECODER,
+    PIECE_TABLE,
+    to_hugging_face,
+)
 from .weights import OWN_SAFETENSORS, SAFETENSORS, WEIGHT_FILES
 
 CONFIG = "config.json"
@@ -142,7 +153,24 @@ def _tensors(description: Description, module: nn.Module, dtype: torch.dtype) ->
     bare = isinstance(module, Encoder)
     encoder, backbone = ("", "") if bare else ("encoder.", BACKBONE_PREFIXES[description.config.model_type])
     named = {to_hugging_face(n, encoder=encoder, backbone=backbone): t for n, t in module.state_dict().items()}
+    if isinstance(module, MaskedLM) and _weight_file(description) == SAFETENSORS:
+        named = {**_decoders(description.config, named, backbone), **named}
     return {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in named.items()}
+
+
+def _decoders(config: Config, named: Mapping[str, Tensor], backbone: str) -> dict[str, Tensor]:
+    """What transformers looks for in a masked language model beside our parameters: copies of what they are tied to.
+
+    transformers 5 ties LUKE's decoder of pieces never, and nothing if config.json says so: what it does not find, it
+    makes random. transformers 4 ties LUKE's decoder of entities always.
+    """
+    luke, untied = isinstance(config, LukeConfig), not config.extra.get("tie_word_embeddings", True)
+    copied: dict[str, str] = {}
+    if luke or untied:
+        copied |= {PIECE_DECODER: f"{backbone}{PIECE_TABLE}", DECODER_BIAS: PIECE_BIAS}
+    if luke and untied:
+        copied[ENTITY_DECODER] = f"{backbone}{ENTITY_TABLE}"
+    return {name: named[source].clone() for name, source in copied.items() if name not in named}
 
 
 def _small_files(description: Description, dtype: torch.dtype) -> dict[str, bytes]:
@@ -152,7 +180,8 @@ def _small_files(description: Description, dtype: torch.dtype) -> dict[str, byte
         "model_type": description.config.stored_model_type,
         "torch_dtype": str(dtype).removeprefix("torch."),
     }
-    config.pop(OWN_SETTINGS, None)
+    for stale in (OWN_SETTINGS, "dtype"):  # "dtype" is what transformers 5 calls torch_dtype; it reads both
+        config.pop(stale, None)
     if description.settings:
         config[OWN_SETTINGS] = dict(description.settings)
     if description.labels:
@@ -164,4 +193,4 @@ def _small_files(description: Description, dtype: torch.dtype) -> dict[str, byte
     files = {CONFIG: json.dumps(config, ensure_ascii=False, indent=2, sort_keys=True).encode("utf8")}
     if isinstance(description.config, LukeConfig):
         files[ENTITY_VOCAB] = description.entity_vocab.to_json()
-    return {**files, **description.tokenizer.files}
+    return {**files, **files_to_save(description.tokenizer.files)}

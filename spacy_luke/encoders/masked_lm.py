@@ -63,12 +63,21 @@ class EntityTransform(nn.Module):
 
 
 class EntityDecoder(nn.Module):
-    """From states to the entity table of the encoder, with which it multiplies whatever config.json says of tying."""
+    """From states to the entity table.
+
+    Without a decoder of its own it multiplies with the encoder's entity table. What config.json says of tying is not
+    about it: transformers 4 ties it always, transformers 5 trains one of its own if `tie_word_embeddings` is false.
+    """
 
     def __init__(self, config: LukeConfig):
         super().__init__()
         self.transform = EntityTransform(config)
         self.bias = nn.Parameter(torch.zeros(config.entity_vocab_size))
+        self.decoder: nn.Linear | None = None
+
+    def untie(self, config: LukeConfig) -> None:
+        """Give it a decoder of its own."""
+        self.decoder = nn.Linear(config.entity_emb_size, config.entity_vocab_size, bias=False)
 
     def forward(self, states: Tensor, table: Tensor) -> Tensor:
         """*Shapes:* (…, hidden), (entity vocabulary, entity width) -> (…, entity vocabulary)."""
@@ -166,5 +175,7 @@ class MaskedLMWithEntities(MaskedLM):
 
     @property
     def _entity_table(self) -> Tensor:
+        if self.entity_predictions.decoder is not None:
+            return self.entity_predictions.decoder.weight
         table: Tensor = self.encoder.entity_embeddings.entity.weight  # type: ignore[union-attr, assignment]
         return table

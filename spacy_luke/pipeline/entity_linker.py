@@ -28,6 +28,14 @@ from .linking import Mentions
 from .stored_head import StoredHead
 
 BIAS = "entity_predictions.bias"
+# What L085 advises.
+_SETTING = "Set entity_vocab = 'full', or a file of titles, in [components.{place}]"
+_IF_IT_HAS = " and load a checkpoint with titles; lite models have none"
+_NO_TITLES = (
+    "The checkpoint has no others, as lite models: take the one with entities (studio-ousia/luke-base, not "
+    "luke-base-lite), or give [initialize.components.{name}] entities, a file of titles, and train. For other "
+    "components and for FillMask it will do"
+)
 DEFAULT_CONFIG = """
 [luke_entity_linker]
 windows = null
@@ -214,14 +222,28 @@ class LukeEntityLinker(LearningLinkPipe):
 
     def _take(self, module: TaskModule, source: Description, entity_vocab: EntityVocab, *args: Any, **kw: Any) -> None:
         if not entity_vocab.title_of:
-            path = source.path if isinstance(source, Checkpoint) else self._owner.name
-            raise LukeError("L085", name=self.name, path=path)
+            raise self._no_entities(source)
         super()._take(module, source, entity_vocab, *args, **kw)
         if self.freeze_entities:
             head: Any = module
             head.entity_predictions.bias.requires_grad_(False)
+            if head.entity_predictions.decoder is not None:
+                head.entity_predictions.decoder.requires_grad_(False)
             if self._owns_encoder:
                 head.encoder.entity_embeddings.entity.requires_grad_(False)
+
+    def _no_entities(self, source: Description) -> LukeError:
+        """source: of the encoder. Settings help only if its checkpoint has titles, as far as that is known."""
+        if not isinstance(source, Checkpoint):
+            owner = self._owner.name
+            return LukeError(
+                "L085", name=self.name, path=owner, remedy=_SETTING.format(place=f"{owner}.model") + _IF_IT_HAS
+            )
+        if source.entity_vocab.title_of:
+            remedy = _SETTING.format(place=f"{self.name}.model.encoder")
+        else:
+            remedy = _NO_TITLES.format(name=self.name)
+        return LukeError("L085", name=self.name, path=source.path, remedy=remedy)
 
     def _restore(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
         self._check_entities(len(head.weights[BIAS]), source)

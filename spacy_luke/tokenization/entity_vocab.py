@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,9 +40,18 @@ class EntityVocab:
             ids = json.loads(data)
         except ValueError as e:
             raise LukeError("L022", file=file, reason=e) from None
+        return cls.from_ids(ids, file=file)
+
+    @classmethod
+    def from_ids(cls, ids: Any, *, file: str) -> EntityVocab:
+        """Read what a JSON file holds; L022 if it is not a dictionary of titles to ids."""
         if not isinstance(ids, dict) or not all(type(i) is int and i >= 0 for i in ids.values()):
             raise LukeError("L022", file=file, reason="it is no dictionary of entity titles to ids")
         return cls(ids)
+
+    def equals(self, other: EntityVocab) -> bool:
+        """Whether both give the same ids to the same titles."""
+        return self._ids == other._ids
 
     def to_json(self) -> bytes:
         """The content of entity_vocab.json."""

@@ -15,6 +15,7 @@ from ..errors import LukeError
 from .normalization import SPACE, SentencePieceNormalizer
 from .sentencepiece import SENTENCEPIECE, tokenizer_json_of
 
+TOKENIZER_CONFIG = "tokenizer_config.json"
 TOKENIZER_FILES = (
     "tokenizer.json",
     "vocab.json",
@@ -22,9 +23,11 @@ TOKENIZER_FILES = (
     "vocab.txt",
     "added_tokens.json",
     "special_tokens_map.json",
-    "tokenizer_config.json",
+    TOKENIZER_CONFIG,
     SENTENCEPIECE,
 )
+# Entry of TOKENIZER_CONFIG.
+ENTITIES = "entity_vocab"
 _ROLES = {
     "bos": ("cls_token", "bos_token", "<s>", "[CLS]"),
     "eos": ("sep_token", "eos_token", "</s>", "[SEP]"),
@@ -65,18 +68,36 @@ class LoadedTokenizer:
 
 
 def read_tokenizer_files(folder: Path) -> dict[str, bytes]:
-    """The content of the tokenizer files in a folder, by name."""
-    return {name: (folder / name).read_bytes() for name in TOKENIZER_FILES if (folder / name).is_file()}
+    """The content of the tokenizer files in a folder, by name; that of TOKENIZER_CONFIG without the entity vocabulary
+    that transformers 5 keeps there, which is no part of the tokenizer and may change without it."""
+    files = {name: (folder / name).read_bytes() for name in TOKENIZER_FILES if (folder / name).is_file()}
+    settings = _json(files, TOKENIZER_CONFIG) if _has_entities(files.get(TOKENIZER_CONFIG)) else {}
+    if settings.pop(ENTITIES, None) is not None:
+        files[TOKENIZER_CONFIG] = json.dumps(settings, ensure_ascii=False, indent=2).encode("utf8")
+    return files
+
+
+def read_stored_entities(folder: Path) -> Any:
+    """The entity vocabulary in the TOKENIZER_CONFIG of a folder, where transformers 5 keeps it; None if there is
+    none."""
+    file = folder / TOKENIZER_CONFIG
+    data = file.read_bytes() if file.is_file() else None
+    return _json({TOKENIZER_CONFIG: data}, TOKENIZER_CONFIG).get(ENTITIES) if data and _has_entities(data) else None
+
+
+def _has_entities(data: bytes | None) -> bool:
+    return data is not None and f'"{ENTITIES}"'.encode() in data
 
 
 def load_tokenizer(files: Mapping[str, bytes]) -> LoadedTokenizer:
     """Read vocab.json + merges.txt, tokenizer.json or a SentencePiece model; L028 names what cannot be read."""
-    settings = {**_json(files, "special_tokens_map.json"), **_json(files, "tokenizer_config.json")}
+    settings = {**_json(files, "special_tokens_map.json"), **_json(files, TOKENIZER_CONFIG)}
     if "vocab.json" in files and "merges.txt" in files:
         tokenizer, vocab = _from_vocab_and_merges(files)
         kind, lowercase, prefix, normalize = "bpe", False, False, None
     elif "tokenizer.json" in files or SENTENCEPIECE in files:
         data = tokenizer_json(files)
+        _set_unknown_piece(data, settings)
         normalize = _take_normalizer(data)
         tokenizer, vocab, kind, lowercase, prefix = _from_tokenizer_json(data)
     else:
@@ -150,6 +171,15 @@ def _from_tokenizer_json(data: dict[str, Any]) -> tuple[Tokenizer, dict[str, int
     normalizer = json.dumps(data.get("normalizer"))
     lowercase = '"lowercase": true' in normalizer or '"type": "Lowercase"' in normalizer
     return tokenizer, vocab, kind, lowercase, prefix
+
+
+def _set_unknown_piece(data: dict[str, Any], settings: Mapping[str, Any]) -> None:
+    """Make `unk_token` the unknown piece of a Unigram model; in mLUKE's, as transformers 5 saves it, it is <s>."""
+    model, unknown = data.get("model"), settings.get("unk_token")
+    unknown = unknown.get("content") if isinstance(unknown, dict) else unknown
+    if isinstance(model, dict) and model.get("type") == "Unigram" and isinstance(model.get("vocab"), list):
+        known = (i for i, pair in enumerate(model["vocab"]) if isinstance(pair, list) and pair[:1] == [unknown])
+        model["unk_id"] = next(known, model.get("unk_id"))
 
 
 def _take_normalizer(data: dict[str, Any]) -> SentencePieceNormalizer | None:

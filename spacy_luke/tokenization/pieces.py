@@ -254,8 +254,12 @@ class PieceTokenizer:
         return _Segment(tuple(ids), spans, self._types(text, len(ids)))
 
     def _tokenize_normalised(self, text: str) -> _Segment:
-        """WordPiece and Unigram: white space has no pieces, and a word that normalises to nothing is unknown."""
-        stripped = text.strip(_SENTENCEPIECE_SPACE if self.kind == "unigram" else None)
+        """WordPiece and SentencePiece: white space has no pieces, and a word that normalises to nothing is unknown.
+
+        A Unigram without SentencePiece's normalisation, such as transformers 5 makes of mLUKE's, has pieces for it.
+        """
+        sentencepiece = _SENTENCEPIECE_SPACE if self._normalize else ""
+        stripped = text.strip(sentencepiece if self.kind == "unigram" else None)
         if not stripped:
             return _Segment((), (), ())
         lead = len(text[: text.index(stripped)].encode("utf8"))
@@ -267,7 +271,7 @@ class PieceTokenizer:
             offsets = [(origins[a][0], origins[b - 1][1]) for a, b in offsets]
         spans = tuple((int(byte_at[a]), int(byte_at[b])) for a, b in _without_gaps(stripped, offsets))
         ids = tuple(encoding.ids)
-        if not ids:
+        if not ids and not stripped.isspace():
             ids, spans = (self.special.unk,), ((int(byte_at[0]), int(byte_at[-1])),)
         return _Segment(ids, spans, self._types(stripped, len(ids)))
 

@@ -11,7 +11,6 @@ from transformers import LukeForEntitySpanClassification, LukeModel
 
 from spacy_luke.checkpoints.heads import SPAN_CLASSIFIER
 from spacy_luke.checkpoints.reader import open_checkpoint
-from spacy_luke.encoders.activations import ACTIVATIONS
 from spacy_luke.encoders.config import LukeConfig
 from spacy_luke.encoders.inputs import EncoderInput
 from spacy_luke.encoders.layers import set_dropout
@@ -78,20 +77,6 @@ def test_every_parameter_of_the_configuration_is_honoured(tmp_path, changes):
         [20, 9], [[(1, 3), (4, 9)], [(2, 3)]], pad_id=changes.get("pad_token_id", 1), vocab_size=model.config.vocab_size
     )
     assert largest_difference(model, encoder, batch) < TOLERANCE
-
-
-@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
-def test_activations_equal_the_reference(name):
-    from transformers.activations import ACT2FN
-
-    x = torch.linspace(-12, 12, 201)
-    assert torch.allclose(ACTIVATIONS[name](x), ACT2FN[name](x), atol=1e-5)
-
-
-def test_activations_without_weights_are_all_known():
-    from transformers.activations import ACT2FN
-
-    assert set(ACT2FN) - {"prelu"} == set(ACTIVATIONS)
 
 
 @pytest.mark.parametrize("name", ["relu", "gelu_new", "quick_gelu"])
