@@ -47,6 +47,9 @@ ERRORS: dict[str, str] = {
     "L007": "entity_attention = {entity_attention!r} is not one of: full, independent, null.",
     "L008": "Device {device} cannot predict with precision = 'int8', which needs an x86 CPU and PyTorch with oneDNN. "
     "Set precision to 'bfloat16' or 'float32'.",
+    # states of layers
+    "L155": "layers = {layers!r} cannot be used. Give a list of numbers from {first} to {last}: 0 is what the "
+    "embeddings give, n what layer n gives, and negative numbers count from the last layer.",
     # checkpoints
     "L020": "No checkpoint {name!r}: it is not a local folder, not in the local Hugging Face cache, and could not be "
     "downloaded ({reason}). Give the path of a folder with config.json, or the id of a Hub repository.",
