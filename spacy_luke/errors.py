@@ -49,6 +49,9 @@ ERRORS: dict[str, str] = {
     "Set precision to 'bfloat16' or 'float32'.",
     "L115": "hidden_act = {name!r} is an activation with trained weights in every layer, which the encoders of this "
     "package do not have. Known: {known}.",
+    # states of layers
+    "L155": "layers = {layers!r} cannot be used. Give a list of numbers from {first} to {last}: 0 is what the "
+    "embeddings give, n what layer n gives, and negative numbers count from the last layer.",
     # checkpoints
     "L020": "No checkpoint {name!r}: {reason}. Give the path of a folder with config.json, or the id of a Hub "
     "repository.",

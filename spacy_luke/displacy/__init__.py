@@ -1,4 +1,4 @@
-"""Relations, entity types and answers as pictures, in the manner of `spacy.displacy`.
+"""Relations, entity types, answers and attention as pictures, in the manner of `spacy.displacy`.
 
     from spacy_luke import displacy
     displacy.render(doc, style="relations")
@@ -17,7 +17,9 @@ from spacy import displacy as _spacy
 from spacy.tokens import Doc, Span
 
 from ..errors import LukeError
+from ..pipeline.states import DocStates
 from .answers import render_answers
+from .attention import parse_attention, render_attention
 from .check import mapping
 from .entities import parse_ents, render_ents
 from .options import Options
@@ -26,7 +28,7 @@ from .parse import Parser, parse_answers, parse_relations, parse_types
 from .relations import render_relations
 from .types import render_types
 
-__all__ = ["parse_answers", "parse_ents", "parse_relations", "parse_types", "render"]
+__all__ = ["parse_answers", "parse_attention", "parse_ents", "parse_relations", "parse_types", "render"]
 
 Renderer = Callable[[Sequence[Mapping[str, Any]], Options], list[str]]
 _NO_OPTIONS: Mapping[str, Any] = {}
@@ -35,11 +37,12 @@ STYLES: dict[str, tuple[Parser, Renderer]] = {
     "types": (parse_types, render_types),
     "answers": (parse_answers, render_answers),
     "ent": (parse_ents, render_ents),
+    "attention": (parse_attention, render_attention),
 }
 
 
 def render(
-    docs: Iterable[Doc | Span | Mapping[str, Any]] | Doc | Span | Mapping[str, Any],
+    docs: Iterable[Doc | Span | DocStates | Mapping[str, Any]] | Doc | Span | DocStates | Mapping[str, Any],
     style: str = "relations",
     page: bool = False,
     minify: bool = False,
@@ -49,25 +52,29 @@ def render(
 ) -> Any:
     """Draw what the components found, as `spacy.displacy.render` does.
 
-    docs: Docs, Spans, or, if `manual`, the dicts that `parse_relations` and its like return.
-    style: "relations", "types", "answers", or "ent" for displaCy's entities with their scores.
+    docs: Docs, Spans, or, if `manual`, the dicts that `parse_relations` and its like return; for "attention", what
+        `luke_encoder.states(docs, attentions=True)` gives.
+    style: "relations", "types", "answers", "ent" for displaCy's entities with their scores, or "attention" for the
+        weights of one layer.
     page: a whole HTML page. It is to be saved in UTF-8 and loads nothing from elsewhere.
     minify: without line ends and indentation, those of the text excepted.
     jupyter: display it in a notebook; None = if there is one.
-    options: see `Options`, and for "ent" those of displaCy.
+    options: see `Options`, and for "ent" those of displaCy, for "attention" those of `parse_attention`.
     Returns the markup; None if it was displayed in a notebook.
     """
     if style not in STYLES:
         raise LukeError("L076", style=style, known=", ".join(STYLES))
     parse, draw = STYLES[style]
-    one = isinstance(docs, Doc | Span | Mapping)
-    if not one and not isinstance(docs, Iterable):
+    if isinstance(docs, Doc | Span | DocStates | Mapping):
+        listed: list[Any] = [docs]
+    elif isinstance(docs, Iterable):
+        listed = list(docs)
+    else:
         raise LukeError("L077", style=style, problem=f"it is neither a Doc nor several but {docs!r}")
-    listed: list[Any] = [docs] if one else list(docs)
     read = Options.read(options)
     parsed: list[Mapping[str, Any]] = []
     for doc in listed:  # a comprehension would hide from a warning who called
-        parsed.append(mapping(style, doc) if manual else parse(_doc(style, doc), options))
+        parsed.append(mapping(style, doc) if manual else parse(_input(style, doc), options))
     rendered = draw(parsed, read)
     markup = "".join(rendered)
     if page:
@@ -76,7 +83,12 @@ def render(
     return _show(markup, jupyter)
 
 
-def _doc(style: str, doc: Any) -> Doc:
+def _input(style: str, doc: Any) -> Doc | DocStates:
+    if style == "attention":
+        if not isinstance(doc, DocStates):
+            problem = f"it is not what luke_encoder.states(docs, attentions=True) gives but {doc!r}"
+            raise LukeError("L077", style=style, problem=problem)
+        return doc
     if isinstance(doc, Span):
         return doc.as_doc(copy_user_data=True)
     if not isinstance(doc, Doc):

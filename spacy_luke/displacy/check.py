@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from numbers import Real
 from typing import Any
 
@@ -58,3 +59,17 @@ def ends(style: str, parsed: Mapping[str, Any], start: str, end: str, size: int,
         problem = f"{start!r} = {first!r}, {end!r} = {last!r} is no stretch of the {size} {of}"
         raise LukeError("L077", style=style, problem=problem)
     return first, last  # type: ignore[return-value]
+
+
+def square(style: str, parsed: Mapping[str, Any], key: str, size: int) -> list[list[float]]:
+    """As many lists of as many numbers."""
+    rows = items(style, parsed, key, list)
+    if len(rows) != size or any(len(row) != size for row in rows):
+        found = f"{len(rows)} lists of {', '.join(sorted({str(len(row)) for row in rows})) or 'no'} numbers"
+        problem = f"{key!r} is {found}, but there are {size} pieces and entities"
+        raise LukeError("L077", style=style, problem=problem)
+    for i, row in enumerate(rows):
+        for number in row:
+            if isinstance(number, bool) or not isinstance(number, Real) or not isfinite(number):
+                raise LukeError("L077", style=style, problem=f"{key}[{i}] has {number!r}, which is no finite number")
+    return [[float(number) for number in row] for row in rows]

@@ -20,7 +20,7 @@ from ..annotations import (
 from ..errors import warn
 
 Parsed = dict[str, Any]
-Parser = Callable[[Doc, Mapping[str, Any]], Parsed]
+Parser = Callable[[Any, Mapping[str, Any]], Parsed]
 _NO_OPTIONS: Mapping[str, Any] = {}
 
 

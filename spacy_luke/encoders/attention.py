@@ -50,6 +50,13 @@ class Attention(nn.Module):
             return attend_by_head([queries], [keys], values, mask)
         return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=rate)
 
+    def _weigh(self, scores: Tensor, mask: Tensor | None) -> Tensor:
+        """Attention weights, float32. *Shapes:* unscaled scores (batch, heads, rows, keys), mask as in `_attend` -> the
+        first"""
+        scores = scores * (self.query.out_features // self.heads) ** -0.5
+        scores = scores if mask is None else scores + mask
+        return dropout(scores.softmax(-1, dtype=torch.float32), self._dropped_weights)
+
     @property
     def _dropped_weights(self) -> float:
         """Share of the attention weights that are dropped."""
@@ -98,13 +105,31 @@ class SelfAttention(Attention):
             context = self._attend(self._split(query), self._split(key), self._split(value), mask)
         return self._finish(self._joined(context), asking)
 
+    def with_weights(self, rows: Tensor, pieces: int, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Attend, all rows to all, and tell how much: the plain way, whatever the processor.
+
+        *Shapes:* as in `forward` -> (batch, rows, hidden), (batch, heads, rows, rows)
+        """
+        if self.entity_aware and rows.shape[1] > pieces:
+            to_pieces, to_entities = self._entity_aware_queries(rows, pieces, ALL_ROWS)
+        else:
+            to_pieces = to_entities = self._split(self.query(rows))
+        keys, values = self._split(self.key(rows)).transpose(2, 3), self._split(self.value(rows))
+        scores = torch.cat([to_pieces @ keys[..., :pieces], to_entities @ keys[..., pieces:]], dim=-1)
+        weights = self._weigh(scores, mask)
+        return self._finish(self._joined(weights.to(values.dtype) @ values), rows), weights
+
     def _entity_aware(self, rows: Tensor, pieces: int, mask: Tensor | None, wanted: slice) -> Tensor:
+        queries = self._entity_aware_queries(rows, pieces, wanted)
+        keys, values = self._split(self.key(rows)), self._split(self.value(rows))
+        return attend_to_both(*queries, keys, values, pieces, mask, self._dropped_weights)
+
+    def _entity_aware_queries(self, rows: Tensor, pieces: int, wanted: slice) -> tuple[Tensor, Tensor]:
+        """Queries for the keys of pieces, and for those of entities. *Shape:* 2 x (batch, heads, wanted, head width)"""
         first, last, _ = wanted.indices(rows.shape[1])
         piece_rows, entity_rows = rows[:, first : min(last, pieces)], rows[:, max(first, pieces) : last]
         to_pieces = torch.cat([self.query(piece_rows), self.entity_to_piece_query(entity_rows)], dim=1)
         to_entities = torch.cat(
             [self.piece_to_entity_query(piece_rows), self.entity_to_entity_query(entity_rows)], dim=1
         )
-        keys, values = self._split(self.key(rows)), self._split(self.value(rows))
-        queries = self._split(to_pieces), self._split(to_entities)
-        return attend_to_both(*queries, keys, values, pieces, mask, self._dropped_weights)
+        return self._split(to_pieces), self._split(to_entities)

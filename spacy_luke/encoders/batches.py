@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .encoder import Encoder
-from .inputs import EncoderInput
+from .inputs import EncoderInput, EncoderOutput, Recording
+from .longformer import LongformerEncoder
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Batch:
 
 
 class BatchedEncoder(nn.Module):
-    """States of the pieces of rows of different lengths.
+    """States of the pieces of rows of different lengths, and what is recorded of the layers.
 
     Rows of similar length are a batch, so that little padding is computed; the states of all are one tensor again.
     """
@@ -38,16 +39,32 @@ class BatchedEncoder(nn.Module):
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, batches: Sequence[Batch]) -> Tensor:
-        """Encode batches in which each row is once.
+    def forward(self, batches: Sequence[Batch], *, recording: Recording | None = None) -> EncoderOutput:
+        """Encode batches in which each row is once, without entities or global pieces.
 
-        *Shape:* -> (rows, pieces of the longest row, hidden), float32; 0 where a row has no piece.
+        recording: what to keep of the layers, without gradient; None = nothing.
+
+        Of the output, the pieces are as many as the longest row has, and all is 0 where a row has no piece.
         """
         longest = max(batch.rows.piece_ids.shape[1] for batch in batches)
-        parts = []
-        for batch in batches:
-            states = self.encoder(batch.rows, states="pieces").pieces
-            states = states.masked_fill(~batch.rows.piece_mask[..., None], 0.0)
-            parts.append(F.pad(states, (0, 0, 0, longest - states.shape[1])))
-        order = torch.tensor([index for batch in batches for index in batch.indices], device=parts[0].device)
-        return torch.cat(parts)[order.argsort()]
+        indices = [index for batch in batches for index in batch.indices]
+        order = torch.tensor(indices, device=batches[0].rows.piece_ids.device).argsort()
+        outputs = [self.encoder(batch.rows, states="pieces", recording=recording) for batch in batches]
+
+        def joined(parts: Sequence[Tensor], *, columns: bool = False) -> Tensor:
+            """columns: whether each is a piece. *Shape:* (batch, …, pieces, columns) -> (rows, …, longest, columns)"""
+            padded = []
+            for batch, part in zip(batches, parts, strict=True):
+                missing = longest - part.shape[-2]
+                mask = batch.rows.piece_mask.view(len(part), *[1] * (part.ndim - 3), -1, 1)
+                padded.append(F.pad(part.masked_fill(~mask, 0.0), (0, missing * columns, 0, missing)))
+            return torch.cat(padded)[order]
+
+        every = EncoderOutput(joined([output.pieces for output in outputs]), entities=None, pooled=None)
+        if recording is not None:
+            of_layers = zip(*(output.hidden_states for output in outputs), strict=True)
+            every.hidden_states = tuple(joined([part.detach() for part in parts]) for parts in of_layers)
+            of_layers = zip(*(output.attentions for output in outputs), strict=True)
+            columns = not isinstance(self.encoder, LongformerEncoder)
+            every.attentions = tuple(joined([part.detach() for part in parts], columns=columns) for parts in of_layers)
+        return every

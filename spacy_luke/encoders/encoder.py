@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .config import EncoderConfig
 from .embeddings import PieceEmbeddings, init_weights
-from .inputs import EncoderInput, EncoderOutput
+from .inputs import EncoderInput, EncoderOutput, Recording
 from .linear import Linear
 
 States = Literal["all", "pieces", "entities", "pooled"]
@@ -50,20 +50,26 @@ class Encoder(nn.Module):
         """Random weights as the reference initialises them (`initializer_range`)."""
         init_weights(self, self.config.initializer_range)
 
-    def forward(self, batch: EncoderInput, *, states: States = "all") -> EncoderOutput:
+    def forward(
+        self, batch: EncoderInput, *, states: States = "all", recording: Recording | None = None
+    ) -> EncoderOutput:
         """Encode one padded batch; states are float32 whatever the precision.
 
         states: what is to be read of the output: "all", only "pieces", only "entities" or only "pooled". What need not
             be computed for it is left out.
+        recording: what to keep of the layers; then all last states are given. None = nothing, which costs nothing.
         """
         with self._autocast(batch):
-            return self._encode(batch, states)
+            return self._encode(batch, states) if recording is None else self._encode_recorded(batch, recording)
 
     def _autocast(self, batch: EncoderInput) -> torch.autocast:
         enabled = self.precision == "bfloat16"
         return torch.autocast(batch.piece_ids.device.type, dtype=torch.bfloat16, enabled=enabled)
 
     def _encode(self, batch: EncoderInput, states: States) -> EncoderOutput:
+        raise NotImplementedError
+
+    def _encode_recorded(self, batch: EncoderInput, recording: Recording) -> EncoderOutput:
         raise NotImplementedError
 
     def _run(self, layer: Callable[..., Tensor], *inputs: Any) -> Tensor:

@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .attention import Attention
 from .config import LukeConfig
 from .dropout import dropout
 from .embeddings import EntityEmbeddings
 from .encoder import Encoder, States
-from .inputs import EncoderInput, EncoderOutput
+from .inputs import EncoderInput, EncoderOutput, Recording
 from .layers import FeedForward
 from .linear import Linear
 from .luke import additive_mask
@@ -51,8 +52,24 @@ class IndependentAttention(Attention):
         context = self._attend(self._split(self.query(pieces)), keys, values, mask)
         return self._finish(self._joined(context), pieces)
 
+    def pieces_with_weights(
+        self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """`of_pieces`, the plain way, and the weights. *Shape of these:* (batch, heads, pieces, pieces)"""
+        weights = self._weigh(self._split(self.query(pieces)) @ keys.transpose(2, 3), mask)
+        return self._finish(self._joined(weights.to(values.dtype) @ values), pieces), weights
+
     def of_entities(self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """*Shape:* (batch, entities, hidden) -> the same."""
+        return self.entities_with_weights(entities, keys, values, mask)[0]
+
+    def entities_with_weights(
+        self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """`of_entities` and the weights: of the pieces, then of the entity itself.
+
+        *Shape of these:* (batch, heads, entities, pieces + 1)
+        """
         to_pieces = self.entity_to_piece_query(entities) if self.entity_aware else self.query(entities)
         to_itself = self.entity_to_entity_query(entities) if self.entity_aware else to_pieces
         scores = self._split(to_pieces) @ keys.transpose(2, 3)
@@ -62,7 +79,7 @@ class IndependentAttention(Attention):
         scores = torch.cat([scores, own], dim=-1) * keys.shape[-1] ** -0.5
         weights = dropout(scores.softmax(-1), self._dropped_weights)
         context = weights[..., :-1] @ values + weights[..., -1:] * self._split(self.value(entities))
-        return self._finish(self._joined(context), entities)
+        return self._finish(self._joined(context), entities), weights
 
 
 class IndependentLayer(nn.Module):
@@ -80,6 +97,20 @@ class IndependentLayer(nn.Module):
     def of_entities(self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """*Shape:* (batch, entities, hidden) -> the same; the rest as for the attention."""
         return self.feed_forward(self.attention.of_entities(entities, keys, values, mask))
+
+    def pieces_with_weights(
+        self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """`of_pieces` and the weights, as for the attention."""
+        attended, weights = self.attention.pieces_with_weights(pieces, keys, values, mask)
+        return self.feed_forward(attended), weights
+
+    def entities_with_weights(
+        self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """`of_entities` and the weights, as for the attention."""
+        attended, weights = self.attention.entities_with_weights(entities, keys, values, mask)
+        return self.feed_forward(attended), weights
 
 
 class IndependentLukeEncoder(Encoder):
@@ -114,6 +145,35 @@ class IndependentLukeEncoder(Encoder):
         pieces, mask = self._embed_pieces(batch)
         entities = self._embed_entities(batch) if states in ("all", "entities") else None
         return self._through(self.layers, pieces, entities, mask, states)
+
+    def _encode_recorded(self, batch: EncoderInput, recording: Recording) -> EncoderOutput:
+        pieces, mask = self._embed_pieces(batch)
+        entities = self._embed_entities(batch)
+        states = [(pieces, entities)] if 0 in recording.states else []
+        attentions = []
+        for number, layer in enumerate(self.layers, start=1):
+            keys, values = layer.attention.project(pieces)
+            if number in recording.attentions:
+                of_entities = None
+                if entities is not None:
+                    entities, of_entities = layer.entities_with_weights(entities, keys, values, mask)
+                pieces, of_pieces = layer.pieces_with_weights(pieces, keys, values, mask)
+                attentions.append(_joint_weights(of_pieces, of_entities))
+            else:
+                if entities is not None:
+                    entities = self._entities_through(layer, entities, keys, values, mask)
+                pieces = self._run(layer.of_pieces, pieces, keys, values, mask)
+            if number in recording.states:
+                states.append((pieces, entities))
+        entity_states = tuple(of_entities for _, of_entities in states if of_entities is not None)
+        return EncoderOutput(
+            pieces=pieces,
+            entities=entities,
+            pooled=self._pooled(pieces),
+            hidden_states=tuple(of_pieces for of_pieces, _ in states),
+            entity_hidden_states=entity_states if entities is not None else None,
+            attentions=tuple(attentions),
+        )
 
     def _through(
         self,
@@ -155,3 +215,15 @@ class IndependentLukeEncoder(Encoder):
             return self._run(layer.of_entities, entities, keys, values, mask)
         size = max(ENTITY_ROWS // len(entities), 1)
         return torch.cat([layer.of_entities(part, keys, values, mask) for part in entities.split(size, dim=1)], dim=1)
+
+
+def _joint_weights(of_pieces: Tensor, of_entities: Tensor | None) -> Tensor:
+    """The weights of all rows, pieces before entities: 0 for what a row does not see.
+
+    *Shapes:* (batch, heads, pieces, pieces), (batch, heads, entities, pieces + 1) -> (batch, heads, rows, rows)
+    """
+    if of_entities is None:
+        return of_pieces
+    to_itself = torch.diag_embed(of_entities[..., -1])
+    upper = F.pad(of_pieces, (0, of_entities.shape[2]))
+    return torch.cat([upper, torch.cat([of_entities[..., :-1], to_itself], dim=-1)], dim=2).float()

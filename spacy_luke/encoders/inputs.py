@@ -98,9 +98,22 @@ class EncoderInput:
         return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
 
+@dataclass(frozen=True)
+class Recording:
+    """What an encoder is to keep of its layers, by their numbers: 0 is what the embeddings give, n what layer n gives.
+
+    states: layers of which it keeps the states.
+    attentions: layers of which it keeps the attention weights. These layers are computed plainly, not in the fastest
+        way, so that their states are rounded otherwise; the embeddings have no attention.
+    """
+
+    states: frozenset[int] = frozenset()
+    attentions: frozenset[int] = frozenset()
+
+
 @dataclass
 class EncoderOutput:
-    """States of the last layer.
+    """States of the last layer, and what was recorded of all, in the order of the layers; None without a recording.
 
     pieces: None if only the entities or the pooled states were asked for. *Shape:* (batch, pieces, hidden)
     entities: None for an input without entities, for an encoder that makes no states of them, or if only the pieces
@@ -108,8 +121,25 @@ class EncoderOutput:
         *Shape:* (batch, entities, hidden)
     pooled: the first piece through the pooler; None if the encoder has none or only the entities were asked for.
         *Shape:* (batch, hidden)
+    hidden_states: of the pieces after each recorded layer. *Shape:* layers x (batch, pieces, hidden)
+    entity_hidden_states: of the entities; None for an input without entities, and for an encoder that makes no states
+        of them in its layers. *Shape:* layers x (batch, entities, hidden)
+    attentions: how much each row, pieces before entities, attends to each.
+        *Shape:* layers x (batch, heads, rows, rows), float32
+
+        Of Longformer: how much each piece attends to the global pieces of its text, in their order (as many slots as
+        the text with most of them has), then to the pieces from half a window before it to half a window after it; 0
+        for slots without a piece, and for the whole row of a global piece.
+        *Shape:* layers x (batch, heads, pieces, slots + window + 1), float32
+    global_attentions: how much each global piece, a column each, attends to each piece; 0 for slots without a piece.
+        None for LUKE, and for an input without global pieces.
+        *Shape:* layers x (batch, heads, pieces, slots), float32
     """
 
     pieces: Tensor | None
     entities: Tensor | None
     pooled: Tensor | None
+    hidden_states: tuple[Tensor, ...] | None = None
+    entity_hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+    global_attentions: tuple[Tensor, ...] | None = None

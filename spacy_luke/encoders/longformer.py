@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from .config import LongformerConfig
 from .encoder import Encoder, States
-from .inputs import EncoderInput, EncoderOutput
+from .inputs import EncoderInput, EncoderOutput, Recording
 from .layers import FeedForward
 from .mention_states import MentionStates
 from .sliding_window import Blocks, Reach, SlidingWindowAttention
@@ -24,6 +26,11 @@ class LongformerLayer(nn.Module):
         """*Shape:* (batch, pieces, hidden) -> the same; see `SlidingWindowAttention.forward`."""
         return self.feed_forward(self.attention(rows, reach, blocks))
 
+    def with_weights(self, rows: Tensor, reach: Reach, window: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """`forward` and the attention weights; see `SlidingWindowAttention.with_weights`."""
+        attended, weights, of_global = self.attention.with_weights(rows, reach, window)
+        return self.feed_forward(attended), weights, of_global
+
 
 class LongformerEncoder(Encoder):
     """States of the pieces of a batch of windows, equal to transformers' `LongformerModel` on the same weights.
@@ -36,7 +43,7 @@ class LongformerEncoder(Encoder):
 
     def __init__(self, config: LongformerConfig, *, pooling: bool = True, mentions: bool = False):
         super().__init__(config, pooling=pooling)
-        self.layers = nn.ModuleList(LongformerLayer(config) for _ in range(config.num_hidden_layers))
+        self.layers: Any = nn.ModuleList(LongformerLayer(config) for _ in range(config.num_hidden_layers))
         self.mention_states = MentionStates(config) if mentions else None
 
     def reset_parameters(self) -> None:
@@ -52,6 +59,29 @@ class LongformerEncoder(Encoder):
             if blocks is None or blocks.window != window:
                 blocks = Blocks.of(reach, window)
             rows = self._run(layer, rows, reach, blocks)
+        return self._output(rows, batch, states)
+
+    def _encode_recorded(self, batch: EncoderInput, recording: Recording) -> EncoderOutput:
+        rows = self.embeddings(batch.piece_ids, batch.piece_types)
+        reach = Reach.of(batch)
+        states = [rows] if 0 in recording.states else []
+        attentions, global_attentions = [], []
+        for number, (layer, window) in enumerate(zip(self.layers, self.config.attention_windows, strict=True), start=1):
+            if number in recording.attentions:
+                rows, weights, of_global = layer.with_weights(rows, reach, window)
+                attentions.append(weights)
+                if of_global is not None:
+                    global_attentions.append(of_global)
+            else:
+                rows = self._run(layer, rows, reach, Blocks.of(reach, window))
+            if number in recording.states:
+                states.append(rows)
+        output = self._output(rows, batch, "all")
+        output.hidden_states, output.attentions = tuple(states), tuple(attentions)
+        output.global_attentions = tuple(global_attentions) if reach.global_pieces is not None else None
+        return output
+
+    def _output(self, rows: Tensor, batch: EncoderInput, states: States) -> EncoderOutput:
         entities = None
         if self.mention_states is not None and batch.entity_spans is not None and states in ("all", "entities"):
             entities = self.mention_states(rows, batch.entity_spans)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -9,7 +11,7 @@ from .attention import ALL_ROWS, SelfAttention
 from .config import LukeConfig
 from .embeddings import EntityEmbeddings
 from .encoder import Encoder, States
-from .inputs import EncoderInput, EncoderOutput
+from .inputs import EncoderInput, EncoderOutput, Recording
 from .layers import FeedForward
 
 
@@ -25,6 +27,11 @@ class LukeLayer(nn.Module):
         """*Shape:* (batch, rows, hidden) -> (batch, wanted rows, hidden); see `SelfAttention.forward`."""
         return self.feed_forward(self.attention(rows, pieces, mask, wanted))
 
+    def with_weights(self, rows: Tensor, pieces: int, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """`forward` for all rows, and the attention weights; see `SelfAttention.with_weights`."""
+        attended, weights = self.attention.with_weights(rows, pieces, mask)
+        return self.feed_forward(attended), weights
+
 
 class LukeEncoder(Encoder):
     """States of pieces and entities of a batch of windows, equal to transformers' `LukeModel` on the same weights.
@@ -38,9 +45,10 @@ class LukeEncoder(Encoder):
     def __init__(self, config: LukeConfig, *, pooling: bool = True):
         super().__init__(config, pooling=pooling)
         self.entity_embeddings = EntityEmbeddings(config)
-        self.layers = nn.ModuleList(LukeLayer(config) for _ in range(config.num_hidden_layers))
+        self.layers: Any = nn.ModuleList(LukeLayer(config) for _ in range(config.num_hidden_layers))
 
-    def _encode(self, batch: EncoderInput, states: States) -> EncoderOutput:
+    def _embed(self, batch: EncoderInput) -> tuple[Tensor, int, Tensor | None]:
+        """The rows, how many of them are pieces, and what is added to the scores."""
         rows = self.embeddings(batch.piece_ids, batch.piece_types)
         known = batch.known
         keep, full = batch.piece_mask, known.full_pieces
@@ -49,8 +57,10 @@ class LukeEncoder(Encoder):
             assert batch.entity_mask is not None
             rows = torch.cat([rows, self.entity_embeddings(batch.entity_ids, batch.entity_spans)], dim=1)
             keep, full = torch.cat([keep, batch.entity_mask], dim=1), full and known.full_entities
-        pieces = batch.piece_ids.shape[1]
-        mask = None if full else additive_mask(keep, rows.dtype)
+        return rows, batch.piece_ids.shape[1], None if full else additive_mask(keep, rows.dtype)
+
+    def _encode(self, batch: EncoderInput, states: States) -> EncoderOutput:
+        rows, pieces, mask = self._embed(batch)
         *earlier, last = self.layers
         for layer in earlier:
             rows = self._run(layer, rows, pieces, mask)
@@ -65,6 +75,28 @@ class LukeEncoder(Encoder):
             pieces=rows[:, :pieces],
             entities=rows[:, pieces:] if batch.entity_ids is not None and states == "all" else None,
             pooled=self._pooled(rows),
+        )
+
+    def _encode_recorded(self, batch: EncoderInput, recording: Recording) -> EncoderOutput:
+        rows, pieces, mask = self._embed(batch)
+        states = [rows] if 0 in recording.states else []
+        attentions = []
+        for number, layer in enumerate(self.layers, start=1):
+            if number in recording.attentions:
+                rows, weights = layer.with_weights(rows, pieces, mask)
+                attentions.append(weights)
+            else:
+                rows = self._run(layer, rows, pieces, mask)
+            if number in recording.states:
+                states.append(rows)
+        has_entities = batch.entity_ids is not None
+        return EncoderOutput(
+            pieces=rows[:, :pieces],
+            entities=rows[:, pieces:] if has_entities else None,
+            pooled=self._pooled(rows),
+            hidden_states=tuple(of_layer[:, :pieces] for of_layer in states),
+            entity_hidden_states=tuple(of_layer[:, pieces:] for of_layer in states) if has_entities else None,
+            attentions=tuple(attentions),
         )
 
 

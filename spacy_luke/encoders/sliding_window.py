@@ -165,6 +165,74 @@ class SlidingWindowAttention(Attention):
             context = context.masked_fill(reach.masked[..., None], 0)
         return self._finish(context, rows)
 
+    def with_weights(self, rows: Tensor, reach: Reach, window: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """`forward`, the plain way, and the weights; see `EncoderOutput.attentions` and `.global_attentions`.
+
+        *Shapes:* (batch, pieces, hidden) -> the same, (batch, heads, pieces, slots + window + 1),
+        (batch, heads, pieces, slots) or None
+        """
+        context, weights = self._local_with_weights(rows, reach, window)
+        of_global = None
+        if reach.global_pieces is not None:
+            mixed, of_global = self._global_with_weights(rows, reach, reach.global_pieces)
+            context = reach.global_pieces.scatter(mixed, context)
+            weights = weights.masked_fill(reach.is_global[:, None, :, None], 0)
+        if reach.masked is not None:
+            context = context.masked_fill(reach.masked[..., None], 0)
+            weights = weights.masked_fill(reach.masked[:, None, :, None], 0)
+        return self._finish(context, rows), weights, of_global
+
+    def _local_with_weights(self, rows: Tensor, reach: Reach, window: int) -> tuple[Tensor, Tensor]:
+        """*Shapes:* -> (batch, pieces, hidden), (batch, heads, pieces, slots + window + 1)
+
+        A block of queries is multiplied by all keys that one of them sees, and the diagonal band is cut out of the
+        scores. With a window of 2, a block of 3 queries and its 5 keys:
+
+            keys     0 1 2 3 4        places     0 1 2
+            query 0  x x x . .   ->   query 0    0 1 2
+            query 1  . x x x .        query 1    1 2 3
+            query 2  . . x x x        query 2    2 3 4
+        """
+        half = window // 2
+        queries, keys, values = (self._split(part(rows)) for part in (self.query, self.key, self.value))
+        near_keys, near_values = (F.pad(part, (0, 0, half, half)) for part in (keys, values))
+        unseen = reach.is_global if reach.masked is None else reach.is_global | reach.masked
+        unseen = F.pad(unseen, (half, half), value=True)
+        slots, size = 0, max(half, _SMALLEST_BLOCK)
+        if reach.global_pieces is not None:
+            global_keys, global_values = reach.global_pieces.gather(keys), reach.global_pieces.gather(values)
+            slots = global_keys.shape[2]
+        contexts, weights = [], []
+        for start in range(0, rows.shape[1], size):
+            query = queries[:, :, start : start + size]
+            near = slice(start, start + query.shape[2] + 2 * half)
+            count = torch.arange(query.shape[2], device=rows.device)
+            places = count[:, None] + torch.arange(window + 1, device=rows.device)
+            scores = query @ near_keys[:, :, near].transpose(2, 3)
+            scores = scores.gather(3, places.expand(*scores.shape[:2], -1, -1))
+            mask = _bias(unseen[:, near][:, places])[:, None]
+            if reach.global_pieces is not None:
+                scores = torch.cat([query @ global_keys.transpose(2, 3), scores], dim=-1)
+                of_slots = reach.global_pieces.bias[:, None, None].expand(-1, -1, query.shape[2], -1)
+                mask = torch.cat([of_slots, mask], dim=-1)
+            block = self._weigh(scores, mask)
+            band = block.new_zeros(*block.shape[:3], near.stop - near.start)
+            band = band.scatter(3, places.expand(*block.shape[:2], -1, -1), block[..., slots:]).to(values.dtype)
+            context = band @ near_values[:, :, near]
+            if reach.global_pieces is not None:
+                context = context + block[..., :slots].to(values.dtype) @ global_values
+            contexts.append(context)
+            weights.append(block)
+        return self._joined(torch.cat(contexts, dim=2)), torch.cat(weights, dim=2)
+
+    def _global_with_weights(self, rows: Tensor, reach: Reach, global_pieces: GlobalPieces) -> tuple[Tensor, Tensor]:
+        """*Shapes:* -> (batch, slots, hidden), (batch, heads, pieces, slots)"""
+        query = self._split(self.global_query(global_pieces.gather(rows)))
+        keys, values = self._split(self.global_key(rows)), self._split(self.global_value(rows))
+        weights = self._weigh(query @ keys.transpose(2, 3), reach.bias_of_all)
+        weights = weights.masked_fill(~global_pieces.filled[:, None, :, None], 0)
+        return self._joined(weights.to(values.dtype) @ values), weights.transpose(2, 3)
+
     def _local(self, rows: Tensor, blocks: Blocks) -> Tensor:
         """*Shape:* -> (batch, heads, pieces, head width)"""
         keys, values = self._split(self.key(rows)), self._split(self.value(rows))

@@ -10,11 +10,11 @@ from spacy.tokens import Doc
 from spacy_transformers.data_classes import FullTransformerBatch, TransformerData, WordpieceBatch
 from thinc.api import get_array_module, torch2xp, xp2torch
 from thinc.types import Ragged
-from torch import Tensor
 from transformers.utils import ModelOutput
 
 from ..batching.collate import RowInput
 from ..batching.span_rows import SpanRow, places_of_tokens
+from ..encoders.inputs import EncoderOutput
 from ..tokenization.pieces import PieceTokenizer
 
 
@@ -39,15 +39,23 @@ def span_states(
     docs: Sequence[Doc],
     rows: Sequence[Sequence[SpanRow]],
     inputs: Sequence[RowInput],
-    states: Tensor,
+    output: EncoderOutput,
     tokenizer: PieceTokenizer,
+    *,
+    sliding: bool,
 ) -> FullTransformerBatch:
     """The batch of some Docs.
 
-    rows: of each Doc. inputs: tensors of all rows. states: of all rows. *Shape:* (rows, pieces of the longest, hidden)
+    rows: of each Doc. inputs: tensors of all rows. output: of all rows, as `BatchedEncoder` gives it.
+    sliding: whether the attention weights are those of a Longformer.
     """
-    xp_states: Any = torch2xp(states)
-    longest = states.shape[1]
+    assert output.pieces is not None
+    every = ModelOutput(last_hidden_state=output.pieces)
+    arrays: dict[str, Any] = {"last_hidden_state": torch2xp(output.pieces)}
+    for name in ("hidden_states", "attentions"):
+        if recorded := getattr(output, name):  # as in transformers, what was not asked for is not there
+            every[name], arrays[name] = recorded, [torch2xp(part) for part in recorded]
+    longest = output.pieces.shape[1]
     of_docs, places, counts = [], [], []
     first = 0
     for doc, of_doc in zip(docs, rows, strict=True):
@@ -55,7 +63,7 @@ def span_states(
             of_docs.append(TransformerData.empty())
             continue
         last, width = first + len(of_doc), max(row.pieces for row in of_doc)
-        own = ModelOutput(last_hidden_state=xp_states[first:last, :width])
+        own = ModelOutput(**_cut(arrays, slice(first, last), width, sliding=sliding))
         align = Ragged(*places_of_tokens(of_doc, len(doc), width))  # type: ignore[arg-type]
         of_docs.append(TransformerData(_word_pieces(inputs[first:last], width, tokenizer), own, align))
         of_doc_places, of_doc_counts = places_of_tokens(of_doc, len(doc), longest)
@@ -65,10 +73,21 @@ def span_states(
     return SpanStates(
         [[row.span for row in of_doc] for of_doc in rows],
         _word_pieces(inputs, longest, tokenizer),
-        ModelOutput(last_hidden_state=states),
+        every,
         Ragged(np.concatenate(places).astype("i"), np.concatenate(counts)),  # type: ignore[arg-type]
         cached_doc_data=of_docs,
     )
+
+
+def _cut(arrays: dict[str, Any], rows: slice, width: int, *, sliding: bool) -> dict[str, Any]:
+    """The part of the rows of one Doc, of which the longest has `width` pieces."""
+    columns = slice(None) if sliding else slice(width)
+    own = {"last_hidden_state": arrays["last_hidden_state"][rows, :width]}
+    if "hidden_states" in arrays:
+        own["hidden_states"] = [part[rows, :width] for part in arrays["hidden_states"]]
+    if "attentions" in arrays:
+        own["attentions"] = [part[rows, :, :width, columns] for part in arrays["attentions"]]
+    return own
 
 
 def _word_pieces(rows: Sequence[RowInput], width: int, tokenizer: PieceTokenizer) -> WordpieceBatch:

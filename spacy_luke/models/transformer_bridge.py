@@ -20,12 +20,16 @@ from ..batching.readback import is_finite
 from ..batching.span_rows import span_rows
 from ..checks import require_at_least
 from ..encoders.batches import Batch
+from ..encoders.inputs import Recording
 from ..encoders.layers import set_dropout
+from ..encoders.longformer import LongformerEncoder
 from ..errors import LukeError, warn
 from ..tokenization.loading import SpecialPieces
 from ..user_functions import naming_key_errors
 from .checkpoint_shim import COMPONENT, WHERE, CheckpointShim
 
+# What can be asked for beside the last states, under its name in transformers.
+OUTPUTS = ("output_hidden_states", "output_attentions")
 TOK2VEC = "spacy-luke.Tok2VecTransformer.v1"
 # Docs -> the spans of each, as spacy-transformers' registry `span_getters` has them.
 SpanGetter = Callable[[Sequence[Doc]], Sequence[Sequence[Span]]]
@@ -37,6 +41,7 @@ def build_transformer_model(
     checkpoint: str | None = None,
     revision: str | None = None,
     max_batch_pieces: int = 4096,
+    transformer_config: dict[str, bool] | None = None,
 ) -> Model[list[Doc], Any]:
     """A LUKE or Longformer as the model of spacy-transformers' `transformer`, as `spacy-luke.TransformerModel.v1`.
 
@@ -50,9 +55,18 @@ def build_transformer_model(
     revision: branch, tag or commit on the Hub.
     max_batch_pieces: most pieces of one forward pass, padding included.
 
+    transformer_config: `{"output_hidden_states": true}` also gives the states of all layers, that of the embeddings
+        first, and `{"output_attentions": true}` the attention weights of all layers, as in spacy-transformers:
+        `model_output.hidden_states` and `.attentions` of `doc._.trf_data`. They have no gradient. null = neither. L047
+        for other settings.
+
     The states are those of the last layer for the pieces alone: LUKE is given no entities, Longformer no global pieces.
     """
     require_at_least(1, max_batch_pieces=max_batch_pieces)
+    outputs = dict(transformer_config or {})
+    if unknown := outputs.keys() - OUTPUTS:
+        reason = f"{', '.join(sorted(unknown))} is not among {', '.join(OUTPUTS)}"
+        raise LukeError("L047", setting="transformer_config", value=transformer_config, reason=reason)
     return Model(
         "luke_transformer",
         partial(_forward, max_batch_pieces=max_batch_pieces),
@@ -60,6 +74,7 @@ def build_transformer_model(
         dims={"nO": None},
         attrs={
             "get_spans": get_spans,
+            "outputs": frozenset(name for name, wanted in outputs.items() if wanted),
             "dropout_rate": None,  # as configured, until spaCy sets it
             "replace_listener": _replace_listener,
             "replace_listener_cfg": _replace_listener_cfg,
@@ -93,16 +108,18 @@ def build_tok2vec_transformer(
 
 
 def _replace_listener(model: Model) -> Model:
-    """A transformer in the place of a listener: it gives the states of each Doc."""
+    """A transformer in the place of a listener: it gives the last states of each Doc."""
     from spacy_transformers.layers import split_trf_batch
 
+    model.attrs["outputs"] = frozenset()
     return chain(model, split_trf_batch())
 
 
 def _replace_listener_cfg(model: dict[str, Any], listener: dict[str, Any]) -> dict[str, Any]:
     """The config of a transformer in the place of a listener."""
     from_listener: dict[str, Any] = {name: listener[name] for name in ("pooling", "grad_factor") if name in listener}
-    return {**model, **from_listener, "@architectures": TOK2VEC}
+    own = {name: value for name, value in model.items() if name != "transformer_config"}
+    return {**own, **from_listener, "@architectures": TOK2VEC}
 
 
 def _init(model: Model, X: Any = None, Y: Any = None, *, checkpoint: str | None, revision: str | None) -> None:
@@ -134,7 +151,9 @@ def _forward(model: Model, docs: Sequence[Doc], is_train: bool, *, max_batch_pie
     batches = [_padded(group, tokenizer.special).to(shim.device) for group in groups]
     if is_train and model.attrs["dropout_rate"] is not None:
         set_dropout(shim.encoder, model.attrs["dropout_rate"])
-    states, backprop_states = shim(ArgsKwargs(args=(batches,), kwargs={}), is_train)
+    recording = _recording(model.attrs["outputs"], shim.encoder.config.num_hidden_layers)
+    output, backprop_states = shim(ArgsKwargs(args=(batches,), kwargs={"recording": recording}), is_train)
+    states = output.pieces
     if not is_train and shim.is_sound and states.device.type == "cpu" and not is_finite(states.numpy()):
         shim.is_sound = False
         warn("W031", name=COMPONENT)
@@ -144,7 +163,17 @@ def _forward(model: Model, docs: Sequence[Doc], is_train: bool, *, max_batch_pie
         backprop_states(ArgsKwargs(args=((states,),), kwargs={"grad_tensors": d_states}))
         return docs
 
-    return span_states(docs, rows, inputs, states, tokenizer), backprop
+    sliding = isinstance(shim.encoder, LongformerEncoder)
+    return span_states(docs, rows, inputs, output, tokenizer, sliding=sliding), backprop
+
+
+def _recording(outputs: frozenset[str], layers: int) -> Recording | None:
+    """What the encoder has to keep for some of `OUTPUTS`; None = nothing."""
+    if not outputs:
+        return None
+    states = range(layers + 1) if "output_hidden_states" in outputs else ()
+    attentions = range(1, layers + 1) if "output_attentions" in outputs else ()
+    return Recording(frozenset(states), frozenset(attentions))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from thinc.layers.pytorchwrapper import forward
 from torch import Tensor, nn
 
 from ..checkpoints.weights import require_finite
-from ..encoders.inputs import EncoderInput, EncoderOutput
+from ..encoders.inputs import EncoderInput, EncoderOutput, Recording
 from ..errors import LukeError
 from .adamw import DrivenAdamW
 from .forks import compute_alone_in_forks
@@ -130,6 +130,16 @@ def wrap_encoder(name: str, settings: dict[str, Any]) -> Model[EncoderInput, Any
     """
     attrs = {"convert_inputs": _convert_inputs, "convert_outputs": _convert_states, "head_rate": 1.0}
     return Model(name, forward, attrs={**attrs, **settings})
+
+
+def record(model: Model, batch: EncoderInput, recording: Recording) -> EncoderOutput:
+    """What the encoder of a model gives for a batch, with what it has to keep of its layers.
+
+    model: an encoder by itself, not one under a head, with weights.
+    """
+    shim: Any = model.shims[0]
+    output: EncoderOutput = shim.predict(ArgsKwargs(args=(batch.to(shim.device),), kwargs={"recording": recording}))
+    return output
 
 
 def _convert_inputs(model: Model, batch: EncoderInput, is_train: bool) -> tuple[ArgsKwargs, Callable[[Any], None]]:

@@ -74,7 +74,7 @@ class HeadPipe(CheckpointPipe):
         shim.grow_head(len(rows))
         self._description = replace(description, labels=(*description.labels, *rows))
         for label in rows:
-            self.vocab.strings.add(label)
+            self.vocab.strings.add(label, allow_transient=False)  # type: ignore[call-arg]
 
     # Weights
 

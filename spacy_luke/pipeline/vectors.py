@@ -1,4 +1,5 @@
-"""Vectors of pieces, tokens and entities: what `luke_encoder` writes, with an encoder of its own or another's."""
+"""Vectors of pieces, tokens and entities: what `luke_encoder` writes, with an encoder of its own or another's. Also the
+states of all layers and the attention weights, which it gives."""
 
 from __future__ import annotations
 
@@ -20,10 +21,13 @@ from ..batching.strided import build_strided_windows
 from ..batching.vector_rows import VectorRow, vector_rows
 from ..batching.windows import Windows, build_sentence_windows
 from ..checkpoints.checkpoint import Description
+from ..encoders.config import LongformerConfig
 from ..errors import LukeError
+from ..models.wrapper import record
 from ..tokenization.entity_vocab import MASK, PAD
 from ..tokenization.pieces import WordPieces
 from .checkpoint_pipe import CheckpointPipe
+from .states import DocStates, WindowStates, layer_numbers, piece_tokens, recording_of, window_states
 
 ENTITIES = ("none", "mask", "title", "kb_id")
 
@@ -113,14 +117,7 @@ class VectorPipe(CheckpointPipe):
         """States of pieces, tokens and entities of each Doc, on the device of the model."""
         docs = self._listed(docs)
         description = self._require_weights_or_box(docs)
-        pieces = [doc_pieces(doc, description.tokenizer) for doc in docs]
-        spans = [list(doc.spans.get(self.spans_key, ()) if self.spans_key else doc.ents) for doc in docs]
-        windows = self.windows
-        rows = [
-            row
-            for index, (of_doc, doc_spans) in enumerate(zip(pieces, spans, strict=True))
-            for row in vector_rows(index, of_doc, *self._inputs(of_doc, doc_spans), windows)
-        ]
+        pieces, spans, rows = self._rows(docs)
         ops, hidden = self.model.ops, description.config.hidden_size
         states: list[Any] = [ops.alloc2f(len(of_doc.pieces.ids), hidden) for of_doc in pieces]
         of_entities: list[dict[int, Any]] = [{} for _ in docs]
@@ -133,6 +130,47 @@ class VectorPipe(CheckpointPipe):
                 for slot, entity in enumerate(row.members.tolist()):
                     of_entities[row.doc][entity] = entity_states[i, slot]
         return [self._vectors_of(*parts) for parts in zip(pieces, states, spans, of_entities, strict=True)]
+
+    def states(
+        self, docs: Iterable[Doc], *, layers: Iterable[int] | None = None, attentions: bool = False
+    ) -> list[DocStates]:
+        """States of every layer for the windows of each Doc, with the entity inputs that `vectors` has.
+
+        layers: numbers of layers: 0 is what the embeddings give, n what layer n gives, and negative ones count from the
+            last layer; None = all. L155 for others.
+        attentions: also the attention weights of these layers.
+
+        The arrays are in the memory of the processor, and stay there: with attention weights a window of 512 rows takes
+        1 MB for each head of each layer. `max_batch_pieces` bounds what is computed at once.
+        """
+        docs = self._listed(docs)
+        description = self._require_weights_or_box(docs)
+        numbers = layer_numbers(layers, description.config.num_hidden_layers)
+        recording = recording_of(numbers, attentions=attentions)
+        sliding = isinstance(description.config, LongformerConfig)
+        pieces, spans, rows = self._rows(docs)
+        tokens = [piece_tokens(of_doc.pieces) for of_doc in pieces]
+        windows: list[list[WindowStates]] = [[] for _ in docs]
+        for group, batch in self._ahead(self._batches(rows)):
+            output = record(self.model, batch, recording)
+            found = window_states(group, output, numbers, spans, tokens, description.tokenizer, sliding=sliding)
+            for row, of_row in zip(group, found, strict=True):
+                windows[row.doc].append(of_row)
+        for of_doc in windows:  # batches have the shortest first
+            of_doc.sort(key=lambda window: window.start)
+        return [DocStates(doc, numbers, tuple(of_doc)) for doc, of_doc in zip(docs, windows, strict=True)]
+
+    def _rows(self, docs: Sequence[Doc]) -> tuple[list[DocPieces], list[list[Span]], list[VectorRow]]:
+        """The pieces and the entities of each Doc, and the rows of all."""
+        tokenizer, windows = self._require_weights().tokenizer, self.windows
+        pieces = [doc_pieces(doc, tokenizer) for doc in docs]
+        spans = [list(doc.spans.get(self.spans_key, ()) if self.spans_key else doc.ents) for doc in docs]
+        rows = [
+            row
+            for index, (of_doc, doc_spans) in enumerate(zip(pieces, spans, strict=True))
+            for row in vector_rows(index, of_doc, *self._inputs(of_doc, doc_spans), windows)
+        ]
+        return pieces, spans, rows
 
     def _batches(self, rows: Sequence[VectorRow]) -> Iterator[tuple[list[VectorRow], Any]]:
         """Padded inputs and the rows they are made of."""

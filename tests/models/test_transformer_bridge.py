@@ -30,6 +30,7 @@ from tests.util import write_longformer, write_luke
 
 CONFIG = Path(__file__).parents[2] / "configs" / "transformer.cfg"
 KINDS = ["luke", "longformer"]
+EVERYTHING = {"output_hidden_states": True, "output_attentions": True}
 STRIDED = {"@span_getters": "spacy-transformers.strided_spans.v1", "window": 8, "stride": 6}
 LISTENER = {
     "@architectures": "spacy-transformers.TransformerListener.v1",
@@ -60,11 +61,20 @@ def folders(tmp_path_factory) -> dict[str, str]:
     return {kind: str(folder / kind) for kind in KINDS}
 
 
-def blank(folder: str | None, kind: str = "luke", *, get_spans: Any = STRIDED, **settings: Any) -> Language:
+def blank(
+    folder: str | None,
+    kind: str = "luke",
+    *,
+    get_spans: Any = STRIDED,
+    transformer_config: dict[str, bool] | None = None,
+    **settings: Any,
+) -> Language:
     """A pipeline with a transformer."""
     nlp = spacy.blank("en")
     encoder = {"@architectures": ENCODERS[kind], **settings}
     block = {"@architectures": "spacy-luke.TransformerModel.v1", "checkpoint": folder, "encoder": encoder}
+    if transformer_config is not None:
+        block["transformer_config"] = transformer_config
     nlp.add_pipe("transformer", config={"model": {**block, "get_spans": get_spans}})
     return nlp
 
@@ -125,6 +135,45 @@ def test_states_are_those_of_transformers_on_the_same_pieces(folders, kind) -> N
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_states_of_every_layer_and_attention_weights_are_those_of_transformers(folders, kind) -> None:
+    nlp = blank(folders[kind], kind, transformer_config=EVERYTHING)
+    nlp.initialize()
+    model = {"luke": LukeModel, "longformer": LongformerModel}[kind].from_pretrained(folders[kind]).eval()
+    docs = list(nlp.pipe(TEXTS))
+    assert not docs[2]._.trf_data.model_output
+    for doc in (docs[0], docs[1], docs[3]):
+        data = doc._.trf_data
+        ids, mask = torch.tensor(data.wordpieces.input_ids), torch.tensor(data.wordpieces.attention_mask)
+        with torch.no_grad():
+            theirs = model(ids, attention_mask=mask.long(), output_hidden_states=True, output_attentions=True)
+        for name in ("hidden_states", "attentions"):
+            ours = data.model_output[name]
+            assert len(ours) == len(theirs[name])
+            for a, b in zip(ours, theirs[name], strict=True):
+                assert a.shape == b.shape
+                for row, length in enumerate(data.wordpieces.lengths):
+                    assert np.abs(b.numpy()[row, ..., :length, :] - a[row, ..., :length, :]).max() < 1e-4
+                    assert not a[row, ..., length:, :].any()
+
+
+@pytest.mark.parametrize("name", sorted(EVERYTHING))
+def test_what_is_not_asked_for_is_not_there(folders, name) -> None:
+    asked = {output: output == name for output in EVERYTHING}
+    some, plain = blank(folders["luke"], transformer_config=asked), blank(folders["luke"])
+    some.initialize()
+    plain.initialize()
+    found, expected = some(TEXTS[0])._.trf_data.model_output, plain(TEXTS[0])._.trf_data.model_output
+    assert list(found) == ["last_hidden_state", name.removeprefix("output_")]
+    assert list(expected) == ["last_hidden_state"]
+    np.testing.assert_allclose(found.last_hidden_state, expected.last_hidden_state, atol=1e-5)
+
+
+def test_unknown_outputs_are_an_error() -> None:
+    with pytest.raises(LukeError, match=r"L047.*output_everything.*output_hidden_states, output_attentions"):
+        build_transformer_model(build_luke_encoder(), get_strided_spans, transformer_config={"output_everything": True})
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_plain_encoder_is_read_as_the_one_in_the_config(tmp_path, kind) -> None:
     """A RoBERTa, whose texts are shorter than the window of the Longformer."""
     model = write_source(tmp_path, "roberta")
@@ -157,7 +206,7 @@ def test_a_listener_sees_the_mean_of_the_pieces_of_each_token(folders) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_doc_has_the_same_data_whatever_its_batch(folders, kind) -> None:
-    nlp = blank(folders[kind], kind)
+    nlp = blank(folders[kind], kind, transformer_config=EVERYTHING)
     nlp.initialize()
     for text, piped in zip(TEXTS, nlp.pipe(TEXTS), strict=True):
         alone = nlp(text)._.trf_data
@@ -168,6 +217,9 @@ def test_a_doc_has_the_same_data_whatever_its_batch(folders, kind) -> None:
         assert data.align.lengths.tolist() == alone.align.lengths.tolist()
         if text:
             np.testing.assert_allclose(states_of(piped), alone.model_output.last_hidden_state, atol=1e-5)
+            for name in ("hidden_states", "attentions"):
+                for one, other in zip(data.model_output[name], alone.model_output[name], strict=True):
+                    np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 @given(items=words.map(lambda items: [item for item in items if item[0]]))
@@ -215,15 +267,16 @@ def test_a_batch_budget_changes_nothing(folders) -> None:
 # Training
 
 
-def test_the_gradient_of_every_doc_reaches_the_encoder(folders) -> None:
+@pytest.mark.parametrize("transformer_config", [None, EVERYTHING])
+def test_the_gradient_of_every_doc_reaches_the_encoder(folders, transformer_config) -> None:
     """That of the sum over Docs of states x given numbers, as PyTorch finds it."""
-    nlp = blank(folders["luke"])
+    nlp = blank(folders["luke"], transformer_config=transformer_config)
     nlp.initialize()
     model, encoder = nlp.get_pipe("transformer").model, encoder_of(nlp)
     docs = [nlp.make_doc(text) for text in TEXTS]
     batch, backprop = model.begin_update(docs)
     rng = np.random.default_rng(0)
-    given = [rng.normal(size=states.shape).astype("f") for of_doc in batch.doc_data for states in of_doc.tensors]
+    given = [rng.normal(size=of_doc.tensors[0].shape).astype("f") for of_doc in batch.doc_data if of_doc.tensors]
     backprop(batch.unsplit_by_doc([[of_doc] for of_doc in given]))
     found = {name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}
     encoder.zero_grad()
@@ -242,9 +295,11 @@ def test_the_gradient_of_every_doc_reaches_the_encoder(folders) -> None:
     assert found["embeddings.position.weight"].abs().max() < 1e-3
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_components_learn_together_through_listeners(folders, kind) -> None:
-    nlp, _ = tagger(folders[kind], kind)
+@pytest.mark.parametrize(
+    ("kind", "transformer_config"), [("luke", None), ("luke", EVERYTHING), ("longformer", EVERYTHING)]
+)
+def test_components_learn_together_through_listeners(folders, kind, transformer_config) -> None:
+    nlp, _ = tagger(folders[kind], kind, transformer_config=transformer_config)
     state = {"state_type": "ner", "extra_state_tokens": False, "hidden_width": 16, "maxout_pieces": 2, "nO": None}
     parser = {"@architectures": "spacy.TransitionBasedParser.v2", **state, "use_upper": False, "tok2vec": LISTENER}
     textcat = {"@architectures": "spacy.TextCatReduce.v1", "tok2vec": LISTENER, "exclusive_classes": True}
@@ -373,21 +428,27 @@ def test_settings_of_a_saved_pipeline_can_be_changed(folders, tmp_path) -> None:
 
 
 def test_data_of_a_doc_go_through_bytes_and_processes(folders) -> None:
-    nlp = blank(folders["luke"])
+    nlp = blank(folders["luke"], transformer_config=EVERYTHING)
     nlp.initialize()
     docs = list(nlp.pipe(TEXTS[:2], n_process=2))
     for doc, text in zip(docs, TEXTS, strict=False):
-        assert states_of(doc).tolist() == pytest.approx(states_of(nlp(text)), abs=1e-5)
+        expected = nlp(text)._.trf_data.model_output
+        np.testing.assert_allclose(states_of(doc), expected.last_hidden_state, atol=1e-5)
+        for name in ("hidden_states", "attentions"):
+            for one, other in zip(doc._.trf_data.model_output[name], expected[name], strict=True):
+                np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_replaced_listener_has_an_encoder_of_its_own(folders, tmp_path, kind) -> None:
-    nlp, optimizer = tagger(folders[kind], kind)
+    nlp, optimizer = tagger(folders[kind], kind, transformer_config=EVERYTHING)
     examples = [tagged(nlp, text) for text in TEXTS]
     nlp.update(examples, sgd=optimizer)
     before = [nlp.get_pipe("tagger").model.predict([nlp(text)])[0] for text in TEXTS[:2]]
     nlp.replace_listeners("transformer", "tagger", ["model.tok2vec"])
     nlp.remove_pipe("transformer")
+    replaced = next(node for node in nlp.get_pipe("tagger").model.walk() if node.name == "luke_transformer")
+    assert replaced.predict([nlp.make_doc(TEXTS[0])]).model_output.keys() == {"last_hidden_state"}
     nlp.to_disk(tmp_path / "out")
     loaded = spacy.load(tmp_path / "out")
     assert (
