@@ -18,10 +18,12 @@ from .entities import (
     get_entity_type_scores,
     get_entity_types,
     get_entity_vector,
+    get_score,
     set_entity_labels,
     set_entity_type_scores,
     set_entity_types,
     set_entity_vectors,
+    set_score,
     typed_spans,
 )
 from .links import get_linked_entities, set_linked_entities
@@ -36,6 +38,7 @@ from .store import (
     LUKE_TAG,
     QUESTIONS,
     RELATIONS,
+    SCORE,
     check_span,
     has_annotation,
 )
@@ -50,6 +53,7 @@ __all__ = [
     "LUKE_TAG",
     "QUESTIONS",
     "RELATIONS",
+    "SCORE",
     "Answer",
     "Choice",
     "Choices",
@@ -66,6 +70,7 @@ __all__ = [
     "get_linked_entities",
     "get_questions",
     "get_relations",
+    "get_score",
     "get_tag",
     "has_annotation",
     "is_options",
@@ -79,6 +84,7 @@ __all__ = [
     "set_linked_entities",
     "set_questions",
     "set_relations",
+    "set_score",
     "set_tag",
     "typed_spans",
 ]

@@ -16,6 +16,7 @@ QUESTIONS, ANSWERS = "questions", "answers"
 ENTITY_VECTOR = "entity_vector"
 LINKED_ENTITIES = "linked_entities"
 ENTITY_LABELS = "entity_labels"
+SCORE = "score"
 CHOICES, CHOSEN = "choices", "chosen"
 ANNOTATIONS = (RELATIONS, ENTITY_TYPES, LUKE_TAG, QUESTIONS, ANSWERS, CHOICES, CHOSEN)
 

@@ -18,6 +18,7 @@ from ..models.encoder_settings import require_precision
 from ..models.wrapper import attach_module
 from ..tokenization.entity_vocab import EntityVocab
 from .checkpoint_pipe import CheckpointPipe
+from .score_weights import ScoreWeights, fit_score_weights
 
 
 class HeadPipe(CheckpointPipe):
@@ -35,6 +36,12 @@ class HeadPipe(CheckpointPipe):
     def label_data(self) -> tuple[str, ...]:
         """Labels for `[initialize.components.X] labels`: those that can be predicted."""
         return self.labels
+
+    @property
+    def score_weights(self) -> ScoreWeights | None:
+        """Default weights of the scores that the component gives, where its settings decide which; None = those of the
+        factory."""
+        return None
 
     # Weights
 
@@ -143,6 +150,8 @@ class HeadPipe(CheckpointPipe):
         new = self._labels_of_new_head(wanted)
         self._start(checkpoint, revision, wanted, new)
         self._prepare(get_examples)
+        if nlp is not None and self.score_weights is not None:
+            fit_score_weights(nlp, self)
 
     def _start(
         self, checkpoint: str | None, revision: str | None, wanted: tuple[str, ...], new: tuple[str, ...]
