@@ -12,6 +12,7 @@ from .errors import warn
 
 # Name -> how it is registered, and where the results stay reachable if the name is another package's.
 _ON_DOC: dict[str, tuple[dict[str, Any], str]] = {
+    "luke": ({"getter": a.to_dict}, "spacy_luke.to_dict(doc)"),
     "relations": ({"getter": a.get_relations, "setter": a.set_relations}, "spacy_luke.annotations.get_relations(doc)"),
     "questions": ({"getter": a.get_questions, "setter": a.set_questions}, "spacy_luke.annotations.get_questions(doc)"),
     "answers": ({"getter": a.get_answers, "setter": a.set_answers}, "spacy_luke.annotations.get_answers(doc)"),

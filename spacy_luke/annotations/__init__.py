@@ -29,6 +29,7 @@ from .entities import (
 from .links import get_linked_entities, set_linked_entities
 from .questions import Answer, get_answers, get_questions, set_answers, set_questions
 from .relations import Relation, get_relations, set_relations
+from .results import to_dict
 from .store import (
     ANNOTATIONS,
     ANSWERS,
@@ -86,5 +87,6 @@ __all__ = [
     "set_relations",
     "set_score",
     "set_tag",
+    "to_dict",
     "typed_spans",
 ]
