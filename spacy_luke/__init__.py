@@ -9,7 +9,7 @@ from typing import Any
 
 from spacy.language import Language
 
-from .annotations import Answer, Choice, Choices, Relation, has_annotation
+from .annotations import Answer, Choice, Choices, Relation, has_annotation, to_dict
 from .errors import LukeError, LukeWarning
 from .extensions import register_extensions
 
@@ -23,6 +23,7 @@ __all__ = [
     "Relation",
     "from_checkpoint",
     "has_annotation",
+    "to_dict",
 ]
 
 # Each runs on both encoders: LukeForQuestionAnswering and LongformerForQuestionAnswering.

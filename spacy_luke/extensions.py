@@ -10,9 +10,9 @@ from spacy.tokens import Doc, Span, SpanGroup, Token
 from . import annotations as a
 from .errors import warn
 
-SCORE = "score"
 # Name -> how it is registered, and where the results stay reachable if the name is another package's.
 _ON_DOC: dict[str, tuple[dict[str, Any], str]] = {
+    "luke": ({"getter": a.to_dict}, "spacy_luke.to_dict(doc)"),
     "relations": ({"getter": a.get_relations, "setter": a.set_relations}, "spacy_luke.annotations.get_relations(doc)"),
     "questions": ({"getter": a.get_questions, "setter": a.set_questions}, "spacy_luke.annotations.get_questions(doc)"),
     "answers": ({"getter": a.get_answers, "setter": a.set_answers}, "spacy_luke.annotations.get_answers(doc)"),
@@ -20,7 +20,7 @@ _ON_DOC: dict[str, tuple[dict[str, Any], str]] = {
     "chosen": ({"getter": a.get_chosen, "setter": a.set_chosen}, "spacy_luke.annotations.get_chosen(doc)"),
 }
 _ON_SPAN: dict[str, tuple[dict[str, Any], str]] = {
-    SCORE: ({"default": None}, 'doc.spans["luke_ner"].attrs["scores"]'),
+    a.SCORE: ({"getter": a.get_score, "setter": a.set_score}, 'doc.spans["luke_ner"].attrs["scores"]'),
     "entity_types": (
         {"getter": a.get_entity_types, "setter": a.set_entity_types},
         "spacy_luke.annotations.get_entity_types(span)",
@@ -56,12 +56,19 @@ def register_extensions() -> None:
 
 
 def write_scored_spans(doc: Doc, key: str, spans: Sequence[Span], scores: Sequence[float]) -> None:
-    """Write `spans` to `doc.spans[key]` with `.attrs["scores"]`, and each score to `span._.score`."""
+    """Write `spans` to `doc.spans[key]` with `.attrs["scores"]`, and each score to `span._.score`.
+
+    What was there under the key before goes, with its scores.
+    """
     values = [float(score) for score in scores]
-    doc.spans[key] = SpanGroup(doc, name=key, spans=list(spans), attrs={"scores": values})
-    if (Span, SCORE) in _ours:
+    before = doc.spans.get(key, ())
+    if (Span, a.SCORE) in _ours:
+        for span in before:
+            if len(span):
+                a.set_score(span, None)
         for span, value in zip(spans, values, strict=True):
-            span._.set(SCORE, value)
+            a.set_score(span, value)
+    doc.spans[key] = SpanGroup(doc, name=key, spans=list(spans), attrs={"scores": values})
 
 
 def _owner(extension: tuple[Any, ...]) -> str:

@@ -35,6 +35,7 @@ def doc() -> Doc:
     doc[6:7]._.entity_types = []
     doc[0]._.luke_tag, doc[6]._.luke_tag = "NNP", "NN"
     doc[0:2]._.entity_type_scores = {"person": 0.75, "writer": 0.5, "city": 0.125}
+    ada._.score = 0.875
     doc._.questions = ["Who?"]
     doc._.answers = [Answer("Who?", doc[0:2], score=0.5), Answer("Who?", None)]
     doc._.choices = [("Who?", ["Bo", "Ada"])]
@@ -75,6 +76,33 @@ def test_what_is_written_is_read(doc) -> None:
     assert doc[0:1]._.entity_type_scores == {}
 
 
+def test_a_score_is_that_of_a_label() -> None:
+    doc = make_doc()
+    Span(doc, 0, 2, label="PER")._.score = np.float32(0.5)
+    assert Span(doc, 0, 2, label="PER")._.score == 0.5
+    assert Span(doc, 0, 2, label="ORG")._.score is None
+    assert doc[0:2]._.score == 0.5, "whatever was predicted"
+    assert doc[0:1]._.score is None
+    Span(doc, 0, 2, label="ORG")._.score = 0.25
+    assert Span(doc, 0, 2, label="PER")._.score is None
+    doc[0:2]._.score = None
+    assert doc[0:2]._.score is Span(doc, 0, 2, label="ORG")._.score is None
+    assert not doc.user_data
+
+
+def test_scores_saved_without_their_label_are_read() -> None:
+    """As in Docs of version 0.1.0."""
+    doc = make_doc()
+    doc.user_data["._.", "score", 0, 12] = 0.5
+    assert Span(doc, 0, 2, label="PER")._.score == 0.5
+
+
+@pytest.mark.parametrize("score", [1.5, -0.1, "0.5", True, float("nan")])
+def test_a_score_is_a_probability(score) -> None:
+    with pytest.raises(LukeError, match=r"L070.*span\._\.score"):
+        make_doc()[0:2]._.score = score
+
+
 def bytes_of(doc: Doc) -> Doc:
     return Doc(NLP.vocab).from_bytes(doc.to_bytes())
 
@@ -99,6 +127,7 @@ def test_every_copy_of_a_doc_has_its_annotations(doc, how: str) -> None:
     assert relations(copy) == FACTS
     assert types(copy) == TYPES
     assert copy[0:2]._.entity_type_scores["city"] == 0.125
+    assert [Span(copy, 0, 2, label=label)._.score for label in ("PER", "ORG")] == [0.875, None]
     assert tags(copy) == TAGS
     assert copy._.questions == ("Who?",)
     assert [(a.question, a.text, a.score) for a in copy._.answers] == [("Who?", "Ada Lovelace", 0.5), ("Who?", "", 1.0)]

@@ -18,15 +18,18 @@ from .entities import (
     get_entity_type_scores,
     get_entity_types,
     get_entity_vector,
+    get_score,
     set_entity_labels,
     set_entity_type_scores,
     set_entity_types,
     set_entity_vectors,
+    set_score,
     typed_spans,
 )
 from .links import get_linked_entities, set_linked_entities
 from .questions import Answer, get_answers, get_questions, set_answers, set_questions
 from .relations import Relation, get_relations, set_relations
+from .results import to_dict
 from .store import (
     ANNOTATIONS,
     ANSWERS,
@@ -36,6 +39,7 @@ from .store import (
     LUKE_TAG,
     QUESTIONS,
     RELATIONS,
+    SCORE,
     check_span,
     has_annotation,
 )
@@ -50,6 +54,7 @@ __all__ = [
     "LUKE_TAG",
     "QUESTIONS",
     "RELATIONS",
+    "SCORE",
     "Answer",
     "Choice",
     "Choices",
@@ -66,6 +71,7 @@ __all__ = [
     "get_linked_entities",
     "get_questions",
     "get_relations",
+    "get_score",
     "get_tag",
     "has_annotation",
     "is_options",
@@ -79,6 +85,8 @@ __all__ = [
     "set_linked_entities",
     "set_questions",
     "set_relations",
+    "set_score",
     "set_tag",
+    "to_dict",
     "typed_spans",
 ]

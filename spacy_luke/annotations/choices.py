@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 from spacy.tokens import Doc
 
 from ..errors import LukeError
-from .store import CHOICES, CHOSEN, check_score, clear, data_of, key_of, listed
+from .store import CHOICES, CHOSEN, check_score, clear, data_of, key_of, listed, plain_number
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,12 @@ class Choices:
 
     question: str
     options: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data; see `spacy_luke.to_dict`."""
+        return {"question": self.question, "options": list(self.options)}
+
+    toDict = to_dict  # the name by which srsly asks for JSON, and with it `Doc.to_json`
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,12 @@ class Choice:
     index: int
     score: float = 1.0
     logit: float = math.nan
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data; see `spacy_luke.to_dict`."""
+        return {**vars(self), "score": plain_number(self.score), "logit": plain_number(self.logit)}
+
+    toDict = to_dict  # the name by which srsly asks for JSON, and with it `Doc.to_json`
 
 
 def is_options(value: Any) -> TypeGuard[Sequence[str]]:
@@ -101,7 +113,7 @@ def set_chosen(doc: Doc, chosen: Iterable[Choice | int | None] | None) -> None:
         _check_choice(asked, item)
     clear(doc, CHOSEN)
     if items is not None:
-        data_of(doc)[key_of(CHOSEN)] = [[i.number, i.index, float(i.score), float(i.logit)] for i in items]
+        data_of(doc)[key_of(CHOSEN)] = [[int(i.number), int(i.index), float(i.score), float(i.logit)] for i in items]
 
 
 def _by_index(asked: Sequence[Choices], items: Sequence[Any]) -> list[Choice]:

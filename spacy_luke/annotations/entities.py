@@ -1,5 +1,6 @@
-"""What is said of an entity, by the characters of its span: a list of types, and beside it the scores of all of them; a
-vector. And of a Doc: the labels that its entities are annotated with.
+"""What is said of an entity, by the characters of its span: the probability of its label, and beside it that label; a
+list of types, and beside it the scores of all of them; a vector. And of a Doc: the labels that its entities are
+annotated with.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from .store import (
     ENTITY_LABELS,
     ENTITY_TYPES,
     ENTITY_VECTOR,
+    SCORE,
     Characters,
     by_span,
     check_score,
@@ -24,6 +26,37 @@ from .store import (
     key_of,
     listed,
 )
+
+# Under its plain name, so that `Doc.to_json` finds it.
+_SCORE_KEY = ("._.", SCORE)
+
+
+def get_score(span: Span) -> float | None:
+    """The probability that a span has its label, in [0, 1]; None if it was not predicted, or with another label.
+
+    A span without label, such as `doc[2:4]`, has the probability of the label that was predicted.
+    """
+    data = data_of(span.doc)
+    label = data.get(key_of("score_label", span.start_char, span.end_char))
+    if span.label_ and label is not None and span.label_ != label:
+        return None
+    score: float | None = data.get((*_SCORE_KEY, span.start_char, span.end_char))
+    return score
+
+
+def set_score(span: Span, score: float | None) -> None:
+    """Set the probability that a span has its label; None removes it."""
+    check_span(span.doc, span, "span with a score")
+    data = data_of(span.doc)
+    place = span.start_char, span.end_char
+    data.pop(key_of("score_label", *place), None)
+    if score is None:
+        data.pop((*_SCORE_KEY, *place), None)
+        return
+    check_score(score, "span._.score")
+    data[(*_SCORE_KEY, *place)] = float(score)
+    if span.label_:
+        data[key_of("score_label", *place)] = span.label_
 
 
 def get_entity_types(span: Span) -> tuple[str, ...]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from spacy.tokens import Span
+from spacy.tokens import Doc, Span
 
 from ..errors import LukeError
-from .store import LINKED_ENTITIES, check_score, check_span, data_of, key_of, listed
+from .store import LINKED_ENTITIES, Characters, by_span, check_score, check_span, data_of, key_of, listed
 
 _ATTRIBUTE = "span._.linked_entities"
 
@@ -31,6 +31,13 @@ def set_linked_entities(span: Span, links: Iterable[tuple[str, float]] | None) -
         check_score(link[1], _ATTRIBUTE)
         stored.append([link[0], float(link[1])])
     data_of(span.doc)[_span_key(span)] = stored
+
+
+def linked_spans(doc: Doc) -> list[tuple[Span, tuple[tuple[str, float], ...]]]:
+    """The spans of a Doc that were linked, with what each may be, in text order."""
+    characters = Characters(doc)
+    spans = (characters.span(start, end) for start, end, _ in by_span(doc, LINKED_ENTITIES))
+    return [(s, get_linked_entities(s)) for s in sorted((s for s in spans if s), key=lambda s: (s.start, s.end))]
 
 
 def _span_key(span: Span) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 from spacy.tokens import Doc, Span
 
 from ..errors import LukeError
-from .store import ANSWERS, QUESTIONS, Characters, check_score, check_span, clear, data_of, key_of, listed
+from .store import ANSWERS, QUESTIONS, Characters, check_score, check_span, clear, data_of, key_of, listed, plain_number
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,20 @@ class Answer:
             elif self.start_char < 0:
                 found = self.span.doc.text.find(self.text, self.span.start_char, self.span.end_char)
                 object.__setattr__(self, "start_char", found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data; see `spacy_luke.to_dict`."""
+        found = self.span is not None
+        return {
+            "question": self.question,
+            "start": self.start_char if found else None,
+            "end": self.start_char + len(self.text) if found else None,
+            "text": self.text,
+            "score": plain_number(self.score),
+            "logit": plain_number(self.logit),
+        }
+
+    toDict = to_dict  # the name by which srsly asks for JSON, and with it `Doc.to_json`
 
 
 def get_questions(doc: Doc) -> tuple[str, ...]:

@@ -11,7 +11,20 @@ from typing import Any
 from spacy.tokens import Doc, Span
 
 from ..errors import LukeError
-from .store import RELATIONS, Characters, by_span, check_score, check_span, clear, data_of, key_of, labelled, listed
+from .store import (
+    RELATIONS,
+    Characters,
+    by_span,
+    check_score,
+    check_span,
+    clear,
+    data_of,
+    key_of,
+    labelled,
+    listed,
+    place_record,
+    plain_number,
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,13 @@ class Relation:
     tail: Span
     label: str
     score: float = 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data; see `spacy_luke.to_dict`."""
+        head, tail = ({**place_record(span), "label": span.label_ or None} for span in (self.head, self.tail))
+        return {"head": head, "tail": tail, "label": self.label, "score": plain_number(self.score)}
+
+    toDict = to_dict  # the name by which srsly asks for JSON, and with it `Doc.to_json`
 
 
 def get_relations(doc: Doc) -> tuple[Relation, ...]:

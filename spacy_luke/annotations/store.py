@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from numbers import Real
@@ -16,6 +17,7 @@ QUESTIONS, ANSWERS = "questions", "answers"
 ENTITY_VECTOR = "entity_vector"
 LINKED_ENTITIES = "linked_entities"
 ENTITY_LABELS = "entity_labels"
+SCORE = "score"
 CHOICES, CHOSEN = "choices", "chosen"
 ANNOTATIONS = (RELATIONS, ENTITY_TYPES, LUKE_TAG, QUESTIONS, ANSWERS, CHOICES, CHOSEN)
 
@@ -30,6 +32,11 @@ def has_annotation(doc: Doc, name: str) -> bool:
         raise LukeError("L073", name=name, known=", ".join(ANNOTATIONS))
     if not isinstance(doc, Doc):
         raise LukeError("L070", attribute="has_annotation", value=doc, wanted="a Doc")
+    return is_stored(doc, name)
+
+
+def is_stored(doc: Doc, name: str) -> bool:
+    """Whether a Doc has an annotation of this name, of whatever part of it."""
     return any(key[1] == stored_name(name) for key in keys_of(doc))
 
 
@@ -80,6 +87,16 @@ class Characters:
             return None
         first, last = bisect_right(self._ends, start), bisect_left(self._starts, end)
         return self.doc[first:last] if first < last else None
+
+
+def place_record(span: Span) -> dict[str, Any]:
+    """Where a span is and what it reads, as in the results of `to_dict`."""
+    return {"start": span.start_char, "end": span.end_char, "text": span.text}
+
+
+def plain_number(value: float | None) -> float | None:
+    """A float of Python's own; None for NaN and infinity, which JSON has no numbers for."""
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def labelled(span: Span, label: str) -> Span:

@@ -66,7 +66,9 @@ class _Cut:
         self._reserved = reserved
         self._text = doc.text
         self._char_starts = [token.idx for token in doc]
-        self._char_ends = [token.idx + len(token) for token in doc]
+        # Words may carry white space of their own, which belongs to no span.
+        self._first_chars = [token.idx + len(token.text) - len(token.text.lstrip()) for token in doc]
+        self._after_last_chars = [token.idx + len(token.text.rstrip()) for token in doc]
         self._texts: dict[tuple[int, int], str] = {}
 
     def __call__(self, first: np.ndarray, last: np.ndarray) -> Passage | None:
@@ -88,7 +90,8 @@ class _Cut:
         end = len(self._text) if at_end else moved(self._text, self._char_starts[to_token])
         text = self._texts.setdefault((start, end), self._text[start:end])
         spans = zip(first.tolist(), last.tolist(), strict=True)
-        return Passage(text, tuple((self._char_starts[a] - start, self._char_ends[b] - start) for a, b in spans))
+        edges = ((self._first_chars[a], self._after_last_chars[b]) for a, b in spans)
+        return Passage(text, tuple((first - start, after - start) for first, after in edges))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from spacy.attrs import ENT_IOB, ENT_TYPE
 from spacy.tokens import Doc, Span
 
 from ..extensions import write_scored_spans
@@ -154,13 +155,23 @@ def write_entities(
 
     overwrite: replace entities that the Doc has; otherwise they stay, and what overlaps them is left out.
     decoding: how those that do not overlap are chosen: `greedy` or `joint`.
+
+    As in spaCy's `ner`, no entity has a token that is blocked (`doc.set_ents(..., blocked=...)`), which stays so, while
+    tokens that are marked as outside of entities or as missing may become part of one.
     """
     existing = [] if overwrite else list(doc.ents)
-    found = found.take(_outside(found, existing, len(doc)))
+    blocked = _blocked(doc)
+    found = found.take(_outside(found, [*existing, *blocked], len(doc)))
     found = found.take(joint(found) if decoding == "joint" else greedy(found))
     spans = found.in_doc(doc, labels)
-    doc.set_ents([*existing, *spans], default="outside")
+    doc.set_ents([*existing, *spans], blocked=blocked, default="outside")
     write_scored_spans(doc, spans_key, spans, found.probabilities.tolist())
+
+
+def _blocked(doc: Doc) -> list[Span]:
+    """The tokens that are to be in no entity: spaCy marks each as the begin of one without a label."""
+    iob, label = doc.to_array([ENT_IOB, ENT_TYPE]).T
+    return [doc[i : i + 1] for i in np.flatnonzero((iob == 3) & (label == 0)).tolist()]
 
 
 def _outside(found: LabelledSpans, taken: Sequence[Span], length: int) -> list[int]:

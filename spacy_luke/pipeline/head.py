@@ -20,6 +20,7 @@ from ..models.encoder_settings import require_precision
 from ..models.wrapper import EncoderShim, attach_module
 from ..tokenization.entity_vocab import EntityVocab
 from .checkpoint_pipe import CheckpointPipe
+from .score_weights import ScoreWeights, fit_score_weights
 
 
 class HeadPipe(CheckpointPipe):
@@ -75,6 +76,12 @@ class HeadPipe(CheckpointPipe):
         self._description = replace(description, labels=(*description.labels, *rows))
         for label in rows:
             self.vocab.strings.add(label, allow_transient=False)  # type: ignore[call-arg]
+
+    @property
+    def score_weights(self) -> ScoreWeights | None:
+        """Default weights of the scores that the component gives, where its settings decide which; None = those of the
+        factory."""
+        return None
 
     # Weights
 
@@ -198,6 +205,8 @@ class HeadPipe(CheckpointPipe):
             kept = ", ".join(self.labels) or "none"
             warn("W039", name=self.name, dropped=", ".join(dropped), kept=kept, stacklevel=4)
         self._prepare(get_examples)
+        if nlp is not None and self.score_weights is not None:
+            fit_score_weights(nlp, self)
 
     def _start(
         self, checkpoint: str | None, revision: str | None, wanted: tuple[str, ...], new: tuple[str, ...]

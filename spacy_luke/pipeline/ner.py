@@ -24,6 +24,7 @@ from ..training.negative import NO_ENTITY, find_negative
 from .decoding import DECODINGS, SpanLogits, positive_spans, write_entities
 from .gold import GoldReport, GoldSpans, gold_spans, has_entity_annotation
 from .sampling import batch_loss, sample_negatives
+from .score_weights import ENTS_WEIGHTS, ScoreWeights, spans_weights
 from .spans import SpanPipe
 
 DEFAULT_CONFIG = """
@@ -63,7 +64,7 @@ max_pieces = 16
     "luke_ner",
     assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type", "span._.score"],
     default_config=Config().from_str(DEFAULT_CONFIG)["luke_ner"],
-    default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
+    default_score_weights=dict(ENTS_WEIGHTS),
 )
 def make_luke_ner(
     nlp: Language,
@@ -219,6 +220,16 @@ class LukeNER(SpanPipe):
             write_entities(doc, found, labels, self.spans_key, overwrite=self.overwrite, decoding=self.decoding)
 
     # Training
+
+    @property
+    def score_weights(self) -> ScoreWeights:
+        """Default weights of the scores of what the component writes: entities, or with overlap spans."""
+        return spans_weights(self.spans_key) if self.overlap else ENTS_WEIGHTS
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """Scores of what the component writes; see the scorer."""
+        settings = {"spans_key": self.spans_key, "overlap": self.overlap}
+        return super().score(examples, **{**settings, **kwargs})
 
     def update(
         self,

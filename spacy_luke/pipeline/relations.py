@@ -259,6 +259,13 @@ class LukeRelations(MarkedPipe):
 
     # Training
 
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """Scores of `doc._.relations`; see the scorer."""
+        settings: dict[str, Any] = {"symmetric": self.symmetric, "negative_label": self._negative_setting}
+        if isinstance(self.pairs, EntityPairs):
+            settings["spans_key"] = self.pairs.spans_key
+        return super().score(examples, **{**settings, **kwargs})
+
     def _labels_of(self, get_examples: Callable[[], Iterable[Example]]) -> tuple[str, ...]:
         return tuple(sorted({r.label for example in get_examples() for r in get_relations(example.reference)}))
 

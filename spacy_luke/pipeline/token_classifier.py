@@ -24,6 +24,7 @@ from ..training.token_attributes import ENTS, TOKEN_ATTRIBUTES
 from .decoding import TokenLogits, tagged_spans, write_entities
 from .gold import GoldSpans
 from .gold_tokens import gold_entity_tokens, gold_token_tags
+from .score_weights import ENTS_WEIGHTS, ScoreWeights
 from .tokens import TokenPipe
 
 DEFAULT_CONFIG = """
@@ -64,16 +65,8 @@ _ATTRIBUTES = (ENTS, *TOKEN_ATTRIBUTES)
         "token.pos",
     ],
     default_config=Config().from_str(DEFAULT_CONFIG)["luke_token_classifier"],
-    # Of the first and the last three, a component has one: that of what it writes.
-    default_score_weights={
-        "ents_f": 1.0,
-        "ents_p": 0.0,
-        "ents_r": 0.0,
-        "ents_per_type": None,
-        "luke_tag_acc": 1.0,
-        "tag_acc": 1.0,
-        "pos_acc": 1.0,
-    },
+    # A component has one of them: that of what it writes (`score_weights`).
+    default_score_weights={**ENTS_WEIGHTS, **{f"{attribute}_acc": 1.0 for attribute in TOKEN_ATTRIBUTES}},
 )
 def make_luke_token_classifier(
     nlp: Language,
@@ -213,6 +206,11 @@ class LukeTokenClassifier(TokenPipe):
                 attribute.set(doc[i], self.logit_labels[best] if softmax(row)[best] >= self.threshold else None)
 
     # Training
+
+    @property
+    def score_weights(self) -> ScoreWeights:
+        """Default weights of the scores of what the component writes."""
+        return ENTS_WEIGHTS if self.attribute == ENTS else {f"{self.attribute}_acc": 1.0}
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """Scores of what the component writes; see the scorer."""

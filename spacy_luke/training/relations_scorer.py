@@ -31,6 +31,8 @@ def build_relations_scorer(
         its usual names (no_relation, NA, Other, …).
     spans_key: the entities are the spans under this key of `doc.spans`; null = `doc.ents`.
 
+    What is not set here is as the settings of the component have it (`spans_key` that of its `pairs`).
+
     A relation is right if head, tail and label are. Micro-averaged precision, recall and F1 without the negative label,
     as in TACRED's scorer (Zhang et al. 2017):
 
@@ -46,19 +48,25 @@ def build_relations_scorer(
 
     References without annotated relations are left out. Scores are None if there is nothing gold and nothing predicted.
     """
-    negative = frozenset(NO_RELATION if negative_label is None else [negative_label])
-    return partial(score_relations, symmetric=frozenset(symmetric or ()), negative=negative, spans_key=spans_key)
+    settings = {"symmetric": symmetric, "negative_label": negative_label, "spans_key": spans_key}
+    return partial(_score_with, {name: value for name, value in settings.items() if value})
+
+
+def _score_with(settings: dict[str, Any], examples: Iterable[Example], **of_component: Any) -> dict[str, Any]:
+    return score_relations(examples, **{**of_component, **settings})
 
 
 def score_relations(
     examples: Iterable[Example],
     *,
-    symmetric: frozenset[str],
-    negative: frozenset[str],
-    spans_key: str | None,
+    symmetric: Iterable[str] = (),
+    negative_label: str | None = None,
+    spans_key: str | None = None,
     **kwargs: Any,
 ) -> dict[str, Any]:
     """See `build_relations_scorer`."""
+    symmetric = frozenset(symmetric)
+    negative = frozenset(NO_RELATION if negative_label is None else [negative_label])
     micro, strict, found = PRFScore(), PRFScore(), PRFScore()
     per_type: defaultdict[str, PRFScore] = defaultdict(PRFScore)
     gold_ends: list[End] = []

@@ -215,6 +215,15 @@ def test_white_space_at_the_edges_is_not_marked(tokenizer) -> None:
     assert found(tokenizer, doc, [(0, 1), (1, 2)]) == "white space only"
 
 
+def test_white_space_that_words_carry_is_not_marked(tokenizer) -> None:
+    """In the middle of a passage and at its end."""
+    carried = Doc(THREE.vocab, words=["Ada ", " met", " Bo  ", "London "], spaces=[False] * 4, sent_starts=[1, 0, 0, 1])
+    passage = found(tokenizer, carried, [(0, 1), (2, 3)])
+    assert passage.text == "Ada  met Bo "
+    assert [passage.text[a:b] for a, b in passage.spans] == ["Ada", "Bo"]
+    assert marked_row(passage, marker_vocab(tokenizer)) is not None
+
+
 @pytest.mark.parametrize("span", [(2, 2), (3, 2), (-1, 1), (0, 100)])
 def test_spans_that_are_none_are_errors(tokenizer, span) -> None:
     with pytest.raises(LukeError, match="L045"):

@@ -279,6 +279,77 @@ def test_threshold_removes_unsure_entities(nlp) -> None:
     assert min(kept) >= np.median(scores)
 
 
+def marks(doc: Doc) -> list[str]:
+    """What is said of each token: B or I of an entity, O outside, "" nothing, X blocked."""
+    return ["X" if token.ent_iob_ == "B" and not token.ent_type_ else token.ent_iob_ for token in doc]
+
+
+@pytest.mark.parametrize("decoding", ["greedy", "joint"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_blocked_tokens_are_in_no_entity_and_stay_blocked(nlp, decoding, overwrite) -> None:
+    pipe = nlp.get_pipe("luke_ner")
+    pipe.decoding, pipe.overwrite = decoding, overwrite
+    free = nlp(TEXT[0])
+    assert free.ents
+    doc = nlp.make_doc(TEXT[0])
+    blocked = [token.i for ent in free.ents[:2] for token in ent[:1]]
+    given = Span(doc, len(doc) - 1, len(doc), label="GIVEN")
+    doc.set_ents([given], blocked=[doc[i : i + 1] for i in blocked], default="missing")
+    doc = nlp(doc)
+    assert [i for i, mark in enumerate(marks(doc)) if mark == "X"] == blocked
+    assert doc.ents
+    assert not {token.i for ent in doc.ents for token in ent}.intersection(blocked)
+    assert ("GIVEN" in {ent.label_ for ent in doc.ents}) is not overwrite
+    assert not {span.start for span in doc.spans["luke_ner"]}.intersection(blocked)
+    assert "" not in marks(doc)
+    [back] = DocBin().from_bytes(DocBin(docs=[doc]).to_bytes()).get_docs(nlp.vocab)
+    assert marks(nlp(back)) == marks(doc), "blocked in a copy, and when it is run again"
+
+
+def test_a_doc_that_is_blocked_throughout_has_no_entities(nlp) -> None:
+    doc = nlp.make_doc(TEXT[0])
+    doc.set_ents([], blocked=[doc[:]])
+    assert set(marks(nlp(doc))) == {"X"}
+    assert not doc.spans["luke_ner"]
+
+
+@pytest.mark.parametrize("default", ["outside", "missing"])
+def test_tokens_marked_as_outside_or_missing_may_become_entities(nlp, default) -> None:
+    """As with spaCy's `ner`, which keeps to entities and to what is blocked."""
+    doc = nlp.make_doc(TEXT[0])
+    doc.set_ents([], default=default)
+    assert annotations(nlp(doc)) == annotations(nlp(TEXT[0]))
+    assert "" not in marks(doc)
+
+
+def test_an_entity_with_another_label_has_no_score(nlp) -> None:
+    doc = nlp(TEXT[0])
+    first, *others = doc.ents
+    doc.set_ents([Span(doc, first.start, first.end, label="RULE"), *others])
+    assert [ent._.score is None for ent in doc.ents] == [True] + [False] * len(others)
+    doc.set_ents([first, *others])
+    assert doc.ents[0]._.score == doc.spans["luke_ner"].attrs["scores"][0]
+
+
+def test_a_ruler_that_overwrites_entities_leaves_them_without_scores(nlp) -> None:
+    text = next(ent.text for ent in nlp(TEXT[0]).ents)
+    rules = nlp.add_pipe("entity_ruler", config={"overwrite_ents": True})
+    rules.add_patterns([{"label": "RULE", "pattern": text}])
+    [ent] = [ent for ent in nlp(TEXT[0]).ents if ent.label_ == "RULE"]
+    assert ent._.score is None
+
+
+def test_scores_of_an_earlier_run_go_with_its_spans(nlp) -> None:
+    doc = nlp(TEXT[0])
+    first = doc.ents[0]
+    nlp.get_pipe("luke_ner").threshold = 1.0
+    doc.set_ents([])
+    doc = nlp(doc)
+    assert not doc.ents
+    doc.set_ents([first])
+    assert doc.ents[0]._.score is None
+
+
 def test_results_survive_docbin(nlp) -> None:
     doc = nlp(TEXT[0])
     data = DocBin(docs=[doc], store_user_data=True).to_bytes()

@@ -217,4 +217,4 @@ def test_another_packages_span_score_is_left_alone(nlp, monkeypatch) -> None:
         assert doc.ents[0]._.score == "theirs"
         assert len(doc.spans["luke_ner"].attrs["scores"]) == len(doc.ents)
     finally:
-        Span.set_extension("score", default=saved[0], force=True)
+        Span.set_extension("score", getter=saved[2], setter=saved[3], force=True)

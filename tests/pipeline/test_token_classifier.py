@@ -192,6 +192,16 @@ def test_tags_become_entities_whose_score_is_the_product_of_theirs(nlp, pipe, mo
     assert group.attrs["scores"] == [ent._.score for ent in doc.ents]
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_blocked_tokens_are_in_no_entity_and_stay_blocked(nlp, pipe, monkeypatch, overwrite) -> None:
+    pipe.overwrite = overwrite
+    doc = cut(nlp.make_doc("Ada met Charles Babbage here ."))
+    doc.set_ents([], blocked=[doc[3:4]], default="missing")
+    doc = predict(pipe, monkeypatch, "U-PER O B-PER L-PER U-LOC O", doc)
+    assert [(ent.start, ent.end) for ent in doc.ents] == [(0, 1), (4, 5)]
+    assert [(token.ent_iob_, token.ent_type_) for token in doc[2:4]] == [("O", ""), ("B", "")]
+
+
 def test_an_entity_ends_with_its_sentence(nlp, pipe, monkeypatch) -> None:
     doc = predict(pipe, monkeypatch, "O B-PER I-PER I-PER L-PER O", cut(nlp.make_doc("x Ada Bo Cy Di x"), 3))
     assert [(ent.start, ent.end) for ent in doc.ents] == [(1, 3), (3, 5)]
