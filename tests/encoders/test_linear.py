@@ -117,9 +117,10 @@ def test_rows_and_outputs_of_zeros_give_the_bias() -> None:
 def test_training_and_autograd_compute_in_float32() -> None:
     layer, rows = make_layer(), make_rows(4, 96)
     exact = F.linear(rows, layer.weight, layer.bias)
-    assert torch.equal(layer(rows), exact)
+    # The product may be another library's than F.linear takes; int8 is off by more than a hundredth.
+    assert relative_error(layer(rows), exact) < 1e-6
     with torch.no_grad():
-        assert torch.equal(layer.train()(rows), exact)
+        assert relative_error(layer.train()(rows), exact) < 1e-6
 
 
 # --- changed weights

@@ -47,6 +47,7 @@ def blank(*, span_filter: dict | None = FILTER, **config) -> Language:
 def trained(checkpoint: Path, *, steps: int = 30, **config) -> Language:
     nlp = blank(**config)
     gold = examples(nlp)
+    spacy.util.fix_random_seed(0)  # of the new head and of the negatives that are drawn
     nlp.get_pipe("luke_ner").initialize(lambda: gold, checkpoint=str(checkpoint))
     sgd = adam()
     for _ in range(steps):
