@@ -112,6 +112,18 @@ def test_the_links_of_a_linker_are_no_mixture(tmp_path: Path) -> None:
         spacy.load(tmp_path / "pipeline")
 
 
+def test_a_head_that_was_loaded_without_its_encoder_takes_no_other(nlp, tmp_path: Path) -> None:
+    write_luke(tmp_path / "other", randomise(LukeModel(luke_config()), seed=5))
+    nlp.to_disk(tmp_path / "saved")
+    part = spacy.load(tmp_path / "saved", exclude=["luke_encoder"])
+    encoder = part.add_pipe("luke_encoder", before="luke_ner", config={"set_vectors": False})
+    with pytest.raises(LukeError, match="L130"):
+        encoder.load_checkpoint(tmp_path / "other")
+    assert not encoder.has_weights, "nothing has changed"
+    encoder.from_disk(tmp_path / "saved" / "luke_encoder")
+    assert_same(logits(part, TASKS), logits(nlp, TASKS))
+
+
 def test_a_pipeline_without_fingerprints_loads(nlp, tmp_path: Path) -> None:
     nlp.to_disk(tmp_path)
     for name in TASKS:
