@@ -84,11 +84,11 @@ def model_card(
     """README.md of a pipeline.
 
     meta: its meta.json.
-    evaluation: what `spacy evaluate --output` writes, or `{"results": [...], "speed": [...]}`. A result has a `task` and a `dataset`, by which the tables are
-        grouped; `scores`, fractions of 1 by name as `spacy evaluate` writes them, with scores by label if there are;
-        `metrics`, the names of those to show, the last one of which is compared with `baselines`, name -> score; and
-        if they are known `docs`, `hub_id` (of the dataset), `hub_task` and a `note`. An entry of `speed` has `what`,
-        `value` and `unit`.
+    evaluation: what `spacy evaluate --output` writes, or `{"results": [...], "speed": [...]}`. A result has a `task`
+        and a `dataset`, by which the tables are grouped; `scores`, fractions of 1 by name as `spacy evaluate` writes
+        them, with scores by label if there are; `metrics`, the names of those to show, the last one of which is
+        compared with `baselines`, name -> score; and if they are known `docs`, `hub_id` (of the dataset), `hub_task`
+        and a `note`. An entry of `speed` has `what`, `value` and `unit`.
     about: Markdown with what no number says: what it is for, how it was made, its limits.
     size: bytes on disk.
     dataset: what the data of `spacy evaluate` is called, whose file does not say it.

@@ -276,7 +276,8 @@ def test_a_long_question_is_reported_before_training(blank, qa_checkpoint) -> No
 def test_a_checkpoint_with_the_head_keeps_it(pipe, qa_checkpoint) -> None:
     head = LukeForQuestionAnswering.from_pretrained(qa_checkpoint).qa_outputs
     assert torch.equal(pipe._module.qa_outputs.weight, head.weight)
-    assert pipe.labels == pipe.label_data == ()
+    assert pipe.labels == ()
+    assert pipe.label_data is None
 
 
 def test_labels_have_no_meaning(blank, qa_checkpoint) -> None:
