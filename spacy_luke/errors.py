@@ -120,8 +120,7 @@ ERRORS: dict[str, str] = {
     "L059": "token.pos_ cannot take the labels {labels} of component {name!r}: they are not parts of speech of "
     "Universal Dependencies. Set attribute = 'tag' or 'luke_tag'.",
     "L111": "Component {name!r}: its {setting}, {function}, raised {error}: it looks up what is not there, such as "
-    "a key of doc.spans that an earlier component is to set. Give it what it needs, or set another one in "
-    "[components.{name}.{setting}].",
+    "a key of doc.spans that an earlier component is to set. Give it what it needs, or set another {setting}.",
     "L095": "{file} is a TensorFlow checkpoint, which needs h5py ({reason}). Install it: "
     "pip install 'spacy-luke[tensorflow_checkpoints]'.",
     # bridge to spacy-transformers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from transformers import (
 from transformers import pipeline as transformers_pipeline
 
 from spacy_luke.batching.mask_rows import masked_text
-from spacy_luke.errors import LukeError
+from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.fill_mask import FillMask
 from spacy_luke.tokenization.pieces import PieceTokenizer
 from tests.tokenization.ugly import plain
@@ -262,3 +263,14 @@ def test_another_head_is_refused(tmp_path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**config, "architectures": ["LukeForMaskedLM"]}))
     with pytest.raises(LukeError, match="L024"):
         FillMask.from_checkpoint(tmp_path)
+
+
+def test_logits_that_are_no_numbers_are_told_of_once(folders):
+    fill = FillMask.from_checkpoint(folders["luke"])
+    with torch.no_grad():
+        fill._module.encoder.layers[1].feed_forward.norm.bias.fill_(float("nan"))
+    with pytest.warns(LukeWarning, match=r"W031.*'FillMask'"):
+        fill(TEXT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fill(TEXT)

@@ -141,7 +141,7 @@ def _forward(model: Model, docs: Sequence[Doc], is_train: bool, *, max_batch_pie
         raise LukeError("L094", where=WHERE)
     tokenizer = shim.description.tokenizer
     longest = shim.encoder.config.max_pieces - 2
-    with naming_key_errors(COMPONENT, "get_spans", model.attrs["get_spans"]):
+    with naming_key_errors(COMPONENT, "model.get_spans", model.attrs["get_spans"]):
         spans = model.attrs["get_spans"](docs)
     rows = [span_rows(of_doc, doc_pieces(doc, tokenizer), longest) for doc, of_doc in zip(docs, spans, strict=True)]
     inputs = [row.make(tokenizer.special) for of_doc in rows for row in of_doc]

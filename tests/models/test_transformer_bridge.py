@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -560,3 +561,32 @@ def test_the_config_trains(folders, tmp_path) -> None:
     train(init_nlp(config), tmp_path / "out")
     best = spacy.load(tmp_path / "out" / "model-best")
     assert best.meta["performance"]["ents_f"] is not None
+
+
+def test_a_span_getter_that_raises_a_key_error_is_named(folders):
+    nlp = blank(folders["luke"])
+    nlp.initialize()
+
+    def get_spans(docs: Any) -> Any:
+        return [doc.spans["mine"] for doc in docs]
+
+    nlp.get_pipe("transformer").model.attrs["get_spans"] = get_spans
+    with pytest.raises(
+        LukeError, match=r"L111.*'transformer': its model\.get_spans, .*get_spans, .*KeyError\('mine'\)"
+    ):
+        nlp("Ada met Babbage.")
+
+
+def test_states_that_are_no_numbers_are_told_of_once(folders):
+    nlp = blank(folders["luke"])
+    nlp.initialize()
+    shim = nlp.get_pipe("transformer").model.shims[0]
+    for _ in range(2):
+        with torch.no_grad():
+            shim.encoder.layers[1].feed_forward.norm.bias.fill_(float("nan"))
+        with warnings.catch_warnings(record=True) as given:
+            warnings.simplefilter("always")
+            list(nlp.pipe(TEXTS))
+            list(nlp.pipe(TEXTS))
+        assert len([one for one in given if "[W031] Component 'transformer'" in str(one.message)]) == 1
+        shim.load(folders["luke"], None)
