@@ -76,7 +76,7 @@ def rounded(value: Any) -> Any:
 ADA = {"words": ["Ada ", "met ", "Bo ", "Later ", "on "], "spaces": [False] * 5, "ents": [(0, 1), (2, 3)]}
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(odd=st.lists(odd_docs(), min_size=1, max_size=3))
 @example(odd=[{**ADA, "sent_starts": [True, False, False, True, False], "asked": ("Who? ", [" Ada", "Bo "])}])
 def test_all_components_run_and_agree_alone_and_together(nlp, odd) -> None:
@@ -88,7 +88,7 @@ def test_all_components_run_and_agree_alone_and_together(nlp, odd) -> None:
             assert found["text"] == one["text"][found["start"] : found["end"]]
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(odd=odd_docs())
 def test_entities_of_words_with_spaces_are_read_as_without(nlp, odd) -> None:
     """A space that a word carries is the same text as the space after it."""
@@ -104,17 +104,16 @@ def test_entities_of_words_with_spaces_are_read_as_without(nlp, odd) -> None:
         assert carried == pytest.approx(plain, abs=1e-4), name
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(odd=st.lists(odd_docs(), min_size=1, max_size=3))
 def test_all_components_learn_from_them(nlp, odd) -> None:
     """The gradients of one update; no step is taken."""
     examples_of_odd = []
+    related, *_ = nlp.get_pipe("luke_relations").label_data
     for one in odd:
         predicted, reference = make_doc(nlp, one), make_doc(nlp, one)
         ents = reference.ents
-        reference._.relations = [
-            (a, b, nlp.get_pipe("luke_relations").label_data[0]) for a in ents for b in ents if a != b
-        ]
+        reference._.relations = [(a, b, related) for a in ents for b in ents if a != b]
         for ent in ents:
             ent._.entity_types = nlp.get_pipe("luke_entity_typer").labels[:1]
         reference._.answers = [("Who met Ada ?", ents[0] if ents else None)]
