@@ -169,6 +169,10 @@ ERRORS: dict[str, str] = {
     "component.",
     "L068": "Component {name!r}: its head was trained on a {needed} and does not fit the encoder it shares, a {found}.",
     "L106": "{path} is no .spacy file that can be read: {reason}.",
+    "L151": "{path} unpacks to {size:,} bytes and more, of which only {packed:,} were read: over {ratio} times as many. "
+    "If the file can be trusted, unpack it and convert what comes out.",
+    "L152": "{path}, line {line}: after {size:,} bytes there is no end of a page, which has at most {maximum:,}. Give a "
+    "dump with the current revisions only, as pages-articles is.",
     "L069": "{path}: component {name!r} was saved with {saved}, but its config has {configured}.",
 }
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +11,7 @@ from pathlib import Path
 
 from ..errors import LukeError
 from ..training.tags import is_tag
+from .files import read_chunks
 
 NEWDOC = re.compile(r"#\s*newdoc\b")
 TEXT = re.compile(r"#\s*text\s*=\s*(.*)")
@@ -59,14 +58,9 @@ class Table:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file, or of one in a .gz. Only a line feed ends a line, so that a token may hold any other
-    character."""
-    data = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise LukeError("L060", path=path, line=1, reason=f"not gzip ({error})") from None
+    """The lines of a UTF-8 file, or of one in a .gz or .bz2. Only a line feed ends a line, so that a token may hold any
+    other character."""
+    data = b"".join(read_chunks(path))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -115,6 +115,9 @@ class ConversionReport:
         default_factory=Noted,
         metadata=titled("Relations of entities that are together in no sentence, written between the nearest mentions"),
     )
+    other_pages: Noted = field(
+        default_factory=Noted, metadata=titled("Pages that are no articles (redirects, other namespaces), left out")
+    )
     untyped: Noted = field(default_factory=Noted, metadata=titled("Mentions that the file gives no type to"))
     rejected: Noted = field(
         default_factory=Noted, metadata=titled("Examples that are not answered with 'accept', left out")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
@@ -19,7 +18,7 @@ from ..errors import LukeError
 from .questions import Asked, write_questions
 from .records import Record, read_object
 from .report import ConversionReport
-from .texts import english_tokenizer
+from .texts import TextTokenizer
 
 
 def read_squad(path: str | Path, *, vocab: Vocab | None = None) -> tuple[list[Doc], ConversionReport]:
@@ -32,7 +31,7 @@ def read_squad(path: str | Path, *, vocab: Vocab | None = None) -> tuple[list[Do
     vocab: Vocabulary of the Docs, by default a new one.
     """
     path = Path(path)
-    tokenizer = english_tokenizer(vocab)
+    tokenizer = TextTokenizer(vocab)
     report = ConversionReport(files=[f"{path}: SQuAD"])
     docs = [
         make_doc(article.get("title", str, ""), paragraph, tokenizer, report)
@@ -45,7 +44,7 @@ def read_squad(path: str | Path, *, vocab: Vocab | None = None) -> tuple[list[Do
     return docs, report
 
 
-def make_doc(title: str, paragraph: Record, tokenizer: Tokenizer, report: ConversionReport) -> Doc:
+def make_doc(title: str, paragraph: Record, tokenizer: TextTokenizer, report: ConversionReport) -> Doc:
     doc = tokenizer(paragraph.get("context", str))
     doc.user_data["title"] = title
     asked: list[Asked] = []
