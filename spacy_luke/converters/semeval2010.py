@@ -109,8 +109,9 @@ def read_marks(path: Path, block: Block) -> tuple[str, dict[str, tuple[int, int]
     sentence = block.sentence
     if len(sentence) > 1 and sentence[0] == sentence[-1] == '"':
         sentence = sentence[1:-1]
-    # White space goes outside the marks, and several spaces become one.
-    sentence = re.sub(r"(<e[12]>)(\s+)", r"\2\1", re.sub(r"(\s+)(</e[12]>)", r"\2\1", sentence))
+    # White space goes outside the marks, and several spaces become one. Not to try again from each space of a long run,
+    # a run is only looked at from its start.
+    sentence = re.sub(r"(<e[12]>)(\s+)", r"\2\1", re.sub(r"(?<!\s)(\s+)(</e[12]>)", r"\2\1", sentence))
     sentence = re.sub(r"\s+((?:</?e[12]>)*)\s+", r"\1 ", sentence).strip()
     text = ""
     edges: dict[str, list[int]] = {"e1": [], "e2": []}

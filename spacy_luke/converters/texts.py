@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from spacy.lang.en import English
 from spacy.tokens import Doc, Span
@@ -17,6 +18,7 @@ from .report import ConversionReport
 
 # The label of entities in a corpus that does not say what they are.
 ENTITY = "ENTITY"
+MAX_SHOWN = 80
 # Most characters without white space that spaCy's tokenizer gets at once; the longest in the corpora that this was
 # tried on, an address, has 155.
 MAX_RUN = 300
@@ -24,6 +26,18 @@ LONG_RUN = re.compile(rf"\S{{{MAX_RUN + 1},}}")
 
 # Half-open token range
 Place = tuple[int, int]
+
+
+class Mention(NamedTuple):
+    """An entity by its tokens, half-open. number: the same for all mentions of an entity."""
+
+    start: int
+    end: int
+    label: str
+    kb_id: str = ""
+    number: str = ""
+
+
 # Head, tail, label
 Fact = tuple[Place, Place, str]
 
@@ -73,8 +87,14 @@ def char_span(
     if found is None:
         return None
     if (found.start_char, found.end_char) != (start, end):
-        report.expanded_spans.add(f"{place} {text.strip()!r} in {found.text!r}")
+        whole = shown(characters.text[found.start_char : found.end_char])
+        report.expanded_spans.add(f"{place} {shown(text.strip())!r} in {whole!r}")
     return Span(characters.doc, found.start, found.end, label=label, kb_id=kb_id)
+
+
+def shown(text: str) -> str:
+    """A text as reports have it, cut if it is long."""
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def set_entities(doc: Doc, spans: Iterable[Span], report: ConversionReport, place: str) -> None:
@@ -87,12 +107,13 @@ def set_entities(doc: Doc, spans: Iterable[Span], report: ConversionReport, plac
     doc.set_ents(kept, default="outside")
     written = {(span.start, span.end) for span in kept}
     labels = {(span.start, span.end, span.label_, span.kb_id_, span.id_) for span in kept}
+    text = doc.text
     for span in spans:
         key = (span.start, span.end, span.label_, span.kb_id_, span.id_)
         if key not in labels:  # the same entity twice is no loss
             labels.add(key)
             other = " of another kind" if key[:2] in written else ""
-            report.overlapping_entities.add(f"{place} {span.text!r}{other}")
+            report.overlapping_entities.add(f"{place} {shown(text[span.start_char : span.end_char])!r}{other}")
 
 
 def write_relations(doc: Doc, facts: Sequence[Fact], report: ConversionReport, place: str) -> None:
@@ -102,13 +123,16 @@ def write_relations(doc: Doc, facts: Sequence[Fact], report: ConversionReport, p
     """
     entities = {(span.start, span.end): span for span in doc.ents}
     relations = []
-    for number, (head, tail, label) in enumerate(facts):
-        if (head, tail, label) in facts[:number]:
+    seen: set[Fact] = set()
+    for fact in facts:
+        head, tail, label = fact
+        if fact in seen:
             report.repeated_relations.add(place)
         elif head not in entities or tail not in entities or head == tail:
             report.dropped_relations[label] += 1
             report.lost_relations.add(place)
         else:
             relations.append(Relation(entities[head], entities[tail], label))
+        seen.add(fact)
     if relations or not facts:
         set_relations(doc, relations)
