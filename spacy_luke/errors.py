@@ -183,6 +183,14 @@ ERRORS: dict[str, str] = {
     "component.",
     "L068": "Component {name!r}: its head was trained on a {needed} and does not fit the encoder it shares, a {found}.",
     "L106": "{path} is no .spacy file that can be read: {reason}.",
+    "L150": "{path}, {place}: {wrong} of {total} entities are not at the tokens that the file says. First: {first}. "
+    "{fits} of {total} would be, were the positions {way}. Correct the positions.",
+    "L151": "{path}: its first {packed:,} bytes unpack to {size:,}, more than {ratio} times as many. If the file can "
+    "be trusted, unpack it and convert what comes out.",
+    "L152": "{path}, line {line}: no end of a page for {size:,} bytes; a page has at most {maximum:,}. Give a dump "
+    "with the current revisions only, as pages-articles is.",
+    "L153": "OUT {path} is {found}. Docs are written to a .spacy file, such as {example}, or to a folder; one whose "
+    "name ends like that of a file must be there already.",
     "L069": "{path}: component {name!r} was saved with {saved}, but its config has {configured}.",
     "L130": "Component {name!r}: its head was saved with another encoder (fingerprint {saved}) than that of "
     "{upstream!r} ({found}), on which it would predict nonsense. A save over an older pipeline that did not end leaves "
@@ -246,6 +254,7 @@ WARNINGS: dict[str, str] = {
     "their place: pretraining is with plain attention. To train them, set entity_aware_attention = true.",
     "W028": "No entity of the corpus of [pretraining] {corpus} is in the entity vocabulary: its entities are not "
     "evaluated.",
+    "W046": "{option} names {missing}, which no entity of what was read has. Types that occur: {known}.",
     "W030": "Component {name!r} was saved without the encoder that it uses: {reason}. "
     "Only its head is there, which cannot run without that luke_encoder: save both in one pipeline, or give it a copy "
     "with nlp.replace_listeners.",

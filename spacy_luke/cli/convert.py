@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from spacy.tokens import Doc
@@ -14,9 +16,12 @@ from spacy.vocab import Vocab
 from typer import Argument, Option
 
 from ..converters import CONVERTERS, ConversionReport, Converter, get_converter, write_docbin
-from ..errors import LukeError
+from ..errors import LukeError, LukeWarning
 from . import luke_cli
 from .errors import one_line_errors
+
+# What ends like this is a file; "corpus-v1.0" may be a folder.
+FILE_SUFFIX = re.compile(r"\.[A-Za-z]{3,}|\.(?:iob2|gz|xz|7z|bz2)")
 
 
 def list_kinds() -> str:
@@ -86,7 +91,11 @@ def convert_cli(
     ] = None,
     spans_key: Annotated[
         str | None,
-        Option(help=help_of("spans_key", "Key of doc.spans for the mentions. Default: luke_ner.")),
+        Option(
+            help=help_of(
+                "spans_key", "Key of doc.spans for the mentions. Default: luke_ner; for conllu none: doc.ents."
+            )
+        ),
     ] = None,
     key: Annotated[
         str | None,
@@ -137,11 +146,12 @@ def convert_cli(
             "spaces": spaces,
         }
         options = {name: value for name, value in given.items() if value is not None}
+        check_target(target)
         report = convert(kind, find_files(source, suffix), source, target, **options)
     typer.echo(report)
 
 
-def convert(kind: str, files: Sequence[Path], source: Path, target: Path, **options: object) -> ConversionReport:
+def convert(kind: str, files: Sequence[Path], source: Path, target: Path, **options: Any) -> ConversionReport:
     """Convert `files`, which are `source` or below it; nothing is written if one of them cannot be read."""
     read = get_converter(kind)
     for name in options:
@@ -150,10 +160,13 @@ def convert(kind: str, files: Sequence[Path], source: Path, target: Path, **opti
     vocab = Vocab()
     report = ConversionReport()
     converted: list[tuple[Path, list[Doc]]] = []
-    for file in files:
-        docs, counts = read(file, vocab=vocab, **options)
-        converted.append((file, docs))
-        report.extend(counts)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"\[W046\]", LukeWarning)  # of a type that one of the files lacks
+        for file in files:
+            docs, counts = read(file, vocab=vocab, **options)
+            converted.append((file, docs))
+            report.extend(counts)
+    report.check_types(options.get("types"), options.get("only"))
     for path, placed in place(converted, source, target):
         write_docbin(placed, path)
     return report
@@ -185,6 +198,19 @@ def find_files(source: Path, suffix: str) -> list[Path]:
     if not files:
         raise LukeError("L061", path=source)
     return files
+
+
+def check_target(target: Path) -> None:
+    """L153 for what is neither a .spacy file nor a folder, nor the name of one, before any work is done."""
+    if target.is_dir() or target.suffix == ".spacy":
+        return
+    if target.exists():
+        raise LukeError(
+            "L153", path=target, found="a file that no Docs are written to", example=target.with_suffix(".spacy")
+        )
+    if FILE_SUFFIX.fullmatch(target.suffix):
+        found = f"the name of a file that ends in {target.suffix!r}"
+        raise LukeError("L153", path=target, found=found, example=target.with_suffix(".spacy"))
 
 
 def place(

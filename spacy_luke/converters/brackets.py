@@ -14,72 +14,140 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import unquote
 
-from ..training.tags import Entity
 from .report import ConversionReport
+from .texts import Mention
+from .wikitext import article_title
 
-# "(fields" with ")" if it closes on the same token, or "id)"
-BRACKET = re.compile(r"\(([^()]+)(\)?)|([^()]+)\)")
-VALUE = re.compile(r"(?:\([^()]+\)?|[^()]+\))+")
+PIECE = re.compile(r"[()]|[^()]+")
 NUMBER = re.compile(r"[a-z]{0,3}\d+(\[.*)?")
 # A part of an entity with gaps: "e1[1/2]"
 PART = re.compile(r"\[\d+/\d+\]")
-TYPE = "etype"
+# Names of the fields: of the type, of the id that all mentions of an entity have, and of the article about it
+TYPE, IDS, IDENTITY = "etype", ("eid", "grp"), "identity"
+
+
+class Bracket(NamedTuple):
+    """An edge of an entity, or both. text: its fields; where it only closes, its id."""
+
+    text: str
+    opens: bool
+    closes: bool
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Which of the fields of a bracket, counted from 0, says what; None for none. count: how many there are at most."""
+
+    label: int
+    number: int | None = None
+    identity: int | None = None
+    count: int | None = None
+
+
+def split_brackets(value: str) -> list[Bracket] | None:
+    """`"(e1-person(e2-place)e3)"` -> one that opens, one that opens and closes, one that closes; None if it is no such
+    value."""
+    found: list[Bracket] = []
+    pieces = PIECE.findall(value)
+    index = 0
+    while index < len(pieces):
+        opens = pieces[index] == "("
+        text = "".join(pieces[index + opens : index + opens + 1])
+        closes = pieces[index + opens + 1 : index + opens + 2] == [")"]
+        if text in ("", "(", ")") or not (opens or closes):
+            return None
+        found.append(Bracket(text, opens, closes))
+        index += opens + 1 + closes
+    return found or None
 
 
 def has_brackets(values: Collection[str]) -> bool:
     """Whether most of the values are brackets."""
-    return 2 * sum(VALUE.fullmatch(value) is not None for value in values) > len(values)
+    return 2 * sum(split_brackets(value) is not None for value in values) > len(values)
 
 
-def find_label_field(values: Collection[str], fields: Sequence[str]) -> int:
-    """Number of the field that is the type."""
-    if TYPE in fields:
-        return fields.index(TYPE)
-    first = next((found[1] for value in values for found in BRACKET.finditer(value) if found[1]), "")
-    return int(NUMBER.fullmatch(first.partition("-")[0]) is not None)
+def split_edges(value: str) -> tuple[str, str, list[str]]:
+    """What closes in a value, what opens, and what both opens and closes, as of an empty node; tags are within."""
+    brackets = split_brackets(value)
+    if brackets is None:
+        return "", "", [value] if value not in ("", "O") else []
+    closing = "".join(f"{bracket.text})" for bracket in brackets if not bracket.opens)
+    opening = "".join(f"({bracket.text}" for bracket in brackets if not bracket.closes)
+    return closing, opening, [bracket.text for bracket in brackets if bracket.opens and bracket.closes]
+
+
+def find_fields(values: Collection[str], names: Sequence[str]) -> Fields:
+    """Which field says what. names: of a `# global.Entity` line."""
+    names = [name.lower() for name in names]
+    if TYPE in names:
+        number = next((names.index(name) for name in IDS if name in names), None)
+        identity = names.index(IDENTITY) if IDENTITY in names else None
+        return Fields(names.index(TYPE), number, identity, len(names))
+    found = (bracket.text for value in values for bracket in split_brackets(value) or () if bracket.opens)
+    first = next(found, "").partition("-")[0]
+    return Fields(label=1, number=0) if NUMBER.fullmatch(first) else Fields(label=0)
 
 
 def read_brackets(
-    values: Sequence[Sequence[str]], places: Sequence[str], field: int, report: ConversionReport
-) -> list[Entity]:
+    values: Sequence[Sequence[str]], places: Sequence[str], fields: Fields, report: ConversionReport
+) -> list[Mention]:
     """The entities of a sentence.
 
     values: for each token, what its words say.
     """
-    entities: list[Entity] = []
+    entities: list[Mention] = []
     opened: list[tuple[int, str]] = []  # first token and fields
+    closed: set[int] = set()  # of these, by their index
+    by_id: dict[str, list[int]] = {}
     for index, words in enumerate(values):
-        for found in (found for value in words for found in BRACKET.finditer(value)):
-            text, closes, closed = found[1], found[2], found[3]
-            if text and not closes:
-                opened.append((index, text))
-                continue
-            start = index
-            if closed:
-                number = next((n for n in reversed(range(len(opened))) if is_same(opened[n][1], closed)), None)
-                if number is None:
-                    report.broken_entities.add(f"{places[index]} {closed!r}")
+        for value in filter(None, words):
+            brackets = split_brackets(value)
+            if brackets is None:
+                report.broken_entities.add(f"{places[index]} {value!r}")
+            for text, opens, closes in brackets or ():
+                start = index
+                if not closes:
+                    for name in opening_ids(text):
+                        by_id.setdefault(name, []).append(len(opened))
+                    opened.append((index, text))
                     continue
-                start, text = opened.pop(number)
-            label = read_label(text, field)
-            if label:
-                entities.append((start, index + 1, label))
-            else:
-                report.broken_entities.add(f"{places[start]} {text!r}")
-    for start, text in opened:
-        report.broken_entities.add(f"{places[start]} {text!r}")
+                if not opens:
+                    known = by_id.get(text, [])
+                    while known and known[-1] in closed:
+                        known.pop()
+                    if not known:
+                        report.broken_entities.add(f"{places[index]} {text!r}")
+                        continue
+                    closed.add(known[-1])
+                    start, text = opened[known.pop()]
+                if mention := read_mention(text, start, index + 1, fields):
+                    entities.append(mention)
+                else:
+                    report.broken_entities.add(f"{places[start]} {text!r}")
+    for number, (start, text) in enumerate(opened):
+        if number not in closed:
+            report.broken_entities.add(f"{places[start]} {text!r}")
     return sorted(entities)
 
 
-def is_same(opened: str, closed: str) -> bool:
-    """Whether `e1` or `person-1` closes `e1-person-1` or `person-1`."""
-    return opened == closed or opened.startswith(f"{closed}-")
+def opening_ids(text: str) -> set[str]:
+    """What may close `e1-person-1`: `e1`, `e1-person`, or all of it."""
+    first, _, rest = text.partition("-")
+    return {first, f"{first}-{rest.partition('-')[0]}" if rest else first, text}
 
 
-def read_label(text: str, field: int) -> str:
-    """The type of `e1-person-1`; "" if there is none, or if this is a part of an entity with gaps."""
-    fields = text.split("-")
-    if len(fields) <= field or PART.search(fields[0]):
-        return ""
-    return "" if fields[field] == "_" else fields[field]
+def read_mention(text: str, start: int, end: int, fields: Fields) -> Mention | None:
+    """The entity that `e1-person-1` is; None if there is no type, or if this is a part of an entity with gaps."""
+    found = text.split("-", maxsplit=fields.count - 1 if fields.count else -1)
+
+    def field(index: int | None) -> str:
+        return "" if index is None or index >= len(found) or found[index] == "_" else found[index]
+
+    label = field(fields.label)
+    if not label or PART.search(found[0]):
+        return None
+    return Mention(start, end, label, article_title(unquote(field(fields.identity))), field(fields.number))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +11,15 @@ from pathlib import Path
 
 from ..errors import LukeError
 from ..training.tags import is_tag
+from .files import read_chunks
+from .report import ConversionReport
 
 NEWDOC = re.compile(r"#\s*newdoc\b")
 TEXT = re.compile(r"#\s*text\s*=\s*(.*)")
 FIELDS = re.compile(r"#\s*global\.Entity\s*=\s*(.*)")
 # CoNLL-U's lines for a multi-word token ("3-4") and an empty node ("3.1"), between the numbered tokens.
 NO_TOKEN = re.compile(r"\d+[-.]\d+")
+CONLLU_COLUMNS = 10
 DOCSTART = "-DOCSTART-"
 # The phrase types of CoNLL-2000: a chunk column of CoNLL-2003 is written like entity tags, but is none.
 CHUNKS = frozenset({"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"})
@@ -47,11 +48,18 @@ class Table:
     documents: list[list[Sentence]]
     has_marks: bool  # '-DOCSTART-' or '# newdoc' was seen; without them there is one group
     comments: int
+    split_lines: list[int] = field(default_factory=list)  # that had blanks where the file has tabs
     entity_fields: list[str] = field(default_factory=list)  # of a '# global.Entity' line
 
     @property
     def sentences(self) -> list[Sentence]:
         return [sentence for document in self.documents for sentence in document]
+
+    def start_report(self, path: Path) -> ConversionReport:
+        report = ConversionReport(comments=self.comments)
+        for line in self.split_lines:
+            report.split_lines.add(f"{path.name}:{line}")
+        return report
 
     def sentences_per_doc(self, wanted: int | None) -> int:
         """0 for whole documents. None: these where the file marks documents, else single sentences."""
@@ -59,14 +67,9 @@ class Table:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file, or of one in a .gz. Only a line feed ends a line, so that a token may hold any other
-    character."""
-    data = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise LukeError("L060", path=path, line=1, reason=f"not gzip ({error})") from None
+    """The lines of a UTF-8 file, or of one in a .gz or .bz2. Only a line feed ends a line, so that a token may hold any
+    other character."""
+    data = b"".join(read_chunks(path))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -106,6 +109,9 @@ def read_table(path: Path) -> Table:
             elif found := FIELDS.match(line):
                 table.entity_fields = found[1].strip().split("-")
         else:
+            if split is split_tabs and (repaired := split_again(line, cells, width)):
+                cells = repaired
+                table.split_lines.append(number)
             sentence.rows.append(Row(line=number, cells=cells))
     end_sentence()
     table.documents = [document for document in table.documents if document]
@@ -118,6 +124,17 @@ def split_tabs(line: str) -> list[str]:
 
 def split_spaces(line: str) -> list[str]:
     return re.split(r"[ \t]+", line.strip(" \t"))
+
+
+def split_again(line: str, cells: Sequence[str], width: int) -> list[str] | None:
+    """The cells of a line that has blanks for some of its tabs ("Paro I-PER"); None for any other line.
+
+    It then has the file's number of columns, and a tag or all columns of CoNLL-U: "New York" lacks its tag.
+    """
+    if len(cells) == width:
+        return None
+    found = split_spaces(line)
+    return found if len(found) == width and (any(map(is_tag, found[1:])) or width >= CONLLU_COLUMNS) else None
 
 
 def is_row(cells: Sequence[str], width: int, split: Callable[[str], list[str]]) -> bool:
@@ -185,10 +202,15 @@ def is_index_column(sentences: Sequence[Sentence], index: int) -> bool:
     steps = right = 0
     for sentence in sentences:
         cells = [row.cells[index] if index < len(row.cells) else "" for row in sentence.rows]
-        numbers = [int(cell) if cell.isdecimal() else None for cell in cells if not NO_TOKEN.fullmatch(cell)]
+        numbers = [read_number(cell) for cell in cells if not NO_TOKEN.fullmatch(cell)]
         if not numbers or numbers[0] is None:
             return False
         for before, after in pairwise(numbers):
             steps += 1
             right += before is not None and after == before + 1
     return right >= MOST_INDICES * steps
+
+
+def read_number(cell: str) -> int | None:
+    """A number of at most nine digits; None for anything else. Python refuses to read very long ones."""
+    return int(cell) if len(cell) < 10 and cell.isdecimal() else None

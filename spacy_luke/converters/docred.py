@@ -17,7 +17,15 @@ from spacy.vocab import Vocab
 
 from .records import Record, read_records
 from .report import ConversionReport
-from .sentences import Names, Sentences, pair_mentions, read_names, read_sentences
+from .sentences import (
+    NamedPlace,
+    Names,
+    check_names,
+    pair_mentions,
+    read_names,
+    read_sentences,
+    sentence_numbers,
+)
 from .texts import Fact, Place, set_entities, write_relations
 from .words import Spaces
 
@@ -35,6 +43,9 @@ def read_docred(
     there are none, between the two mentions that are nearest to each other. A file without `labels` is not annotated
     with relations. `doc.user_data["title"]` is the title; the evidence is not written.
 
+    The tokens of a mention are compared with its `name`, but for blanks and case. If more names of a document would fit
+    were positions counted in another way (from 1, over the document, …), the file is refused (L150).
+
     names: JSON file with the names of the relations (rel_info.json of DocRED), to write them instead of P27 and so on.
     spaces: "text" = spaces between tokens are guessed as in English text; "all" = there is one after every token.
     vocab: Vocabulary of the Docs, by default a new one.
@@ -49,15 +60,22 @@ def read_docred(
 
 
 def make_doc(record: Record, names: Names, spaces: Spaces, vocab: Vocab, report: ConversionReport) -> Doc:
-    sentences = read_sentences(record, read_sents(record), spaces, vocab, report)
+    words = read_sents(record)
+    entities = [
+        read_mentions(record, number, mentions) for number, mentions in enumerate(record.get("vertexSet", list))
+    ]
+    check_names(record, words, [place for mentions in entities for _, place in mentions], report)
+    sentences = read_sentences(record, words, spaces, vocab, report)
     doc = sentences.doc
     doc.user_data["title"] = record.get("title", str, "")
-    entities = record.get("vertexSet", list)
-    spans = [
-        span
-        for number, mentions in enumerate(entities)
-        for span in read_mentions(record, number, mentions, sentences, report)
-    ]
+    spans = []
+    for number, mentions in enumerate(entities):
+        for mention, place in mentions:
+            found = sentences.place(mention, f"entity {number}", place.start, place.end, sentence=place.sentence)
+            if found is None:
+                report.empty_entities.add(record.short)
+            else:
+                spans.append(Span(doc, *found, label=mention.label("type"), span_id=str(number)))
     set_entities(doc, spans, report, record.short)
     if "labels" not in record.values:
         report.unlabelled.add(record.short)
@@ -76,20 +94,17 @@ def read_sents(record: Record) -> list[list[str]]:
     return sents
 
 
-def read_mentions(
-    record: Record, number: int, mentions: object, sentences: Sentences, report: ConversionReport
-) -> list[Span]:
-    spans = []
-    for mention in Record(record.path, record.place, {"vertexSet": mentions}).inner("vertexSet"):
+def read_mentions(record: Record, number: int, mentions: object) -> list[tuple[Record, NamedPlace]]:
+    """The mentions of an entity and where they are."""
+    found = []
+    entity = f"vertexSet[{number}]"
+    for mention in Record(record.path, record.place, {entity: mentions}).inner(entity):
         pos = mention.get("pos", list)
         if len(pos) != 2 or not all(type(edge) is int for edge in pos):
             mention.fail("'pos' is not [first token, end]")
-        place = sentences.place(mention, f"entity {number}", *pos, sentence=mention.get("sent_id", int))
-        if place is None:
-            report.empty_entities.add(record.short)
-        else:
-            spans.append(Span(sentences.doc, *place, label=mention.label("type"), span_id=str(number)))
-    return spans
+        name = mention.values.get("name")
+        found.append((mention, NamedPlace(name if isinstance(name, str) else "", mention.get("sent_id", int), *pos)))
+    return found
 
 
 def write_facts(doc: Doc, record: Record, places: list[list[Place]], names: Names, report: ConversionReport) -> None:
@@ -97,6 +112,7 @@ def write_facts(doc: Doc, record: Record, places: list[list[Place]], names: Name
     facts: list[Fact] = []
     seen: set[tuple[int, int, str]] = set()
     labels = record.inner("labels")
+    numbers = sentence_numbers(doc)
     for item in labels:
         head, tail, label = item.get("h", int), item.get("t", int), names.find(item, item.label("r"))
         if not (0 <= head < len(places) and 0 <= tail < len(places)):
@@ -105,7 +121,7 @@ def write_facts(doc: Doc, record: Record, places: list[list[Place]], names: Name
             report.repeated_relations.add(item.short)
             continue
         seen.add((head, tail, label))
-        found, together = pair_mentions(places[head], places[tail], doc, label) if head != tail else ([], True)
+        found, together = pair_mentions(places[head], places[tail], numbers, label) if head != tail else ([], True)
         if not found:
             report.dropped_relations[label] += 1
             report.lost_relations.add(f"{item.short} {label}")

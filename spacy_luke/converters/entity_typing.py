@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
@@ -21,7 +20,7 @@ from ..annotations import set_entity_types
 from .records import Record, read_records
 from .report import ConversionReport
 from .sentences import read_sentences
-from .texts import ENTITY, char_span, english_tokenizer, mark_one_sentence, set_entities
+from .texts import ENTITY, TextTokenizer, char_span, mark_one_sentence, set_entities
 from .words import Spaces
 
 MENTIONS = "mentions"
@@ -41,14 +40,14 @@ def read_entity_typing(
     vocab: Vocabulary of the Docs, by default a new one.
     """
     path = Path(path)
-    tokenizer = english_tokenizer(vocab)
+    tokenizer = TextTokenizer(vocab)
     report = ConversionReport(files=[f"{path}: entity typing"])
     docs = [make_doc(record, spaces, tokenizer, report) for record in read_records(path)]
     report.count(docs)
     return docs, report
 
 
-def make_doc(record: Record, spaces: Spaces, tokenizer: Tokenizer, report: ConversionReport) -> Doc:
+def make_doc(record: Record, spaces: Spaces, tokenizer: TextTokenizer, report: ConversionReport) -> Doc:
     if "sent" in record.values:
         span, types = read_characters(record, tokenizer, report), read_types(record, "labels")
     else:
@@ -64,7 +63,7 @@ def make_doc(record: Record, spaces: Spaces, tokenizer: Tokenizer, report: Conve
     return doc
 
 
-def read_characters(record: Record, tokenizer: Tokenizer, report: ConversionReport) -> Span:
+def read_characters(record: Record, tokenizer: TextTokenizer, report: ConversionReport) -> Span:
     """The mention in the text `sent`."""
     text = record.get("sent", str)
     doc = mark_one_sentence(tokenizer(text))

@@ -16,7 +16,17 @@ from spacy.vocab import Vocab
 from ..errors import LukeError
 from .records import Record, read_object
 from .report import ConversionReport
-from .sentences import Names, Sentences, label_spans, pair_mentions, read_names, read_sentences
+from .sentences import (
+    NamedPlace,
+    Names,
+    Sentences,
+    check_names,
+    label_spans,
+    pair_mentions,
+    read_names,
+    read_sentences,
+    sentence_numbers,
+)
 from .texts import ENTITY, Place, set_entities, write_relations
 from .words import Spaces
 
@@ -28,6 +38,9 @@ def read_fewrel(
 
     A Doc is a sentence with the mentions of head and tail, labelled "ENTITY"; `ent.kb_id_` is the Wikidata id. Where
     one of them is mentioned several times, the relation is written between all pairs.
+
+    The tokens are compared with the name of head or tail, but for blanks and case. If more names of a sentence would
+    fit were positions counted in another way (from 1, …), the file is refused (L150).
 
     names: JSON file with the names of the relations (pid2name.json of FewRel), to write them instead of P177 and so on.
     spaces: "text" = spaces between tokens are guessed as in English text; "all" = there is one after every token.
@@ -52,15 +65,16 @@ def read_fewrel(
 def make_doc(
     record: Record, relation: str, names: Names, spaces: Spaces, vocab: Vocab, report: ConversionReport
 ) -> Doc:
-    sentences = read_sentences(record, [record.words("tokens")], spaces, vocab, report)
+    words = record.words("tokens")
+    named = {role: read_mentions(record, role) for role in ("h", "t")}
+    check_names(record, [words], [place for found in named.values() for place in found], report)
+    sentences = read_sentences(record, [words], spaces, vocab, report)
     doc = sentences.doc
     mentions: list[list[Place]] = []
     places: dict[Place, tuple[str, str, str]] = {}
-    for role in ("h", "t"):
+    for role, found in named.items():
         value = record.get(role, list)
-        if len(value) != 3 or not isinstance(value[1], str) or not isinstance(value[2], list) or not value[2]:
-            record.fail(f"{role!r} is not [name, id, lists of token indices]")
-        mentions.append([read_mention(record, role, indices, sentences) for indices in value[2]])
+        mentions.append([find_mention(record, role, place, sentences) for place in found])
         for place in mentions[-1]:
             if place in places:
                 report.overlapping_entities.add(f"{record.short} {doc[slice(*place)].text!r}")
@@ -68,18 +82,31 @@ def make_doc(
     set_entities(doc, label_spans(doc, places), report, record.short)
     kept = {(span.start, span.end) for span in doc.ents}
     heads, tails = ([place for place in found if place in kept] for found in mentions)
-    facts, _ = pair_mentions(heads, tails, doc, names.find(record, relation))
+    facts, _ = pair_mentions(heads, tails, sentence_numbers(doc), names.find(record, relation))
     # Without a pair, write_relations reports the one that is lost.
     write_relations(doc, facts or [(mentions[0][0], mentions[1][0], relation)], report, record.short)
     return doc
 
 
-def read_mention(record: Record, role: str, indices: object, sentences: Sentences) -> Place:
-    if not isinstance(indices, list) or not indices or not all(type(index) is int for index in indices):
-        record.fail(f"{role!r} is not [name, id, lists of token indices]")
-    if any(after != before + 1 for before, after in pairwise(indices)):
-        record.fail(f"the tokens {indices} of {role!r} are not next to each other")
-    place = sentences.place(record, f"{role!r}", indices[0], indices[-1] + 1)
-    if place is None:
+def read_mentions(record: Record, role: str) -> list[NamedPlace]:
+    """The mentions of the head or tail, as the file has them."""
+    value = record.get(role, list)
+    wanted = f"{role!r} is not [name, id, lists of token indices]"
+    if len(value) != 3 or not isinstance(value[1], str) or not isinstance(value[2], list) or not value[2]:
+        record.fail(wanted)
+    found = []
+    for indices in value[2]:
+        if not isinstance(indices, list) or not indices or not all(type(index) is int for index in indices):
+            record.fail(wanted)
+        if any(after != before + 1 for before, after in pairwise(indices)):
+            record.fail(f"the tokens {indices} of {role!r} are not next to each other")
+        name = value[0] if isinstance(value[0], str) else ""
+        found.append(NamedPlace(name, 0, indices[0], indices[-1] + 1))
+    return found
+
+
+def find_mention(record: Record, role: str, place: NamedPlace, sentences: Sentences) -> Place:
+    found = sentences.place(record, f"{role!r}", place.start, place.end)
+    if found is None:
         record.fail(f"all tokens of {role!r} are empty")
-    return place
+    return found

@@ -6,13 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
 
-from ..training.tags import Entity, find_scheme, is_tag, read_entities
-from .columns import NO_TOKEN, Row, Sentence, Table, find_columns, is_index_column, read_table
+from ..training.tags import find_scheme, is_tag, read_entities
+from .columns import NO_TOKEN, Row, Sentence, Table, find_columns, find_tag_columns, is_index_column, read_table
 from .report import ConversionReport
-from .texts import set_entities
+from .texts import Mention, set_entities
 
 
 @dataclass(kw_only=True)
@@ -24,7 +24,7 @@ class Tokens:
     tags: list[str] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     spaces: list[bool] = field(default_factory=list)
-    entities: list[Entity] = field(default_factory=list)
+    entities: list[Mention] = field(default_factory=list)
 
 
 def read_iob(
@@ -73,12 +73,13 @@ def read_columns(
     n_sents: int | None,
     token_column: int | None = None,
     tag_column: int | None = None,
+    spans_key: str | None = None,
     vocab: Vocab | None,
 ) -> tuple[list[Doc], ConversionReport]:
     """`read_iob` of a table that has been read."""
     token, tag = find_columns(path, table, token=token_column, tag=tag_column)
     has_index = token > 0 and is_index_column(table.sentences, 0)
-    report = ConversionReport(comments=table.comments)
+    report = table.start_report(path)
     groups = [
         [
             tokens
@@ -88,8 +89,11 @@ def read_columns(
         for document in table.documents
     ]
     scheme = read_tags(path, groups, report)
-    report.files.append(f"{path}: {scheme}, tokens in column {token + 1}, tags in column {tag + 1}")
-    docs = make_docs(groups, types, only, table.sentences_per_doc(n_sents), vocab, report)
+    others = [str(column + 1) for column in find_tag_columns(table) if column not in (token, tag)]
+    unread = f" (there are tags, too, in {', '.join(others)}, not read)" if others and tag_column is None else ""
+    report.files.append(f"{path}: {scheme}, tokens in column {token + 1}, tags in column {tag + 1}{unread}")
+    size = table.sentences_per_doc(n_sents)
+    docs = make_docs(groups, types, only, size, vocab, report, spans_key=spans_key)
     return docs, report
 
 
@@ -98,7 +102,8 @@ def read_tags(path: Path, groups: Sequence[Sequence[Tokens]], report: Conversion
     scheme = find_scheme(tokens.tags for group in groups for tokens in group)
     for group in groups:
         for tokens in group:
-            tokens.entities, repaired = read_entities(tokens.tags, scheme)
+            entities, repaired = read_entities(tokens.tags, scheme)
+            tokens.entities = [Mention(*entity) for entity in entities]
             for index in repaired:
                 report.repaired_tags.add(f"{path.name}:{tokens.lines[index]}")
     return scheme
@@ -111,17 +116,23 @@ def make_docs(
     size: int,
     vocab: Vocab | None,
     report: ConversionReport,
+    *,
+    spans_key: str | None = None,
 ) -> list[Doc]:
-    """Docs of `size` sentences within each group (0: all of it), with the entities of the chosen types."""
+    """Docs of `size` sentences within each group (0: all of it), with the entities of the chosen types.
+
+    spans_key: Write them to these `doc.spans`, all of them, and not to `doc.ents`.
+    """
     vocab = Vocab() if vocab is None else vocab
     for group in groups:
         for tokens in group:
             tokens.entities = choose_types(tokens.entities, types or {}, only, report)
     docs = [
-        make_doc(group[start : start + (size or len(group))], vocab, report)
+        make_doc(group[start : start + (size or len(group))], vocab, report, spans_key)
         for group in groups
         for start in range(0, len(group), size or len(group) or 1)
     ]
+    report.check_types(types, only)
     report.count(docs)
     return docs
 
@@ -161,30 +172,33 @@ def cell(row: Row, index: int) -> str:
 def align(words: Sequence[str], text: str) -> list[bool] | None:
     """For each word, whether whitespace follows it in `text`; None if `text` is not these words in this order."""
     spaces: list[bool] = []
-    rest = text
+    place = 0
     for word in words:
-        if not rest.startswith(word):
+        if not text.startswith(word, place):
             return None
-        after = rest[len(word) :]
-        rest = after.lstrip()
-        spaces.append(len(rest) < len(after) or not rest)
-    return None if rest or not spaces else spaces
+        end = place = place + len(word)
+        while place < len(text) and text[place].isspace():
+            place += 1
+        spaces.append(place > end or place == len(text))
+    return None if place < len(text) or not spaces else spaces
 
 
 def choose_types(
-    entities: Sequence[Entity], types: Mapping[str, str], only: Collection[str] | None, report: ConversionReport
-) -> list[Entity]:
-    chosen: list[Entity] = []
-    for start, end, old in entities:
+    entities: Sequence[Mention], types: Mapping[str, str], only: Collection[str] | None, report: ConversionReport
+) -> list[Mention]:
+    chosen: list[Mention] = []
+    for entity in entities:
+        old = entity.label
         new = types.get(old, old)
+        report.renamed[old, new] += 1
         if not new or (only is not None and new not in only):
             report.dropped[old] += 1
         else:
-            chosen.append((start, end, new))
+            chosen.append(entity._replace(label=new))
     return chosen
 
 
-def make_doc(sentences: Sequence[Tokens], vocab: Vocab, report: ConversionReport) -> Doc:
+def make_doc(sentences: Sequence[Tokens], vocab: Vocab, report: ConversionReport, spans_key: str | None = None) -> Doc:
     words = [word for tokens in sentences for word in tokens.words]
     spaces = [space for tokens in sentences for space in tokens.spaces]
     starts: list[bool | int | None] = [index == 0 for tokens in sentences for index in range(len(tokens.words))]
@@ -193,7 +207,13 @@ def make_doc(sentences: Sequence[Tokens], vocab: Vocab, report: ConversionReport
     spans: list[Span] = []
     offset = 0
     for tokens in sentences:
-        spans.extend(Span(doc, offset + start, offset + end, label=label) for start, end, label in tokens.entities)
+        spans.extend(
+            Span(doc, offset + start, offset + end, label=label, kb_id=kb_id, span_id=number)
+            for start, end, label, kb_id, number in tokens.entities
+        )
         offset += len(tokens.words)
-    set_entities(doc, spans, report, sentences[0].place)
+    if spans_key is None:
+        set_entities(doc, spans, report, sentences[0].place)
+    else:
+        doc.spans[spans_key] = SpanGroup(doc, name=spans_key, spans=spans)
     return doc

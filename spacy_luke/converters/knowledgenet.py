@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 from .records import Record, read_records
 from .report import ConversionReport
-from .texts import Fact, Place, char_span, english_tokenizer, mark_one_sentence, set_entities, write_relations
+from .texts import Fact, Place, TextTokenizer, char_span, mark_one_sentence, set_entities, write_relations
 
 
 def read_knowledgenet(path: str | Path, *, vocab: Vocab | None = None) -> tuple[list[Doc], ConversionReport]:
@@ -32,7 +31,7 @@ def read_knowledgenet(path: str | Path, *, vocab: Vocab | None = None) -> tuple[
     vocab: Vocabulary of the Docs, by default a new one.
     """
     path = Path(path)
-    tokenizer = english_tokenizer(vocab)
+    tokenizer = TextTokenizer(vocab)
     report = ConversionReport(files=[f"{path}: KnowledgeNet"])
     sentences: dict[tuple[str, str], list[Record]] = {}
     for record in read_records(path):
@@ -42,7 +41,9 @@ def read_knowledgenet(path: str | Path, *, vocab: Vocab | None = None) -> tuple[
     return docs, report
 
 
-def make_doc(name: str, text: str, records: Iterable[Record], tokenizer: Tokenizer, report: ConversionReport) -> Doc:
+def make_doc(
+    name: str, text: str, records: Iterable[Record], tokenizer: TextTokenizer, report: ConversionReport
+) -> Doc:
     doc = mark_one_sentence(tokenizer(text))
     spans: dict[Place, Span] = {}
     facts: list[Fact] = []

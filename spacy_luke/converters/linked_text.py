@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 from ..annotations.store import Characters
 from .records import Record, read_records
 from .report import ConversionReport
-from .texts import char_span, english_tokenizer, set_entities
+from .texts import TextTokenizer, char_span, set_entities
 
 
 def read_linked_text(path: str | Path, *, vocab: Vocab | None = None) -> tuple[list[Doc], ConversionReport]:
@@ -30,14 +29,14 @@ def read_linked_text(path: str | Path, *, vocab: Vocab | None = None) -> tuple[l
     vocab: Vocabulary of the Docs, by default a new one.
     """
     path = Path(path)
-    tokenizer = english_tokenizer(vocab)
+    tokenizer = TextTokenizer(vocab)
     report = ConversionReport(files=[f"{path}: linked text"])
     docs = [make_doc(record, tokenizer, report) for record in read_records(path)]
     report.count(docs)
     return docs, report
 
 
-def make_doc(record: Record, tokenizer: Tokenizer, report: ConversionReport) -> Doc:
+def make_doc(record: Record, tokenizer: TextTokenizer, report: ConversionReport) -> Doc:
     doc = tokenizer(record.get("text", str))
     doc.user_data["title"] = record.get("title", str, "")
     characters = Characters(doc)

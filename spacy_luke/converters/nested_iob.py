@@ -10,7 +10,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
 
 from ..errors import LukeError
-from .columns import Sentence, find_tag_columns, read_table
+from .columns import Sentence, find_tag_columns, is_index_column, read_table
 from .iob import Tokens, choose_types, read_tags, read_tokens
 from .report import ConversionReport
 
@@ -27,9 +27,9 @@ def read_nested_iob(
 ) -> tuple[list[Doc], ConversionReport]:
     """Nested mentions in columns (LitBank): a token a line, a column of IOB tags for each layer.
 
-    An empty line ends a sentence. The first column is the token; every other column that holds tags is a layer. A Doc
-    is a document where the file marks documents ('-DOCSTART-', '# newdoc'), else the file. Its mentions are in
-    `doc.spans[spans_key]`, each span with its label once; there are no entities.
+    An empty line ends a sentence. The first column, after one that counts the tokens, is the token; every other column
+    that holds tags is a layer. A Doc is a document where the file marks documents ('-DOCSTART-', '# newdoc'), else the
+    file. Its mentions are in `doc.spans[spans_key]`, each span with its label once; there are no entities.
 
     Format: https://github.com/dbamman/litbank, entities/tsv (Bamman et al. 2019).
 
@@ -45,19 +45,21 @@ def read_nested_iob(
     if not layers:
         reason = "no column after the first holds tags such as O, B-PER and I-PER"
         raise LukeError("L060", path=path, line=1, reason=reason)
-    report = ConversionReport(comments=table.comments)
+    token = int(1 not in layers and is_index_column(table.sentences, 0))
+    report = table.start_report(path)
     docs = []
     for document in table.documents:
-        by_layer = [read_layer(path, document, layer, report) for layer in layers]
+        by_layer = [read_layer(path, document, token, layer, report) for layer in layers]
         docs.append(make_doc(by_layer, types or {}, only, spans_key, vocab, report))
     columns = ", ".join(str(layer + 1) for layer in layers)
-    report.files.append(f"{path}: nested IOB, tokens in column 1, tags in columns {columns}")
+    report.files.append(f"{path}: nested IOB, tokens in column {token + 1}, tags in columns {columns}")
+    report.check_types(types, only)
     report.count(docs)
     return docs, report
 
 
-def read_layer(path: Path, document: list[Sentence], layer: int, report: ConversionReport) -> list[Tokens]:
-    sentences = [read_tokens(path, sentence, 0, layer, False, report) for sentence in document]
+def read_layer(path: Path, document: list[Sentence], token: int, layer: int, report: ConversionReport) -> list[Tokens]:
+    sentences = [read_tokens(path, sentence, token, layer, token > 0, report) for sentence in document]
     sentences = [tokens for tokens in sentences if tokens.words]
     read_tags(path, [sentences], report)
     return sentences
@@ -81,7 +83,7 @@ def make_doc(
         offset = 0
         for tokens in layer:
             chosen = choose_types(tokens.entities, types, only, report)
-            mentions.update((offset + start, offset + end, label) for start, end, label in chosen)
+            mentions.update((offset + start, offset + end, label) for start, end, label, *_ in chosen)
             offset += len(tokens.words)
     for (start, end, label), count in mentions.items():
         if count > 1:

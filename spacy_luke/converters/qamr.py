@@ -16,7 +16,7 @@ from spacy.vocab import Vocab
 
 from ..annotations import Answer
 from ..errors import LukeError
-from .columns import read_lines
+from .columns import read_lines, read_number
 from .questions import Asked, write_questions
 from .report import ConversionReport
 from .texts import mark_one_sentence
@@ -79,7 +79,9 @@ def read_sentences(path: Path, source: Path) -> dict[str, list[str]]:
         name, tab, text = line.partition("\t")
         if not tab and line.strip():
             raise LukeError("L060", path=source, line=number, reason="not a sentence's id, a tabulator and its tokens")
-        texts[name] = text.split()
+        words = text.split()
+        if texts.setdefault(name, words) != words:
+            raise LukeError("L060", path=source, line=number, reason=f"another sentence has the id {name!r}, too")
     return texts
 
 
@@ -119,11 +121,9 @@ def make_doc(
 
 def read_indices(text: str, length: int) -> list[int] | None:
     """`"8 9"` -> `[8, 9]`; None if that is not ascending indices of tokens."""
-    parts = text.split()
-    if not parts or not all(part.isdecimal() for part in parts):
-        return None
-    numbers = sorted({int(part) for part in parts})
-    return numbers if numbers[-1] < length else None
+    read = [read_number(part) for part in text.split()]
+    numbers = sorted({number for number in read if number is not None})
+    return numbers if numbers and None not in read and numbers[-1] < length else None
 
 
 def one_range(numbers: Sequence[int], report: ConversionReport, place: str) -> tuple[int, int]:

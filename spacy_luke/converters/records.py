@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, NoReturn
 from ..errors import LukeError
 from .columns import read_lines
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 KINDS: Mapping[Any, str] = {
     str: "a string",
     int: "a whole number",
@@ -35,7 +37,8 @@ class Record:
     @property
     def short(self) -> str:
         """The place as reports say it: "train.jsonl:3"."""
-        return f"{self.path.name}:{self.place.removeprefix('line ').removeprefix('record ')}"
+        place = self.place.removeprefix("line ").removeprefix("record ")
+        return f"{self.path.name}:{place}" if place else self.path.name
 
     def get(self, name: str, kind: type | UnionType, *default: Any) -> Any:
         """The value of a field. L064 if it is of another type, or not there and there is no default."""
@@ -80,11 +83,35 @@ def read_json(path: Path) -> Any:
     text = "\n".join(read_lines(path))
     if not text.strip():
         raise LukeError("L060", path=path, line=1, reason="the file is empty")
+    return parse_json(path, text)
+
+
+def parse_json(path: Path, text: str, line: int | None = None) -> Any:
+    """The value that a text is; line: the line of the file that it is, None for all of the file. L060 if it is none."""
     try:
-        return json.loads(text)
+        content = json.loads(text, object_pairs_hook=_unique)
+        if _SURROGATE.search(text):
+            json.dumps(content, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        reason = f"not JSON ({error.msg}, column {error.colno})"
-        raise LukeError("L060", path=path, line=error.lineno, reason=reason) from None
+        line, reason = line or error.lineno, f"not JSON ({error.msg}, column {error.colno})"
+    except UnicodeEncodeError:
+        reason = "half of a character (\\ud800 to \\udfff) without the other half"
+    except RecursionError:
+        reason = "lists or objects are nested too deeply"
+    except ValueError as error:  # of `_unique`, and numbers of more digits than Python reads
+        reason = f"not JSON ({error})"
+    else:
+        return content
+    raise LukeError("L060", path=path, line=line or 1, reason=reason) from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object. Of a name that it has twice, the first value would get lost."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"an object has {next(name for name in names if names.count(name) > 1)!r} twice")
+    return values
 
 
 def read_object(path: Path) -> Record:
@@ -95,36 +122,36 @@ def read_object(path: Path) -> Record:
     return Record(path, "", content)
 
 
-def read_records(path: Path) -> list[Record]:
-    """The objects of a JSON file that is a list of them, or of a JSON Lines file."""
+def read_records(path: Path, *, whole: bool = False) -> list[Record]:
+    """The objects of a JSON file that is a list of them, or of a JSON Lines file.
+
+    whole: A file that is one object is read as one record, too, whose place is the top level.
+    """
     lines = read_lines(path)
-    first = next((line.lstrip() for line in lines if line.strip()), "")
-    if first.startswith("["):
+    filled = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    if not filled:
+        raise LukeError("L060", path=path, line=1, reason="the file is empty")
+    first = filled[0][1]
+    if first.lstrip().startswith("["):
         found = [(f"record {number}", values) for number, values in enumerate(read_json(path), start=1)]
+    elif whole and (len(filled) == 1 or not _is_json(first)):
+        found = [("", read_json(path))]
     else:
         if not _is_json(first) and _is_json("\n".join(lines)):
             reason = "the file is one JSON object, where a list of records or a record a line is wanted"
             raise LukeError("L060", path=path, line=1, reason=reason)
-        found = [(f"line {n}", _line(path, n, line)) for n, line in enumerate(lines, start=1) if line.strip()]
+        found = [(f"line {number}", parse_json(path, line, number)) for number, line in filled]
     if not found:
         raise LukeError("L060", path=path, line=1, reason="the file is empty")
     for place, values in found:
         if not isinstance(values, dict):
-            raise LukeError("L064", path=path, place=place, reason="it is not an object")
+            raise LukeError("L064", path=path, place=place or "top level", reason="it is not an object")
     return [Record(path, place, values) for place, values in found]
 
 
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return False
     return True
-
-
-def _line(path: Path, number: int, line: str) -> Any:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        reason = f"not JSON ({error.msg}, column {error.colno})"
-        raise LukeError("L060", path=path, line=number, reason=reason) from None

@@ -17,10 +17,11 @@ from pathlib import Path
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
+from ..annotations.store import Characters
 from ..errors import LukeError
 from .records import Record, read_records
 from .report import ConversionReport
-from .texts import Fact, Place, set_entities, write_relations
+from .texts import Fact, Place, set_entities, shown, write_relations
 
 ACCEPTED = "accept"
 
@@ -53,8 +54,9 @@ def read_rel_component(path: str | Path, *, vocab: Vocab | None = None) -> tuple
 def make_doc(record: Record, vocab: Vocab, report: ConversionReport) -> Doc:
     doc = read_tokens(record, vocab)
     doc.user_data["meta"] = dict(record.get("meta", dict, {}))
+    characters = Characters(doc)
     spans = [
-        Span(doc, *read_place(item, doc), label=item.label("label"))
+        Span(doc, *read_place(item, characters), label=item.label("label"))
         for item in (record.inner("spans") if "spans" in record.values else [])
     ]
     places = [(span.start, span.end) for span in spans]
@@ -64,7 +66,7 @@ def make_doc(record: Record, vocab: Vocab, report: ConversionReport) -> Doc:
         return doc
     facts: list[Fact] = []
     for item in record.inner("relations"):
-        head, tail = (read_end(item, role, places, doc) for role in ("head", "child"))
+        head, tail = (read_end(item, role, places, characters) for role in ("head", "child"))
         facts.append((head, tail, item.label("label")))
     write_relations(doc, facts, report, record.short)
     return doc
@@ -88,26 +90,35 @@ def read_tokens(record: Record, vocab: Vocab) -> Doc:
     return doc
 
 
-def read_place(record: Record, doc: Doc) -> Place:
-    """The tokens of a span; of its characters, where it does not name tokens."""
-    if "token_start" not in record.values:
-        start, end = record.get("start", int), record.get("end", int)
-        span = doc.char_span(start, end) if 0 <= start < end else None
-        if span is None:
-            record.fail(f"the characters {start} to {end} are not whole tokens of a text of {len(doc.text)}")
-        return span.start, span.end
-    first, last = record.get("token_start", int), record.get("token_end", int)
-    if not 0 <= first <= last < len(doc):
-        record.fail(f"there are no tokens {first} to {last} in an example of {len(doc)}")
-    return first, last + 1
+def read_place(record: Record, characters: Characters) -> Place:
+    """The tokens of a span; of its characters, where it does not name tokens. Where it has both, they must agree."""
+    doc = characters.doc
+    found: Place | None = None
+    if "token_start" in record.values:
+        first, last = record.get("token_start", int), record.get("token_end", int)
+        if not 0 <= first <= last < len(doc):
+            record.fail(f"there are no tokens {first} to {last} in an example of {len(doc)}")
+        found = first, last + 1
+        if "start" not in record.values or "end" not in record.values:
+            return found
+    start, end = record.get("start", int), record.get("end", int)
+    span = characters.span(start, end)
+    if span is None or (span.start_char, span.end_char) != (start, end):
+        record.fail(f"the characters {start} to {end} are not whole tokens of a text of {len(characters.text)}")
+    if found is not None and found != (span.start, span.end):
+        tokens = shown(doc[slice(*found)].text)
+        record.fail(
+            f"the tokens {first} to {last} are {tokens!r}, the characters {start} to {end} {shown(span.text)!r}"
+        )
+    return span.start, span.end
 
 
-def read_end(record: Record, role: str, places: list[Place], doc: Doc) -> Place:
+def read_end(record: Record, role: str, places: list[Place], characters: Characters) -> Place:
     """The head or the child of a relation: a span, or else the one span that ends with, or else has, that token."""
     name = f"{role}_span"
     given = record.values.get(name)
     if isinstance(given, Mapping):
-        return read_place(Record(record.path, f"{record.place}.{name}", given), doc)
+        return read_place(Record(record.path, f"{record.place}.{name}", given), characters)
     index = record.get(role, int)
     ending = [place for place in places if place[1] == index + 1]
     found = ending or [place for place in places if place[0] <= index < place[1]]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, fields
 
 from spacy.tokens import Doc
 
 from ..annotations import RELATIONS, get_answers, get_entity_types, get_questions, get_relations, has_annotation
 from ..annotations import typed_spans as get_typed_spans
+from ..errors import warn
 
 SHOWN = 5
 SHOWN_LABELS = 25
@@ -64,6 +65,7 @@ class ConversionReport:
     answers: int = 0  # alternatives count each
     unanswerable: int = 0  # questions whose Doc says that it has no answer
     # What was not, by the label in the file
+    renamed: Counter[tuple[str, str]] = field(default_factory=Counter)  # labels in the file, and as chosen; not shown
     dropped: Counter[str] = field(default_factory=Counter)
     dropped_relations: Counter[str] = field(default_factory=Counter)
     # Columns
@@ -74,6 +76,15 @@ class ConversionReport:
     bad_lines: Noted = field(
         default_factory=Noted, metadata=titled("Lines without all columns")
     )  # or a multi-word line: left out or read as O
+    split_lines: Noted = field(
+        default_factory=Noted, metadata=titled("Lines with blanks where the file has tabs, split there")
+    )
+    split_misc: Noted = field(
+        default_factory=Noted, metadata=titled("MISC columns whose parts are not separated by '|', read all the same")
+    )
+    bad_misc: Noted = field(
+        default_factory=Noted, metadata=titled("Parts of MISC that are not NAME=VALUE and may be entities, left out")
+    )
     empty_tokens: Noted = field(
         default_factory=Noted, metadata=titled("Empty tokens left out")
     )  # no token but whitespace
@@ -101,6 +112,9 @@ class ConversionReport:
     broken_entities: Noted = field(
         default_factory=Noted, metadata=titled("Entities left out, because they have gaps, or no start or no end")
     )
+    other_names: Noted = field(
+        default_factory=Noted, metadata=titled("Entities whose tokens are not the name that the file gives them")
+    )
     ambiguous_ids: Noted = field(
         default_factory=Noted, metadata=titled("Entities with several ids, of which the first is written")
     )
@@ -114,6 +128,9 @@ class ConversionReport:
     nearest_mentions: Noted = field(
         default_factory=Noted,
         metadata=titled("Relations of entities that are together in no sentence, written between the nearest mentions"),
+    )
+    other_pages: Noted = field(
+        default_factory=Noted, metadata=titled("Pages that are no articles (redirects, other namespaces), left out")
     )
     untyped: Noted = field(default_factory=Noted, metadata=titled("Mentions that the file gives no type to"))
     rejected: Noted = field(
@@ -134,6 +151,9 @@ class ConversionReport:
     lost_answers: Noted = field(
         default_factory=Noted,
         metadata=titled("Answers left out, because their text is not where the file says, nor in one other place"),
+    )
+    denied_answers: Noted = field(
+        default_factory=Noted, metadata=titled("Answers left out, because their question is said to have none")
     )
     lost_questions: Noted = field(
         default_factory=Noted, metadata=titled("Questions left out, because all their answers are")
@@ -164,6 +184,15 @@ class ConversionReport:
             self.answered += len(answered)
             self.answers += sum(answer.span is not None for answer in answers)
             self.unanswerable += len({answer.question for answer in answers} - answered)
+
+    def check_types(self, types: Collection[str] | None, only: Collection[str] | None) -> None:
+        """W046 for types to rename, or to keep, that no entity has that was read."""
+        old = {before for before, _ in self.renamed}
+        new = {after for _, after in self.renamed if after}
+        for option, wanted, known in (("types", types, old), ("only", only, new)):
+            if missing := [name for name in wanted or () if name not in known]:
+                names = ", ".join(sorted(known)) or "none"
+                warn("W046", option=option, missing=", ".join(map(repr, missing)), known=names)
 
     def extend(self, other: ConversionReport) -> None:
         """Add the counts of `other`, for a whole folder's report."""

@@ -16,14 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from ..errors import LukeError
 from .columns import read_lines
 from .report import ConversionReport
-from .texts import Fact, char_span, english_tokenizer, mark_one_sentence, set_entities, write_relations
+from .texts import Fact, TextTokenizer, char_span, mark_one_sentence, set_entities, write_relations
 
 SENTENCE = re.compile(r"(\d+)\t\s*(.+)")
 COMMENT = re.compile(r"Comment\s*:", re.IGNORECASE)
@@ -52,7 +51,7 @@ def read_semeval2010(path: str | Path, *, vocab: Vocab | None = None) -> tuple[l
     vocab: Vocabulary of the Docs, by default a new one.
     """
     path = Path(path)
-    tokenizer = english_tokenizer(vocab)
+    tokenizer = TextTokenizer(vocab)
     report = ConversionReport(files=[f"{path}: SemEval-2010 Task 8"])
     docs = [make_doc(path, block, tokenizer, report) for block in read_blocks(path, report)]
     report.count(docs)
@@ -78,7 +77,7 @@ def read_blocks(path: Path, report: ConversionReport) -> Iterator[Block]:
     yield block
 
 
-def make_doc(path: Path, block: Block, tokenizer: Tokenizer, report: ConversionReport) -> Doc:
+def make_doc(path: Path, block: Block, tokenizer: TextTokenizer, report: ConversionReport) -> Doc:
     text, marked = read_marks(path, block)
     place = f"{path.name}:{block.line}"
     doc = mark_one_sentence(tokenizer(text))
@@ -110,8 +109,9 @@ def read_marks(path: Path, block: Block) -> tuple[str, dict[str, tuple[int, int]
     sentence = block.sentence
     if len(sentence) > 1 and sentence[0] == sentence[-1] == '"':
         sentence = sentence[1:-1]
-    # White space goes outside the marks, and several spaces become one.
-    sentence = re.sub(r"(<e[12]>)(\s+)", r"\2\1", re.sub(r"(\s+)(</e[12]>)", r"\2\1", sentence))
+    # White space goes outside the marks, and several spaces become one. Not to try again from each space of a long run,
+    # a run is only looked at from its start.
+    sentence = re.sub(r"(<e[12]>)(\s+)", r"\2\1", re.sub(r"(?<!\s)(\s+)(</e[12]>)", r"\2\1", sentence))
     sentence = re.sub(r"\s+((?:</?e[12]>)*)\s+", r"\1 ", sentence).strip()
     text = ""
     edges: dict[str, list[int]] = {"e1": [], "e2": []}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
@@ -66,15 +69,107 @@ def read_sentences(
     return Sentences(Doc(vocab, words=words, spaces=after, sent_starts=starts), kept)
 
 
-def pair_mentions(heads: Iterable[Place], tails: Iterable[Place], doc: Doc, label: str) -> tuple[list[Fact], bool]:
+class NamedPlace(NamedTuple):
+    """Tokens of a sentence that a file says, half-open, and the name that it says these are; "" for none."""
+
+    name: str
+    sentence: int
+    start: int
+    end: int
+
+
+def check_names(
+    record: Record, sentences: Sequence[Sequence[str]], places: Sequence[NamedPlace], report: ConversionReport
+) -> None:
+    """Compare the tokens of entities with their names, but for blanks and case.
+
+    L150 if there would be more names at these positions, were they counted in another way. Otherwise, names that are
+    not at their tokens are reported: a corpus may give the name of an entity that a text calls by another one.
+    """
+    named = [place for place in places if place.name]
+    wrong = [place for place in named if not has_name(sentences, place)]
+    if not wrong:
+        return
+    offsets = list(accumulate(map(len, sentences), initial=0))
+
+    def shift(
+        place: NamedPlace, *, sentence: int = 0, start: int = 0, end: int = 0, document: bool = False
+    ) -> NamedPlace:
+        offset = offsets[place.sentence] if document and 0 <= place.sentence < len(sentences) else 0
+        return NamedPlace(place.name, place.sentence + sentence, place.start + start - offset, place.end + end - offset)
+
+    ways: Mapping[str, Mapping[str, Any]] = {
+        "counted from 1": {"start": -1, "end": -1},
+        "counted from 1 with the last token, not the end": {"start": -1},
+        "those of the last token, not of the end": {"end": 1},
+        "counted over the document": {"document": True},
+        "counted over the document, from 1": {"document": True, "start": -1, "end": -1},
+        "counted over the document, with the last token, not the end": {"document": True, "end": 1},
+        "in sentences that are counted from 1": {"sentence": -1},
+        "one too low": {"start": 1, "end": 1},
+    }
+    fits = {way: sum(has_name(sentences, shift(place, **by)) for place in named) for way, by in ways.items()}
+    way = max(fits, key=lambda name: fits[name])
+    first = wrong[0]
+    if fits[way] > len(named) - len(wrong):
+        raise LukeError(
+            "L150",
+            path=record.path,
+            place=record.place,
+            wrong=len(wrong),
+            total=len(named),
+            first=f"{first.name!r} at {tokens_of(sentences, first)!r}",
+            fits=fits[way],
+            way=way,
+        )
+    for place in wrong:
+        report.other_names.add(f"{record.short} {place.name!r} at {tokens_of(sentences, place)!r}")
+
+
+def tokens_of(sentences: Sequence[Sequence[str]], place: NamedPlace) -> str:
+    if not 0 <= place.sentence < len(sentences) or not place.start >= 0:
+        return ""
+    return " ".join(sentences[place.sentence][place.start : place.end])
+
+
+def has_name(sentences: Sequence[Sequence[str]], place: NamedPlace) -> bool:
+    """Whether the tokens are the name, but for blanks, case and escapes of treebanks."""
+    written = tokens_of(sentences, place)
+    plain = " ".join(map(plain_word, written.split(" ")))
+    return bare(place.name) in (bare(written), bare(plain))
+
+
+def bare(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def sentence_numbers(doc: Doc) -> list[int]:
+    """Of each token, the number of its sentence."""
+    return list(accumulate(int(token.is_sent_start is True) for token in doc))
+
+
+def pair_mentions(
+    heads: Sequence[Place], tails: Sequence[Place], numbers: Sequence[int], label: str
+) -> tuple[list[Fact], bool]:
     """The pairs of mentions that say a relation of two entities, and whether they are in the same sentences.
 
     All pairs of mentions within a sentence; if there are none, the nearest pair of all, the first of several.
+
+    numbers: of each token, the number of its sentence.
     """
-    pairs = [(head, tail) for head in heads for tail in tails if head != tail]
-    together = [(h, t) for h, t in pairs if doc[h[0]].sent.start == doc[t[0]].sent.start]
-    if together or not pairs:
-        return [(head, tail, label) for head, tail in together], True
+    by_sentence: dict[int, list[Place]] = {}
+    for tail in tails:
+        by_sentence.setdefault(numbers[tail[0]], []).append(tail)
+    together = [(head, tail, label) for head in heads for tail in by_sentence.get(numbers[head[0]], ()) if head != tail]
+    if together:
+        return together, True
+    pairs = []
+    ordered = sorted(tails)
+    for head in heads:  # the nearest tail is the last before it, or the first after it
+        after = bisect_left(ordered, head)
+        pairs += [(head, tail) for tail in ordered[max(after - 1, 0) : after + 1] if head != tail]
+    if not pairs:
+        return [], True
     head, tail = min(pairs, key=lambda pair: max(pair[0][0], pair[1][0]) - min(pair[0][1], pair[1][1]))
     return [(head, tail, label)], False
 

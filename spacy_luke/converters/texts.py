@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 from spacy.lang.en import English
-from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc, Span
 from spacy.util import filter_spans
 from spacy.vocab import Vocab
@@ -16,16 +18,46 @@ from .report import ConversionReport
 
 # The label of entities in a corpus that does not say what they are.
 ENTITY = "ENTITY"
+MAX_SHOWN = 80
+# Most characters without white space that spaCy's tokenizer gets at once; the longest in the corpora that this was
+# tried on, an address, has 155.
+MAX_RUN = 300
+LONG_RUN = re.compile(rf"\S{{{MAX_RUN + 1},}}")
 
 # Half-open token range
 Place = tuple[int, int]
+
+
+class Mention(NamedTuple):
+    """An entity by its tokens, half-open. number: the same for all mentions of an entity."""
+
+    start: int
+    end: int
+    label: str
+    kb_id: str = ""
+    number: str = ""
+
+
 # Head, tail, label
 Fact = tuple[Place, Place, str]
 
 
-def english_tokenizer(vocab: Vocab | None) -> Tokenizer:
-    """The tokenizer of `spacy.blank("en")`."""
-    return English(vocab=True if vocab is None else vocab).tokenizer
+class TextTokenizer:
+    """The tokenizer of `spacy.blank("en")` for texts of any kind.
+
+    spaCy's takes time that grows with the square of the characters between two spaces: 15 minutes for 100 KB of "=".
+    More than `MAX_RUN` of them are tokenized in parts.
+    """
+
+    def __init__(self, vocab: Vocab | None = None):
+        nlp = English(vocab=True if vocab is None else vocab)
+        self._tokenizer, self.vocab = nlp.tokenizer, nlp.vocab
+
+    def __call__(self, text: str) -> Doc:
+        cuts = [cut for run in LONG_RUN.finditer(text) for cut in range(run.start() + MAX_RUN, run.end(), MAX_RUN)]
+        parts = [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
+        docs = [self._tokenizer(part) for part in parts]
+        return docs[0] if len(docs) == 1 else Doc.from_docs(docs, ensure_whitespace=False, attrs=["NORM"])
 
 
 def mark_one_sentence(doc: Doc) -> Doc:
@@ -55,8 +87,14 @@ def char_span(
     if found is None:
         return None
     if (found.start_char, found.end_char) != (start, end):
-        report.expanded_spans.add(f"{place} {text.strip()!r} in {found.text!r}")
+        whole = shown(characters.text[found.start_char : found.end_char])
+        report.expanded_spans.add(f"{place} {shown(text.strip())!r} in {whole!r}")
     return Span(characters.doc, found.start, found.end, label=label, kb_id=kb_id)
+
+
+def shown(text: str) -> str:
+    """A text as reports have it, cut if it is long."""
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def set_entities(doc: Doc, spans: Iterable[Span], report: ConversionReport, place: str) -> None:
@@ -69,12 +107,13 @@ def set_entities(doc: Doc, spans: Iterable[Span], report: ConversionReport, plac
     doc.set_ents(kept, default="outside")
     written = {(span.start, span.end) for span in kept}
     labels = {(span.start, span.end, span.label_, span.kb_id_, span.id_) for span in kept}
+    text = doc.text
     for span in spans:
         key = (span.start, span.end, span.label_, span.kb_id_, span.id_)
         if key not in labels:  # the same entity twice is no loss
             labels.add(key)
             other = " of another kind" if key[:2] in written else ""
-            report.overlapping_entities.add(f"{place} {span.text!r}{other}")
+            report.overlapping_entities.add(f"{place} {shown(text[span.start_char : span.end_char])!r}{other}")
 
 
 def write_relations(doc: Doc, facts: Sequence[Fact], report: ConversionReport, place: str) -> None:
@@ -84,13 +123,16 @@ def write_relations(doc: Doc, facts: Sequence[Fact], report: ConversionReport, p
     """
     entities = {(span.start, span.end): span for span in doc.ents}
     relations = []
-    for number, (head, tail, label) in enumerate(facts):
-        if (head, tail, label) in facts[:number]:
+    seen: set[Fact] = set()
+    for fact in facts:
+        head, tail, label = fact
+        if fact in seen:
             report.repeated_relations.add(place)
         elif head not in entities or tail not in entities or head == tail:
             report.dropped_relations[label] += 1
             report.lost_relations.add(place)
         else:
             relations.append(Relation(entities[head], entities[tail], label))
+        seen.add(fact)
     if relations or not facts:
         set_relations(doc, relations)

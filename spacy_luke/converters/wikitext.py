@@ -194,6 +194,6 @@ def _link(inside: str) -> tuple[str, str]:
 def _without_disambiguation(title: str) -> str:
     """`"Mercury (planet)"` -> `"Mercury"`, `"London, Ontario"` -> `"London"`"""
     opening = title.rfind("(")
-    if title.endswith(")") and 0 <= opening and title.rfind(")", 0, -1) < opening:
+    if title.endswith(")") and opening >= 0 and title.rfind(")", 0, -1) < opening:
         title = title[:opening].rstrip(" ")
     return title.partition(",")[0]
