@@ -3,22 +3,28 @@
 #
 #   PYTHON      the Python the environment is made with, 3.10 or later
 #   VENV        where the environment lies
+#   VENV5       where that with transformers 5 lies, which spacy-transformers does not allow in the first
 #   TORCH_ARGS  options of pip for PyTorch alone, e.g. the index of the builds without CUDA:
 #               make demo TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
 
 PYTHON ?= python3
 VENV ?= .venv
+VENV5 ?= .venv-transformers5
 TORCH_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP5 := $(VENV5)/bin/python -m pip --disable-pip-version-check --quiet
 DESCRIPTIONS := setup.cfg pyproject.toml constraints.txt $(wildcard packages/en_luke_mini/*.cfg packages/en_luke_mini/*.toml)
 
+# Those that run with either version of transformers as the reference.
+ENCODER_TESTS := $(addprefix tests/encoders/test_, luke.py heads.py longformer.py longformer_heads.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench clean
+.PHONY: help demo test test-transformers5 bench clean
 
 help:  ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed  ## set up, annotate a text with the model in the box, write demo.html
 	@$(BIN)/python scripts/demo.py
@@ -30,11 +36,14 @@ test: $(VENV)/.installed-test  ## set up, run every check: style, types, imports
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q
 
+test-transformers5: $(VENV5)/.installed  ## set up transformers 5, run the tests of checkpoints with it
+	$(VENV5)/bin/python -m pytest -q tests/interchange $(ENCODER_TESTS)
+
 bench: $(VENV)/.installed-test  ## set up, measure speed and memory beside other libraries
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove the environment, caches and demo.html
-	rm -rf $(VENV) build dist demo.html .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV5) build dist demo.html .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name '*.egg-info' -not -path './.git/*' -prune -exec rm -rf {} +
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
@@ -50,4 +59,12 @@ $(VENV)/.installed: $(DESCRIPTIONS)
 $(VENV)/.installed-test: $(VENV)/.installed
 	@echo "Adding the tools of the tests to $(VENV)."
 	@$(PIP) install --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+$(VENV5)/.installed: setup.cfg pyproject.toml constraints-transformers5.txt
+	@echo "Setting up $(VENV5)."
+	@test -x $(VENV5)/bin/python || $(PYTHON) -m venv $(VENV5)
+	@$(PIP5) install --constraint constraints-transformers5.txt $(TORCH_ARGS) torch
+	@$(PIP5) install --constraint constraints-transformers5.txt --editable . \
+		transformers sentencepiece protobuf pytest hypothesis
 	@touch $@

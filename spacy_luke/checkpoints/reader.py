@@ -117,10 +117,8 @@ def architecture_of_weights(path: Path) -> str:
     checkpoint = open_checkpoint(path)
     shapes = checkpoint.weights.shapes()
     if checkpoint.architecture == bare_model(checkpoint.model_type) and (found := head_shapes(shapes)):
-        fitting = fitting_architectures(checkpoint.config, shapes)
-        raise LukeError(
-            "L117", path=path, weights=", ".join(sorted(found)), fitting=" or ".join(fitting) or "none known"
-        )
+        fitting = ", ".join(fitting_architectures(checkpoint.config, shapes)) or "none that is known"
+        raise LukeError("L117", path=path, weights=", ".join(sorted(found)), fitting=fitting)
     return checkpoint.architecture
 
 

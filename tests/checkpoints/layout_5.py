@@ -50,7 +50,6 @@ def to_layout_5(folder: Path, *, decoder: torch.Tensor | None = None) -> None:
             entity_2_token="<ent2>",
             entity_vocab=_read(folder / "entity_vocab.json"),
             extra_special_tokens=["<ent>", "<ent2>"],
-            model_specific_special_tokens=entities,
             max_entity_length=32,
             max_mention_length=30,
             task=None,

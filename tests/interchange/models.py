@@ -1,4 +1,4 @@
-"""Tiny checkpoints of every class that transformers has of LUKE, mLUKE and Longformer, saved by the version installed."""
+"""Tiny checkpoints of every class that transformers has of LUKE, mLUKE and Longformer, saved by what is installed."""
 
 from __future__ import annotations
 

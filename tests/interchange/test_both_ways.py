@@ -1,5 +1,5 @@
-"""Every class of LUKE, mLUKE and Longformer, with the transformers that is installed, 4 or 5: what it saved we open, and
-what we saved it opens, with the same numbers and pieces. `make test-transformers5` runs this with transformers 5."""
+"""Every class of LUKE, mLUKE and Longformer, with the installed transformers, 4 or 5: what it saved we open, and what
+we saved it opens, with the same numbers and pieces. `make test-transformers5` runs this with transformers 5."""
 
 from __future__ import annotations
 
