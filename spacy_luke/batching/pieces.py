@@ -59,7 +59,7 @@ def _warn_of_cut(doc: Doc, tokenizer: PieceTokenizer, finder: AddedTokenFinder) 
     text = doc.text
     edges = {edge for token in doc for edge in (token.idx, token.idx + len(token))}
     for start, end, added in finder(text):
-        if added is None:
+        if isinstance(added, str):
             continue
         start = text.index(added.content, start) if added.content in text[start:end] else start
         inside = sorted(edge for edge in edges if start < edge < start + len(added.content))

@@ -11,6 +11,7 @@ import tokenizers
 from tokenizers import Tokenizer, models
 from tokenizers.normalizers import Normalizer
 
+from ..checks import has_surrogate
 from ..errors import LukeError
 
 # Pieces that mark entities in the text.
@@ -36,8 +37,8 @@ class AddedToken:
     normalized: bool = True
 
 
-# Half-open range of characters, and the token that is there; None = text for the model.
-Part = tuple[int, int, AddedToken | None]
+# Half-open range of characters, and the token that is there or the text that the model sees.
+Part = tuple[int, int, AddedToken | str]
 
 
 def read_added_tokens(listed: Any, by_id: Any, special: Collection[str]) -> dict[str, AddedToken]:
@@ -105,28 +106,56 @@ class AddedTokenFinder:
         self._finder = Tokenizer(models.WordLevel({"": 0}, unk_token=""))
         if normalizer is not None and not slow:
             self._finder.normalizer = normalizer
-        by_content = {token.content: token for token in tokens if token.content}
+        # A token that normalises to nothing is found nowhere; the library would fail on every text.
+        normal = normalizer.normalize_str if normalizer is not None and not slow else str
+        by_content = {t.content: t for t in tokens if (normal(t.content) if t.normalized else t.content)}
         self._finder.add_tokens([_plain(token.content) if slow else _flagged(token) for token in by_content.values()])
         self._tokens = {self._finder.token_to_id(content): token for content, token in by_content.items()}
+        self._by_content = by_content
 
     def __call__(self, text: str) -> list[Part]:
-        """The parts of a text in order; one without token if nothing is found. Slow ones may lack white space."""
+        """The parts of a text in order; one, the text itself, if nothing is found."""
         encoding = self._finder.encode(text, add_special_tokens=False)
-        found = [
-            (start, end, self._tokens[i])
-            for i, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
-            if i and start < end
-        ]
         parts: list[Part] = []
         place = 0
-        for start, end, token in found:
+        for identifier, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+            if not identifier or start == end:
+                continue
             if place < start:
-                parts.append((place, start, None))
-            parts.append((start, end, token))
+                parts.append((place, start, text[place:start]))
+            parts.append((start, end, self._tokens[identifier]))
             place = end
         if place < len(text):
-            parts.append((place, len(text), None))
-        return _as_slow(text, parts) if self._slow and found else parts
+            parts.append((place, len(text), text[place:]))
+        return self._as_slow(text, parts) if self._slow and len(parts) > 1 else parts
+
+    def _as_slow(self, text: str, parts: Sequence[Part]) -> list[Part]:
+        """Apply the flags as transformers does in Python (tokenization_utils.py, `PreTrainedTokenizer.tokenize`).
+
+        A token that is no single word goes to the text before it, or else to the text after it; the model sees both as
+        one text. The white space that it takes away is gone even so.
+        """
+        made = [_Part(start, end, text[start:end]) for start, end, _ in parts]
+        for index, part in enumerate(made):
+            token = self._by_content.get(part.content)
+            if token is None:
+                continue
+            before = made[index - 1] if index else _Part(part.start, part.start, "")
+            after = made[index + 1] if index + 1 < len(made) else _Part(part.end, part.end, "")
+            left, right = before.content, after.content
+            if token.rstrip:
+                after.content = right.lstrip()
+                part.end = after.start = after.start + len(right) - len(after.content)
+            if token.lstrip:
+                before.content = left.rstrip()
+                part.start = before.end = before.end - len(left) + len(before.content)
+            if token.single_word and left and left[-1] != " ":
+                before.content, before.end, part.content = before.content + token.content, part.end, ""
+            elif token.single_word and right and right[0] != " ":
+                after.content, after.start, part.content = token.content + after.content, part.start, ""
+        return [
+            (part.start, part.end, self._by_content.get(part.content) or part.content) for part in made if part.content
+        ]
 
 
 def _plain(content: str) -> tokenizers.AddedToken:
@@ -138,54 +167,13 @@ def _flagged(token: AddedToken) -> tokenizers.AddedToken:
     return tokenizers.AddedToken(token.content, **flags)
 
 
-def _as_slow(text: str, parts: Sequence[Part]) -> list[Part]:
-    """Apply the flags as transformers does in Python (tokenization_utils.py, `PreTrainedTokenizer.tokenize`).
-
-    A token that is no single word goes to the text before it, or else to the text after it; the model sees both as one
-    part. The white space that it takes away is gone even so.
-    """
-    made = [_Part(*part) for part in parts]
-    for index, part in enumerate(made):
-        token, start, end = part.token, part.start, part.end
-        if token is None:
-            continue
-        before = made[index - 1] if index else _Part(0, 0, None)
-        after = made[index + 1] if index + 1 < len(made) else _Part(len(text), len(text), None)
-        left, right = text[before.start : before.end], text[after.start : after.end]
-        # White space that is taken away may be that of another token, which then is none any more.
-        if token.rstrip and right.lstrip() != right:
-            part.end = after.start = after.end - len(right.lstrip())
-            after.token = None
-        if token.lstrip and left.rstrip() != left:
-            part.start = before.end = before.start + len(left.rstrip())
-            before.token = None
-        if token.single_word and left and left[-1] != " ":
-            before.end, before.token = end, None
-            part.start = part.end = end
-        elif token.single_word and right and right[0] != " ":
-            after.start, after.token = start, None
-            part.start = part.end = start
-    return [(part.start, part.end, part.token) for part in made if part.start < part.end]
-
-
 @dataclass
 class _Part:
     start: int
     end: int
-    token: AddedToken | None
+    content: str
 
 
 def named_alike(token: AddedToken, names: Iterable[str]) -> list[AddedToken]:
     """The same token under several names."""
     return [replace(token, content=name) for name in names]
-
-
-def has_surrogate(text: str) -> bool:
-    """Whether a text has half a character, which no UTF-8 can write."""
-    if text.isascii():
-        return False
-    try:
-        text.encode("utf8")
-    except UnicodeEncodeError:
-        return True
-    return False

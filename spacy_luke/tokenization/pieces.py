@@ -11,8 +11,9 @@ from itertools import accumulate, chain
 import numpy as np
 from tokenizers import decoders
 
+from ..checks import has_surrogate
 from ..errors import LukeError
-from .added_tokens import AddedToken, AddedTokenFinder, Part, has_surrogate
+from .added_tokens import AddedToken, AddedTokenFinder, Part
 from .alignment import moved, segments
 from .cache import LONGEST_CACHED, Segment, SegmentCache
 from .case import case_type
@@ -242,10 +243,10 @@ class PieceTokenizer:
 
     def _prefix(self, text: str) -> str:
         """The space that goes in front of a whole text."""
-        if not self.add_prefix_space or not text or text[0].isspace():
+        if not self.add_prefix_space or not text or (text[0].isspace() if self._slow else text[0] == " "):
             return ""
         # `tokenizers` puts it in front of what the model sees.
-        at_once = self.finder is not None and not self._slow and self.finder(text)[0][2] is not None
+        at_once = self.finder is not None and not self._slow and isinstance(self.finder(text)[0][2], AddedToken)
         return "" if at_once else " "
 
     def _segment(self, text: str) -> Segment:
@@ -257,7 +258,7 @@ class PieceTokenizer:
 
     def _tokenize(self, text: str, finder: AddedTokenFinder | None) -> Segment:
         parts = finder(text) if finder else []
-        if parts and parts != [(0, len(text), None)]:
+        if parts and parts != [(0, len(text), text)]:
             ids, byte_spans = self._of_parts(text, parts)
         else:
             ids, byte_spans = self._of_model(text)
@@ -272,30 +273,28 @@ class PieceTokenizer:
         """The pieces of a segment with added tokens, which the model does not see, nor anything across them."""
         ids: list[int] = []
         byte_spans: list[tuple[int, int]] = []
-        offset = done = 0
-        for index, (start, end, token) in enumerate(parts):
-            offset += len(text[done:start].encode("utf8"))
-            content, done = text[start:end], end
-            following = parts[index + 1][2] if index + 1 < len(parts) else None
-            size = len(content.encode("utf8"))
-            if token is not None:
-                ids.append(token.id)
+        offset = 0
+        for index, (start, end, content) in enumerate(parts):
+            size = len(text[start:end].encode("utf8"))
+            if isinstance(content, AddedToken):
+                ids.append(content.id)
                 byte_spans.append((offset, offset + size))
             else:
+                following = parts[index + 1][2] if index + 1 < len(parts) else None
                 of_part, spans = self._of_part(content, index > 0, following)
                 ids += of_part
-                byte_spans += [(offset + a, offset + b) for a, b in spans]
+                byte_spans += [(offset + min(a, size), offset + min(b, size)) for a, b in spans]
             offset += size
         return ids, byte_spans
 
-    def _of_part(self, text: str, after_token: bool, following: AddedToken | None) -> _Pieces:
+    def _of_part(self, text: str, after_token: bool, following: AddedToken | str | None) -> _Pieces:
         """The pieces of what stands beside added tokens, with the spaces that `tokenizers` makes pieces there."""
         if self.kind == "bpe":
             prefix = " " if self.add_prefix_space and not self._slow and after_token and text[0] != " " else ""
             ids, byte_spans = self._of_model(prefix + text)
             return ids, [(max(a - len(prefix), 0), b - len(prefix)) for a, b in byte_spans]
         ids, byte_spans = self._of_model(text)
-        if self._piece_of_space and following is not None and following.normalized:
+        if self._piece_of_space and isinstance(following, AddedToken) and following.normalized:
             assert self._normalize is not None
             if self._normalize(f"{text}.")[0].endswith(f"{SPACE}."):
                 size = len(text.encode("utf8"))
