@@ -104,11 +104,11 @@ class AddedTokenFinder:
         self._slow = slow
         # What lies between added tokens is one unknown word.
         self._finder = Tokenizer(models.WordLevel({"": 0}, unk_token=""))
-        if normalizer is not None and not slow:
-            self._finder.normalizer = normalizer
+        self._normalizer = None if slow else normalizer
+        if self._normalizer is not None:
+            self._finder.normalizer = self._normalizer
         # A token that normalises to nothing is found nowhere; the library would fail on every text.
-        normal = normalizer.normalize_str if normalizer is not None and not slow else str
-        by_content = {t.content: t for t in tokens if (normal(t.content) if t.normalized else t.content)}
+        by_content = {token.content: token for token in tokens if self._normal(token)}
         self._finder.add_tokens([_plain(token.content) if slow else _flagged(token) for token in by_content.values()])
         self._tokens = {self._finder.token_to_id(content): token for content, token in by_content.items()}
         self._by_content = by_content
@@ -121,13 +121,35 @@ class AddedTokenFinder:
         for identifier, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
             if not identifier or start == end:
                 continue
+            token = self._tokens[identifier]
+            if token.normalized and self._normalizer is not None and (token.lstrip or token.rstrip):
+                start, end = self._without_text(text, start, end, token)
             if place < start:
                 parts.append((place, start, text[place:start]))
-            parts.append((start, end, self._tokens[identifier]))
+            parts.append((start, end, token))
             place = end
         if place < len(text):
             parts.append((place, len(text), text[place:]))
         return self._as_slow(text, parts) if self._slow and len(parts) > 1 else parts
+
+    def _normal(self, token: AddedToken) -> str:
+        """What is looked for."""
+        return self._normalizer.normalize_str(token.content) if self._normalizer and token.normalized else token.content
+
+    def _without_text(self, text: str, start: int, end: int, token: AddedToken) -> tuple[int, int]:
+        """The range of a token with the white space that it takes away, and nothing else.
+
+        A normaliser may put a space beside a character, as BERT's does with Chinese ones: it has the character's range.
+        """
+        assert self._normalizer is not None
+        normal, content = self._normalizer.normalize_str, self._normal(token).strip()
+        last = next((i for i in range(start + 1, end) if normal(text[start:i]).strip().endswith(content)), end)
+        first = next((i for i in range(last - 1, start, -1) if normal(text[i:last]).strip() == content), start)
+        while last < end and not normal(text[last]).strip():
+            last += 1
+        while start < first and not normal(text[first - 1]).strip():
+            first -= 1
+        return first, last
 
     def _as_slow(self, text: str, parts: Sequence[Part]) -> list[Part]:
         """Apply the flags as transformers does in Python (tokenization_utils.py, `PreTrainedTokenizer.tokenize`).
@@ -150,9 +172,11 @@ class AddedTokenFinder:
                 before.content = left.rstrip()
                 part.start = before.end = before.end - len(left) + len(before.content)
             if token.single_word and left and left[-1] != " ":
-                before.content, before.end, part.content = before.content + token.content, part.end, ""
+                before.content, before.end = before.content + token.content, part.end
+                part.content, part.start = "", part.end
             elif token.single_word and right and right[0] != " ":
-                after.content, after.start, part.content = token.content + after.content, part.start, ""
+                after.content, after.start = token.content + after.content, part.start
+                part.content, part.end = "", part.start
         return [
             (part.start, part.end, self._by_content.get(part.content) or part.content) for part in made if part.content
         ]

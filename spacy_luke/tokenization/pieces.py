@@ -283,7 +283,9 @@ class PieceTokenizer:
                 following = parts[index + 1][2] if index + 1 < len(parts) else None
                 of_part, spans = self._of_part(content, index > 0, following)
                 ids += of_part
-                byte_spans += [(offset + min(a, size), offset + min(b, size)) for a, b in spans]
+                byte_spans += [(offset + a, offset + b) for a, b in spans]
+                if self.kind == "bpe":  # white space that a slow tokenizer takes out of the text
+                    byte_spans[-1] = (byte_spans[-1][0], offset + size)
             offset += size
         return ids, byte_spans
 
