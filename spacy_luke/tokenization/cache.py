@@ -13,10 +13,10 @@ CACHE_BYTES = 128 * 2**20
 # Longer segments, in characters, hardly come back.
 LONGEST_CACHED = 32
 # Bytes that CPython takes for a segment with its entry, for each of its pieces, and for one more entry of it.
-_SEGMENT_BYTES, _PIECE_BYTES, _ENTRY_BYTES = 400, 150, 130
+_SEGMENT_BYTES, _PIECE_BYTES, _ENTRY_BYTES = 350, 130, 130
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A text that is tokenised alone: ids, ranges of UTF-8 bytes and types of its pieces."""
 
