@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import has_surrogate
 from ..errors import LukeError, warn
 
 PAD, UNK, MASK, MASK2 = "[PAD]", "[UNK]", "[MASK]", "[MASK2]"
@@ -47,6 +48,8 @@ class EntityVocab:
         """Read what a JSON file holds; L022 if it is not a dictionary of titles to ids."""
         if not isinstance(ids, dict) or not all(type(i) is int and i >= 0 for i in ids.values()):
             raise LukeError("L022", file=file, reason="it is no dictionary of entity titles to ids")
+        if has_surrogate("".join(ids)):
+            raise LukeError("L022", file=file, reason="it has a title with half a character (a lone surrogate)")
         return cls(ids)
 
     def equals(self, other: EntityVocab) -> bool:
@@ -136,4 +139,6 @@ def read_titles(option: str, setting: str = "entity_vocab") -> list[str]:
         raise LukeError("L022", file=path, reason=e) from None
     if not isinstance(titles, (list, dict)) or not all(isinstance(t, str) for t in titles):
         raise LukeError("L027", setting=setting, value=option)
+    if has_surrogate("".join(titles)):
+        raise LukeError("L022", file=path, reason="it has a title with half a character (a lone surrogate)")
     return list(titles)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from spacy.strings import StringStore
 
 from spacy_luke.errors import LukeError
 from spacy_luke.tokenization.alignment import moved, segments
+from spacy_luke.tokenization.loading import read_tokenizer_files
 from spacy_luke.tokenization.pieces import PieceTokenizer
 from tests.tokenization.ugly import texts, words
 from tests.util import SPECIAL_STRINGS, read_files
@@ -44,6 +46,16 @@ def test_no_text_gives_a_special_piece(any_tokenizer, text, data):
     if any_tokenizer.kind != "bpe":
         special.discard(any_tokenizer.special.unk)
     assert not special & set(any_tokenizer.encode_text(text, boundaries).ids.tolist())
+
+
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("half", ["\ud800", "\udc00\ud800"])
+def test_half_a_character_raises_l120_with_its_place(any_tokenizer, half, masks):
+    text = "M\xe9 " * 30 + half + " met" * 30
+    with pytest.raises(LukeError, match=rf"L120.*at 90 of the whole.*U\+{ord(half[0]):04X}"):
+        any_tokenizer.encode_text(text, [3], masks=masks)
+    mended = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    assert len(any_tokenizer.encode_text(mended, [3]).ids)
 
 
 @pytest.mark.parametrize("text", SPECIAL_STRINGS)
@@ -101,6 +113,13 @@ def test_files_are_kept_as_they_are(any_tokenizer, request):
 def test_no_tokenizer_raises_l028(files):
     with pytest.raises(LukeError, match="L028"):
         PieceTokenizer(files)
+
+
+def test_a_folder_without_tokenizer_is_named_with_the_remedy(tmp_path):
+    (tmp_path / "merges.txt").write_text("")
+    path = re.escape(str(tmp_path))
+    with pytest.raises(LukeError, match=rf"L028.*{path} has none \(found: merges.txt\).*save_pretrained\('{path}'\)"):
+        read_tokenizer_files(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'"a"', b"\xff"])
