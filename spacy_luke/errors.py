@@ -87,7 +87,8 @@ ERRORS: dict[str, str] = {
     # components
     "L040": "Component {name!r} has no weights yet. Call nlp.initialize(){how}, or load a saved pipeline.",
     "L041": "Labels {labels} of the training data are not labels of component {name!r}, which has {known}. Initialize "
-    "the component with this data, or add them under [initialize.components.{name}] labels.",
+    "the component with this data, name them under [initialize.components.{name}] labels, or add them to a head that "
+    "is there with add_label.",
     "L042": "Component {name!r} takes a {expected} checkpoint, but {path} is a {found}.",
     "L043": "No labels for component {name!r}: neither the data nor the checkpoint has any. Give training examples "
     "with annotation in {where}, or [initialize.components.{name}] labels.",

@@ -389,14 +389,6 @@ def test_unknown_negative_label_is_named_and_leaves_the_component_without_weight
     assert not pipe.has_weights
 
 
-def test_updating_a_component_without_weights_is_an_error() -> None:
-    nlp = spacy.blank("en")
-    nlp.add_pipe("luke_ner")
-    example = spacy.training.Example.from_dict(nlp.make_doc("Ada"), {"entities": [(0, 3, "PER")]})
-    with pytest.raises(LukeError, match=r"L040.*luke_ner"):
-        nlp.get_pipe("luke_ner").update([example])
-
-
 def test_warning_about_sentences_is_given_once(checkpoint) -> None:
     nlp = spacy_luke.from_checkpoint(checkpoint, sentences=None)
     with pytest.warns(LukeWarning, match="W002"):

@@ -508,10 +508,14 @@ def test_a_frozen_encoder_does_not_change(folder) -> None:
     assert changed == {"classifier.weight"}
 
 
-def test_a_component_that_was_not_initialised_cannot_be_trained() -> None:
-    nlp, _ = component()
-    with pytest.raises(LukeError, match="L040"):
+@pytest.mark.filterwarnings("ignore:.*W001")
+def test_a_component_that_was_not_initialised_has_the_labels_of_the_model_in_the_box() -> None:
+    nlp, pipe = component()
+    with pytest.raises(LukeError, match=r"L041.*lives_in, met .*CEO, .*add_label"):
         nlp.update(examples(nlp))
+    pipe.add_label("lives_in")
+    pipe.add_label("met")
+    assert nlp.update(examples(nlp))["luke_relations"] > 0
 
 
 def test_training_resumes_from_a_saved_pipeline(folder, tmp_path) -> None:
