@@ -58,7 +58,7 @@ class EncoderConfig:
         data = {k: v for k, v in data.items() if not (k in _MAY_BE_NULL and v is None)}
         known = {f.name for f in fields(cls)} - {"extra"}
         values = {name: data[name] for name in known if name in data}
-        problems = [f"{name} = {value!r}" for name, value in values.items() if not _is_valid(name, value)]
+        problems = [f"{name} = {value!r:.200}" for name, value in values.items() if not _is_valid(name, value)]
         if problems:
             raise LukeError("L004", problems="; ".join(sorted(problems)))
         return cls(**values, extra={k: v for k, v in data.items() if k not in known})
@@ -123,8 +123,9 @@ class LongformerConfig(EncoderConfig):
         super().__post_init__()
         if isinstance(self.attention_window, list):  # as JSON has it
             object.__setattr__(self, "attention_window", tuple(self.attention_window))
-        windows = self.attention_windows
-        if len(windows) != self.num_hidden_layers or any(w <= 0 or w % 2 for w in windows):
+        one = isinstance(self.attention_window, int)
+        windows = (self.attention_window,) if one else self.attention_window
+        if (not one and len(windows) != self.num_hidden_layers) or any(w <= 0 or w % 2 for w in windows):
             raise LukeError("L006", value=self.attention_window, layers=self.num_hidden_layers)
 
     @property

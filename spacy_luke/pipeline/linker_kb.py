@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from spacy.vocab import Vocab
 from ..box import box_component
 from ..checks import require_at_least, require_one_of
 from ..errors import LukeError, warn
+from ..files import parse_json
 from ..knowledge_base import CandidateGenerator, KeptKnowledgeBase, KnowledgeBaseLoader, entities_of, load_kb
 from .base import LukePipe
 from .candidates import AnyEntity, CandidateFinder, Candidates, entity_id
@@ -149,8 +149,8 @@ class KnowledgeBasePipe(LukePipe):
 def read_kb_titles(path: str | Path) -> dict[str, str]:
     """A JSON dictionary from ids of a knowledge base to titles; L089 if there is none."""
     try:
-        titles = json.loads(Path(path).read_text(encoding="utf8"))
-    except (OSError, ValueError):
+        titles = parse_json(Path(path).read_bytes(), path)
+    except (OSError, LukeError):
         titles = None
     if not isinstance(titles, dict) or not all(isinstance(title, str) for title in titles.values()):
         raise LukeError("L089", value=str(path))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import LukeError, warn
+from ..files import parse_json
 
 PAD, UNK, MASK, MASK2 = "[PAD]", "[UNK]", "[MASK]", "[MASK2]"
 SPECIAL_ENTITIES = (PAD, UNK, MASK, MASK2)
@@ -35,10 +36,7 @@ class EntityVocab:
     @classmethod
     def from_json(cls, data: bytes, *, file: str = "entity_vocab.json") -> EntityVocab:
         """Read an entity_vocab.json; L022 if it is not a dictionary of titles to ids."""
-        try:
-            ids = json.loads(data)
-        except ValueError as e:
-            raise LukeError("L022", file=file, reason=e) from None
+        ids = parse_json(data, file)
         if not isinstance(ids, dict) or not all(type(i) is int and i >= 0 for i in ids.values()):
             raise LukeError("L022", file=file, reason="it is no dictionary of entity titles to ids")
         return cls(ids)
@@ -121,9 +119,9 @@ def read_titles(option: str, setting: str = "entity_vocab") -> list[str]:
         text = path.read_text(encoding="utf8")
         if path.suffix != ".json":
             return [line.strip() for line in text.split("\n") if line.strip()]
-        titles = json.loads(text)
     except ValueError as e:
         raise LukeError("L022", file=path, reason=e) from None
+    titles = parse_json(text, path)
     if not isinstance(titles, (list, dict)) or not all(isinstance(t, str) for t in titles):
         raise LukeError("L027", setting=setting, value=option)
     return list(titles)

@@ -12,6 +12,7 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from ..errors import LukeError
+from ..files import parse_json_object
 from .normalization import SPACE, SentencePieceNormalizer
 from .sentencepiece import SENTENCEPIECE, tokenizer_json_of
 
@@ -183,10 +184,4 @@ def _special_pieces(settings: Mapping[str, Any], vocab: Mapping[str, int]) -> Sp
 def _json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
     if name not in files:
         return {}
-    try:
-        data = json.loads(files[name])
-    except ValueError as e:
-        raise LukeError("L022", file=name, reason=e) from None
-    if not isinstance(data, dict):
-        raise LukeError("L022", file=name, reason="it is no JSON dictionary")
-    return data
+    return parse_json_object(files[name], name)
