@@ -170,6 +170,11 @@ ERRORS: dict[str, str] = {
     "L068": "Component {name!r}: its head was trained on a {needed} and does not fit the encoder it shares, a {found}.",
     "L106": "{path} is no .spacy file that can be read: {reason}.",
     "L069": "{path}: component {name!r} was saved with {saved}, but its config has {configured}.",
+    "L130": "Component {name!r}: its head was saved with another encoder (fingerprint {saved}) than that of "
+    "{upstream!r} ({found}), on which it would predict nonsense. A save over an older pipeline that did not end leaves "
+    "such a mixture: save the pipeline again. If the head is meant for this encoder, remove the entry 'encoder' from "
+    "the cfg file of the component.",
+    "L131": "Component {name!r} cannot be given the label {label!r}: {reason}.",
 }
 
 WARNINGS: dict[str, str] = {
@@ -224,7 +229,12 @@ WARNINGS: dict[str, str] = {
     "their place: pretraining is with plain attention. To train them, set entity_aware_attention = true.",
     "W028": "No entity of the corpus of [pretraining] {corpus} is in the entity vocabulary: its entities are not "
     "evaluated.",
-    "W030": "Component {name!r} was saved without the encoder that it uses: there is no {upstream!r} beside {path}. "
+    "W030": "Component {name!r} was saved without the encoder that it uses: {reason}. "
     "Only its head is there, which cannot run without that luke_encoder: save both in one pipeline, or give it a copy "
     "with nlp.replace_listeners.",
+    "W038": "component_grad_clip of {name!r} names {unknown}, which do not share its encoder, and has no bound for "
+    "{unbounded}, which do: their gradients are not bounded.",
+    "W039": "Component {name!r}: it is initialized with other labels ({kept}), and can predict {dropped} no more. To "
+    "keep them, add labels with add_label and go on with nlp.resume_training() instead of nlp.initialize(), or name "
+    "all under [initialize.components.{name}] labels.",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -45,8 +46,8 @@ def save_checkpoint(
     more_files: further files of the folder, by name.
 
     All files are written beside the folder first and then moved in, config.json last: a save that is killed leaves
-    either the old checkpoint or a folder without config.json, which no reader opens. If it fails, the old files are
-    moved back, and L029 is raised.
+    either the old checkpoint or a folder without config.json, which no reader opens, and its files beside it, which the
+    next one removes. If it fails, the old files are moved back, and L029 is raised.
     """
     with _staged(path) as staging:
         weights = staging / _weight_file(description)
@@ -121,7 +122,14 @@ def _replacing(path: Path) -> Iterator[Path]:
             path.rmdir()
         shutil.rmtree(room, ignore_errors=True)  # not reached if the old files could not be moved back
         raise
-    shutil.rmtree(room, ignore_errors=True)
+    for leftover in _rooms(path):  # of this save, and of earlier ones that were killed: what they had is replaced now
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _rooms(path: Path) -> list[Path]:
+    """The folders beside a checkpoint in which saves to it keep their files."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}")  # as `mkdtemp` makes them
+    return [room for room in path.parent.iterdir() if name.fullmatch(room.name) and (room / "new").is_dir()]
 
 
 def _weight_file(description: Description) -> str:

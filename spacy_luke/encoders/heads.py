@@ -5,7 +5,7 @@ They run on both encoders; Longformer makes the states of entities from their pi
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,25 @@ class TaskModule(nn.Module):
 
     def _make_head(self, config: EncoderConfig, labels: int) -> None:
         raise NotImplementedError
+
+    @property
+    def output(self) -> nn.Linear:
+        """The layer with a row for each label."""
+        layer: Any = self.classifier
+        return layer
+
+    def add_labels(self, count: int) -> None:
+        """Give the head random rows for further labels, after those that it has, which stay as they are."""
+        layer = self.output
+        new = nn.Linear(layer.in_features, count, bias=layer.bias is not None)
+        init_weights(new, self.encoder.config.initializer_range)
+        for name, parameter in layer.named_parameters():
+            rows = getattr(new, name).detach().to(parameter)
+            gradient, parameter.grad = parameter.grad, None
+            parameter.data = torch.cat([parameter.data, rows])  # still the parameter that an optimiser knows
+            if gradient is not None:
+                parameter.grad = torch.cat([gradient, torch.zeros_like(rows)])
+        layer.out_features += count
 
     def reset_head(self) -> None:
         """Random weights for the head, as the reference initialises it."""

@@ -37,6 +37,11 @@ class FirstPieceClassification(TaskModule):
     def _make_head(self, config: EncoderConfig, labels: int) -> None:
         self.classifier = _Perceptron(config, labels)
 
+    @property
+    def output(self) -> nn.Linear:
+        """The layer with a row for each label."""
+        return self.classifier.out_proj
+
     def forward(self, batch: EncoderInput) -> Tensor:
         """*Shape:* -> (batch, labels), float32 logits"""
         pieces = self.encoder(batch, states="pieces").pieces

@@ -71,6 +71,14 @@ class DrivenAdamW:
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
 
+    def grow(self) -> None:
+        """Keep zeros of the rows that parameters have got since the last step, after their others."""
+        for parameter, kept in self._optimizer.state.items():
+            for what, tensor in kept.items():
+                if tensor.ndim and len(tensor) < len(parameter):
+                    new = tensor.new_zeros(len(parameter) - len(tensor), *tensor.shape[1:])
+                    kept[what] = torch.cat([tensor, new])
+
     def state(self) -> dict[str, Tensor]:
         """What the next steps depend on, beside the weights: `{parameter}.{what}` -> tensor."""
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from spacy.tokens import Doc
@@ -12,6 +12,7 @@ from ..encoders.encoder import Encoder
 
 # The attribute of a layer that stands for the encoder of another component.
 SHARED = "shared_encoder"
+UPSTREAM = "upstream"
 
 
 class EncoderOwner(Protocol):
@@ -43,8 +44,11 @@ class EncoderOwner(Protocol):
 class EncoderUser(Protocol):
     """A component that uses the encoder of another."""
 
-    def check_encoder(self, source: Description) -> None:
-        """An error if the component's head cannot stand on an encoder."""
+    def check_encoder(self, source: Description, encoder: Encoder) -> None:
+        """An error if the component's head cannot stand on an encoder.
+
+        source: what is known of it.
+        """
 
     def bind_encoder(self) -> None:
         """Use the encoder of the owner, as soon as it and the head have weights."""
@@ -56,22 +60,37 @@ class EncoderUser(Protocol):
 class SharedEncoder:
     """The link from a task model to the component that owns its encoder.
 
-    upstream: name of the owner; "*" = the nearest one before the component.
+    upstream: name of the owner; "*" = the nearest one before the component. It follows an owner that is renamed.
+    configured: the same as the config has it.
     """
 
     def __init__(self, upstream: str):
-        self.upstream = upstream
+        self.upstream = self.configured = upstream
         self.owner: EncoderOwner | None = None
         self.user: EncoderUser | None = None
 
     def connect(self, owner: EncoderOwner) -> None:
         """Use the encoder of this component from now on."""
         self.owner = owner
+        if self.upstream != "*":
+            self.upstream = owner.name
         if self.user is not None:
             self.user.bind_encoder()
 
+    @property
+    def cfg(self) -> dict[str, Any]:
+        """The entry of a saved component's `cfg` that says how an owner is called that was renamed: the config that is
+        saved with it has the old name."""
+        return {UPSTREAM: [self.configured, self.upstream]} if self.upstream != self.configured else {}
+
+    def read_cfg(self, cfg: Mapping[str, Any]) -> None:
+        """Take what `cfg` gave, unless another owner is configured by now."""
+        configured, upstream = cfg.get(UPSTREAM) or (self.configured, self.upstream)
+        if configured == self.configured and upstream != self.upstream:
+            self.upstream, self.owner = upstream, None  # spaCy links the components of a pipeline once more
+
     def __deepcopy__(self, memo: dict[int, Any]) -> SharedEncoder:
         """A copy of the task model shares the same encoder."""
-        copied = SharedEncoder(self.upstream)
-        copied.owner = self.owner
+        copied = SharedEncoder(self.configured)
+        copied.upstream, copied.owner = self.upstream, self.owner
         return copied

@@ -44,6 +44,12 @@ class EncoderShim(PyTorchShim):
             self._adamw = DrivenAdamW(parameters.items(), optimizer, rates)
         self._adamw.step()
 
+    def grow_head(self, labels: int) -> None:
+        """Give the head of a task module rows for so many further labels."""
+        self._model.add_labels(labels)
+        if self._adamw is not None:
+            self._adamw.grow()
+
     def _parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The parameters that are stepped here, with their names."""
         for name, parameter in self._model.named_parameters():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ from thinc.api import Model
 from ..box import box_component, box_encoder
 from ..checkpoints.checkpoint import Description
 from ..checkpoints.new_heads import with_new_head
-from ..checkpoints.writer import save_files
+from ..checkpoints.writer import HEAD_WEIGHTS, save_files
 from ..encoders.encoder import Encoder
 from ..encoders.heads import TaskModule
 from ..errors import LukeError, warn
 from ..models.shared import SHARED, EncoderOwner, SharedEncoder
 from ..models.wrapper import attach_module, torch_module
-from .checkpoint_pipe import CFG
+from .checkpoint_pipe import CFG, MODEL
 from .head import HeadPipe
 from .stored_head import HEAD, StoredHead
 
@@ -81,6 +81,13 @@ class LukePipe(HeadPipe):
             self._load(self._open(folder, to_train=to_train))
         return True
 
+    def add_label(self, label: str) -> int:
+        """As for every component with a head; L066 if it is loaded, and the encoder that it uses is not there yet."""
+        if self._stored_head is not None and self._description is None:
+            self._owner.settle()
+            self._require_weights()
+        return super().add_label(label)
+
     def freeze_encoder(self, frozen: bool = True) -> None:
         """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""
         if self._owns_encoder:
@@ -101,6 +108,9 @@ class LukePipe(HeadPipe):
             return super()._require_weights_or_box(docs)
         self._owner.settle(docs)
         return self._require_weights()
+
+    def _require_weights_to_learn(self) -> Description:
+        return super()._require_weights_to_learn() if self._owns_encoder else self._require_weights()
 
     def _begin_update(self, drop: float) -> None:
         super()._begin_update(drop)
@@ -129,9 +139,12 @@ class LukePipe(HeadPipe):
 
     # The encoder of another component
 
-    def check_encoder(self, source: Description) -> None:
-        """L068 and others if the head, as far as there is one, cannot stand on an encoder."""
+    def check_encoder(self, source: Description, encoder: Encoder) -> None:
+        """L068 and others if the head, as far as there is one, cannot stand on an encoder; L130 if it has stood on none
+        since it was loaded and was saved with another."""
         head = self._stored_head
+        if head is not None:
+            head.check_fingerprint(self.name, self._owner.name, encoder)
         if self._description is not None:
             head = StoredHead.of(self._description, self._module)
         if head is not None:
@@ -145,6 +158,7 @@ class LukePipe(HeadPipe):
             return
         module = torch_module(self.model)
         if module is None and self._stored_head is not None:
+            self._stored_head.check_fingerprint(self.name, owner.name, owner.encoder)
             self._restore(self._stored_head, owner.description, owner.encoder)
         elif module is not None and module.encoder is not owner.encoder:
             self._change_encoder(owner.description, owner.encoder)
@@ -182,34 +196,50 @@ class LukePipe(HeadPipe):
 
         With the encoder of another component, only the head is saved; W030 if that component is not beside it, where
         spaCy saves it before.
+
+        exclude: "model", the weights, and "cfg"; other names mean nothing here.
         """
+        exclude = set(exclude)
         if self._shared is None:
             super().to_disk(path, exclude=exclude)
             return
-        save_files(Path(path), self._head_files())
+        save_files(Path(path), self._head_files(exclude))
         upstream = self._shared.upstream if self._shared.owner is None else self._shared.owner.name
-        if self._description is not None and not (Path(path).parent / upstream).is_dir():
-            warn("W030", name=self.name, upstream=upstream, path=path)
+        if self._description is None or MODEL in exclude:
+            return
+        if not (Path(path).parent / upstream).is_dir():
+            warn("W030", name=self.name, reason=f"there is no {upstream!r} beside {path}")
+        elif self._owner.description is None:
+            warn("W030", name=self.name, reason=f"{upstream!r} has no weights yet")
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """The files that `to_disk` writes, as one byte string."""
+        exclude = set(exclude)
         if self._shared is None:
             return super().to_bytes(exclude=exclude)
-        return srsly.msgpack_dumps(self._head_files())
+        return srsly.msgpack_dumps(self._head_files(exclude))
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> LukePipe:
         """Load what `to_disk` saved, or leave the component as it was; L069 if the encoder was shared then and is not
-        now, or the other way round."""
-        cfg = self._read_cfg(Path(path))
-        if cfg["weights"] and (HEAD in cfg) == self._owns_encoder:
+        now, or the other way round.
+
+        exclude: as for `to_disk`. A head that was saved alone cannot be loaded without its `cfg`: L048.
+        """
+        path, exclude = Path(path), set(exclude)
+        cfg = self._read_cfg(path, exclude)
+        if MODEL not in exclude and cfg["weights"] and (HEAD in cfg) == self._owns_encoder:
             kinds = ["an encoder of its own", "the encoder of another component"]
             saved, configured = kinds if self._owns_encoder is False else reversed(kinds)
             raise LukeError("L069", path=path, name=self.name, saved=saved, configured=configured)
-        if HEAD not in cfg:
+        if self._shared is not None:
+            self._shared.read_cfg(cfg)
+        if HEAD not in cfg or MODEL in exclude:
+            if CFG in exclude and MODEL not in exclude and (path / HEAD_WEIGHTS).is_file():
+                raise LukeError("L048", path=path, reason=f"what its {HEAD_WEIGHTS} is stands in {CFG!r}, not loaded")
             return super().from_disk(path, exclude=exclude)
         before = self._stored_head, self._description, list(self.model.shims)
         try:
-            self._stored_head, self._description = StoredHead.read(Path(path), cfg[HEAD]), None
+            self._stored_head, self._description = StoredHead.read(path, cfg[HEAD]), None
             self.model.shims.clear()
             if self._shared is not None and self._shared.owner is not None:
                 self.bind_encoder()
@@ -218,9 +248,20 @@ class LukePipe(HeadPipe):
             raise
         return self
 
-    def _head_files(self) -> dict[str, bytes]:
-        head = self._stored_head
-        if self._description is not None:
-            head = StoredHead.of(self._description, self._module)
-        cfg = {**self._cfg(), "weights": head is not None, **({HEAD: head.cfg} if head else {})}
-        return {**self._more_files(), CFG: srsly.json_dumps(cfg).encode("utf8"), **(head.files if head else {})}
+    def _head_files(self, exclude: Collection[str]) -> dict[str, bytes]:
+        """The head with what it needs to know, without the encoder."""
+        assert self._shared is not None
+        head = self._saved_head() if MODEL not in exclude else None
+        files = {**self._more_files(exclude), **(head.files if head else {})}
+        if CFG in files:
+            of_head = {"weights": head is not None, **({HEAD: head.cfg} if head else {})}
+            files[CFG] = srsly.json_dumps({**self._cfg(exclude), **self._shared.cfg, **of_head}).encode("utf8")
+        return files
+
+    def _saved_head(self) -> StoredHead | None:
+        """The head as it is saved beside the encoder that it is used with; None before it has weights."""
+        if self._description is None:
+            return self._stored_head
+        if self._shared is not None and self._shared.owner is not None:
+            self._shared.owner.settle()
+        return StoredHead.of(self._description, self._module).with_fingerprint(self._module.encoder)

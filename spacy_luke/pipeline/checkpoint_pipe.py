@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -20,7 +20,7 @@ from ..batching.readback import read_back
 from ..batching.strided import build_strided_windows
 from ..checkpoints.checkpoint import Checkpoint, Description
 from ..checkpoints.source import locate
-from ..checkpoints.writer import checkpoint_bytes, save_checkpoint, unpacked
+from ..checkpoints.writer import CONFIG, checkpoint_bytes, save_checkpoint, save_files, unpacked
 from ..checks import require_at_least
 from ..encoders.encoder import Encoder
 from ..encoders.inputs import EncoderInput
@@ -28,7 +28,8 @@ from ..errors import LukeError, warn
 from ..models.encoder_settings import apply_settings, open_for_encoder, require_precision
 from ..models.wrapper import torch_module
 
-CFG = "cfg"
+# What `exclude` may name when a component is saved or loaded.
+CFG, MODEL = "cfg", "model"
 PipeT = TypeVar("PipeT", bound="CheckpointPipe")
 RowsT = TypeVar("RowsT")
 
@@ -68,7 +69,13 @@ class CheckpointPipe(TrainablePipe):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels in the order of the logits, the negative label included; () before the component has weights."""
+        """Labels of what the component predicts; () if it has none, or has no weights yet."""
+        return self.logit_labels
+
+    @property
+    def logit_labels(self) -> tuple[str, ...]:
+        """Labels in the order of the logits: `labels` and, where there is one, the label for "nothing here"; tags where
+        tokens are tagged, and both directions where labels have them."""
         return self._description.labels if self._description else ()
 
     @property
@@ -116,10 +123,21 @@ class CheckpointPipe(TrainablePipe):
 
     def _require_weights_or_box(self, docs: Sequence[Doc]) -> Description:
         """Before predictions on Docs: a component that nobody gave weights takes those in the box, with a warning."""
-        if self._description is None and self._load_box():
-            labels = ", ".join(self.label_data or ())
-            warn(self.box_warning, name=self.name, factory=self.factory, labels=labels and f"; labels {labels}")
+        if self._description is None:
+            self._take_box()
         return self._require_weights()
+
+    def _require_weights_to_learn(self) -> Description:
+        """The same before an update."""
+        if self._description is None:
+            self._take_box(to_train=True)
+        return self._require_weights()
+
+    def _take_box(self, *, to_train: bool = False) -> None:
+        """Take the weights in the box, if it has some for the component, with a warning."""
+        if self._load_box(to_train=to_train):
+            labels = ", ".join(self.labels)
+            warn(self.box_warning, name=self.name, factory=self.factory, labels=labels and f"; labels {labels}")
 
     @abstractmethod
     def _load_box(self, *, to_train: bool = False) -> bool:
@@ -189,40 +207,51 @@ class CheckpointPipe(TrainablePipe):
     # Saving
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Save as a Hugging Face checkpoint folder with spaCy's `cfg` beside it; see `save_checkpoint`."""
-        if self._description is not None:
-            save_checkpoint(Path(path), self._description, self._module, more_files=self._more_files())
-            return
-        Path(path).mkdir(parents=True, exist_ok=True)
-        for name, data in self._more_files().items():
-            (Path(path) / name).write_bytes(data)
+        """Save as a Hugging Face checkpoint folder with spaCy's `cfg` beside it; see `save_checkpoint`.
+
+        exclude: "model", the checkpoint, and "cfg"; other names mean nothing here.
+        """
+        exclude = set(exclude)
+        files = self._more_files(exclude)
+        if self._description is not None and MODEL not in exclude:
+            save_checkpoint(Path(path), self._description, self._module, more_files=files)
+        else:
+            save_files(Path(path), files)
 
     def from_disk(self: PipeT, path: str | Path, *, exclude: Iterable[str] = ()) -> PipeT:
-        """Load what `to_disk` saved, or leave the component as it was."""
-        path = Path(path)
-        if self._read_cfg(path)["weights"]:
+        """Load what `to_disk` saved, or leave the component as it was.
+
+        exclude: as for `to_disk`.
+        """
+        path, exclude = Path(path), set(exclude)
+        if MODEL not in exclude and self._read_cfg(path, exclude)["weights"]:
             self._load(replace(self._open(path), saved=True))
         return self
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """The files that `to_disk` writes, as one byte string."""
-        files = checkpoint_bytes(self._description, self._module) if self._description else {}
-        return srsly.msgpack_dumps({**files, **self._more_files()})
+        exclude = set(exclude)
+        saves = self._description is not None and MODEL not in exclude
+        files = checkpoint_bytes(self._require_weights(), self._module) if saves else {}
+        return srsly.msgpack_dumps({**files, **self._more_files(exclude)})
 
     def from_bytes(self: PipeT, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> PipeT:
         """Load what `to_bytes` gave."""
         with unpacked(srsly.msgpack_loads(bytes_data)) as folder:
-            return self.from_disk(folder)
+            return self.from_disk(folder, exclude=exclude)
 
-    def _more_files(self) -> dict[str, bytes]:
+    def _more_files(self, exclude: Collection[str]) -> dict[str, bytes]:
         """Files beside those of the checkpoint, by name."""
-        return {CFG: srsly.json_dumps(self._cfg()).encode("utf8")}
+        return {} if CFG in exclude else {CFG: srsly.json_dumps(self._cfg(exclude)).encode("utf8")}
 
-    def _cfg(self) -> dict[str, Any]:
-        return {"weights": self.has_weights}
+    def _cfg(self, exclude: Collection[str]) -> dict[str, Any]:
+        return {"weights": self.has_weights and MODEL not in exclude}
 
     @staticmethod
-    def _read_cfg(path: Path) -> dict[str, Any]:
+    def _read_cfg(path: Path, exclude: Collection[str] = ()) -> dict[str, Any]:
+        """What `_cfg` gave; if it is excluded, just whether a checkpoint is there."""
+        if CFG in exclude:
+            return {"weights": (path / CONFIG).is_file()}
         if not (path / CFG).is_file():
             raise LukeError("L048", path=path, reason=f"it has no {CFG!r} file")
         return srsly.read_json(path / CFG)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +97,12 @@ class LukeEncoderPipe(VectorPipe, OwnerPipe):
         self._check_entities(checkpoint, trimmed=self._encoder_settings["entity_vocab"] == "special")
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> LukeEncoderPipe:
-        """Load what `to_disk` saved, or leave the component as it was; L069 if the encoder was another's then."""
-        if self._read_cfg(Path(path)).get(SHARED):
+        """Load what `to_disk` saved, or leave the component as it was; L069 if the encoder was another's then.
+
+        exclude: as for `to_disk`.
+        """
+        exclude = set(exclude)
+        if self._read_cfg(Path(path), exclude).get(SHARED):
             saved, configured = "the encoder of another component", "an encoder of its own"
             raise LukeError("L069", path=path, name=self.name, saved=saved, configured=configured)
         return super().from_disk(path, exclude=exclude)
@@ -154,7 +158,7 @@ class SharedVectorsPipe(VectorPipe):
 
     # The encoder of another component: `EncoderUser`
 
-    def check_encoder(self, source: Description) -> None:
+    def check_encoder(self, source: Description, encoder: Encoder) -> None:
         """L047 if an encoder does not suit the settings."""
         self._check_entities(source, trimmed=not source.entity_vocab.title_of)
 
@@ -162,7 +166,7 @@ class SharedVectorsPipe(VectorPipe):
         """Use the encoder of the owner, as soon as it has weights."""
         owner = self._owner
         if owner.description is not None:
-            self.check_encoder(owner.description)
+            self.check_encoder(owner.description, owner.encoder)
             attach_module(self.model, owner.encoder)
             self._description = owner.description
 
@@ -191,19 +195,27 @@ class SharedVectorsPipe(VectorPipe):
     # Saving
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Save that there are no weights."""
-        save_files(Path(path), self._more_files())
+        """Save that there are no weights.
+
+        exclude: "cfg", which says that; other names mean nothing here.
+        """
+        save_files(Path(path), self._more_files(set(exclude)))
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """The files that `to_disk` writes, as one byte string."""
-        return srsly.msgpack_dumps(self._more_files())
+        return srsly.msgpack_dumps(self._more_files(set(exclude)))
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> SharedVectorsPipe:
-        """Nothing to load; L069 if what was saved has an encoder of its own."""
-        if self._read_cfg(Path(path))["weights"]:
+        """Nothing to load; L069 if what was saved has an encoder of its own.
+
+        exclude: as for `to_disk`.
+        """
+        cfg = self._read_cfg(Path(path), set(exclude))
+        if cfg["weights"]:
             saved, configured = "an encoder of its own", "the encoder of another component"
             raise LukeError("L069", path=path, name=self.name, saved=saved, configured=configured)
+        self._shared.read_cfg(cfg)
         return self
 
-    def _cfg(self) -> dict[str, Any]:
-        return {"weights": False, SHARED: True}
+    def _cfg(self, exclude: Collection[str]) -> dict[str, Any]:
+        return {"weights": False, SHARED: True, **self._shared.cfg}

@@ -7,6 +7,8 @@ from dataclasses import is_dataclass, replace
 from typing import Any, ClassVar
 
 from spacy.language import Language
+from spacy.vocab import Vocab
+from thinc.api import Model
 
 from ..box import box_encoder
 from ..checkpoints.checkpoint import Checkpoint, Description
@@ -15,7 +17,7 @@ from ..encoders.heads import TaskModule
 from ..encoders.layers import set_dropout
 from ..errors import LukeError, warn
 from ..models.encoder_settings import require_precision
-from ..models.wrapper import attach_module
+from ..models.wrapper import EncoderShim, attach_module
 from ..tokenization.entity_vocab import EntityVocab
 from .checkpoint_pipe import CheckpointPipe
 
@@ -27,14 +29,52 @@ class HeadPipe(CheckpointPipe):
     needs_labels: ClassVar[bool] = True
     gold_place: ClassVar[str]  # where references have the gold annotation
 
+    def __init__(self, vocab: Vocab, model: Model, name: str, **settings: Any):
+        super().__init__(vocab, model, name, **settings)
+        # Labels that were added before there was a head.
+        self._added_labels: list[str] = []
+
     @property
     def _encoder_settings(self) -> dict[str, Any]:
         return self.model.layers[0].attrs
 
     @property
-    def label_data(self) -> tuple[str, ...]:
-        """Labels for `[initialize.components.X] labels`: those that can be predicted."""
-        return self.labels
+    def label_data(self) -> tuple[str, ...] | None:
+        """Labels for `[initialize.components.X] labels`: those that can be predicted; None if there are none."""
+        return self.labels or None
+
+    def add_label(self, label: str) -> int:
+        """Add a label to those that can be predicted. RETURNS: 1; 0 if it is there already.
+
+        Before the component has weights, the label is one of the head that `initialize` makes, or that of the model in
+        the box is given. A head that is there gets new rows, with random weights, which are still to be trained; its
+        other rows, and what the optimiser keeps of them, stay as they are. L131 if the component cannot learn it.
+        """
+        if not isinstance(label, str) or not label:
+            raise LukeError("L131", name=self.name, label=label, reason="a label is a string that is not empty")
+        if not self.needs_labels:
+            raise LukeError("L131", name=self.name, label=label, reason="it has no labels")
+        known = (*self.labels, *self.logit_labels, *self._added_labels)
+        rows = self._rows_of(label) if label not in known else ()
+        if not rows:
+            return 0
+        if self._description is None:
+            self._added_labels.append(label)
+        else:
+            self._grow_head(rows)
+        return 1
+
+    def _rows_of(self, label: str) -> tuple[str, ...]:
+        """The rows of the head, as far as they are not there, that learn a label; L131 if it has none for it."""
+        return (label,)
+
+    def _grow_head(self, rows: tuple[str, ...]) -> None:
+        description, shim = self._require_weights(), self.model.shims[0]
+        assert isinstance(shim, EncoderShim)
+        shim.grow_head(len(rows))
+        self._description = replace(description, labels=(*description.labels, *rows))
+        for label in rows:
+            self.vocab.strings.add(label)
 
     # Weights
 
@@ -97,8 +137,16 @@ class HeadPipe(CheckpointPipe):
             labels,
             self._settings_to_save(source, options),
         )
+        self._added_labels.clear()
         for label in labels:
             self.vocab.strings.add(label)
+
+    def _take_box(self, *, to_train: bool = False) -> None:
+        added = list(self._added_labels)
+        super()._take_box(to_train=to_train)
+        if self._description is not None:
+            for label in added:
+                self.add_label(label)
 
     def _check_encoder(self, source: Description) -> None:
         """An error if the component cannot run on an encoder, before anything has changed."""
@@ -135,13 +183,20 @@ class HeadPipe(CheckpointPipe):
             that of another component.
         revision: branch, tag or commit on the Hub.
         labels: labels of the head without the negative one; default: those of the data, else of the checkpoint.
+            Those of `add_label` come on top.
 
         A checkpoint with this component's head keeps it if it has all labels of the data; otherwise, and on the encoder
-        of another component, a new head is trained. L043 if there are no labels.
+        of another component, a new head is trained. L043 if there are no labels. W039 tells which labels the component
+        had and has no more.
         """
+        before = self.labels
         wanted = tuple(labels) if labels is not None else self._labels_of(get_examples)
+        wanted = tuple(dict.fromkeys((*wanted, *self._added_labels)))
         new = self._labels_of_new_head(wanted)
         self._start(checkpoint, revision, wanted, new)
+        if dropped := [label for label in before if label not in self.labels]:
+            kept = ", ".join(self.labels) or "none"
+            warn("W039", name=self.name, dropped=", ".join(dropped), kept=kept, stacklevel=4)
         self._prepare(get_examples)
 
     def _start(

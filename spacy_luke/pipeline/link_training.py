@@ -59,7 +59,7 @@ class LearningLinkPipe(LinkPipe):
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.update")
-        self._require_weights()
+        self._require_weights_to_learn()
         lessons = [self._lesson(example) for example in examples]
         self._warn_left_out([lesson.mentions for lesson in lessons])
         find = self._finder() if self.loss == "candidates" else None

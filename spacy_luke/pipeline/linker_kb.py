@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -127,23 +127,29 @@ class KnowledgeBasePipe(LukePipe):
     # Saving
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> KnowledgeBasePipe:
-        """Load what `to_disk` saved, or leave the component as it was."""
-        kb, titles = self._saved_kb(Path(path))
+        """Load what `to_disk` saved, or leave the component as it was.
+
+        exclude: as for every component, and "kb", the knowledge base with its titles.
+        """
+        exclude = set(exclude)
+        kb, titles = (self.kb, self.kb_titles) if KB in exclude else self._saved_kb(Path(path), exclude)
         super().from_disk(path, exclude=exclude)
         self._kept.kb, self.kb_titles = kb, titles
         return self
 
-    def _saved_kb(self, path: Path) -> tuple[KnowledgeBase | None, Mapping[str, str]]:
+    def _saved_kb(self, path: Path, exclude: Collection[str] = ()) -> tuple[KnowledgeBase | None, Mapping[str, str]]:
         """The knowledge base that `to_disk` saved, and the titles of its entities."""
-        cfg = srsly.read_json(path / CFG) if (path / CFG).is_file() else {}
-        return self._kept.read((path / KB).read_bytes()) if cfg.get(KB) else None, cfg.get("titles", {})
+        cfg = srsly.read_json(path / CFG) if (path / CFG).is_file() and CFG not in exclude else {}
+        has_kb = (path / KB).is_file() if CFG in exclude else cfg.get(KB)
+        return self._kept.read((path / KB).read_bytes()) if has_kb else None, cfg.get("titles", {})
 
-    def _cfg(self) -> dict[str, Any]:
-        return {**super()._cfg(), KB: self.kb is not None, "titles": dict(self.kb_titles)}
+    def _cfg(self, exclude: Collection[str]) -> dict[str, Any]:
+        saved = self.kb is not None and KB not in exclude
+        return {**super()._cfg(exclude), KB: saved, "titles": dict(self.kb_titles) if saved else {}}
 
-    def _more_files(self) -> dict[str, bytes]:
-        files = super()._more_files()
-        return files if self.kb is None else {**files, KB: self._kept.to_bytes()}
+    def _more_files(self, exclude: Collection[str]) -> dict[str, bytes]:
+        files = super()._more_files(exclude)
+        return files if self.kb is None or KB in exclude else {**files, KB: self._kept.to_bytes()}
 
 
 def read_kb_titles(path: str | Path) -> dict[str, str]:

@@ -235,7 +235,7 @@ class MarkedPipe(LukePipe):
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.update")
-        self._require_weights()
+        self._require_weights_to_learn()
         docs = [example.predicted for example in examples]
         self._warn_without_sentences(docs)
         items = [self._items(e.predicted) if self._is_annotated(e.reference) else [] for e in examples]
@@ -282,9 +282,7 @@ class MarkedPipe(LukePipe):
             warn("W009", name=self.name, count=several, what=self.what)
 
     def _unknown_labels(self, labels: Iterable[str]) -> LukeError:
-        return LukeError(
-            "L041", labels=", ".join(sorted(set(labels))), name=self.name, known=", ".join(self.label_data)
-        )
+        return LukeError("L041", labels=", ".join(sorted(set(labels))), name=self.name, known=", ".join(self.labels))
 
 
 def _token_ranges(items: Sequence[tuple[Span, ...]]) -> list[list[tuple[int, int]]]:

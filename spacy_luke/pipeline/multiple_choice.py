@@ -44,7 +44,6 @@ precision = "float32"
 @Language.factory(
     "luke_multiple_choice",
     assigns=["doc._.chosen"],
-    requires=["doc._.choices"],
     default_config=Config().from_str(DEFAULT_CONFIG)["luke_multiple_choice"],
     default_score_weights={"choice_acc": 1.0},
 )
@@ -216,7 +215,7 @@ class LukeMultipleChoice(BundlePipe[ChoiceRow]):
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
         validate_examples(examples, "LukeMultipleChoice.update")
-        self._require_weights()
+        self._require_weights_to_learn()
         gold = [best_choices(get_chosen(example.reference)) for example in examples]
         asked = [get_choices(example.reference) for example in examples]
         rows_of = self._rows(self._reader(), [example.predicted for example in examples], asked)

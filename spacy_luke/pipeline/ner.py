@@ -181,14 +181,14 @@ class LukeNER(SpanPipe):
         self.missed_gold: Counter[str] = Counter()
 
     @property
-    def label_data(self) -> tuple[str, ...]:
-        """Labels for `[initialize.components.X] labels`, without the negative one."""
-        return tuple(label for label in self.labels if label != self.negative_label)
+    def labels(self) -> tuple[str, ...]:
+        """Labels of entities, without the negative one; () before the component has weights."""
+        return tuple(label for label in self.logit_labels if label != self.negative_label)
 
     @property
     def negative_label(self) -> str:
         """The label that means "no entity"; L030 if there is none."""
-        return self._negative_of(self.labels)
+        return self._negative_of(self.logit_labels)
 
     def _negative_of(self, labels: tuple[str, ...]) -> str:
         negative = find_negative(self.name, labels, self._negative_setting, NO_ENTITY)
@@ -241,12 +241,12 @@ class LukeNER(SpanPipe):
         examples = list(examples)
         validate_examples(examples, "LukeNER.update")
         examples = [e for e in examples if has_entity_annotation(e.reference, self.gold_of(e.reference))]
-        self._require_weights()
+        self._require_weights_to_learn()
         docs = [example.predicted for example in examples]
         self._warn_without_sentences(docs)
         encoded = self._encode(docs)
         gold = [self._gold(example, c) for example, c in zip(examples, encoded.candidates, strict=True)]
-        negative, limit = self.labels.index(self.negative_label), self.max_negatives
+        negative, limit = self.logit_labels.index(self.negative_label), self.max_negatives
         samples = [sample_negatives(c, g, negative, limit) for c, g in zip(encoded.candidates, gold, strict=True)]
         hard = self.span_filter.settings.hard_negatives if self.span_filter else None
         if hard is None:
@@ -279,12 +279,12 @@ class LukeNER(SpanPipe):
 
     def _match(self, example: Example, candidates: Candidates) -> GoldSpans:
         spans = self.gold_of(example.reference)
-        return gold_spans(example, spans, candidates, self.labels, self.negative_label, overlap=self.overlap)
+        return gold_spans(example, spans, candidates, self.logit_labels, self.negative_label, overlap=self.overlap)
 
     def _gold(self, example: Example, candidates: Candidates) -> GoldSpans:
         gold = self._match(example, candidates)
         if gold.unknown_labels:
-            unknown, known = ", ".join(gold.unknown_labels), ", ".join(self.label_data)
+            unknown, known = ", ".join(gold.unknown_labels), ", ".join(self.labels)
             raise LukeError("L041", labels=unknown, name=self.name, known=known)
         self.missed_gold += gold.missed
         return gold

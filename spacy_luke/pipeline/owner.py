@@ -18,7 +18,7 @@ from ..box import box_encoder
 from ..checkpoints.checkpoint import Checkpoint, Description
 from ..checkpoints.source import locate
 from ..encoders.encoder import Encoder
-from ..errors import LukeError
+from ..errors import LukeError, warn
 from ..models.shared import SHARED
 from ..models.wrapper import attach_module, torch_module
 from .checkpoint_pipe import CheckpointPipe
@@ -45,6 +45,7 @@ class OwnerPipe(CheckpointPipe):
             reason = "norms must be numbers above 0, or null"
             raise LukeError("L047", setting="component_grad_clip", value=component_grad_clip, reason=reason)
         self.component_grad_clip = component_grad_clip
+        self._warned_bounds = False
         # The component whose gradient is now on the encoder.
         self._adding = ""
         # What the components before the present one have added, where that is bounded.
@@ -93,7 +94,7 @@ class OwnerPipe(CheckpointPipe):
         description = replace(described, settings=settings)
         for listener in self.listeners:
             if (user := listener.attrs[SHARED].user) is not None:
-                user.check_encoder(description)  # while nothing has changed
+                user.check_encoder(description, encoder)  # while nothing has changed
         attach_module(self.model, encoder)
         self._description = description
         self._awaited, self._has_gradients, self._waiting = set(), False, None
@@ -172,7 +173,8 @@ class OwnerPipe(CheckpointPipe):
             return
         for node in model.walk():
             shared = node.attrs.get(SHARED)
-            if shared is not None and shared.upstream in ("*", self.name):
+            # One that has this encoder follows when the component is renamed.
+            if shared is not None and (shared.upstream in ("*", self.name) or shared.owner is self):
                 self.add_listener(node, component.name)
 
     # Training
@@ -190,9 +192,9 @@ class OwnerPipe(CheckpointPipe):
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.update")
-        self._require_weights()
+        self._require_weights_to_learn()
         self.settle()
-        self._check_bounds()
+        self._warn_of_bounds()
         self._awaited = set(self.listening_components)
         self._has_gradients = False
         self._examples = examples
@@ -200,12 +202,16 @@ class OwnerPipe(CheckpointPipe):
             self.finish_update(sgd)
         return losses
 
-    def _check_bounds(self) -> None:
+    def _warn_of_bounds(self) -> None:
+        """Warn once of names that look misspelt: they are not there, and a component that is there has no bound. In a
+        part of a pipeline, names that are not there mean nothing."""
         bounds = self.component_grad_clip
-        if isinstance(bounds, Mapping) and (unknown := sorted(bounds.keys() - {*self.listening_components})):
-            sharing = ", ".join(self.listening_components) or "none"
-            reason = f"{', '.join(unknown)}: no component that shares the encoder of {self.name!r} ({sharing})"
-            raise LukeError("L047", setting="component_grad_clip", value=dict(bounds), reason=reason)
+        if self._warned_bounds or not isinstance(bounds, Mapping):
+            return
+        unknown, unbounded = bounds.keys() - {*self.listening_components}, {*self.listening_components} - bounds.keys()
+        if unknown and unbounded:
+            self._warned_bounds = True
+            warn("W038", name=self.name, unknown=", ".join(sorted(unknown)), unbounded=", ".join(sorted(unbounded)))
 
     def join_update(self, component: str, *, trains: bool) -> None:
         """Before the forward passes of an update of a component: its gradients reach the encoder if the encoder's own

@@ -52,7 +52,6 @@ precision = "float32"
 @Language.factory(
     "luke_qa",
     assigns=["doc._.answers"],
-    requires=["doc._.questions"],
     default_config=Config().from_str(DEFAULT_CONFIG)["luke_qa"],
     default_score_weights={
         "qa_f1": 1.0,
@@ -233,7 +232,7 @@ class LukeQA(QuestionPipe):
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
         validate_examples(examples, "LukeQA.update")
-        self._require_weights()
+        self._require_weights_to_learn()
         reader = self._reader()
         rows: list[QuestionRow] = []
         gold: list[list[list[PieceAnswer]]] = []

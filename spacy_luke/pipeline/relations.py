@@ -158,21 +158,29 @@ class LukeRelations(MarkedPipe):
         self._directed_setting = directed_labels
 
     @property
-    def label_data(self) -> tuple[str, ...]:
-        """Labels for `[initialize.components.X] labels`: those of relations, without the negative one and, if the
-        settings say that labels are directed, without directions."""
-        related = (label for label in self.labels if label != self.negative_label)
-        return tuple(dict.fromkeys(split_direction(label)[0] if self._directed_setting else label for label in related))
+    def labels(self) -> tuple[str, ...]:
+        """Labels of relations, without the negative one and without directions; () before the component has weights."""
+        return self._names(directed=self.directed_labels)
+
+    @property
+    def label_data(self) -> tuple[str, ...] | None:
+        """Labels for `[initialize.components.X] labels`: those of relations, without directions if the settings say
+        that labels are directed; None if there are none."""
+        return self._names(directed=self._directed_setting) or None
+
+    def _names(self, *, directed: bool | None) -> tuple[str, ...]:
+        related = (label for label in self.logit_labels if label != self.negative_label)
+        return tuple(dict.fromkeys(split_direction(label)[0] if directed else label for label in related))
 
     @property
     def negative_label(self) -> str | None:
         """The label that means "not related"; None if there is none."""
-        return find_negative(self.name, self.labels, self._negative_setting, NO_RELATION)
+        return find_negative(self.name, self.logit_labels, self._negative_setting, NO_RELATION)
 
     @property
     def directed_labels(self) -> bool:
         """Whether the labels of the classifier carry the direction."""
-        return self._directs(self.labels)
+        return self._directs(self.logit_labels)
 
     def _directs(self, labels: Iterable[str]) -> bool:
         return any(map(is_directed, labels)) if self._directed_setting is None else self._directed_setting
@@ -193,7 +201,7 @@ class LukeRelations(MarkedPipe):
     def logits(self, docs: Iterable[Doc]) -> list[tuple[list[tuple[Span, Span]], np.ndarray]]:
         """Per Doc its candidate pairs (head, tail) and their raw scores, before softmax or sigmoid.
 
-        *Shape:* (pairs, labels), float32; labels in the order of `labels`, the negative one included.
+        *Shape:* (pairs, labels), float32; labels in the order of `logit_labels`, the negative one included.
         """
         return [([(head, tail) for head, tail in scored.items], scored.logits) for scored in self.predict(docs)]
 
@@ -204,13 +212,13 @@ class LukeRelations(MarkedPipe):
 
     def _decode(self, scored: ScoredItems) -> list[Relation]:
         probabilities = self.probabilities(scored.logits)
-        scheme = self._scheme(self.labels)
+        scheme = self._scheme(self.logit_labels)
         chosen = probabilities >= self.threshold
         if not self.multi_label and len(probabilities):
-            chosen &= np.arange(len(self.labels)) == probabilities.argmax(axis=1)[:, None]
+            chosen &= np.arange(len(self.logit_labels)) == probabilities.argmax(axis=1)[:, None]
         best: dict[tuple[Any, ...], Relation] = {}
         for i, label in np.argwhere(chosen).tolist():
-            name = self.labels[label]
+            name = self.logit_labels[label]
             if name == scheme.negative:
                 continue
             head, tail = scored.items[i]
@@ -270,11 +278,21 @@ class LukeRelations(MarkedPipe):
             related = both_directions(related, self.symmetric)
         return (negative, *related) if negative and related else related
 
+    def _rows_of(self, label: str) -> tuple[str, ...]:
+        if self._directs(self.logit_labels):
+            return tuple(row for row in both_directions([label], self.symmetric) if row not in self.logit_labels)
+        if self.logit_labels and self._directs([label]):
+            reason = "its labels have no directions; set directed_labels"
+            raise LukeError("L131", name=self.name, label=label, reason=reason)
+        return (label,)
+
     def _is_annotated(self, reference: Doc) -> bool:
         return has_annotation(reference, RELATIONS)
 
     def _targets(self, example: Example, items: Sequence[tuple[Span, ...]]) -> Targets:
-        targets, unknown = relation_targets(example, items, self._scheme(self.labels), multi_label=self.multi_label)
+        targets, unknown = relation_targets(
+            example, items, self._scheme(self.logit_labels), multi_label=self.multi_label
+        )
         if unknown:
             raise self._unknown_labels(unknown)
         return targets
@@ -285,12 +303,12 @@ class LukeRelations(MarkedPipe):
         if self.multi_label or self.negative_label is None:
             reason = "negative pairs can be drawn only with a negative label and without multi_label"
             raise LukeError("L047", setting="max_negatives", value=self.max_negatives, reason=reason)
-        return with_some_negatives(targets, self.labels.index(self.negative_label), self.max_negatives)
+        return with_some_negatives(targets, self.logit_labels.index(self.negative_label), self.max_negatives)
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         if isinstance(self.pairs, EntityPairs) and self.pairs.type_pairs == "learned":
             references = (example.reference for example in get_examples())
-            seen = related_types(references, self.pairs.spans, self._scheme(self.labels))
+            seen = related_types(references, self.pairs.spans, self._scheme(self.logit_labels))
             description = self._require_weights()
             settings = {**description.settings, TYPE_PAIRS: sorted(map(list, seen))}
             self._description = replace(description, settings=settings)

@@ -90,7 +90,7 @@ class SpanPipe(LukePipe):
     def logits(self, docs: Iterable[Doc]) -> list[tuple[list[Span], np.ndarray]]:
         """Per Doc its candidate spans and their raw scores, before softmax; with a span filter, of those it keeps.
 
-        *Shape:* (spans, labels), float32; labels in the order of `labels`, the negative one included.
+        *Shape:* (spans, labels), float32; labels in the order of `logit_labels`, the negative one included.
         """
         docs = self._listed(docs)
         return [
@@ -103,7 +103,7 @@ class SpanPipe(LukePipe):
         encoded, scores = self._score(docs)
         found = []
         for candidates, of_mentions in zip(encoded.candidates, scores, strict=True):
-            logits = of_mentions[candidates.mention_of][:, : len(self.labels)]
+            logits = of_mentions[candidates.mention_of][:, : len(self.logit_labels)]
             kept = ~np.isnan(logits[:, 0])
             found.append(SpanLogits(candidates.spans[kept], logits[kept]))
         return found
@@ -124,7 +124,7 @@ class SpanPipe(LukePipe):
         self._require_weights_or_box(docs)
         self._warn_without_sentences(docs)
         encoded = self._encode(docs)
-        width = len(self.labels) + (self.span_filter is not None)
+        width = len(self.logit_labels) + (self.span_filter is not None)
         scores = [np.zeros((len(c.mentions), width), dtype=np.float32) for c in encoded.candidates]
         batches = self._batches(encoded, [np.arange(len(c.mentions)) for c in encoded.candidates])
         for rows, found in self._predicted(batches):

@@ -12,7 +12,9 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ..checkpoints.checkpoint import OF_ENCODER, Config, Description
+from ..checkpoints.fingerprint import fingerprint
 from ..checkpoints.writer import HEAD_WEIGHTS
+from ..encoders.encoder import Encoder
 from ..encoders.heads import TaskModule
 from ..errors import LukeError
 
@@ -29,6 +31,8 @@ class StoredHead:
     settings: of the component, as in `Description.settings`, without those of the encoder.
     extra: the entries of config.json that are no parameters of the encoder.
     weights: by their names in `TaskModule`.
+    encoder: fingerprint of the encoder that it was used with when it was saved; None for one that is not saved, or that
+        an older version saved.
     """
 
     model_type: str
@@ -37,6 +41,7 @@ class StoredHead:
     settings: Mapping[str, Any]
     extra: Mapping[str, Any]
     weights: Mapping[str, Tensor]
+    encoder: str | None = None
 
     @classmethod
     def of(cls, description: Description, module: TaskModule) -> StoredHead:
@@ -68,6 +73,15 @@ class StoredHead:
         """The weights."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.weights.items()}
         return {HEAD_WEIGHTS: save(tensors, metadata={"format": "pt"})}
+
+    def with_fingerprint(self, encoder: Encoder) -> StoredHead:
+        """The same, to be saved beside an encoder."""
+        return replace(self, encoder=fingerprint(encoder))
+
+    def check_fingerprint(self, name: str, upstream: str, encoder: Encoder) -> None:
+        """L130 if the head of component `name` was saved with other weights than the encoder of `upstream` has."""
+        if self.encoder is not None and self.encoder != (found := fingerprint(encoder)):
+            raise LukeError("L130", name=name, upstream=upstream, saved=self.encoder, found=found)
 
     def check_fit(self, name: str, config: Config) -> None:
         """L068 if the head of component `name` cannot stand on an encoder."""

@@ -236,7 +236,7 @@ class LukeTextCategorizer(BundlePipe[TextRow]):
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
         validate_examples(examples, "LukeTextCategorizer.update")
-        self._require_weights()
+        self._require_weights_to_learn()
         report = GoldReport()
         gold = [self._gold(example, report) for example in examples]
         self.missed_gold += report.missed

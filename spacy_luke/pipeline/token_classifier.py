@@ -165,10 +165,10 @@ class LukeTokenClassifier(TokenPipe):
         return str(chosen)
 
     @property
-    def label_data(self) -> tuple[str, ...]:
-        """Labels for `[initialize.components.X] labels`: types of entities, or tags."""
-        scheme = self._scheme_of(self.labels)
-        return scheme.types if scheme else self.labels
+    def labels(self) -> tuple[str, ...]:
+        """Types of entities, or tags; () before the component has weights."""
+        scheme = self._scheme_of(self.logit_labels)
+        return scheme.types if scheme else self.logit_labels
 
     def _scheme_of(self, labels: tuple[str, ...]) -> TagScheme | None:
         """How labels are read as tags of entities; None if entities are not what is written."""
@@ -197,7 +197,7 @@ class LukeTokenClassifier(TokenPipe):
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[TokenLogits]) -> None:
         """Decode raw scores into `doc.ents` and scores of spans, or write the tags of tokens."""
-        scheme = self._scheme_of(self.labels)
+        scheme = self._scheme_of(self.logit_labels)
         for doc, scored in zip(docs, scores, strict=True):
             if scheme:
                 found = tagged_spans(scored, scheme, self.threshold)
@@ -210,7 +210,7 @@ class LukeTokenClassifier(TokenPipe):
         for i, row in zip(scored.tokens.tolist(), scored.logits, strict=True):
             if self.overwrite or not attribute.get(doc[i]):
                 best = int(row.argmax())
-                attribute.set(doc[i], self.labels[best] if softmax(row)[best] >= self.threshold else None)
+                attribute.set(doc[i], self.logit_labels[best] if softmax(row)[best] >= self.threshold else None)
 
     # Training
 
@@ -253,8 +253,19 @@ class LukeTokenClassifier(TokenPipe):
             raise LukeError("L047", setting="labels", value=", ".join(labels), reason=reason)
         return scheme_labels(labels, self.scheme) if labels else ()
 
+    def _rows_of(self, label: str) -> tuple[str, ...]:
+        scheme = self._scheme_of(self.logit_labels)
+        if scheme is None:
+            if self._description is not None:
+                self._check((label,), self.attribute)
+            return (label,)
+        if scheme.tags != self.logit_labels:  # types without prefixes
+            return (label,)
+        prefixes = dict.fromkeys(tag.partition("-")[0] for tag in self.logit_labels if tag != OUTSIDE)
+        return tuple(f"{prefix}-{label}" for prefix in prefixes)
+
     def _gold(self, example: Example, words: TokenLogits) -> GoldSpans:
-        scheme = self._scheme_of(self.labels)
+        scheme = self._scheme_of(self.logit_labels)
         if scheme:
             return gold_entity_tokens(example, words, scheme)
-        return gold_token_tags(example, words, TOKEN_ATTRIBUTES[self.attribute], self.labels)
+        return gold_token_tags(example, words, TOKEN_ATTRIBUTES[self.attribute], self.logit_labels)

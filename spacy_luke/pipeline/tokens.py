@@ -58,7 +58,7 @@ class TokenPipe(LukePipe):
     def logits(self, docs: Iterable[Doc]) -> list[tuple[list[Token], np.ndarray]]:
         """Per Doc its tokens but white space, and their raw scores, before softmax.
 
-        *Shape:* (tokens, labels), float32; labels in the order of `labels`.
+        *Shape:* (tokens, labels), float32; labels in the order of `logit_labels`.
         """
         docs = self._listed(docs)
         return [
@@ -118,12 +118,14 @@ class TokenPipe(LukePipe):
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.update")
-        scored, rows = self._rows([example.predicted for example in examples], len(self._require_weights().labels))
+        scored, rows = self._rows(
+            [example.predicted for example in examples], len(self._require_weights_to_learn().labels)
+        )
         gold = [self._known_gold(example, words) for example, words in zip(examples, scored, strict=True)]
         for of_doc in gold:
             self.missed_gold += of_doc.missed
         total = sum(int(of_doc.known.sum()) for of_doc in gold)
-        outside = self.labels.index(OUTSIDE) if OUTSIDE in self.labels else -1
+        outside = self.logit_labels.index(OUTSIDE) if OUTSIDE in self.logit_labels else -1
         self._begin_update(drop)
         wanted = [row for row in rows if gold[row.doc].known[row.words].any()]
         for group, batch in self._ahead(self._batches(wanted)):
@@ -132,7 +134,7 @@ class TokenPipe(LukePipe):
             places = [row.places[gold[row.doc].known[row.words]] for row in group]
             index = (np.repeat(np.arange(len(group)), [len(words) for words in known]), np.concatenate(places))
             chosen = [
-                gold[row.doc].possible(words, len(self.labels), outside)
+                gold[row.doc].possible(words, len(self.logit_labels), outside)
                 for row, words in zip(group, known, strict=True)
             ]
             gradient, loss = cross_entropy_of_sets(self.model.ops.to_numpy(logits)[index], np.concatenate(chosen))
@@ -148,7 +150,7 @@ class TokenPipe(LukePipe):
         """L041 for labels that the component does not have."""
         gold = self._gold(example, words)
         if gold.unknown_labels:
-            unknown, known = ", ".join(sorted(set(gold.unknown_labels))), ", ".join(self.label_data)
+            unknown, known = ", ".join(sorted(set(gold.unknown_labels))), ", ".join(self.labels)
             raise LukeError("L041", labels=unknown, name=self.name, known=known)
         return gold
 
