@@ -137,7 +137,10 @@ def load_kb(loader: Any, vocab: Vocab, name: str) -> KnowledgeBase:
         if not (Path(loader) / "contents").is_file():
             raise LukeError("L086", name=name, value=str(loader), reason="it is no folder of a saved one")
         kb: Any = InMemoryLookupKB(vocab, entity_vector_length=1)
-        kb.from_disk(Path(loader))
+        try:
+            kb.from_disk(Path(loader))
+        except Exception as e:  # damaged bytes make spaCy raise whatever they spell
+            raise LukeError("L086", name=name, value=str(loader), reason=f"it cannot be read ({e!r})") from e
     else:
         kb = loader(vocab) if callable(loader) else loader
     if not isinstance(kb, KnowledgeBase):
@@ -171,8 +174,14 @@ class KeptKnowledgeBase:
         data = {"kb": self.kb.to_bytes(), "strings": strings, "width": self.kb.entity_vector_length}
         return srsly.msgpack_dumps(data)
 
-    def read(self, data: bytes) -> KnowledgeBase:
-        """What `to_bytes` gave."""
+    def read(self, file: Path) -> KnowledgeBase:
+        """The knowledge base whose `to_bytes` is in a file; L022 if the file has something else."""
+        try:
+            return self._from_bytes(file.read_bytes())
+        except Exception as e:  # damaged bytes make msgpack and the knowledge base raise whatever they spell
+            raise LukeError("L022", file=file, reason=e) from e
+
+    def _from_bytes(self, data: bytes) -> KnowledgeBase:
         saved = srsly.msgpack_loads(data)
         for string in saved["strings"]:
             self._vocab.strings.add(string)
@@ -187,4 +196,4 @@ class KeptKnowledgeBase:
 
     def __setstate__(self, state: tuple[Vocab, Callable[[Vocab, int], KnowledgeBase], bytes | None]) -> None:
         self._vocab, self._generate_empty_kb, data = state
-        self.kb = None if data is None else self.read(data)
+        self.kb = None if data is None else self._from_bytes(data)

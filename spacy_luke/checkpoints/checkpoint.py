@@ -205,8 +205,8 @@ class Checkpoint(Description):
         if isinstance(config, LukeConfig):
             expected[ENTITY_ROWS[0]] = (config.entity_vocab_size, config.entity_emb_size)
         named = {f"{backbone}{name}": shape for name, shape in expected.items()}
-        if missing := sorted(named.keys() - shapes.keys()):
-            raise LukeError("L024", missing=_listed(missing), unknown="not compared")
+        if absent := sorted(named.keys() - shapes.keys()):
+            raise LukeError("L024", missing=_listed(absent), unknown="not compared")
         _require_shapes(shapes, named)
 
     def _empty_encoder(self, config: Config, *, pooling: bool, mentions: bool) -> Encoder:

@@ -48,8 +48,6 @@ def open_checkpoint(
     data = read_config(path)
     model_type = str(data.get("model_type"))
     architectures = data.get("architectures") or [bare_model(model_type)]
-    if not isinstance(architectures, list):
-        raise LukeError("L004", problems=f"architectures = {architectures!r}")
     architecture = str(architectures[0])
     files = read_tokenizer_files(path)
     if model_type in plain:
@@ -103,21 +101,25 @@ def open_checkpoint(
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The dictionary in config.json; L021 or L022 if there is none."""
+    """The dictionary in config.json; L021 or L022 if there is none, L004 if its architectures are no list of names."""
     file = path / "config.json"
     if not file.is_file():
         if (path / "meta.json").is_file():
             components = sorted(str(inner.parent) for inner in path.glob("*/config.json"))
             raise LukeError("L053", path=path, components=", ".join(components) or "it has none of this package")
         raise LukeError("L021", path=path, file="config.json")
-    return parse_json_object(file.read_bytes(), file)
+    data = parse_json_object(file.read_bytes(), file)
+    architectures = data.get("architectures") or []
+    if not isinstance(architectures, list) or not all(isinstance(name, str) for name in architectures):
+        raise LukeError("L004", problems=f"architectures = {architectures!r:.200}")
+    return data
 
 
 def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
     """Our own block of config.json."""
     settings = data.get(OWN_SETTINGS) or {}
     if not isinstance(settings, dict):
-        raise LukeError("L004", problems=f"{OWN_SETTINGS} = {settings!r}")
+        raise LukeError("L004", problems=f"{OWN_SETTINGS} = {settings!r:.200}")
     return settings
 
 

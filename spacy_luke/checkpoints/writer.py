@@ -22,13 +22,14 @@ from ..encoders.encoder import Encoder
 from ..errors import LukeError
 from ..tokenization.loading import TOKENIZER_FILES
 from .checkpoint import ENTITY_VOCAB, OWN_SETTINGS, Description
+from .checksums import CHECKSUMS, write_checksums
 from .key_maps import BACKBONE_PREFIXES, to_hugging_face
 from .weights import OWN_SAFETENSORS, SAFETENSORS, WEIGHT_FILES
 
 CONFIG = "config.json"
 # Weights of a head whose encoder is another component's.
 HEAD_WEIGHTS = "head.safetensors"
-CHECKPOINT_FILES = (CONFIG, ENTITY_VOCAB, *WEIGHT_FILES, *TOKENIZER_FILES, HEAD_WEIGHTS)
+CHECKPOINT_FILES = (CONFIG, ENTITY_VOCAB, *WEIGHT_FILES, *TOKENIZER_FILES, HEAD_WEIGHTS, CHECKSUMS)
 _METADATA = {"format": "pt"}
 
 
@@ -39,11 +40,13 @@ def save_checkpoint(
     *,
     dtype: torch.dtype = torch.float32,
     more_files: dict[str, bytes] | None = None,
+    checksums: bool = False,
 ) -> None:
     """Write a checkpoint folder.
 
     dtype: of the stored weights; reading gives float32 again.
     more_files: further files of the folder, by name.
+    checksums: also write those of all files, as for a component.
 
     All files are written beside the folder first and then moved in, config.json last: a save that is killed leaves
     either the old checkpoint or a folder without config.json, which no reader opens, and its files beside it, which the
@@ -54,12 +57,15 @@ def save_checkpoint(
         save_file(_tensors(description, module, dtype), weights, metadata=_METADATA)
         _write(staging, {**_small_files(description, dtype), **(more_files or {})})
         weights.chmod((staging / CONFIG).stat().st_mode)  # safetensors lets nobody else read its file
+        if checksums:
+            write_checksums(staging)
 
 
 def save_files(path: Path, files: dict[str, bytes]) -> None:
-    """Write files that are no checkpoint in the place of one, with the same guarantees."""
+    """Write the files of a component that are no checkpoint in the place of one, with the same guarantees."""
     with _staged(path) as staging:
         _write(staging, files)
+        write_checksums(staging)
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:

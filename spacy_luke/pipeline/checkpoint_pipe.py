@@ -19,12 +19,14 @@ from ..batching.prefetch import prefetch
 from ..batching.readback import read_back
 from ..batching.strided import build_strided_windows
 from ..checkpoints.checkpoint import Checkpoint, Description
+from ..checkpoints.checksums import check_files
 from ..checkpoints.source import locate
-from ..checkpoints.writer import CONFIG, checkpoint_bytes, save_checkpoint, save_files, unpacked
+from ..checkpoints.writer import CHECKPOINT_FILES, CONFIG, checkpoint_bytes, save_checkpoint, save_files, unpacked
 from ..checks import require_at_least
 from ..encoders.encoder import Encoder
 from ..encoders.inputs import EncoderInput
 from ..errors import LukeError, warn
+from ..files import parse_json_object
 from ..models.encoder_settings import apply_settings, open_for_encoder, require_precision
 from ..models.wrapper import torch_module
 
@@ -214,7 +216,7 @@ class CheckpointPipe(TrainablePipe):
         exclude = set(exclude)
         files = self._more_files(exclude)
         if self._description is not None and MODEL not in exclude:
-            save_checkpoint(Path(path), self._description, self._module, more_files=files)
+            save_checkpoint(Path(path), self._description, self._module, more_files=files, checksums=True)
         else:
             save_files(Path(path), files)
 
@@ -225,6 +227,7 @@ class CheckpointPipe(TrainablePipe):
         """
         path, exclude = Path(path), set(exclude)
         if MODEL not in exclude and self._read_cfg(path, exclude)["weights"]:
+            check_files(path, CHECKPOINT_FILES)
             self._load(replace(self._open(path), saved=True))
         return self
 
@@ -249,9 +252,13 @@ class CheckpointPipe(TrainablePipe):
 
     @staticmethod
     def _read_cfg(path: Path, exclude: Collection[str] = ()) -> dict[str, Any]:
-        """What `_cfg` gave; if it is excluded, just whether a checkpoint is there."""
+        """What `_cfg` gave, L022 if that is damaged; if it is excluded, just whether a checkpoint is there."""
         if CFG in exclude:
             return {"weights": (path / CONFIG).is_file()}
         if not (path / CFG).is_file():
             raise LukeError("L048", path=path, reason=f"it has no {CFG!r} file")
-        return srsly.read_json(path / CFG)
+        check_files(path, [CFG])
+        cfg = parse_json_object((path / CFG).read_bytes(), path / CFG)
+        if not isinstance(cfg.get("weights"), bool):
+            raise LukeError("L022", file=path / CFG, reason="it does not say whether there are weights")
+        return cfg

@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import srsly
 from spacy.kb import KnowledgeBase
 from spacy.tokens import Span
 from spacy.vocab import Vocab
 
 from ..box import box_component
+from ..checkpoints.checksums import check_files
 from ..checks import require_at_least, require_one_of
 from ..errors import LukeError, warn
 from ..files import parse_json
@@ -139,9 +139,16 @@ class KnowledgeBasePipe(LukePipe):
 
     def _saved_kb(self, path: Path, exclude: Collection[str] = ()) -> tuple[KnowledgeBase | None, Mapping[str, str]]:
         """The knowledge base that `to_disk` saved, and the titles of its entities."""
-        cfg = srsly.read_json(path / CFG) if (path / CFG).is_file() and CFG not in exclude else {}
-        has_kb = (path / KB).is_file() if CFG in exclude else cfg.get(KB)
-        return self._kept.read((path / KB).read_bytes()) if has_kb else None, cfg.get("titles", {})
+        cfg = self._read_cfg(path, exclude)
+        titles = cfg.get("titles", {})
+        if not isinstance(titles, dict) or not all(isinstance(title, str) for title in titles.values()):
+            raise LukeError("L022", file=path / CFG, reason=f"titles = {titles!r:.200}")
+        if not ((path / KB).is_file() if CFG in exclude else cfg.get(KB)):
+            return None, titles
+        if not (path / KB).is_file():
+            raise LukeError("L021", path=path, file=KB)
+        check_files(path, [KB])
+        return self._kept.read(path / KB), titles
 
     def _cfg(self, exclude: Collection[str]) -> dict[str, Any]:
         saved = self.kb is not None and KB not in exclude
