@@ -224,7 +224,8 @@ class LukeEntityLinker(LearningLinkPipe):
                 head.encoder.entity_embeddings.entity.requires_grad_(False)
 
     def _restore(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
-        self._check_entities(len(head.weights[BIAS]), source)
+        if BIAS in head.weights:  # else the head as a whole is refused
+            self._check_entities(head.weights[BIAS].numel(), source)
         super()._restore(head, source, encoder)
 
     def _change_encoder(self, source: Description, encoder: Encoder) -> None:

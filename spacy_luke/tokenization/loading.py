@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,23 @@ def read_tokenizer_files(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in TOKENIZER_FILES if (folder / name).is_file()}
 
 
+def _coded(load: Callable[[Mapping[str, bytes]], LoadedTokenizer]) -> Callable[[Mapping[str, bytes]], LoadedTokenizer]:
+    """L022 for whatever the entries of the files raise that are of another kind than a tokenizer has."""
+
+    @wraps(load)
+    def wrapped(files: Mapping[str, bytes]) -> LoadedTokenizer:
+        try:
+            return load(files)
+        except LukeError:
+            raise
+        except Exception as e:
+            reason = f"an entry is not what a tokenizer has there ({type(e).__name__}: {e})"
+            raise LukeError("L022", file=", ".join(sorted(files)), reason=reason) from e
+
+    return wrapped
+
+
+@_coded
 def load_tokenizer(files: Mapping[str, bytes]) -> LoadedTokenizer:
     """Read vocab.json + merges.txt, tokenizer.json or a SentencePiece model; L028 names what cannot be read."""
     settings = {**_json(files, "special_tokens_map.json"), **_json(files, "tokenizer_config.json")}
@@ -94,7 +112,10 @@ def load_tokenizer(files: Mapping[str, bytes]) -> LoadedTokenizer:
 
 def _from_vocab_and_merges(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[str, int]]:
     vocab = _json(files, "vocab.json")
-    lines = files["merges.txt"].decode("utf8").split("\n")
+    try:
+        lines = files["merges.txt"].decode("utf8").split("\n")
+    except UnicodeDecodeError as e:
+        raise LukeError("L022", file="merges.txt", reason=e) from None
     merges = [tuple(line.rstrip("\r").split(" ")) for line in lines if line.strip() and not line.startswith("#version")]
     try:
         tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
