@@ -107,8 +107,8 @@ ERRORS: dict[str, str] = {
     "Universal Dependencies. Set attribute = 'tag' or 'luke_tag'.",
     "L095": "{file} is a TensorFlow checkpoint, which needs h5py ({reason}). Install it: "
     "pip install 'spacy-luke[tensorflow_checkpoints]'.",
-    "L140": "{file} is not the file that was saved with this component: {checksums} says {saved}, and there is "
-    "{found}. Copy or save the pipeline again; if the file was changed on purpose, delete {checksums}.",
+    "L140": "{file} is not the file that was saved here: {checksums} says {saved}, and there is {found}. Copy or save "
+    "the folder again; if the file was changed on purpose, delete {checksums}.",
     # bridge to spacy-transformers
     "L093": "spacy-luke.TransformerModel.v1 needs spacy-transformers, which cannot be imported ({reason}). Install it: "
     "pip install 'spacy-luke[transformers]'.",

@@ -13,6 +13,7 @@ from spacy.kb import Candidate, InMemoryLookupKB, KnowledgeBase
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
+from .checksums import check_files
 from .errors import LukeError
 
 # What spaCy calls an entity that is in no knowledge base, and writes as kb_id_.
@@ -136,6 +137,7 @@ def load_kb(loader: Any, vocab: Vocab, name: str) -> KnowledgeBase:
     if isinstance(loader, str | Path):
         if not (Path(loader) / "contents").is_file():
             raise LukeError("L086", name=name, value=str(loader), reason="it is no folder of a saved one")
+        check_files(Path(loader), ["contents", "strings.json"])
         kb: Any = InMemoryLookupKB(vocab, entity_vector_length=1)
         try:
             kb.from_disk(Path(loader))

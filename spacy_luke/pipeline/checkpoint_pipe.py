@@ -19,10 +19,10 @@ from ..batching.prefetch import prefetch
 from ..batching.readback import read_back
 from ..batching.strided import build_strided_windows
 from ..checkpoints.checkpoint import Checkpoint, Description
-from ..checkpoints.checksums import check_files
 from ..checkpoints.source import locate
 from ..checkpoints.writer import CHECKPOINT_FILES, CONFIG, checkpoint_bytes, save_checkpoint, save_files, unpacked
 from ..checks import require_at_least
+from ..checksums import check_files
 from ..encoders.encoder import Encoder
 from ..encoders.inputs import EncoderInput
 from ..errors import LukeError, warn

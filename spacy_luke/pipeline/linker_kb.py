@@ -11,8 +11,8 @@ from spacy.tokens import Span
 from spacy.vocab import Vocab
 
 from ..box import box_component
-from ..checkpoints.checksums import check_files
 from ..checks import require_at_least, require_one_of
+from ..checksums import check_files
 from ..errors import LukeError, warn
 from ..files import parse_json
 from ..knowledge_base import CandidateGenerator, KeptKnowledgeBase, KnowledgeBaseLoader, entities_of, load_kb

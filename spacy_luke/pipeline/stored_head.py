@@ -12,9 +12,9 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ..checkpoints.checkpoint import OF_ENCODER, Config, Description
-from ..checkpoints.checksums import check_files
 from ..checkpoints.fingerprint import fingerprint
 from ..checkpoints.writer import HEAD_WEIGHTS
+from ..checksums import check_files
 from ..encoders.encoder import Encoder
 from ..encoders.heads import TaskModule
 from ..errors import LukeError

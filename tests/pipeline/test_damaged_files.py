@@ -20,7 +20,7 @@ import torch
 from spacy.language import Language
 
 from spacy_luke.annotations import set_relations
-from spacy_luke.checkpoints.checksums import CHECKSUMS, checksum
+from spacy_luke.checksums import CHECKSUMS, checksum
 from spacy_luke.errors import LukeError
 from tests.pipeline.linker_model import ENTS, make_doc, make_kb, write_linker
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import LukeError
-from ..files import parse_json_object
+from .errors import LukeError
+from .files import parse_json_object
 
 CHECKSUMS = "checksums.json"
 _CHUNK = 1 << 18  # stays in the cache between reading and adding up
