@@ -225,6 +225,9 @@ WARNINGS: dict[str, str] = {
     "package. For another one: nlp.get_pipe({name!r}).load_checkpoint(...).",
     "W023": "Component {name!r}: {missing} of {total} entities of the knowledge base are not in the entity vocabulary, "
     "so the model cannot score them: {treatment}. First: {examples}.",
+    "W042": "Component {name!r}: the knowledge base has {entities} entities and no alias, so that no mention has a "
+    "candidate and each becomes NIL. Give its aliases (kb.add_alias, or a knowledge base of luke build-kb), or a "
+    "get_candidates that needs none.",
     "W024": "Component {name!r}: none of {count} Docs has a gold link, so nothing is learned. Set kb_id_ of the "
     "entities of the references.",
     "W027": "{path} has entity-aware queries of its own. They are left out, and copies of its queries for pieces take "

@@ -196,6 +196,7 @@ class LukeEntityLinker(LearningLinkPipe):
             self.kb_titles = read_kb_titles(titles)
         if kb_loader is not None:
             self._kept.kb = load_kb(kb_loader, self.vocab, self.name)
+            self._warn_without_aliases()
         super().initialize(get_examples, nlp=nlp, checkpoint=checkpoint, revision=revision)
 
     def _load_box(self, *, to_train: bool = False) -> bool:

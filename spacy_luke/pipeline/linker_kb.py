@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from spacy.kb import KnowledgeBase
+from spacy.kb import InMemoryLookupKB, KnowledgeBase
 from spacy.tokens import Span
 from spacy.vocab import Vocab
 
@@ -15,7 +15,14 @@ from ..checks import require_at_least, require_one_of
 from ..checksums import check_files
 from ..errors import LukeError, warn
 from ..files import parse_json
-from ..knowledge_base import CandidateGenerator, KeptKnowledgeBase, KnowledgeBaseLoader, entities_of, load_kb
+from ..knowledge_base import (
+    AliasLookup,
+    CandidateGenerator,
+    KeptKnowledgeBase,
+    KnowledgeBaseLoader,
+    entities_of,
+    load_kb,
+)
 from .base import LukePipe
 from .candidates import AnyEntity, CandidateFinder, Candidates, entity_id
 from .checkpoint_pipe import CFG
@@ -76,9 +83,10 @@ class KnowledgeBasePipe(LukePipe):
             `InMemoryLookupKB`; None = none, every entity of the vocabulary is a candidate.
         titles: kb_id -> title in the entity vocabulary, where they differ.
 
-        L086 if there is none, L087 if it is empty; W023 tells how many of its entities the model cannot score.
+        L086 if there is none, L087 if it is empty; W042 if it has no alias, W023 tells how many of its entities the model cannot score.
         """
         self._kept.kb = load_kb(kb_loader, self.vocab, self.name) if kb_loader is not None else None
+        self._warn_without_aliases()
         self.kb_titles = titles or {}
         if self.has_weights:
             self._warn_unknown()
@@ -106,6 +114,12 @@ class KnowledgeBasePipe(LukePipe):
         description: Any = self._require_weights()
         rows = description.config.entity_vocab_size
         return AnyEntity(description.entity_vocab, rows, self._ids_of_titles, self.n_best)
+
+    def _warn_without_aliases(self) -> None:
+        kb = self.kb
+        by_alias = isinstance(self.get_candidates, AliasLookup) and isinstance(kb, InMemoryLookupKB)
+        if by_alias and type(kb).get_candidates is InMemoryLookupKB.get_candidates and not kb.get_size_aliases():
+            warn("W042", name=self.name, entities=kb.get_size_entities(), stacklevel=4)
 
     def _warn_unknown(self) -> None:
         entities = entities_of(self.kb) if self.kb is not None else None
