@@ -69,7 +69,7 @@ class Tuned:
     def change_head(self, pipe: Any) -> None:
         with torch.no_grad():
             if self.bias:
-                pipe._module.classifier.bias[pipe.labels.index(pipe.negative_label)] += self.bias
+                pipe._module.classifier.bias[pipe.logit_labels.index(pipe.negative_label)] += self.bias
             if self.temperature != 1:
                 for parameter in pipe._module.classifier.parameters():
                     parameter.div_(self.temperature)
@@ -117,7 +117,7 @@ def tune_ner(pipe: Any, corpora: Sequence[Sequence[Example]]) -> Tuned:
     examples = [example for corpus in corpora for example in corpus]
     docs = [example.predicted for example in examples]
     scores = pipe.predict(docs)
-    negative = pipe.labels.index(pipe.negative_label)
+    negative = pipe.logit_labels.index(pipe.negative_label)
 
     def f1(decoding: str, bias: float, temperature: float) -> float:
         pipe.decoding = decoding

@@ -48,8 +48,8 @@ ERRORS: dict[str, str] = {
     "L008": "Device {device} cannot predict with precision = 'int8', which needs an x86 CPU and PyTorch with oneDNN. "
     "Set precision to 'bfloat16' or 'float32'.",
     # checkpoints
-    "L020": "No checkpoint {name!r}: it is not a local folder, not in the local Hugging Face cache, and could not be "
-    "downloaded ({reason}). Give the path of a folder with config.json, or the id of a Hub repository.",
+    "L020": "No checkpoint {name!r}: {reason}. Give the path of a folder with config.json, or the id of a Hub "
+    "repository.",
     "L021": "The checkpoint folder {path} has no {file}. Needed: config.json; model.safetensors, "
     "pytorch_model.bin or tf_model.h5; vocab.json and merges.txt, tokenizer.json or sentencepiece.bpe.model; "
     "entity_vocab.json for LUKE.",
@@ -73,7 +73,8 @@ ERRORS: dict[str, str] = {
     # components
     "L040": "Component {name!r} has no weights yet. Call nlp.initialize(){how}, or load a saved pipeline.",
     "L041": "Labels {labels} of the training data are not labels of component {name!r}, which has {known}. Initialize "
-    "the component with this data, or add them under [initialize.components.{name}] labels.",
+    "the component with this data, name them under [initialize.components.{name}] labels, or add them to a head that "
+    "is there with add_label.",
     "L042": "Component {name!r} takes a {expected} checkpoint, but {path} is a {found}.",
     "L043": "No labels for component {name!r}: neither the data nor the checkpoint has any. Give training examples "
     "with annotation in {where}, or [initialize.components.{name}] labels.",
@@ -95,8 +96,8 @@ ERRORS: dict[str, str] = {
     "L053": "{path} is a spaCy pipeline, not a checkpoint. Load it with spacy.load, or give the folder of a component "
     "in it: {components}.",
     "L054": "Component {name!r} is configured with entity_attention = {configured!r}, but the checkpoint {path} was "
-    "trained with {found!r}. Set entity_attention = {found!r}, or null, in [components.{name}.model.encoder]; a "
-    "checkpoint with 'full' attention can be trained to 'independent' (spacy train).",
+    "trained with {found!r}. Set entity_attention = {found!r}, or null, in [components.{name}.model.encoder]; to "
+    "train it for {configured!r}, give it as [initialize.components.{name}] checkpoint (spacy train).",
     "L055": "Component {name!r} has a span_filter, which needs a LUKE with independent attention. Set "
     "entity_attention = 'independent' in [components.{name}.model.encoder] and train, or span_filter = null.",
     "L056": "Component {name!r} has no span filter. Set one, [components.{name}.span_filter], and train it.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,19 @@ SCORES: Mapping[str, str] = {
     "types_ece": "ECE",
     "rel_ece": "ECE",
 }
+# What `spacy evaluate` measures -> the task in its table, the Hub's name of that, and the scores that are shown.
+EVALUATED: Sequence[tuple[str, str, str]] = (
+    ("Named entities", "token-classification", r"ents_[prf]"),
+    ("Spans", "token-classification", r"spans_.+_[prf]"),
+    ("Entity types", "token-classification", r"types_micro_[prf]"),
+    ("Relations", "text-classification", r"rel_micro_[prf]"),
+    ("Entity links", "token-classification", r"nel_micro_[prf]|nel_acc|nel_in_kb_acc"),
+    ("Questions", "question-answering", r"qa_em|qa_f1"),
+    ("Multiple choice", "multiple-choice", r"choice_acc"),
+    ("Categories", "text-classification", r"cats_score|cats_(micro|macro)_[prf]|cats_macro_auc"),
+    ("Tags", "token-classification", r"(luke_)?tag_acc|pos_acc"),
+    ("Sentences", "token-classification", r"sents_[prf]"),
+)
 PER_LABEL = ("ents_per_type", "types_per_type", "rel_per_type", "nel_f_per_type", "spans_sc_per_type")
 _ABOUT_ECE = (
     " ECE is the expected calibration error: how far the probabilities of what is predicted are from the share of it "
@@ -64,20 +78,24 @@ class Result:
         return next((self.scores[name] for name in PER_LABEL if self.scores.get(name)), {})
 
 
-def model_card(meta: Mapping[str, Any], evaluation: Mapping[str, Any], about: str, size: int) -> str:
+def model_card(
+    meta: Mapping[str, Any], evaluation: Mapping[str, Any], about: str, size: int, *, dataset: str = "evaluation data"
+) -> str:
     """README.md of a pipeline.
 
     meta: its meta.json.
-    evaluation: `{"results": [...], "speed": [...]}`. A result has a `task` and a `dataset`, by which the tables are
-        grouped; `scores`, fractions of 1 by name as `spacy evaluate` writes them, with scores by label if there are;
-        `metrics`, the names of those to show, the last one of which is compared with `baselines`, name -> score; and
-        if they are known `docs`, `hub_id` (of the dataset), `hub_task` and a `note`. An entry of `speed` has `what`,
-        `value` and `unit`.
+    evaluation: what `spacy evaluate --output` writes, or `{"results": [...], "speed": [...]}`. A result has a `task`
+        and a `dataset`, by which the tables are grouped; `scores`, fractions of 1 by name as `spacy evaluate` writes
+        them, with scores by label if there are; `metrics`, the names of those to show, the last one of which is
+        compared with `baselines`, name -> score; and if they are known `docs`, `hub_id` (of the dataset), `hub_task`
+        and a `note`. An entry of `speed` has `what`, `value` and `unit`.
     about: Markdown with what no number says: what it is for, how it was made, its limits.
     size: bytes on disk.
+    dataset: what the data of `spacy evaluate` is called, whose file does not say it.
 
     L083 if the evaluation is not like that.
     """
+    evaluation = _of_spacy_evaluate(evaluation, dataset)
     results = _results(evaluation)
     blocks = [
         f"---\n{srsly.yaml_dumps(front_matter(meta, results)).strip()}\n---",
@@ -136,6 +154,29 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: int = 0) 
 def percent(fraction: float | None) -> str:
     """`0.6834` -> `68.3`; a dash for None."""
     return "–" if fraction is None else f"{100 * fraction:.1f}"
+
+
+def _of_spacy_evaluate(evaluation: Any, dataset: str) -> Any:
+    """What `spacy evaluate --output` writes, in the form of our own evaluations; these as they are."""
+    if not isinstance(evaluation, Mapping) or "results" in evaluation:
+        return evaluation
+    results = []
+    for task, hub_task, pattern in EVALUATED:
+        metrics = [name for name in evaluation if re.fullmatch(pattern, name) and evaluation[name] is not None]
+        if metrics:
+            described = {"task": task, "hub_task": hub_task, "dataset": dataset}
+            results.append({**described, "metrics": metrics, "scores": _scores_of(evaluation, metrics)})
+    if not results:
+        raise LukeError("L083", reason="it has no list 'results', and no score of spacy evaluate")
+    speed = evaluation.get("speed")
+    measured = [{"what": "spacy evaluate", "value": round(speed), "unit": "words/s"}] if speed else []
+    return {"results": results, "speed": measured}
+
+
+def _scores_of(evaluation: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, Any]:
+    """The scores of a task with those by label, which have the same beginning."""
+    begins = {name.partition("_")[0] for name in metrics}
+    return {name: evaluation[name] for name in evaluation if name in metrics or name.partition("_")[0] in begins}
 
 
 def _results(evaluation: Any) -> list[Result]:

@@ -22,6 +22,7 @@ from ..errors import LukeError
 from ..tokenization.entity_vocab import EntityVocab
 from ..tokenization.pieces import PieceTokenizer
 from .empty import without_values
+from .full_attention import WithPieceToEntityQueries
 from .heads import architecture_on, bare_model, find_head
 from .key_maps import (
     BACKBONE_PREFIXES,
@@ -114,6 +115,13 @@ class Checkpoint(Description):
         """The same weights for an encoder with independent attention, to be trained with it."""
         assert isinstance(self.config, LukeConfig)
         return replace(self, config=replace(self.config, entity_attention="independent"))
+
+    def with_full_attention(self) -> Checkpoint:
+        """The same weights for an encoder whose pieces attend to entities, too, to be trained with it."""
+        assert isinstance(self.config, LukeConfig)
+        aware = self.config.use_entity_aware_attention
+        weights = WithPieceToEntityQueries(self.weights) if aware else self.weights
+        return replace(self, config=replace(self.config, entity_attention="full"), weights=weights)
 
     def with_plain_attention(self) -> Checkpoint:
         """The same weights for an encoder whose pieces and entities ask with one query, without the other three."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ..encoders.config import LukeConfig
 from ..encoders.embeddings import EntityEmbeddings, init_weights
@@ -30,8 +31,23 @@ def load_for_pretraining(
         when it was fine-tuned (Yamada et al. 2020, section 3.4).
     entity_emb_size: width of the entity table; None = that of the checkpoint.
 
-    L098 if the checkpoint is no LUKE, or not one that can be trained so.
+    L098 as from `require_pretrainable`.
     """
+    require_pretrainable(checkpoint, entity_aware_attention=entity_aware_attention, entity_emb_size=entity_emb_size)
+    if not entity_aware_attention:
+        if _has_own_queries(checkpoint):
+            warn("W027", path=checkpoint.path)
+        checkpoint = checkpoint.with_plain_attention()
+    module, vocab = checkpoint.load_task_module(MASKED_LM, entity_vocab, new_parts=True)
+    assert isinstance(module, MaskedLMWithEntities)
+    config: Any = checkpoint.config
+    if entity_emb_size not in (None, config.entity_emb_size):
+        _narrow_entities(module, entity_emb_size)
+    return module, vocab
+
+
+def require_pretrainable(checkpoint: Checkpoint, *, entity_aware_attention: bool, entity_emb_size: int | None) -> None:
+    """L098 if a checkpoint is no LUKE, or not one that can be trained as `load_for_pretraining` is told to."""
     config = checkpoint.config
     if not isinstance(config, LukeConfig):
         reason = f"it is a {config.model_type}, which has no entities"
@@ -42,18 +58,9 @@ def load_for_pretraining(
     if entity_aware_attention and not config.use_entity_aware_attention:
         reason = "it has no entity-aware attention; set entity_aware_attention = false"
         raise LukeError("L098", path=checkpoint.path, reason=reason)
-    if not entity_aware_attention:
-        if _has_own_queries(checkpoint):
-            warn("W027", path=checkpoint.path)
-        checkpoint = checkpoint.with_plain_attention()
-    module, vocab = checkpoint.load_task_module(MASKED_LM, entity_vocab, new_parts=True)
-    assert isinstance(module, MaskedLMWithEntities)
-    if entity_emb_size not in (None, config.entity_emb_size):
-        if checkpoint.has_head_part("entity_predictions"):
-            reason = f"its entity table is {config.entity_emb_size} wide, and entity_emb_size = {entity_emb_size}"
-            raise LukeError("L098", path=checkpoint.path, reason=reason)
-        _narrow_entities(module, entity_emb_size)
-    return module, vocab
+    if entity_emb_size not in (None, config.entity_emb_size) and checkpoint.has_head_part("entity_predictions"):
+        reason = f"its entity table is {config.entity_emb_size} wide, and entity_emb_size = {entity_emb_size}"
+        raise LukeError("L098", path=checkpoint.path, reason=reason)
 
 
 def with_entity_queries(module: MaskedLMWithEntities) -> MaskedLMWithEntities:

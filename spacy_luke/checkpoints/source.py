@@ -26,8 +26,9 @@ def locate(name: str | Path, revision: str | None = None) -> Path:
     path = Path(name)
     if path.is_dir() and str(name):
         return path
-    if not str(name) or path.is_absolute() or path.exists() or str(name).count("/") > 1:
-        raise LukeError("L020", name=str(name), reason="no such folder")
+    missing = f"there is no folder {path.absolute()}" if str(name) else "it is empty"
+    if not str(name) or path.exists() or _is_path(str(name)):
+        raise LukeError("L020", name=str(name), reason=missing)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -39,17 +40,21 @@ def locate(name: str | Path, revision: str | None = None) -> Path:
         return folder
 
     try:
-        cached = fetch(local_files_only=True)
-        if _is_complete(cached):
-            return cached
-        return fetch(local_files_only=False)
-    except LocalEntryNotFoundError:
         try:
-            return fetch(local_files_only=False)
-        except (OSError, HfHubHTTPError) as e:
-            raise LukeError("L020", name=str(name), reason=_first_line(e)) from None
+            cached = fetch(local_files_only=True)
+            if _is_complete(cached):
+                return cached
+        except LocalEntryNotFoundError:
+            pass
+        return fetch(local_files_only=False)
     except (OSError, HfHubHTTPError, HFValidationError) as e:
-        raise LukeError("L020", name=str(name), reason=_first_line(e)) from None
+        reason = f"{missing}, and as the id of a Hub repository it could not be had ({_first_line(e)})"
+        raise LukeError("L020", name=str(name), reason=reason) from None
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name can only be a path: an id is "owner/name"."""
+    return name.startswith((".", "~")) or name.count("/") > 1 or "\\" in name or Path(name).is_absolute()
 
 
 def _is_complete(folder: Path) -> bool:

@@ -29,7 +29,9 @@ from .weights import OWN_SAFETENSORS, SAFETENSORS, WEIGHT_FILES
 CONFIG = "config.json"
 # Weights of a head whose encoder is another component's.
 HEAD_WEIGHTS = "head.safetensors"
-CHECKPOINT_FILES = (CONFIG, ENTITY_VOCAB, *WEIGHT_FILES, *TOKENIZER_FILES, HEAD_WEIGHTS, CHECKSUMS)
+# What a component keeps beside its checkpoint: with another one it would be a mixture.
+OF_COMPONENTS = ("cfg", "kb", CHECKSUMS)
+CHECKPOINT_FILES = (CONFIG, ENTITY_VOCAB, *WEIGHT_FILES, *TOKENIZER_FILES, HEAD_WEIGHTS, *OF_COMPONENTS)
 _METADATA = {"format": "pt"}
 
 

@@ -15,8 +15,14 @@ from .errors import one_line_errors
 @luke_cli.command("card")
 def card_cli(
     model: Annotated[Path, Argument(help="Folder of a pipeline, with its meta.json.")],
-    evaluation: Annotated[Path, Argument(help="JSON file with what was measured; see docs/model_cards.md.")],
+    evaluation: Annotated[
+        Path,
+        Argument(help="JSON file of spacy evaluate --output, or with more that was measured: docs/model_cards.md."),
+    ],
     about: Annotated[Path | None, Option(help="Markdown file with what no number says: use, training, limits.")] = None,
+    dataset: Annotated[
+        str, Option(help="What the data of spacy evaluate is called; other files say it.")
+    ] = "evaluation data",
     output: Annotated[Path | None, Option(help="File to write; default: README.md in the pipeline's folder.")] = None,
 ) -> None:
     """Write the model card of a pipeline, in the format of the Hugging Face Hub, from its evaluation.
@@ -41,5 +47,5 @@ def card_cli(
         target = output or model / "README.md"
         size = sum(f.stat().st_size for f in model.rglob("*") if f.is_file() and f != target)
         meta = parse_json_object((model / "meta.json").read_bytes(), model / "meta.json")
-        write_file(target, model_card(meta, measured, text, size))
+        write_file(target, model_card(meta, measured, text, size, dataset=dataset))
         typer.echo(f"Wrote {target}.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from thinc.api import get_torch_default_device
 
-from ..box import is_in_box
+from ..box import BOX_NAME, is_in_box
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.reader import open_checkpoint
 from ..encoders.config import LukeConfig
@@ -16,6 +17,8 @@ from ..encoders.encoder import Encoder
 from ..encoders.linear import require_int8
 from ..errors import LukeError
 from .architectures import ENCODERS
+
+_logger = logging.getLogger("spacy")  # `spacy train` shows what it says
 
 
 def open_for_encoder(
@@ -38,11 +41,24 @@ def open_for_encoder(
         raise LukeError("L051", name=name, encoder=encoder, path=path, found=found, needed=needed)
     attention = settings["entity_attention"]
     if attention and isinstance(checkpoint.config, LukeConfig) and attention != checkpoint.config.entity_attention:
-        if not to_train or attention == "full":
+        if not to_train:
             found = checkpoint.config.entity_attention
             raise LukeError("L054", name=name, path=path, found=found, configured=attention)
-        return checkpoint.with_independent_attention()
+        full = attention == "full"
+        checkpoint = checkpoint.with_full_attention() if full else checkpoint.with_independent_attention()
+    if to_train:
+        _logger.info("%s starts from %s", name, _described(path, checkpoint))
     return checkpoint
+
+
+def _described(path: Path, checkpoint: Checkpoint) -> str:
+    """What training starts from, in words."""
+    source = f"the encoder of {BOX_NAME}, which comes with the package" if is_in_box(path) else str(path)
+    if not isinstance(checkpoint.config, LukeConfig):
+        return f"{source}: {checkpoint.config.model_type}"
+    attention = checkpoint.config.entity_attention
+    closed = "" if attention == "full" else " (not the paper's, and transformers does not open it)"
+    return f"{source}: {checkpoint.config.model_type} with {attention} attention of entities{closed}"
 
 
 def require_precision(settings: Mapping[str, Any]) -> None:

@@ -20,7 +20,15 @@ from ..batching.readback import read_back
 from ..batching.strided import build_strided_windows
 from ..checkpoints.checkpoint import Checkpoint, Description
 from ..checkpoints.source import locate
-from ..checkpoints.writer import CHECKPOINT_FILES, CONFIG, checkpoint_bytes, save_checkpoint, save_files, unpacked
+from ..checkpoints.writer import (
+    CHECKPOINT_FILES,
+    CONFIG,
+    OF_COMPONENTS,
+    checkpoint_bytes,
+    save_checkpoint,
+    save_files,
+    unpacked,
+)
 from ..checks import require_at_least
 from ..checksums import check_files
 from ..encoders.encoder import Encoder
@@ -227,7 +235,7 @@ class CheckpointPipe(TrainablePipe):
         """
         path, exclude = Path(path), set(exclude)
         if MODEL not in exclude and self._read_cfg(path, exclude)["weights"]:
-            check_files(path, CHECKPOINT_FILES)
+            check_files(path, set(CHECKPOINT_FILES).difference(OF_COMPONENTS))
             self._load(replace(self._open(path), saved=True))
         return self
 

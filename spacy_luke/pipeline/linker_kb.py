@@ -83,7 +83,8 @@ class KnowledgeBasePipe(LukePipe):
             `InMemoryLookupKB`; None = none, every entity of the vocabulary is a candidate.
         titles: kb_id -> title in the entity vocabulary, where they differ.
 
-        L086 if there is none, L087 if it is empty; W042 if it has no alias, W023 tells how many of its entities the model cannot score.
+        L086 if there is none, L087 if it is empty; W042 if it has no alias, and W023 tells how many of its entities the
+        model cannot score.
         """
         self._kept.kb = load_kb(kb_loader, self.vocab, self.name) if kb_loader is not None else None
         self._warn_without_aliases()

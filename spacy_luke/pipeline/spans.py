@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from ..batching.windows import Windows, build_sentence_windows
 from ..checkpoints.checkpoint import Description
 from ..checks import require_at_least
 from ..encoders.config import LukeConfig
+from ..encoders.encoder import Encoder
 from ..encoders.heads import EntitySpanClassification
 from ..encoders.span_filter import SpanFilter, SpanFilterSettings, build_span_filter
 from ..errors import LukeError, warn
@@ -28,6 +29,7 @@ from .base import LukePipe
 from .decoding import SpanLogits
 from .filter_recall import FilterProbabilities, filter_probabilities
 from .gold import listed
+from .stored_head import StoredHead
 
 # For the memory budget: with a span filter about this share of the candidates is encoded.
 FILTERED_SHARE = 1 / 16
@@ -74,11 +76,24 @@ class SpanPipe(LukePipe):
             return {}
         config = source.config
         if not (isinstance(config, LukeConfig) and config.entity_attention == "independent"):
+            if self._span_filter_setting is None:  # that of a checkpoint which is trained for full attention
+                return {}
             raise LukeError("L055", name=self.name)
         if saved and saved["layer"] != settings.layer:
             reason = f"the filter of the checkpoint was trained on layer {saved['layer']}"
             raise LukeError("L047", setting="layer", value=settings.layer, reason=reason)
         return {"span_filter": settings}
+
+    def _settings_to_save(self, source: Description, options: Mapping[str, Any]) -> dict[str, Any]:
+        settings = super()._settings_to_save(source, options)
+        return {name: value for name, value in settings.items() if name != SPAN_FILTER or name in options}
+
+    def _restore(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
+        if SPAN_FILTER in head.settings and not self._head_options(replace(source, settings=head.settings)):
+            settings = {name: value for name, value in head.settings.items() if name != SPAN_FILTER}
+            weights = {name: value for name, value in head.weights.items() if not name.startswith(f"{SPAN_FILTER}.")}
+            head = replace(head, settings=settings, weights=weights)
+        super()._restore(head, source, encoder)
 
     @property
     def span_filter(self) -> SpanFilter | None:

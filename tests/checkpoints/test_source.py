@@ -69,6 +69,26 @@ def test_a_path_that_is_no_folder_raises_l020(name, cache, no_network):
     assert not no_network
 
 
+def test_a_path_that_is_no_folder_says_so(cache, no_network, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("./encoder", "training/mini/encoder", "training\\encoder", "~/encoder"):
+        with pytest.raises(LukeError, match=r"L020.*there is no folder") as error:
+            locate(name)
+        assert "Hub repository it" not in str(error.value)
+    assert not no_network
+
+
+def test_a_name_that_may_be_a_path_or_an_id_says_that_it_is_neither(cache, no_network, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LukeError) as error:
+        locate("training/encoder")
+    message = str(error.value)
+    assert message.startswith(
+        f"[L020] No checkpoint 'training/encoder': there is no folder {tmp_path}/training/encoder"
+    )
+    assert "as the id of a Hub repository it could not be had" in message
+
+
 def test_a_file_is_no_checkpoint(tmp_path, no_network):
     (tmp_path / "file").write_text("")
     with pytest.raises(LukeError, match="L020"):

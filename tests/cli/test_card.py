@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import spacy
 import srsly
+from spacy.cli.evaluate import evaluate
+from spacy.tokens import DocBin
 from typer.testing import CliRunner, Result
 
 from spacy_luke.cli import luke_cli
@@ -146,3 +148,55 @@ def test_a_folder_without_pipeline_is_an_error(tmp_path: Path) -> None:
     result = run(tmp_path / "empty", GOOD)
     assert result.exit_code == 1
     assert "L096" in result.output
+
+
+EVALUATED: dict[str, Any] = {
+    "token_acc": 1.0,
+    "sents_p": None,
+    "ents_p": 0.75,
+    "ents_r": 0.5,
+    "ents_f": 0.6,
+    "ents_per_type": {"PER": {"p": 0.1, "r": 0.2, "f": 0.125}},
+    "spans_key_f": 0.25,
+    "qa_em": 0.4,
+    "qa_f1": 0.4567,
+    "speed": 3210.4,
+}
+
+
+def test_what_spacy_evaluate_writes_is_an_evaluation(model: Path) -> None:
+    result = run(model, EVALUATED, "--dataset", "News, test")
+    assert result.exit_code == 0, result.output
+    card = (model / "README.md").read_text()
+    for line in (
+        "### Named entities",
+        "| data | Docs | P | R | F1 |",
+        "| News, test | – | 75.0 | 50.0 | 60.0 |",
+        "| PER | 12.5 |",
+        "### Spans",
+        "### Questions",
+        "| News, test | – | 40.0 | 45.7 |",
+        "| spacy evaluate | 3,210 words/s |",
+    ):
+        assert line in card.splitlines(), line
+    assert "### Sentences" not in card, "what was not measured is left out"
+    front = srsly.yaml_loads(card.split("---\n")[1])
+    assert [r["task"]["type"] for r in front["model-index"][0]["results"]][-1] == "question-answering"
+
+
+def test_the_command_spacy_evaluate_and_the_card_go_together(tmp_path: Path) -> None:
+    nlp = spacy.blank("en", meta={"name": "small"})
+    nlp.add_pipe("entity_ruler").add_patterns([{"label": "PER", "pattern": "Ada"}])
+    nlp.to_disk(tmp_path / "model")
+    doc = nlp("Ada runs.")
+    DocBin(docs=[doc]).to_disk(tmp_path / "test.spacy")
+    evaluate(str(tmp_path / "model"), tmp_path / "test.spacy", output=tmp_path / "evaluation.json")
+    result = CliRunner().invoke(luke_cli, ["card", str(tmp_path / "model"), str(tmp_path / "evaluation.json")])
+    assert result.exit_code == 0, result.output
+    assert "| evaluation data | – | 100.0 | 100.0 | 100.0 |" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_scores_that_are_no_score_of_a_component_are_no_evaluation(model: Path) -> None:
+    result = run(model, {"token_acc": 1.0, "speed": 100.0})
+    assert result.exit_code == 1
+    assert "L083" in result.output

@@ -69,8 +69,8 @@ def test_a_label_that_is_not_annotated_is_not_unlearned(factory: str, checkpoint
         pipe.model.shims[0]._model.zero_grad()
         pipe.update([one])
         gradients.append(pipe._module.classifier.bias.grad.clone())
-    location = [i for i, label in enumerate(pipe.labels) if label.endswith("LOC")]
-    person = [i for i, label in enumerate(pipe.labels) if label.endswith("PER")]
+    location = [i for i, label in enumerate(pipe.logit_labels) if label.endswith("LOC")]
+    person = [i for i, label in enumerate(pipe.logit_labels) if label.endswith("PER")]
     none = 0
     assert (gradients[0][location] > 0).all(), "all is negative, so that LOC is made less probable"
     assert (gradients[1][location] < 0).all(), "PER alone is made less probable, all others more"
@@ -87,7 +87,7 @@ def test_what_overlaps_an_entity_has_no_label_that_is_not_annotated(overlap: boo
     one.reference.spans["luke_ner"] = list(one.reference.ents)
     pipe.update([one])
     gradient = pipe._module.classifier.bias.grad
-    none, location = pipe.labels.index("NIL"), pipe.labels.index("LOC")
+    none, location = pipe.logit_labels.index("NIL"), pipe.logit_labels.index("LOC")
     assert gradient[none] < 0
     assert (gradient[location] < 0) == overlap
 
@@ -162,7 +162,7 @@ def test_the_span_filter_learns_what_the_classifier_says_of_labels_that_are_not_
         },
     }
     _, pipe = component("luke_ner", checkpoint, **config)
-    location = pipe.labels.index("LOC")
+    location = pipe.logit_labels.index("LOC")
     with torch.no_grad():
         pipe._module.classifier.bias[location] = 50.0
     found = []

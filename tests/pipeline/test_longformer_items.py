@@ -68,7 +68,7 @@ def doc_with(nlp, text: str = TEXT, spans=tuple(ent[:2] for ent in ENTS), starts
 def items_of(pipe, doc) -> dict[tuple, np.ndarray]:
     """Token ranges of each item and its logits."""
     [(items, logits)] = pipe.logits([doc])
-    assert logits.shape == (len(items), len(pipe.labels))
+    assert logits.shape == (len(items), len(pipe.logit_labels))
     assert logits.dtype == np.float32
     items = [item if isinstance(item, tuple) else (item,) for item in items]
     return {tuple((span.start, span.end) for span in item): row for item, row in zip(items, logits, strict=True)}

@@ -78,7 +78,7 @@ def test_a_doc_of_one_token_has_one_candidate(pipelines) -> None:
 def test_a_doc_of_one_token_has_an_entity_type_and_no_pair(pipelines) -> None:
     nlp, pipe = pipelines["luke_entity_typer"]
     doc = nlp(all_entities(nlp, ["Ada"]))
-    assert set(doc.ents[0]._.entity_type_scores) == set(pipe.labels)
+    assert set(doc.ents[0]._.entity_type_scores) == set(pipe.logit_labels)
     nlp, pipe = pipelines["luke_relations"]
     assert nlp(all_entities(nlp, ["Ada"]))._.relations == ()
 
@@ -89,7 +89,7 @@ def test_a_doc_without_entities_reaches_no_encoder(pipelines, factory: str, monk
     batches = watch(pipe, monkeypatch)
     [(items, logits)] = pipe.logits([cut(nlp.make_doc(TEXT), 8)])
     assert items == []
-    assert logits.shape == (0, len(pipe.labels))
+    assert logits.shape == (0, len(pipe.logit_labels))
     assert not batches
 
 

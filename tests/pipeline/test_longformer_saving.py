@@ -170,7 +170,7 @@ def test_from_checkpoint_takes_the_component_and_the_encoder_of_the_folder(pipel
     nlp = spacy_luke.from_checkpoint(saved[factory] / factory, sentences=None)
     assert nlp.pipe_names == [factory]
     assert nlp.config["components"][factory]["model"]["encoder"]["@architectures"] == BLOCK
-    assert nlp.get_pipe(factory).labels == pipelines[factory][1].labels
+    assert nlp.get_pipe(factory).logit_labels == pipelines[factory][1].logit_labels
     check_same(pipelines[factory][0], nlp)
 
 
@@ -185,12 +185,12 @@ def test_from_checkpoint_keeps_the_encoder_beside_other_settings(saved) -> None:
 @pytest.mark.parametrize("factory", FACTORIES)
 def test_a_checkpoint_of_the_other_encoder_is_refused(saved, luke, factory: str) -> None:
     pipe = spacy.load(saved[factory]).get_pipe(factory)
-    labels = pipe.labels
+    labels = pipe.logit_labels
     for take in (pipe.load_checkpoint, lambda path: pipe.initialize(lambda: [], checkpoint=str(path), labels=["X"])):
         with pytest.raises(LukeError, match=r"L051.*LongformerEncoder.*luke checkpoint.*LukeEncoder") as caught:
             take(luke)
         assert caught.value.code == "L051"
-    assert pipe.labels == labels
+    assert pipe.logit_labels == labels
     other = spacy.blank("en").add_pipe(factory)
     with pytest.raises(LukeError, match=r"L051.*LukeEncoder.*longformer checkpoint.*LongformerEncoder"):
         other.load_checkpoint(saved[factory] / factory)
@@ -210,7 +210,7 @@ def test_a_new_head_keeps_the_mention_states_of_another_task(saved, pipelines) -
     learned = pipelines["luke_ner"][1]._module.encoder.state_dict()
     for name, tensor in pipe._module.encoder.state_dict().items():
         torch.testing.assert_close(tensor, learned[name], atol=0, rtol=0)
-    assert pipe.labels == ("no_relation", "met")
+    assert pipe.logit_labels == ("no_relation", "met")
 
 
 @pytest.mark.parametrize("factory", FACTORIES)

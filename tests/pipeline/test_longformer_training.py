@@ -92,7 +92,7 @@ def test_training_learns_the_example(folder, factory: str) -> None:
 @pytest.mark.parametrize("direction", [(0, 2), (2, 0)])
 def test_directed_relations_are_learned_across_sentences_and_once_a_pair(folder, direction) -> None:
     nlp, pipe = make("luke_relations", folder, ["cause"], directed_labels=True, **PAIRS)
-    assert pipe.labels == ("no_relation", "cause(e1,e2)", "cause(e2,e1)")
+    assert pipe.logit_labels == ("no_relation", "cause(e1,e2)", "cause(e2,e1)")
     gold = Example(make_doc(nlp), make_doc(nlp))
     ents = gold.reference.ents
     head, tail = direction
@@ -116,7 +116,9 @@ def test_symmetric_relations_are_learned_in_both_directions_and_written_in_text_
     doc = nlp(make_doc(nlp))
     assert found_relations(doc) == {(0, "met", 2), (0, "met", 13), (0, "lives_in", 4)}
     [(pairs, logits)] = pipe.logits([doc])
-    best = {(head.start, tail.start): pipe.labels[i] for (head, tail), i in zip(pairs, logits.argmax(1), strict=True)}
+    best = {
+        (head.start, tail.start): pipe.logit_labels[i] for (head, tail), i in zip(pairs, logits.argmax(1), strict=True)
+    }
     assert best[0, 2] == best[2, 0] == best[0, 13] == best[13, 0] == "met"
     assert (best[0, 4], best[4, 0]) == ("lives_in", "no_relation")
 

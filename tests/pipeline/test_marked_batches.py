@@ -112,7 +112,7 @@ def test_three_hundred_entities_are_bounded_in_number_and_memory(nlp, pipe, monk
     def no_model(batch):
         most.append(len(alive))
         biggest.append(batch.piece_ids.numel() + batch.entity_ids.numel())
-        return torch.zeros(len(batch.piece_ids), len(pipe.labels))
+        return torch.zeros(len(batch.piece_ids), len(pipe.logit_labels))
 
     monkeypatch.setattr(layouts, "marked_row", watched)
     monkeypatch.setattr(pipe._module, "forward", no_model)

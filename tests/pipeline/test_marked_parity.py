@@ -55,7 +55,7 @@ class Setup:
         """Compare the logits of a Doc; returns its items."""
         [(items, logits)] = self.pipe.logits([one_sentence(doc)])
         assert logits.dtype == np.float32
-        assert logits.shape == (len(items), len(self.pipe.labels))
+        assert logits.shape == (len(items), len(self.pipe.logit_labels))
         for item, row in list(zip(items, logits, strict=True))[:most]:
             spans = [Trimmed(span) for span in (item if isinstance(item, tuple) else (item,))]
             np.testing.assert_allclose(row, reference_logits(self.reference, doc.text, spans), atol=atol)
@@ -124,7 +124,7 @@ def test_a_saved_folder_gives_the_same_logits_in_transformers(setup, tmp_path) -
 def test_the_architecture_picks_the_component(setup, tmp_path) -> None:
     nlp = spacy_luke.from_checkpoint(setup.folder)
     assert nlp.pipe_names == ["sentencizer", setup.pipe.name]
-    assert nlp.get_pipe(setup.pipe.name).labels == tuple(KINDS[PAIR if "rel" in setup.pipe.name else ENTITY][1])
+    assert nlp.get_pipe(setup.pipe.name).logit_labels == tuple(KINDS[PAIR if "rel" in setup.pipe.name else ENTITY][1])
     setup.nlp.to_disk(tmp_path)
     loaded = spacy.load(tmp_path)
     doc, same = (with_ents(one_sentence(n.make_doc(TEXT))) for n in (setup.nlp, loaded))
@@ -186,4 +186,4 @@ def test_labels_without_names_have_the_negative_one_first(tmp_path) -> None:
     pipe = spacy_luke.from_checkpoint(tmp_path).get_pipe("luke_relations")
     assert pipe.negative_label == "LABEL_0"
     assert pipe.label_data == ("LABEL_1", "LABEL_2")
-    assert RELATIONS[0] not in pipe.labels
+    assert RELATIONS[0] not in pipe.logit_labels

@@ -225,7 +225,7 @@ def test_how_overlapping_spans_are_decided_is_a_setting(nlp) -> None:
     doc = nlp.make_doc(text)
     nlp.get_pipe("sentencizer")(doc)
     [scored] = pipe.predict([doc])
-    found = positive_spans(scored, pipe.labels.index(pipe.negative_label), 0.0)
+    found = positive_spans(scored, pipe.logit_labels.index(pipe.negative_label), 0.0)
     written = {}
     for pipe.decoding in DECODINGS:
         written[pipe.decoding] = [(e.start, e.end) for e in nlp(text).ents]
@@ -254,7 +254,7 @@ def test_overlap_writes_all_positive_spans_with_scores(nlp) -> None:
     pipe.overlap = True
     doc = nlp(TEXT[0])
     [(spans, logits)] = pipe.logits([doc])
-    positive = [s for s, row in zip(spans, logits, strict=True) if row.argmax() != pipe.labels.index("NIL")]
+    positive = [s for s, row in zip(spans, logits, strict=True) if row.argmax() != pipe.logit_labels.index("NIL")]
     group = doc.spans["luke_ner"]
     assert [(s.start, s.end) for s in group] == [(s.start, s.end) for s in positive]
     assert len(group.attrs["scores"]) == len(group) > len(nlp.make_doc(TEXT[0]).ents)
@@ -267,7 +267,9 @@ def test_scores_are_probabilities_of_the_labels(nlp) -> None:
     [(spans, logits)] = pipe.logits([doc])
     rows = {(s.start, s.end): torch.softmax(torch.tensor(r), 0) for s, r in zip(spans, logits, strict=True)}
     for ent in doc.ents:
-        assert ent._.score == pytest.approx(float(rows[ent.start, ent.end][pipe.labels.index(ent.label_)]), abs=1e-6)
+        assert ent._.score == pytest.approx(
+            float(rows[ent.start, ent.end][pipe.logit_labels.index(ent.label_)]), abs=1e-6
+        )
     assert doc.spans["luke_ner"].attrs["scores"] == [e._.score for e in doc.ents]
 
 
@@ -314,14 +316,6 @@ def test_unknown_negative_label_is_named_and_leaves_the_component_without_weight
     with pytest.raises(LukeError, match=r"L044.*NOTHING"):
         pipe.load_checkpoint(checkpoint)
     assert not pipe.has_weights
-
-
-def test_updating_a_component_without_weights_is_an_error() -> None:
-    nlp = spacy.blank("en")
-    nlp.add_pipe("luke_ner")
-    example = spacy.training.Example.from_dict(nlp.make_doc("Ada"), {"entities": [(0, 3, "PER")]})
-    with pytest.raises(LukeError, match=r"L040.*luke_ner"):
-        nlp.get_pipe("luke_ner").update([example])
 
 
 def test_warning_about_sentences_is_given_once(checkpoint) -> None:

@@ -75,7 +75,7 @@ def targets(pipe, gold: Example) -> dict[tuple[int, int], set[str]]:
     items = pipe._items(gold.predicted)
     found = pipe._targets(gold, items)
     return {
-        (head.start, tail.start): {pipe.labels[i] for i in np.flatnonzero(row)}
+        (head.start, tail.start): {pipe.logit_labels[i] for i in np.flatnonzero(row)}
         for (head, tail), row, known in zip(items, found.labels, found.known, strict=True)
         if known
     }
@@ -96,7 +96,7 @@ def test_loss_and_gradient_are_those_of_transformers(folder, multi: bool) -> Non
         for (a, b), labels in targets(pipe, one).items():
             spans = [one.predicted[i : i + 1] for i in (a, b)]
             rows.append(tokenizer(one.predicted.text, entity_spans=[(s.start_char, s.end_char) for s in spans]))
-            wanted.append([float(label in labels) for label in pipe.labels])
+            wanted.append([float(label in labels) for label in pipe.logit_labels])
     assert len(rows) == 18
     batch = tokenizer.pad(rows, return_tensors="pt")
     labels = torch.tensor(wanted)
@@ -185,10 +185,10 @@ def test_without_a_negative_label_unrelated_pairs_take_no_part(tmp_path) -> None
 
 def test_several_labels_without_a_negative_one_may_be_none(folder) -> None:
     nlp, pipe = component(folder, data=DATA, initialize={"labels": ["lives_in", "met"]}, multi_label=True)
-    assert pipe.labels == RELATIONS, "the checkpoint has them"
+    assert pipe.logit_labels == RELATIONS, "the checkpoint has them"
     with pytest.warns(LukeWarning, match="W006"):
         nlp, pipe = component(folder, data=[(DATA[0][0], [(0, 2, "met"), (0, 2, "saw")])], multi_label=True)
-    assert pipe.labels == ("met", "saw")
+    assert pipe.logit_labels == ("met", "saw")
     assert pipe.negative_label is None
     assert targets(pipe, example(nlp, DATA[0][0], [(0, 2, "met"), (0, 2, "saw")])) == {
         (0, 2): {"met", "saw"},
@@ -208,7 +208,7 @@ def test_symmetric_relations_are_learned_in_both_directions(folder) -> None:
     for facts in ([(0, 2, "met")], [(2, 0, "met")], [(0, 2, "met"), (2, 0, "met")]):
         found = targets(pipe, example(nlp, DATA[0][0], facts))
         assert {pair for pair, labels in found.items() if labels == {"met"}} == {(0, 2), (2, 0)}
-    assert pipe.labels == RELATIONS
+    assert pipe.logit_labels == RELATIONS
 
 
 def test_a_gold_negative_relation_is_no_relation(folder) -> None:
@@ -249,7 +249,7 @@ def test_directed_labels_are_learned_once_a_pair(folder, directed) -> None:
     facts = [(0, 2, "cause(e1,e2)"), (4, 2, "cause"), (0, 4, "near")]
     with pytest.warns(LukeWarning, match="W006"):
         nlp, pipe = component(folder, data=[(DATA[0][0], facts)], directed_labels=directed, symmetric=["near"])
-    assert pipe.labels == ("no_relation", "cause(e1,e2)", "cause(e2,e1)", "near")
+    assert pipe.logit_labels == ("no_relation", "cause(e1,e2)", "cause(e2,e1)", "near")
     assert targets(pipe, example(nlp, DATA[0][0], facts)) == {
         (0, 2): {"cause(e1,e2)"},
         (2, 4): {"cause(e2,e1)"},
@@ -267,7 +267,7 @@ def test_a_directed_head_is_kept_for_plain_labels_and_predicts_them(tmp_path) ->
     with warnings.catch_warnings():
         warnings.simplefilter("error", LukeWarning)
         nlp, pipe = component(tmp_path, data=data)
-    assert pipe.labels == labels
+    assert pipe.logit_labels == labels
     sgd = adam()
     for _ in range(40):
         nlp.update(examples(nlp, data), sgd=sgd)
@@ -280,10 +280,10 @@ def test_directions_that_a_head_lacks_need_a_new_head(folder) -> None:
     data = [(DATA[0][0], [(0, 2, "met")])]
     with pytest.warns(LukeWarning, match="W006"):
         _, pipe = component(folder, data=data, directed_labels=True)
-    assert pipe.labels == ("no_relation", "met(e1,e2)", "met(e2,e1)")
+    assert pipe.logit_labels == ("no_relation", "met(e1,e2)", "met(e2,e1)")
     with pytest.warns(LukeWarning, match="W006"):
         _, pipe = component(folder, data=[(DATA[0][0], [(0, 2, "met(e1,e2)")])])
-    assert pipe.labels == ("no_relation", "met(e1,e2)", "met(e2,e1)")
+    assert pipe.logit_labels == ("no_relation", "met(e1,e2)", "met(e2,e1)")
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_a_symmetric_label_may_have_two_directions_in_the_checkpoint(tmp_path) -
     with warnings.catch_warnings():
         warnings.simplefilter("error", LukeWarning)
         nlp, pipe = component(tmp_path, data=[(DATA[0][0], [(0, 2, "met"), (4, 2, "met")])], symmetric=["met"])
-    assert pipe.labels == labels
+    assert pipe.logit_labels == labels
     gold = example(nlp, DATA[0][0], [(0, 2, "met"), (4, 2, "met")])
     assert targets(pipe, gold) == {(0, 2): {"met(e1,e2)"}, (2, 4): {"met(e2,e1)"}, (0, 4): {"Other"}}
 
@@ -437,14 +437,14 @@ def test_a_checkpoint_with_all_labels_keeps_its_head(folder) -> None:
     _, pipe = component(folder, data=DATA)
     head = open_reference(folder, PAIR)[0].classifier
     assert torch.equal(pipe._module.classifier.weight, head.weight)
-    assert pipe.labels == RELATIONS
+    assert pipe.logit_labels == RELATIONS
     assert pipe.label_data == RELATIONS[1:]
 
 
 def test_other_labels_get_a_new_head(folder) -> None:
     with pytest.warns(LukeWarning, match=r"W006.*hates"):
         _, pipe = component(folder, data=[(DATA[0][0], [(0, 2, "hates")])])
-    assert pipe.labels == ("no_relation", "hates")
+    assert pipe.logit_labels == ("no_relation", "hates")
     assert pipe._module.classifier.weight.shape == (2, 64)
     assert pipe._module.classifier.bias is None
 
@@ -452,14 +452,14 @@ def test_other_labels_get_a_new_head(folder) -> None:
 def test_a_negative_label_of_the_data_or_the_settings_comes_first(folder) -> None:
     with pytest.warns(LukeWarning, match="W006"):
         _, pipe = component(folder, data=[(DATA[0][0], [(0, 2, "hates"), (0, 4, "Other")])])
-    assert pipe.labels == ("Other", "hates")
+    assert pipe.logit_labels == ("Other", "hates")
     with pytest.warns(LukeWarning, match="W006"):
         _, pipe = component(folder, data=[(DATA[0][0], [(0, 2, "hates")])], negative_label="nothing")
-    assert pipe.labels == ("nothing", "hates")
+    assert pipe.logit_labels == ("nothing", "hates")
     assert pipe.negative_label == "nothing"
     with pytest.warns(LukeWarning, match="W006"):
         _, pipe = component(folder, data=DATA, negative_label="nothing")
-    assert pipe.labels == ("nothing", "lives_in", "met"), "the checkpoint calls it no_relation"
+    assert pipe.logit_labels == ("nothing", "lives_in", "met"), "the checkpoint calls it no_relation"
 
 
 @pytest.mark.parametrize("facts", [[], [(0, 2, "no_relation")]])
@@ -483,17 +483,17 @@ def write_bert(folder: Path) -> None:
 def test_other_encoders_get_a_new_head(tmp_path, write) -> None:
     write(tmp_path)
     nlp, pipe = component(tmp_path, data=DATA)
-    assert pipe.labels == ("no_relation", "lives_in", "met")
+    assert pipe.logit_labels == ("no_relation", "lives_in", "met")
     sgd = adam()
     losses = [nlp.update(examples(nlp), sgd=sgd, losses={})["luke_relations"] for _ in range(20)]
     assert losses[-1] < losses[0] / 2
     pipe.to_disk(tmp_path / "saved")
-    assert spacy_luke.from_checkpoint(tmp_path / "saved").get_pipe("luke_relations").labels == pipe.labels
+    assert spacy_luke.from_checkpoint(tmp_path / "saved").get_pipe("luke_relations").logit_labels == pipe.logit_labels
 
 
 def test_without_a_checkpoint_the_encoder_of_the_box_is_trained() -> None:
     nlp, pipe = component(data=DATA)
-    assert pipe.labels == ("no_relation", "lives_in", "met")
+    assert pipe.logit_labels == ("no_relation", "lives_in", "met")
     before = pipe._module.classifier.weight.detach().clone()
     assert nlp.update(examples(nlp), sgd=adam(1e-3), losses={})["luke_relations"] > 0
     assert not torch.equal(pipe._module.classifier.weight, before)
@@ -508,10 +508,14 @@ def test_a_frozen_encoder_does_not_change(folder) -> None:
     assert changed == {"classifier.weight"}
 
 
-def test_a_component_that_was_not_initialised_cannot_be_trained() -> None:
-    nlp, _ = component()
-    with pytest.raises(LukeError, match="L040"):
+@pytest.mark.filterwarnings("ignore:.*W001")
+def test_a_component_that_was_not_initialised_has_the_labels_of_the_model_in_the_box() -> None:
+    nlp, pipe = component()
+    with pytest.raises(LukeError, match=r"L041.*lives_in, met .*CEO, .*add_label"):
         nlp.update(examples(nlp))
+    pipe.add_label("lives_in")
+    pipe.add_label("met")
+    assert nlp.update(examples(nlp))["luke_relations"] > 0
 
 
 def test_training_resumes_from_a_saved_pipeline(folder, tmp_path) -> None:
@@ -549,7 +553,7 @@ def test_the_config_trains_and_is_complete(folder, tmp_path) -> None:
     (tmp_path / "out").mkdir()
     train(init_nlp(config), tmp_path / "out")
     best = spacy.load(tmp_path / "out" / "model-best")
-    assert best.get_pipe("luke_relations").labels == RELATIONS
+    assert best.get_pipe("luke_relations").logit_labels == RELATIONS
     assert 0 <= best.meta["performance"]["rel_micro_f"] <= 1
 
 
@@ -567,11 +571,11 @@ def test_drawn_negatives_are_corrected_for_their_rate(folder, drawn) -> None:
     [gold] = examples(nlp, DATA[:1])
     targets = pipe._targets(gold, pipe._items(gold.predicted))
     sampled = pipe._sampled(targets)
-    negative = pipe.labels.index(pipe.negative_label)
+    negative = pipe.logit_labels.index(pipe.negative_label)
     assert targets.known.sum() == 6
     assert sampled.known.sum() == 2 + drawn
     assert sampled.known[targets.labels[:, negative] == 0].all()
-    expected = np.zeros(len(pipe.labels))
+    expected = np.zeros(len(pipe.logit_labels))
     expected[negative] = np.log(drawn / 4) if drawn else 0
     np.testing.assert_allclose(sampled.log_rates, expected, rtol=1e-6)
 

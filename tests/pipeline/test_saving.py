@@ -18,6 +18,7 @@ import spacy_luke
 from spacy_luke import extensions as package_extensions
 from spacy_luke.checkpoints import writer
 from spacy_luke.errors import LukeError, LukeWarning
+from tests.util import write_luke
 
 from .conftest import LABELS, TEXT
 from .test_ner import annotations
@@ -40,7 +41,7 @@ def test_a_saved_pipeline_gives_the_same_results_without_network(nlp, tmp_path: 
     nlp.to_disk(tmp_path / "saved")
     loaded = spacy.load(tmp_path / "saved")
     assert results(loaded) == results(nlp)
-    assert loaded.get_pipe("luke_ner").labels == tuple(LABELS)
+    assert loaded.get_pipe("luke_ner").logit_labels == tuple(LABELS)
 
 
 def test_no_path_of_the_checkpoint_survives_in_a_saved_pipeline(nlp, checkpoint: Path, tmp_path: Path) -> None:
@@ -177,6 +178,83 @@ def test_an_interrupted_save_keeps_the_old_one(nlp, tmp_path: Path, monkeypatch)
         pipe.to_disk(folder)
     assert {f.name: f.read_bytes() for f in folder.iterdir()} == before
     assert sorted(p.name for p in folder.parent.iterdir() if p.name.startswith(".")) == []
+
+
+KILLED = """
+import os, sys
+import spacy
+from spacy_luke.checkpoints import writer
+replace = writer.os.replace
+def kill(source, target):
+    global left
+    left -= 1
+    if left < 0:
+        os._exit(9)
+    replace(source, target)
+left = int(sys.argv[2])
+nlp = spacy.load(sys.argv[1])
+writer.os.replace = kill
+nlp.to_disk(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("moves", [0, 3, 10])
+def test_what_a_killed_save_leaves_goes_with_the_next_one(nlp, tmp_path: Path, moves: int) -> None:
+    folder = tmp_path / "saved"
+    nlp.to_disk(folder)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(moves)], check=False)
+    assert killed.returncode == 9
+    [room] = [path for path in folder.iterdir() if path.name.startswith(".")]
+    (folder / ".luke_ner.notours").mkdir()
+    (folder / ".luke_ner_too.abcdefgh" / "new").mkdir(parents=True)
+    if moves:
+        with pytest.raises(LukeError):
+            spacy.load(folder)
+    nlp.to_disk(folder)
+    assert not room.exists()
+    assert sorted(p.name for p in folder.iterdir() if p.name.startswith(".")) == [
+        ".luke_ner.notours",
+        ".luke_ner_too.abcdefgh",
+    ], "other folders stay"
+    assert results(spacy.load(folder)) == results(nlp)
+
+
+# --- exclude
+
+
+@pytest.mark.parametrize("name", ["luke_ner", "luke_encoder", "luke_qa"])
+def test_the_model_is_excluded(nlp, tmp_path: Path, name: str) -> None:
+    if name == "luke_ner":
+        pipe = nlp.get_pipe(name)
+    else:
+        write_luke(tmp_path / "checkpoint")
+        pipe = spacy.blank("en").add_pipe(name)
+        pipe.initialize(lambda: [], checkpoint=str(tmp_path / "checkpoint"))
+    pipe.to_disk(tmp_path / "whole")
+    pipe.to_disk(tmp_path / "whole", exclude=["model", "vocab"])
+    assert [p.name for p in (tmp_path / "whole").iterdir()] == ["cfg"], "the old weights go, too"
+    bare = spacy.blank("en").add_pipe(name)
+    assert not bare.from_disk(tmp_path / "whole").has_weights
+    assert not bare.from_bytes(pipe.to_bytes(exclude=["model"])).has_weights
+    assert not bare.from_bytes(pipe.to_bytes(), exclude=["model"]).has_weights
+    pipe.to_disk(tmp_path / "whole")
+    assert not bare.from_disk(tmp_path / "whole", exclude=["model"]).has_weights
+    assert bare.from_disk(tmp_path / "whole").has_weights
+    pipe.from_disk(tmp_path / "whole", exclude=["model"])
+    assert pipe.has_weights
+
+
+def test_the_cfg_is_excluded(nlp, tmp_path: Path) -> None:
+    pipe = nlp.get_pipe("luke_ner")
+    pipe.to_disk(tmp_path, exclude=["cfg"])
+    assert not (tmp_path / "cfg").exists()
+    other = spacy.blank("en").add_pipe("luke_ner")
+    with pytest.raises(LukeError, match="L048"):
+        other.from_disk(tmp_path)
+    assert other.from_disk(tmp_path, exclude=["cfg"]).logit_labels == pipe.logit_labels
+    assert other.from_bytes(pipe.to_bytes(exclude=["cfg"]), exclude=["cfg"]).has_weights
+    pipe.to_disk(tmp_path, exclude=["model", "cfg"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_component_without_weights_is_saved_without_weights(tmp_path: Path) -> None:

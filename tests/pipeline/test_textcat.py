@@ -10,6 +10,7 @@ import pytest
 import spacy
 from hypothesis import assume, given, settings
 from spacy.tokens import Doc
+from spacy.training import Example
 from transformers import pipeline as transformers_pipeline
 
 import spacy_luke
@@ -203,6 +204,13 @@ def test_heads_that_cannot_say_which_label_are_errors(tmp_path) -> None:
 def test_wrong_settings_are_named(config: dict) -> None:
     with pytest.raises(LukeError, match=f"L047.*{next(iter(config))}"):
         spacy.blank("en").add_pipe("luke_textcat", config=config)
+
+
+def test_updating_a_component_that_the_model_in_the_box_has_not_raises_l040() -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("luke_textcat")
+    with pytest.raises(LukeError, match=r"L040.*luke_textcat"):
+        nlp.update([Example.from_dict(nlp.make_doc("Ada"), {"cats": {"A": 1.0}})])
 
 
 def test_a_component_without_weights_says_so() -> None:

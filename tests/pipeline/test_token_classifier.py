@@ -65,7 +65,7 @@ def predict(pipe, monkeypatch, tags: str, doc: Doc, sure: float = 5.0) -> Doc:
     scored = pipe.predict([doc])
     scored[0].logits[:] = 0
     for row, tag in zip(scored[0].logits, tags.split(), strict=True):
-        row[pipe.labels.index(tag)] = sure
+        row[pipe.logit_labels.index(tag)] = sure
     monkeypatch.setattr(pipe, "predict", lambda docs: scored)
     return pipe(doc)
 

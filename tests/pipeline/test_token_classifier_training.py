@@ -73,7 +73,7 @@ def targets(pipe, gold: Example) -> list[str]:
     """The label that each word is to learn; "?" = none."""
     [words], _ = pipe._rows([gold.predicted], 0)
     found = pipe._gold(gold, words)
-    return [pipe.labels[i] if known else "?" for i, known in zip(found.targets, found.known, strict=True)]
+    return [pipe.logit_labels[i] if known else "?" for i, known in zip(found.targets, found.known, strict=True)]
 
 
 def learn(nlp, examples: list[Example], steps: int = 60) -> float:
@@ -93,8 +93,8 @@ def test_every_scheme_learns_entities(folder, scheme: str) -> None:
     nlp, pipe = add(scheme=scheme)
     gold = [example()]
     pipe.initialize(lambda: gold, checkpoint=folder)
-    assert pipe.labels[0] == "O"
-    assert {label[0] for label in pipe.labels[1:]} == set(SCHEMES[scheme])
+    assert pipe.logit_labels[0] == "O"
+    assert {label[0] for label in pipe.logit_labels[1:]} == set(SCHEMES[scheme])
     assert pipe.label_data == ("LOC", "PER")
     learn(nlp, gold)
     scores = nlp.evaluate([example()])
@@ -118,7 +118,7 @@ def test_tags_are_learned(folder, attribute: str) -> None:
 def test_a_head_that_has_the_types_is_kept_with_its_scheme(tagger) -> None:
     _, pipe = add(scheme="BIO")
     pipe.initialize(lambda: [example()], checkpoint=tagger)
-    assert pipe.labels == tuple(BILUO)
+    assert pipe.logit_labels == tuple(BILUO)
     theirs = LukeForTokenClassification.from_pretrained(tagger)
     assert torch.equal(pipe._module.classifier.weight, theirs.classifier.weight)
 
@@ -127,7 +127,7 @@ def test_other_types_get_a_new_head(tagger) -> None:
     _, pipe = add(scheme="IO")
     with pytest.warns(LukeWarning, match=r"W006.*HERO"):
         pipe.initialize(lambda: [example(ents=[(0, 2, "HERO")])], checkpoint=tagger)
-    assert pipe.labels == ("O", "I-HERO")
+    assert pipe.logit_labels == ("O", "I-HERO")
 
 
 def test_given_labels_win_over_those_of_the_data_and_are_what_label_data_gives(folder) -> None:
@@ -136,7 +136,7 @@ def test_given_labels_win_over_those_of_the_data_and_are_what_label_data_gives(f
     assert pipe.label_data == ("PER", "LOC", "ORG")
     _, again = add()
     again.initialize(lambda: [], checkpoint=folder, labels=list(pipe.label_data))
-    assert again.labels == pipe.labels
+    assert again.logit_labels == pipe.logit_labels
 
 
 def test_given_labels_are_types_not_tags(folder) -> None:
@@ -264,7 +264,7 @@ def test_the_loss_is_the_mean_over_annotated_tokens_of_all_docs(tagger) -> None:
     pipe.initialize(lambda: [example()], checkpoint=tagger)
     golds = [example(), example("Bo ran .", [(0, 1, "PER")])]
     rows = [pipe.logits([gold.predicted])[0][1] for gold in golds]
-    labels = [pipe.labels.index(tag) for gold in golds for tag in targets(pipe, gold)]
+    labels = [pipe.logit_labels.index(tag) for gold in golds for tag in targets(pipe, gold)]
     expected = torch.nn.functional.cross_entropy(torch.tensor(np.concatenate(rows)), torch.tensor(labels))
     assert nlp.update(golds, losses={})["luke_token_classifier"] == pytest.approx(float(expected), abs=1e-4)
 
@@ -281,7 +281,7 @@ def test_gradients_equal_those_of_transformers(tagger) -> None:
     ids = row.make(pipe._description.tokenizer.special).piece_ids
     labels = torch.full((1, len(ids)), -100)
     for place, tag in zip(row.places.tolist(), targets(pipe, gold), strict=True):
-        labels[0, place] = pipe.labels.index(tag)
+        labels[0, place] = pipe.logit_labels.index(tag)
     assert len(tokens) == len(words.tokens) == (labels >= 0).sum()
     theirs(torch.tensor(ids)[None], labels=labels).loss.backward()
     for ours, name in (("classifier.weight", "classifier.weight"), ("classifier.bias", "classifier.bias")):

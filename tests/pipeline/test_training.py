@@ -62,7 +62,7 @@ def test_training_learns_the_examples(blank, checkpoint) -> None:
 def test_labels_come_from_the_data_and_a_fitting_head_is_kept(blank, checkpoint) -> None:
     pipe = blank.get_pipe("luke_ner")
     pipe.initialize(lambda: examples(blank), checkpoint=str(checkpoint))
-    assert pipe.labels == ("NIL", "LOC", "ORG", "PER")
+    assert pipe.logit_labels == ("NIL", "LOC", "ORG", "PER")
     other = spacy.blank("en").add_pipe("luke_ner").load_checkpoint(checkpoint)
     assert torch.equal(pipe._module.classifier.weight, other._module.classifier.weight)
 
@@ -72,7 +72,7 @@ def test_other_labels_get_a_new_head(blank, checkpoint) -> None:
     gold = examples(blank, [("Ada runs.", [(0, 3, "HERO")])])
     with pytest.warns(LukeWarning, match=r"W006.*HERO"):
         pipe.initialize(lambda: gold, checkpoint=str(checkpoint))
-    assert pipe.labels == ("NIL", "HERO")
+    assert pipe.logit_labels == ("NIL", "HERO")
     assert pipe.label_data == ("HERO",)
 
 
@@ -80,7 +80,7 @@ def test_given_labels_win_over_those_of_the_data(blank, checkpoint) -> None:
     pipe = blank.get_pipe("luke_ner")
     with pytest.warns(LukeWarning, match="W006"):
         pipe.initialize(lambda: examples(blank), checkpoint=str(checkpoint), labels=["LOC", "ORG", "PER", "MISC"])
-    assert pipe.labels == ("NIL", "LOC", "ORG", "PER", "MISC")
+    assert pipe.logit_labels == ("NIL", "LOC", "ORG", "PER", "MISC")
 
 
 def test_a_label_that_the_component_does_not_have_is_an_error(blank, checkpoint) -> None:
@@ -148,7 +148,7 @@ def test_negative_candidates_may_be_sampled(blank, checkpoint) -> None:
     pipe.initialize(lambda: gold, checkpoint=str(checkpoint))
     encoded = pipe._encode([e.predicted for e in gold])
     targets = [pipe._gold(e, c) for e, c in zip(gold, encoded.candidates, strict=True)]
-    negative = pipe.labels.index("NIL")
+    negative = pipe.logit_labels.index("NIL")
     for limit, expected in ((None, [len(t.targets) for t in targets]), (0, [3, 2]), (6, [9, 8])):
         samples = [sample_negatives(c, t, negative, limit) for c, t in zip(encoded.candidates, targets, strict=True)]
         assert [len(s.mentions) for s in samples] == expected
@@ -163,7 +163,7 @@ def test_sampled_negatives_are_corrected_for_their_rate(blank, checkpoint) -> No
     pipe.initialize(lambda: gold, checkpoint=str(checkpoint))
     [candidates] = pipe._encode([gold[0].predicted]).candidates
     target = pipe._gold(gold[0], candidates)
-    negative, negatives = pipe.labels.index("NIL"), len(candidates.mentions) - 3
+    negative, negatives = pipe.logit_labels.index("NIL"), len(candidates.mentions) - 3
     sample = sample_negatives(candidates, target, negative, 6)
     np.testing.assert_allclose(sample.log_rates, np.log(6 / negatives))
     assert not sample_negatives(candidates, target, negative, negatives + 1).log_rates.any()
@@ -302,7 +302,7 @@ def test_the_config_trains_from_a_checkpoint(checkpoint, corpus, tmp_path) -> No
     (tmp_path / "out").mkdir()
     train(nlp, tmp_path / "out")
     best = spacy.load(tmp_path / "out" / "model-best")
-    assert best.get_pipe("luke_ner").labels == ("NIL", "LOC", "ORG", "PER")
+    assert best.get_pipe("luke_ner").logit_labels == ("NIL", "LOC", "ORG", "PER")
     assert "ents_f" in best.meta["performance"]
     assert str(tmp_path) not in (tmp_path / "out" / "model-best" / "luke_ner" / "config.json").read_text()
 
@@ -358,7 +358,7 @@ def test_labels_without_a_negative_one_are_an_error(checkpoint: Path, tmp_path: 
     pipe = spacy.blank("en").add_pipe("luke_ner")
     with pytest.raises(LukeError, match=r"L030.*PER"):
         pipe.load_checkpoint(folder)
-    assert not pipe.labels
+    assert not pipe.logit_labels
 
 
 def test_an_unknown_precision_is_an_error() -> None:

@@ -74,12 +74,14 @@ class Run:
         elif has_run(output):
             raise LukeError("L101", path=output, step=read_progress(output).steps)
         source = open_source(self.settings.model, self.settings.seed)
+        from_scratch = self.settings.model.tokenizer and not self.settings.model.checkpoint
+        self.source = "random weights" if from_scratch else source.path
         longest = min(self.settings.windows.max_pieces, source.config.max_pieces - 2)
         names = {"train": self.settings.train_corpus, "dev": self.settings.dev_corpus}
+        readers = {kind: _reader(config, name) for kind, name in names.items() if name}
         stores = {
-            kind: _windows(config, name, output / DATA / kind, source.tokenizer, longest, reuse=resume)
-            for kind, name in names.items()
-            if name
+            kind: _windows(read, config, output / DATA / kind, source.tokenizer, longest, reuse=resume)
+            for kind, read in readers.items()
         }
         titles = frequent_titles(stores["train"], self.settings.entity_vocab)
         self.model = start_model(source, titles, self.settings, output)
@@ -102,6 +104,7 @@ class Run:
         parameters = sum(p.numel() for p in self.model.module.parameters())
         done = f", {self.progress.steps} done" if self.progress.steps else ""
         return (
+            f"From {self.source}, with full attention of entities. "
             f"{store.docs} Docs, {store.words} words, {len(store.entity_titles)} linked entities of "
             f"{len(store.titles)} titles: {len(train.windows)} windows with {train.known_entities} known entities. "
             f"{len(self.model.entity_vocab.title_of)} titles in the entity vocabulary, {parameters / 1e6:.1f} M "
@@ -223,17 +226,21 @@ def _device(gpu_id: int) -> torch.device:
     return torch.device("cuda", gpu_id)
 
 
-def _windows(config: Config, corpus: str, folder: Path, tokenizer: Any, max_pieces: int, *, reuse: bool) -> WindowStore:
-    """The windows of the corpus that a section of the config reads."""
-    if reuse and WindowStore.exists(folder):
-        return WindowStore(folder)
+def _reader(config: Config, corpus: str) -> Any:
+    """The reader of the corpus in a section of the config."""
     try:
         block = dot_to_object(config, corpus)
     except KeyError:
         raise LukeError("L097", section=corpus, problem="it is missing", known="those of the reader") from None
     if block.get("path", "") is None:
         raise LukeError("L097", section=corpus, problem="path is null", known=", ".join(block))
-    read = registry.resolve({"corpus": block})["corpus"]
+    return registry.resolve({"corpus": block})["corpus"]
+
+
+def _windows(read: Any, config: Config, folder: Path, tokenizer: Any, max_pieces: int, *, reuse: bool) -> WindowStore:
+    """The windows of the corpus that a reader reads."""
+    if reuse and WindowStore.exists(folder):
+        return WindowStore(folder)
     nlp = spacy.blank(config.get("nlp", {}).get("lang", "xx"))
     docs: Iterator[Doc] = (example.reference for example in read(nlp))
     return WindowStore.write(folder, docs, tokenizer, max_pieces)

@@ -24,7 +24,8 @@ MAY_CHANGE = ("max_steps", "eval_frequency")
 class ModelSettings:
     """What is trained: `[pretraining.model]`.
 
-    checkpoint: folder or Hub id of a LUKE, or of a BERT, RoBERTa or XLM-R, which is read as one; None = from scratch.
+    checkpoint: folder or Hub id of a LUKE, or of a BERT, RoBERTa or XLM-R, which is read as one; None = from scratch if
+        there is a tokenizer, else the encoder of the model in the box.
     revision: branch, tag or commit on the Hub.
     tokenizer: from scratch, folder with the files of a tokenizer.
     sizes: from scratch, sizes of the encoder by their names in config.json; see `checkpoints.scratch.SIZES`.
@@ -44,9 +45,6 @@ class ModelSettings:
     entity_emb_size: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.checkpoint and not self.tokenizer:
-            reason = "give a checkpoint to start from, or for a model from scratch the folder of a tokenizer"
-            raise LukeError("L047", setting="checkpoint", value=self.checkpoint, reason=reason)
         require_at_least(3, max_pieces=self.max_pieces)
         if self.entity_emb_size is not None:
             require_at_least(1, entity_emb_size=self.entity_emb_size)

@@ -7,9 +7,16 @@ from pathlib import Path
 
 import torch
 
+from ...box import box_encoder
 from ...checkpoints.checkpoint import Checkpoint, Description
 from ...checkpoints.heads import MASKED_LM
-from ...checkpoints.pretraining import ENTITY_PARTS, PIECE_HEAD, load_for_pretraining, with_entity_queries
+from ...checkpoints.pretraining import (
+    ENTITY_PARTS,
+    PIECE_HEAD,
+    load_for_pretraining,
+    require_pretrainable,
+    with_entity_queries,
+)
 from ...checkpoints.reader import open_checkpoint
 from ...checkpoints.scratch import new_checkpoint
 from ...checkpoints.source import locate
@@ -61,15 +68,26 @@ class Trained:
 
 
 def open_source(settings: ModelSettings, seed: int) -> Checkpoint:
-    """The checkpoint to start from; one with random weights if none is named."""
-    if settings.checkpoint:
-        folder = locate(settings.checkpoint, settings.revision)
-        return open_checkpoint(folder, case_types=settings.case_types)
-    torch.manual_seed(seed)
-    assert settings.tokenizer is not None
-    return new_checkpoint(
-        Path(settings.tokenizer), settings.sizes, max_pieces=settings.max_pieces, case_types=settings.case_types
+    """The checkpoint to start from; one with random weights if none is named, but a tokenizer.
+
+    L098 if it cannot be pretrained; one with independent attention is, to full attention.
+    """
+    if settings.tokenizer and not settings.checkpoint:
+        torch.manual_seed(seed)
+        source = new_checkpoint(
+            Path(settings.tokenizer), settings.sizes, max_pieces=settings.max_pieces, case_types=settings.case_types
+        )
+    else:
+        folder = locate(settings.checkpoint, settings.revision) if settings.checkpoint else box_encoder()
+        source = open_checkpoint(folder, case_types=settings.case_types)
+        if isinstance(source.config, LukeConfig) and source.config.entity_attention != "full":
+            source = source.with_full_attention()
+    require_pretrainable(
+        source,
+        entity_aware_attention=settings.entity_aware_attention,
+        entity_emb_size=settings.entity_emb_size,
     )
+    return source
 
 
 def frequent_titles(store: WindowStore, settings: EntityVocabSettings) -> list[str]:

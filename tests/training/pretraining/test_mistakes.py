@@ -8,13 +8,19 @@ import pytest
 import torch
 from spacy.util import load_config
 from thinc.api import Config
+from transformers import LukeModel
 
+from spacy_luke.box import box_encoder
+from spacy_luke.checkpoints.reader import open_checkpoint, read_config
+from spacy_luke.checkpoints.writer import save_checkpoint
 from spacy_luke.converters import write_docbin
+from spacy_luke.encoders.config import LukeConfig
 from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.training.pretraining.run import Run
-from spacy_luke.training.pretraining.settings import Settings
+from spacy_luke.training.pretraining.settings import ModelSettings, Settings
+from spacy_luke.training.pretraining.start import open_source
 from tests.training.pretraining.linked import CONFIG, RATE, STAGE_1, STAGE_2, config_of, make_doc, run
-from tests.util import write_longformer
+from tests.util import luke_config, randomise, write_longformer, write_luke
 
 
 def test_a_folder_with_a_run_is_not_overwritten(folder):
@@ -116,6 +122,45 @@ def test_a_longformer_raises_l098(folder):
     write_longformer(folder / "longformer")
     with pytest.raises(LukeError, match=r"L098.*longformer"):
         run(folder, model__checkpoint=str(folder / "longformer"))
+    assert not (folder / "out" / "data").exists(), "the corpus is not prepared in vain"
+
+
+@pytest.mark.parametrize(
+    ("block", "changes", "error"),
+    [
+        ({}, {"model__entity_aware_attention": True}, "L098.*no entity-aware attention"),
+        (None, {}, r"L097.*\[corpora.dev\].*it is missing"),
+        ({"path": None}, {}, r"L097.*\[corpora.dev\].*path is null"),
+    ],
+)
+def test_mistakes_are_found_before_the_corpus_is_prepared(folder, block, changes, error):
+    write_luke(folder / "luke", randomise(LukeModel(luke_config(use_entity_aware_attention=False))))
+    config = config_of(folder, model__checkpoint=str(folder / "luke"), **changes)
+    if block is None:
+        del config["corpora"]["dev"]
+    else:
+        config["corpora"]["dev"].update(block)
+    with pytest.raises(LukeError, match=error):
+        Run(config, folder / "out")
+    assert not (folder / "out" / "data").exists()
+
+
+def test_without_checkpoint_and_tokenizer_the_start_is_the_encoder_in_the_box():
+    source = open_source(ModelSettings(), seed=0)
+    assert source.path == box_encoder()
+    assert isinstance(source.config, LukeConfig)
+    assert source.config.entity_attention == "full"
+
+
+def test_independent_attention_goes_on_as_full_attention(folder):
+    write_luke(folder / "luke")
+    opened = open_checkpoint(folder / "luke").with_independent_attention()
+    save_checkpoint(folder / "independent", opened.describe(opened.config), opened.load_encoder())
+    made, reports = run(folder, model__checkpoint=str(folder / "independent"), max_steps=3)
+    assert reports
+    assert f"From {folder / 'independent'}, with full attention" in made.summary()
+    assert open_checkpoint(folder / "out" / "model-last").model_type == "luke"
+    assert read_config(folder / "out" / "model-last")["model_type"] == "luke"
 
 
 def test_a_gpu_that_is_not_there_raises_l047(folder):
@@ -135,7 +180,6 @@ def test_a_gpu_that_is_not_there_raises_l047(folder):
         ({"masking__entities": 7}, "L047.*entities"),
         ({f"{STAGE_1}__trained": "heads"}, "L047.*trained"),
         ({f"{STAGE_1}__steps": 0, f"{STAGE_2}__steps": 0}, "L047.*no stage has a step"),
-        ({"model__tokenizer": None}, "L047.*checkpoint"),
         ({"train_corpus": "corpora.nowhere"}, r"L097.*\[corpora.nowhere\].*missing"),
     ],
 )
