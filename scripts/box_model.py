@@ -78,7 +78,7 @@ def store_half(nlp: Language, folder: Path) -> None:
     assert isinstance(pipe, LukeEncoderPipe)
     assert pipe.description is not None
     cfg = (folder / CFG).read_bytes()
-    save_checkpoint(folder, pipe.description, pipe.encoder, dtype=torch.float16, more_files={CFG: cfg})
+    save_checkpoint(folder, pipe.description, pipe.encoder, dtype=torch.float16, more_files={CFG: cfg}, checksums=True)
 
 
 def describe(evaluation: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from spacy.tokens import Doc, Span
 
 from spacy_luke import displacy
 from spacy_luke.annotations import Answer, get_answers, get_entity_types, get_relations, set_questions
+from spacy_luke.files import write_file
 
 TEXT = Path(__file__).with_name("demo_text.txt")
 QUESTIONS = ("Who reached the South Pole?", "What did Marc Andreessen and Eric Bina write?")
@@ -123,7 +124,7 @@ def main() -> None:
         set_questions(doc, questions)
     docs = list(nlp.pipe(docs))
     annotated = time.perf_counter()
-    args.output.write_text(page(docs, title=f"{args.text.name}, annotated by {args.model}"), encoding="utf8")
+    write_file(args.output, page(docs, title=f"{args.text.name}, annotated by {args.model}"))
 
     entities = entity_rows(docs)
     print(f"{table(ENTITIES, entities)}\n")

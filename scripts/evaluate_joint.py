@@ -28,6 +28,7 @@ from spacy.training import Example
 
 from spacy_luke.annotations import set_entity_labels
 from spacy_luke.converters import read_docbin
+from spacy_luke.files import write_file
 from spacy_luke.training.corpus import build_gold_mentions_corpus
 from spacy_luke.training.entity_linker_scorer import build_entity_linker_scorer
 from spacy_luke.training.entity_typer_scorer import build_entity_typer_scorer
@@ -226,8 +227,7 @@ def main() -> None:
         beside = "  ".join(f"{name} {100 * (value or 0):.1f}" for name, value in row.get("baselines", {}).items())
         print(f"{row['task']:20} {row['dataset']:45} {shown}   beside {beside or 'nothing'}")
     if args.output:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(json.dumps(evaluation, indent=2) + "\n", encoding="utf8")
+        write_file(args.output, json.dumps(evaluation, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
+from spacy_luke.files import write_file
 from spacy_luke.knowledge_base import NIL, build_candidates, load_kb
 from spacy_luke.training.corpus import build_gold_mentions_corpus
 
@@ -119,8 +120,7 @@ def main() -> None:
     text = json.dumps(found, indent=2)
     print(text)
     if args.output:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(text + "\n", encoding="utf8")
+        write_file(args.output, text + "\n")
 
 
 if __name__ == "__main__":

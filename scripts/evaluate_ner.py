@@ -22,6 +22,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_luke.converters import read_docbin
+from spacy_luke.files import write_file
 
 FACTORIES = ("ner", "luke_ner", "luke_token_classifier")
 
@@ -101,8 +102,7 @@ def main() -> None:
     show("all documents", overall)
     print(f"{'mean of the sets':16} {'':6} {'':6} {100 * mean:6.2f}")
     if args.output:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(json.dumps({"model": args.model, "sets": sets, "all": overall}, indent=2) + "\n")
+        write_file(args.output, json.dumps({"model": args.model, "sets": sets, "all": overall}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

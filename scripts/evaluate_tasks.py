@@ -16,6 +16,7 @@ from typing import Any
 import spacy
 from spacy.util import import_file
 
+from spacy_luke.files import write_file
 from spacy_luke.training.corpus import build_gold_mentions_corpus
 
 WANTED = ("nel_", "rel_", "types_", "qa_", "choice_", "cats_", "spans_")
@@ -55,8 +56,7 @@ def main() -> None:
     text = json.dumps(result, indent=2)
     print(text)
     if args.output:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(text + "\n", encoding="utf8")
+        write_file(args.output, text + "\n")
 
 
 if __name__ == "__main__":

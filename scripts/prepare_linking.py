@@ -33,10 +33,12 @@ from spacy.vocab import Vocab
 
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.checkpoints.source import locate
+from spacy_luke.cli.saving import save_kb
 from spacy_luke.converters import ConversionReport, read_mediawiki, write_docbin
 from spacy_luke.converters.linked_text import make_doc
 from spacy_luke.converters.records import Record, read_records
 from spacy_luke.converters.texts import english_tokenizer
+from spacy_luke.files import write_file
 from spacy_luke.knowledge_base import NIL, AliasTable, alias_of
 
 DEV_SHARE = 0.2
@@ -133,13 +135,13 @@ def main() -> None:
 
     limit = {"min_entity_count": args.min_entity_count}
     kb = table.to_kb(Vocab(), **limit)
-    kb.to_disk(args.corpus / "kb")
+    save_kb(kb, args.corpus / "kb")
     titles = [title for title, _ in table.entities.most_common() if kb.contains_entity(title)]
-    (args.corpus / "entities.json").write_text(json.dumps(titles, ensure_ascii=False, indent=0), encoding="utf8")
+    write_file(args.corpus / "entities.json", json.dumps(titles, ensure_ascii=False, indent=0))
     print(f"kb: {kb.get_size_aliases()} aliases of {len(titles)} entities")
     if args.encoder:
         vectors = title_vectors(args.encoder, titles)
-        table.to_kb(Vocab(), **limit, vectors=vectors).to_disk(args.corpus / "kb_vectors")
+        save_kb(table.to_kb(Vocab(), **limit, vectors=vectors), args.corpus / "kb_vectors")
 
 
 if __name__ == "__main__":

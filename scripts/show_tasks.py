@@ -18,6 +18,7 @@ from spacy.tokens import Doc, SpanGroup
 from spacy_luke import displacy
 from spacy_luke.annotations import set_relations
 from spacy_luke.box import box_pipeline
+from spacy_luke.files import write_file
 
 MENTIONS = "mentions"  # the key of doc.spans that the typing model of the project reads
 
@@ -54,7 +55,7 @@ def main() -> None:
     style = "font-family: sans-serif; max-width: 960px; margin: 2em auto"
     head = '<head><meta charset="utf-8"></head>'
     page = f'<!DOCTYPE html>\n<html lang="en">{head}\n<body style="{style}">\n{body}\n</body></html>\n'
-    args.page.write_text(page, encoding="utf8")
+    write_file(args.page, page)
 
 
 if __name__ == "__main__":

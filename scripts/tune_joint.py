@@ -25,6 +25,7 @@ from evaluate_ner import bare, evenly
 from spacy.language import Language
 from spacy.training import Example
 
+from spacy_luke.cli.saving import save_pipeline
 from spacy_luke.converters import read_docbin
 from spacy_luke.pipeline.decoding import DECODINGS
 from spacy_luke.pipeline.filter_recall import choose_threshold, measure_filter
@@ -200,7 +201,7 @@ def main() -> None:
     for name, made in tuned.items():
         print(f"{name}: temperature {made.temperature}")
         made.change_head(nlp.get_pipe(name))
-    nlp.to_disk(args.output)
+    save_pipeline(nlp, args.output)
 
 
 if __name__ == "__main__":

@@ -124,6 +124,8 @@ ERRORS: dict[str, str] = {
     "a key of doc.spans that an earlier component is to set. Give it what it needs, or set another {setting}.",
     "L095": "{file} is a TensorFlow checkpoint, which needs h5py ({reason}). Install it: "
     "pip install 'spacy-luke[tensorflow_checkpoints]'.",
+    "L140": "{file} is not the file that was saved here: {checksums} says {saved}, and there is {found}. Copy or save "
+    "the folder again; if the file was changed on purpose, delete {checksums}.",
     # bridge to spacy-transformers
     "L093": "spacy-luke.TransformerModel.v1 needs spacy-transformers, which cannot be imported ({reason}). Install it: "
     "pip install 'spacy-luke[transformers]'.",
@@ -253,6 +255,9 @@ WARNINGS: dict[str, str] = {
     "W031": "Component {name!r}: the model's output is not finite (NaN or infinite), so that its predictions mean "
     "nothing. Its weights have diverged in training: load an earlier checkpoint, or train again with a lower learning "
     "rate or a grad_clip of the optimizer.",
+    "W042": "Component {name!r}: the knowledge base has {entities} entities and no alias, so that no mention has a "
+    "candidate and each becomes NIL. Give its aliases (kb.add_alias, or a knowledge base of luke build-kb), or a "
+    "get_candidates that needs none.",
     "W024": "Component {name!r}: none of {count} Docs has a gold link, so nothing is learned. Set kb_id_ of the "
     "entities of the references.",
     "W027": "{path} has entity-aware queries of its own. They are left out, and copies of its queries for pieces take "

@@ -13,6 +13,7 @@ from spacy.kb import Candidate, InMemoryLookupKB, KnowledgeBase
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
+from .checksums import check_files
 from .errors import LukeError
 from .user_functions import naming_key_errors
 
@@ -137,8 +138,12 @@ def load_kb(loader: Any, vocab: Vocab, name: str) -> KnowledgeBase:
     if isinstance(loader, str | Path):
         if not (Path(loader) / "contents").is_file():
             raise LukeError("L086", name=name, value=str(loader), reason="it is no folder of a saved one")
+        check_files(Path(loader), ["contents", "strings.json"])
         kb: Any = InMemoryLookupKB(vocab, entity_vector_length=1)
-        kb.from_disk(Path(loader))
+        try:
+            kb.from_disk(Path(loader))
+        except Exception as e:  # damaged bytes make spaCy raise whatever they spell
+            raise LukeError("L086", name=name, value=str(loader), reason=f"it cannot be read ({e!r})") from e
     else:
         with naming_key_errors(name, "kb_loader", loader):
             kb = loader(vocab) if callable(loader) else loader
@@ -173,8 +178,14 @@ class KeptKnowledgeBase:
         data = {"kb": self.kb.to_bytes(), "strings": strings, "width": self.kb.entity_vector_length}
         return srsly.msgpack_dumps(data)
 
-    def read(self, data: bytes) -> KnowledgeBase:
-        """What `to_bytes` gave."""
+    def read(self, file: Path) -> KnowledgeBase:
+        """The knowledge base whose `to_bytes` is in a file; L022 if the file has something else."""
+        try:
+            return self._from_bytes(file.read_bytes())
+        except Exception as e:  # damaged bytes make msgpack and the knowledge base raise whatever they spell
+            raise LukeError("L022", file=file, reason=e) from e
+
+    def _from_bytes(self, data: bytes) -> KnowledgeBase:
         saved = srsly.msgpack_loads(data)
         # The strings of a text leave with the memory zone that it came in, even if somebody else has added them since.
         vocab: Any = self._vocab
@@ -192,4 +203,4 @@ class KeptKnowledgeBase:
 
     def __setstate__(self, state: tuple[Vocab, Callable[[Vocab, int], KnowledgeBase], bytes | None]) -> None:
         self._vocab, self._generate_empty_kb, data = state
-        self.kb = None if data is None else self.read(data)
+        self.kb = None if data is None else self._from_bytes(data)

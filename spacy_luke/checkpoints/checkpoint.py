@@ -112,6 +112,7 @@ class Checkpoint(Description):
         entity_vocab: as in `EntityVocab.select`. pooling: with its pooler, if the checkpoint has one.
         mentions: with states of mentions, which LUKE always has; new ones if the checkpoint has none.
         """
+        self._check_sizes()
         config, _, rows = self._trim(entity_vocab)
         encoder = self._empty_encoder(config, pooling=pooling and self._has("pooler."), mentions=mentions)
         return self._fill(encoder, rows, encoder_prefix="")
@@ -162,6 +163,7 @@ class Checkpoint(Description):
         span_filter: also one of these, for `EntitySpanClassification`; new if the head is or the checkpoint has none.
         """
         head = find_head(self.config.model_type, architecture)
+        self._check_sizes()
         config, vocab, rows = self._trim(entity_vocab)
         pooling = head.pooling and self._has("pooler.")
         if labels is not None:
@@ -216,6 +218,28 @@ class Checkpoint(Description):
         size = self.config.entity_vocab_size if rows is None else len(rows)
         return replace(self.config, entity_vocab_size=size), vocab, rows
 
+    def _check_sizes(self) -> None:
+        """L024 or L025 if the weights are not those of an encoder as large as config.json says: before modules of that
+        size are made, which might take any time and memory."""
+        config, backbone, shapes = self.config, self._backbone(), self.weights.shapes()
+        layer = f"{backbone}encoder.layer."
+        layers = {name.removeprefix(layer).partition(".")[0] for name in shapes if name.startswith(layer)}
+        if config.num_hidden_layers > len(layers):
+            missing = f"those of {config.num_hidden_layers} layers (config.json), of which there are {len(layers)}"
+            raise LukeError("L024", missing=missing, unknown="not compared")
+        expected = {
+            PIECE_TABLE: (config.vocab_size, config.hidden_size),
+            "embeddings.position_embeddings.weight": (config.max_position_embeddings, config.hidden_size),
+            "embeddings.token_type_embeddings.weight": (config.type_vocab_size, config.hidden_size),
+            "encoder.layer.0.intermediate.dense.weight": (config.intermediate_size, config.hidden_size),
+        }
+        if isinstance(config, LukeConfig):
+            expected[ENTITY_ROWS[0]] = (config.entity_vocab_size, config.entity_emb_size)
+        named = {f"{backbone}{name}": shape for name, shape in expected.items()}
+        if absent := sorted(named.keys() - shapes.keys()):
+            raise LukeError("L024", missing=_listed(absent), unknown="not compared")
+        _require_shapes(shapes, named)
+
     def _empty_encoder(self, config: Config, *, pooling: bool, mentions: bool) -> Encoder:
         """An encoder on the meta device, but for new states of mentions."""
         if isinstance(config, LukeConfig):
@@ -264,20 +288,25 @@ class Checkpoint(Description):
         unknown = sorted(without_ignored(found.keys() - names.values() - unused))
         if missing or unknown:
             raise LukeError("L024", missing=_listed(missing), unknown=_listed(unknown))
-        problems = []
-        for ours, expected in expected_shapes.items():
-            if isinstance(self.config, LukeConfig) and names[ours].endswith(ENTITY_ROWS):
-                expected = (self.config.entity_vocab_size, *expected[1:])
-            if found[names[ours]] != expected:
-                problems.append(f"{names[ours]} is {found[names[ours]]}, config.json says {expected}")
-        if problems:
-            raise LukeError("L025", problems=_listed(problems))
+        expected = {names[ours]: shape for ours, shape in expected_shapes.items()}
+        if isinstance(self.config, LukeConfig):
+            rows_of_entities = self.config.entity_vocab_size
+            expected |= {n: (rows_of_entities, *s[1:]) for n, s in expected.items() if n.endswith(ENTITY_ROWS)}
+        _require_shapes(found, expected)
         # Largest first: while one tensor is copied it exists twice, which must not come on top of all the others.
         for ours in sorted(names, key=lambda n: -torch.Size(found[names[n]]).numel()):
             rows = entity_rows if names[ours].endswith(ENTITY_ROWS) else None
             state[ours] = self.weights.get(names[ours], rows)
         module.load_state_dict(state, assign=True)
         return module
+
+
+def _require_shapes(found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> None:
+    problems = [
+        f"{name} is {found[name]}, config.json says {shape}" for name, shape in expected.items() if found[name] != shape
+    ]
+    if problems:
+        raise LukeError("L025", problems=_listed(problems))
 
 
 def _listed(names: list[str]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..encoders.config import INDEPENDENT, LongformerConfig, LukeConfig
 from ..errors import LukeError
+from ..files import parse_json_object
 from ..tokenization.entity_vocab import EntityVocab
 from ..tokenization.loading import TOKENIZER_CONFIG, read_stored_entities, read_tokenizer_files
 from ..tokenization.pieces import PieceTokenizer
@@ -16,7 +17,7 @@ from .checkpoint import ENTITY_VOCAB, OWN_SETTINGS, Checkpoint, Config
 from .heads import architecture_on, bare_model, find_head, fitting_architectures, head_shapes, knows_head
 from .upcycle import ATTENTION_WINDOW, MAX_PIECES, UPCYCLED, upcycled_config, upcycled_tokenizer, upcycled_weights
 from .upcycled_weights import new_markers
-from .weights import open_weights
+from .weights import Weights, open_weights
 
 _CONFIGS: Mapping[str, type[Config]] = {
     "luke": LukeConfig,
@@ -62,10 +63,11 @@ def open_checkpoint(
         markers = new_markers(model_type)
         _check_rows(tokenizer, config.vocab_size - len(markers))
         tokenizer = upcycled_tokenizer(tokenizer, config, markers, case_types=case)
-        weights = upcycled_weights(open_weights(path), data, config, tokenizer)
+        stored = open_weights(path)
+        weights = upcycled_weights(stored, data, config, tokenizer)
         settings = {"piece_types": "case"} if case else {}
         vocab = EntityVocab.special_only()
-        labels = _labels_of(data, plain_as, architecture) if model_type == "luke" else ()
+        labels = _labels_of(data, plain_as, architecture, stored) if model_type == "luke" else ()
         return Checkpoint(
             architecture,
             config,
@@ -95,7 +97,7 @@ def open_checkpoint(
     if not named:
         fitting = fitting_architectures(config, weights.shapes())
         architecture = fitting[0] if len(fitting) == 1 else architecture
-    labels = _labels_of(data, model_type, architecture)
+    labels = _labels_of(data, model_type, architecture, weights)
     if knows_head(model_type, architecture):
         architecture = architecture_on(model_type, architecture)
     return Checkpoint(
@@ -106,8 +108,6 @@ def open_checkpoint(
 def named_architecture(data: Mapping[str, Any]) -> str | None:
     """The first of `architectures` in a config.json; None if it names none, as that of allenai/longformer-base-4096."""
     architectures = data.get("architectures")
-    if architectures is not None and not isinstance(architectures, list):
-        raise LukeError("L004", problems=f"architectures = {architectures!r}")
     return str(architectures[0]) if architectures else None
 
 
@@ -123,19 +123,17 @@ def architecture_of_weights(path: Path) -> str:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The dictionary in config.json; L021 or L022 if there is none."""
+    """The dictionary in config.json; L021 or L022 if there is none, L004 if its architectures are no list of names."""
     file = path / "config.json"
     if not file.is_file():
         if (path / "meta.json").is_file():
             components = sorted(str(inner.parent) for inner in path.glob("*/config.json"))
             raise LukeError("L053", path=path, components=", ".join(components) or "it has none of this package")
         raise LukeError("L021", path=path, file="config.json")
-    try:
-        data = json.loads(file.read_text(encoding="utf8"))
-    except ValueError as e:
-        raise LukeError("L022", file=file, reason=e) from None
-    if not isinstance(data, dict):
-        raise LukeError("L022", file=file, reason="it is no JSON dictionary")
+    data = parse_json_object(file.read_bytes(), file)
+    architectures = data.get("architectures") or []
+    if not isinstance(architectures, list) or not all(isinstance(name, str) for name in architectures):
+        raise LukeError("L004", problems=f"architectures = {architectures!r:.200}")
     return data
 
 
@@ -143,7 +141,7 @@ def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
     """Our own block of config.json."""
     settings = data.get(OWN_SETTINGS) or {}
     if not isinstance(settings, dict):
-        raise LukeError("L004", problems=f"{OWN_SETTINGS} = {settings!r}")
+        raise LukeError("L004", problems=f"{OWN_SETTINGS} = {settings!r:.200}")
     return settings
 
 
@@ -172,23 +170,29 @@ def _check_rows(tokenizer: PieceTokenizer, rows: int) -> None:
         raise LukeError("L025", problems=problem)
 
 
-def _labels_of(data: Mapping[str, Any], model_type: str, architecture: str) -> tuple[str, ...]:
+def _labels_of(data: Mapping[str, Any], model_type: str, architecture: str, weights: Weights) -> tuple[str, ...]:
     """The labels of the head of `architecture`, if it is known on encoders of `model_type` and has labels."""
     known = knows_head(model_type, architecture)
-    return _labels(data) if known and find_head(model_type, architecture).labelled else ()
+    if not known or not find_head(model_type, architecture).labelled:
+        return ()
+    most = max((shape[0] for shape in weights.shapes().values() if shape), default=0)
+    return _labels(data, most)
 
 
-def _labels(data: Mapping[str, Any]) -> tuple[str, ...]:
+def _labels(data: Mapping[str, Any], most: int) -> tuple[str, ...]:
+    """The labels of a config.json; L004 if they are not a name each for 0, 1, …, or more than `most`."""
     by_id = data.get("id2label")
     if by_id is None:
         count = data.get("num_labels", 2)
-        if not isinstance(count, int):
+        if type(count) is not int or not 0 <= count <= most:
             raise LukeError("L004", problems=f"num_labels = {count!r}")
         return tuple(f"LABEL_{i}" for i in range(count))
     try:
-        pairs = sorted((int(i), str(label)) for i, label in by_id.items())
-    except (AttributeError, ValueError):
-        raise LukeError("L004", problems=f"id2label = {by_id!r}") from None
-    if [i for i, _ in pairs] != list(range(len(pairs))):
-        raise LukeError("L004", problems=f"id2label = {by_id!r}")
-    return tuple(label for _, label in pairs)
+        labels = {int(i): label for i, label in by_id.items()}
+        if sorted(labels) != list(range(len(by_id))) or not all(isinstance(label, str) for label in labels.values()):
+            raise ValueError
+    except (AttributeError, TypeError, ValueError):
+        raise LukeError("L004", problems=f"id2label = {by_id!r:.200}") from None
+    if repeated := sorted(label for label, count in Counter(labels.values()).items() if count > 1):
+        raise LukeError("L004", problems=f"id2label has several ids for {', '.join(map(repr, repeated)):.200}")
+    return tuple(labels[i] for i in range(len(labels)))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..encoders.config import EncoderConfig, LongformerConfig, LukeConfig
+from ..tokenization.case import CASE_TYPES
 from ..tokenization.entity_vocab import MASK, MASK2, EntityVocab
 from ..tokenization.pieces import PieceTokenizer
 from .key_maps import (
@@ -67,8 +68,8 @@ class PlainWeights:
         for name, added in ((_POSITIONS, self._shift), *((name, markers) for name in PIECE_ROWS)):
             if name in found:
                 found[name] = (found[name][0] + added, *found[name][1:])
-        if _TYPES in found:
-            found[_TYPES] = (self._config.type_vocab_size, *found[_TYPES][1:])
+        if _TYPES in found and self._config.type_vocab_size == CASE_TYPES:
+            found[_TYPES] = (CASE_TYPES, *found[_TYPES][1:])
         return found
 
     def get(self, name: str, rows: list[int] | None = None) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..errors import LukeError
+from ..files import parse_json_object
 from .key_maps import canonical, from_keras, to_hugging_face
 
 SAFETENSORS = "model.safetensors"
@@ -107,7 +107,11 @@ class SafetensorsWeights:
 
     def get(self, name: str, rows: list[int] | None = None) -> Tensor:
         file, stored = self._file_of[name], self._stored[name]
-        return self._mapped.count(_owned(self._mapped.get(file).get_tensor(stored), rows, stored, file))
+        try:
+            tensor = self._mapped.get(file).get_tensor(stored)
+        except (SafetensorError, OSError) as e:  # a type that PyTorch has not
+            raise LukeError("L022", file=file, reason=e) from None
+        return self._mapped.count(_owned(tensor, rows, stored, file))
 
 
 class PickledWeights:
@@ -135,13 +139,39 @@ class PickledWeights:
 
 def _unpickled(file: Path) -> dict[str, Tensor]:
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+        is_zip = zipfile.is_zipfile(file)
+        if is_zip:
+            _require_stored(file)
+        state = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zip)
+    except LukeError:
+        raise
     except Exception as e:  # damaged bytes make the unpickler raise whatever they spell
-        reason = str(e).splitlines()[0] if str(e) else type(e).__name__
-        raise LukeError("L022", file=file, reason=reason) from None
+        raise LukeError("L022", file=file, reason=_without_advice(str(e)) or type(e).__name__) from None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise LukeError("L022", file=file, reason="it holds no dictionary of tensors")
-    return {canonical(name): tensor for name, tensor in state.items()}
+    for name, tensor in state.items():
+        if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized or tensor.is_complex():
+            raise LukeError("L022", file=file, reason=f"{name} is no plain tensor of real numbers")
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            reason = f"{name} is {tuple(tensor.shape)} and has {tensor.untyped_storage().nbytes()} bytes"
+            raise LukeError("L022", file=file, reason=reason)
+    return {canonical(str(name)): tensor for name, tensor in state.items()}
+
+
+def _require_stored(file: Path) -> None:
+    """L022 for an archive with compressed entries: torch never writes any, and maps them as they stand."""
+    with zipfile.ZipFile(file) as archive:
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise LukeError("L022", file=file, reason=f"its entry {entry.filename!r} is compressed")
+
+
+def _without_advice(message: str) -> str:
+    """What torch says of a file, without its advice to unpickle the file without restrictions, which may run code."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith("Weights only load failed"):
+        lines.pop(0)
+    return lines[0].removesuffix(".") if lines else ""
 
 
 class KerasWeights:
@@ -161,13 +191,13 @@ class KerasWeights:
                 with _open_hdf5(file) as handle:
                     for place, variable in _keras_variables(handle):
                         name, transposed = from_keras(variable)
-                        shape = tuple(handle[place].shape)
+                        shape = tuple(_keras_item(handle, place).shape)
                         self._place_of[name] = (file, place)
                         self._shapes[name] = shape[::-1] if transposed else shape
                         if transposed:
                             self._transposed.add(name)
-            except (OSError, KeyError, AttributeError, UnicodeDecodeError) as e:
-                raise LukeError("L022", file=file, reason=e) from None
+            except (OSError, KeyError, AttributeError, TypeError, ValueError, RuntimeError) as e:
+                raise _unreadable(file, e) from None
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return dict(self._shapes)
@@ -176,9 +206,9 @@ class KerasWeights:
         file, place = self._place_of[name]
         try:
             with _open_hdf5(file) as handle:
-                tensor = torch.from_numpy(handle[place].astype("float32")[()])
-        except (OSError, TypeError, ValueError) as e:
-            raise LukeError("L022", file=file, reason=e) from None
+                tensor = torch.from_numpy(_keras_item(handle, place).astype("float32")[()])
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError) as e:
+            raise _unreadable(file, e) from None
         if name in self._transposed:
             tensor = tensor.T.contiguous()
         return require_finite(tensor if rows is None else tensor[rows], place, file)
@@ -195,11 +225,42 @@ def _open_hdf5(file: Path) -> Any:
 def _keras_variables(handle: Any) -> Iterator[tuple[str, str]]:
     """Where each variable stands, and its name, that of the model included."""
     for layer in _keras_names(handle, "layer_names"):
-        if hasattr(handle[layer], "shape"):
+        item = _keras_item(handle, layer)
+        if hasattr(item, "shape"):
             yield layer, f"model/{layer}"
         else:
-            for variable in _keras_names(handle[layer], "weight_names"):
+            for variable in _keras_names(item, "weight_names"):
                 yield f"{layer}/{variable}", variable
+
+
+def _keras_item(handle: Any, place: str) -> Any:
+    """A group or a dataset that is in the file itself; ValueError for what the file only points at.
+
+    HDF5 follows links to other files, and a dataset may have its values in any file of the machine: of its whole or in
+    parts (a virtual one). Keras writes neither, nor datasets that take up less than their values.
+    """
+    from h5py import HardLink, h5d
+
+    item = handle
+    for part in filter(None, place.split("/")):
+        link = item.get(part, getlink=True)
+        if link is None:
+            raise KeyError(f"{place} is missing")
+        if not isinstance(link, HardLink):
+            raise ValueError(f"{place} is a link to what may be another file")
+        item = item[part]
+    if hasattr(item, "shape"):
+        created = item.id.get_create_plist()
+        if created.get_external_count() or created.get_layout() == h5d.VIRTUAL:
+            raise ValueError(f"the values of {place} are stored outside the file")
+        if item.id.get_storage_size() < item.nbytes:
+            raise ValueError(f"{place} takes up less than its {item.nbytes} bytes: it is compressed or not filled")
+    return item
+
+
+def _unreadable(file: Path, error: Exception) -> LukeError:
+    """L022 for what h5py raised. A KeyError has its message in quotation marks."""
+    return LukeError("L022", file=file, reason=error.args[0] if isinstance(error, KeyError) and error.args else error)
 
 
 def _keras_names(group: Any, attribute: str) -> list[str]:
@@ -242,9 +303,10 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _shards(index: Path) -> list[Path]:
+    data = parse_json_object(index.read_bytes(), index)
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError, TypeError) as e:
+        names = sorted(set(data["weight_map"].values()))
+    except (KeyError, AttributeError, TypeError) as e:
         raise LukeError("L022", file=index, reason=e) from None
     for name in names:
         if not isinstance(name, str) or Path(name).name != name:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
+from ..checksums import CHECKSUMS, write_checksums
 from ..encoders.config import LukeConfig
 from ..encoders.encoder import Encoder
 from ..encoders.masked_lm import MaskedLM
@@ -40,7 +41,7 @@ CONFIG = "config.json"
 # Weights of a head whose encoder is another component's.
 HEAD_WEIGHTS = "head.safetensors"
 # What a component keeps beside its checkpoint: with another one it would be a mixture.
-OF_COMPONENTS = ("cfg", "kb")
+OF_COMPONENTS = ("cfg", "kb", CHECKSUMS)
 CHECKPOINT_FILES = (CONFIG, ENTITY_VOCAB, *WEIGHT_FILES, *TOKENIZER_FILES, HEAD_WEIGHTS, *OF_COMPONENTS)
 _METADATA = {"format": "pt"}
 
@@ -52,27 +53,32 @@ def save_checkpoint(
     *,
     dtype: torch.dtype = torch.float32,
     more_files: dict[str, bytes] | None = None,
+    checksums: bool = False,
 ) -> None:
     """Write a checkpoint folder.
 
     dtype: of the stored weights; reading gives float32 again.
     more_files: further files of the folder, by name.
+    checksums: also write those of all files, as for a component.
 
     All files are written beside the folder first and then moved in, config.json last: a save that is killed leaves
     either the old checkpoint or a folder without config.json, which no reader opens, and its files beside it, which the
     next one removes. If it fails, the old files are moved back, and L029 is raised.
     """
-    with _staged(path) as staging:
+    with staged(path) as staging:
         weights = staging / _weight_file(description)
         save_file(_tensors(description, module, dtype), weights, metadata=_METADATA)
         _write(staging, {**_small_files(description, dtype), **(more_files or {})})
         weights.chmod((staging / CONFIG).stat().st_mode)  # safetensors lets nobody else read its file
+        if checksums:
+            write_checksums(staging)
 
 
 def save_files(path: Path, files: dict[str, bytes]) -> None:
-    """Write files that are no checkpoint in the place of one, with the same guarantees."""
-    with _staged(path) as staging:
+    """Write the files of a component that are no checkpoint in the place of one, with the same guarantees."""
+    with staged(path) as staging:
         _write(staging, files)
+        write_checksums(staging)
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
@@ -96,17 +102,20 @@ def unpacked(files: Mapping[str, bytes]) -> Iterator[Path]:
 
 
 @contextmanager
-def _staged(path: Path) -> Iterator[Path]:
-    """A folder whose files replace those of the checkpoint in `path`; files of other names stay. L029 if it fails."""
+def staged(path: Path, stale: Iterable[str] = CHECKPOINT_FILES) -> Iterator[Path]:
+    """A folder whose files and folders replace those in `path` when the `with` block ends; L029 if it fails.
+
+    stale: names that go, whether they are replaced or not; those of a checkpoint. What has another name stays.
+    """
     try:
-        with _replacing(path) as staging:
+        with _replacing(path, stale) as staging:
             yield staging
     except (OSError, SafetensorError) as e:
         raise LukeError("L029", path=path, reason=e) from e
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def _replacing(path: Path, stale: Iterable[str]) -> Iterator[Path]:
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -120,7 +129,7 @@ def _replacing(path: Path) -> Iterator[Path]:
         path.mkdir(exist_ok=True)
         names = {p.name for p in new.iterdir()}
         # config.json leaves first and comes last: without it nothing is read.
-        for name in sorted(names.union(CHECKPOINT_FILES), key=lambda n: n != CONFIG):
+        for name in sorted(names.union(stale), key=lambda n: n != CONFIG):
             if (path / name).exists():
                 os.replace(path / name, old / name)
         for name in sorted(names, key=lambda n: n == CONFIG):
@@ -128,7 +137,7 @@ def _replacing(path: Path) -> Iterator[Path]:
             placed.append(name)
     except BaseException:
         for name in placed:
-            (path / name).unlink()
+            os.replace(path / name, new / name)
         for file in sorted(old.iterdir() if old.is_dir() else (), key=lambda p: p.name == CONFIG):
             os.replace(file, path / file.name)
         if not existed and path.is_dir() and not any(path.iterdir()):

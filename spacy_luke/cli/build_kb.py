@@ -48,7 +48,9 @@ def build_kb_cli(
         from spacy.vocab import Vocab
 
         from ..converters import read_docbin
+        from ..files import write_file
         from ..knowledge_base import AliasTable
+        from .saving import save_kb
 
         files = [source] if source.is_file() else sorted(source.rglob("*.spacy"))
         if not files:
@@ -71,12 +73,10 @@ def build_kb_cli(
         if kb.is_empty():
             reason = f"none of its {links} links is as frequent as --min-count and --min-entity-count want"
             raise LukeError("L088", path=source, reason=reason)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        kb.to_disk(target)
+        save_kb(kb, target)
         if entities is not None:
             kept = [title for title, _ in table.entities.most_common() if kb.contains_entity(title)]
-            entities.parent.mkdir(parents=True, exist_ok=True)
-            entities.write_text(json.dumps(kept, ensure_ascii=False, indent=0) + "\n", encoding="utf8")
+            write_file(entities, json.dumps(kept, ensure_ascii=False, indent=0) + "\n")
     aliases, right = len(table.counts), sum(counts.most_common(1)[0][1] for counts in table.counts.values())
     typer.echo(
         f"{docs} Docs, {links} linked entities: {aliases} aliases of {len(table.entities)} entities. The most frequent "

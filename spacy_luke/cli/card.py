@@ -33,21 +33,19 @@ def card_cli(
     Example: python -m spacy luke card training/model-best metrics/evaluation.json --about about.md
     """
     with one_line_errors():
-        import srsly
-
         from ..errors import LukeError
+        from ..files import parse_json, parse_json_object, write_file
         from ..model_card import model_card
 
         if not (model / "meta.json").is_file():
             raise LukeError("L096", path=model)
         try:
-            measured = srsly.read_json(evaluation)
-        except ValueError as error:
-            raise LukeError("L083", reason=f"{evaluation} is no JSON ({error})") from None
+            measured = parse_json(evaluation.read_bytes(), evaluation)
+        except LukeError as error:
+            raise LukeError("L083", reason=f"it is no JSON ({error})") from None
         text = about.read_text(encoding="utf8") if about is not None else ""
         target = output or model / "README.md"
         size = sum(f.stat().st_size for f in model.rglob("*") if f.is_file() and f != target)
-        card = model_card(srsly.read_json(model / "meta.json"), measured, text, size, dataset=dataset)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(card, encoding="utf8")
+        meta = parse_json_object((model / "meta.json").read_bytes(), model / "meta.json")
+        write_file(target, model_card(meta, measured, text, size, dataset=dataset))
         typer.echo(f"Wrote {target}.")

@@ -30,7 +30,8 @@ def import_cli(
     """
     with one_line_errors():
         from .. import from_checkpoint
+        from .saving import save_pipeline
 
         nlp = from_checkpoint(name, revision=revision, sentences=sentences or None, lang=lang)
-        nlp.to_disk(target)
+        save_pipeline(nlp, target)
     typer.echo(f"Saved {' + '.join(nlp.pipe_names)} to {target}. Open it with spacy.load({str(target)!r}).")

@@ -39,6 +39,7 @@ def tune_filter_cli(
         from ..pipeline.filter_recall import choose_threshold, measure_filter
         from ..pipeline.ner import LukeNER
         from ..training.corpus import build_gold_mentions_corpus
+        from .saving import save_pipeline
 
         nlp = spacy.load(model)
         pipe = nlp.get_pipe(component) if component in nlp.pipe_names else None
@@ -59,5 +60,5 @@ def tune_filter_cli(
             typer.echo(f"No threshold keeps {recall:.2%}; train longer, or raise the filter's floor.", err=True)
         if output is not None:
             changed = {"components": {component: {"span_filter": {"threshold": chosen.threshold}}}}
-            spacy.load(model, config=changed).to_disk(output)
+            save_pipeline(spacy.load(model, config=changed), output)
             typer.echo(f"Saved the pipeline with threshold = {chosen.threshold} to {output}.")

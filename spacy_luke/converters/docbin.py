@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,24 +9,12 @@ from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
 from ..errors import LukeError
+from ..files import write_file
 
 
 def write_docbin(docs: Iterable[Doc], path: str | Path) -> None:
-    """Save as a DocBin, whole or not at all. A file that is there stays as it is until the new one is complete."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = DocBin(docs=docs, store_user_data=True).to_bytes()
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # as any new file; mkstemp's are private
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    """Save as a DocBin; see `write_file`."""
+    write_file(path, DocBin(docs=docs, store_user_data=True).to_bytes())
 
 
 def read_docbin(path: str | Path, vocab: Vocab) -> list[Doc]:

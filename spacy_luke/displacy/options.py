@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from spacy.displacy.render import DEFAULT_LABEL_COLORS, EntityRenderer
@@ -27,11 +28,19 @@ SAME_COLOR = {
 }
 # Lines on white that can be told apart; contrast 4.5:1 or better (WCAG 2.1, 1.4.3)
 LINE_COLORS = ("#1f5fa8", "#a83232", "#2b7430", "#7b3fa0", "#87560a", "#006d77", "#a8306f", "#4a4a4a")
+# Options of displaCy's styles (spacy/displacy/render.py) that mean nothing here: one dict may be for all views.
+_OF_DISPLACY = (
+    *("fine_grained", "add_lemma", "collapse_punct", "collapse_phrases", "compact", "word_spacing", "arrow_spacing"),
+    *("arrow_width", "arrow_stroke", "offset_x", "template", "kb_url_template", "spans_key", "top_offset"),
+    *("span_label_offset", "top_offset_step"),
+)
+# Options of one style, which its parser reads.
+_OF_ATTENTION = ("layer", "head", "tokens", "window", "special")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the views read from displaCy's dict of options. Other keys are left to other styles, as in displaCy.
+    """What the views read from displaCy's dict of options. displaCy's other keys mean nothing here; L047 for any other.
 
     min_score: what is less probable is left out.
     labels: the relation labels or entity types that are shown; None = all.
@@ -62,6 +71,14 @@ class Options:
     @classmethod
     def read(cls, options: Mapping[str, Any]) -> Options:
         """Check a dict of options."""
+        own = {f.name for f in fields(cls)} - {"label_colors", "line_colors", "own_look"} | {"colors"}
+        known = sorted({*own, *_OF_ATTENTION, *_OF_DISPLACY})
+        for name, value in options.items():
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=1)
+                meant = f" (is {near[0]!r} meant?)" if near else ""
+                reason = f"there is no such option{meant}; known: {', '.join(known)}"
+                raise LukeError("L047", setting=f'options["{name}"]', value=value, reason=reason)
         colors = {str(label).upper(): color for label, color in _colors(options).items()}
         return cls(
             min_score=_number(options, "min_score", cls.min_score, most=1),

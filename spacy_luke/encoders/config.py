@@ -48,6 +48,9 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         if self.hidden_size % self.num_attention_heads:
             raise LukeError("L002", hidden=self.hidden_size, heads=self.num_attention_heads)
+        if self.pad_token_id >= self.vocab_size:
+            problem = f"pad_token_id = {self.pad_token_id} is no piece of a vocab_size of {self.vocab_size}"
+            raise LukeError("L004", problems=problem)
 
     @classmethod
     def from_dict(cls: type[ConfigT], data: Mapping[str, Any]) -> ConfigT:
@@ -58,7 +61,7 @@ class EncoderConfig:
         data = {k: v for k, v in data.items() if not (k in _MAY_BE_NULL and v is None)}
         known = {f.name for f in fields(cls)} - {"extra"}
         values = {name: data[name] for name in known if name in data}
-        problems = [f"{name} = {value!r}" for name, value in values.items() if not _is_valid(name, value)]
+        problems = [f"{name} = {value!r:.200}" for name, value in values.items() if not _is_valid(name, value)]
         if problems:
             raise LukeError("L004", problems="; ".join(sorted(problems)))
         return cls(**values, extra={k: v for k, v in data.items() if k not in known})
@@ -123,8 +126,11 @@ class LongformerConfig(EncoderConfig):
         super().__post_init__()
         if isinstance(self.attention_window, list):  # as JSON has it
             object.__setattr__(self, "attention_window", tuple(self.attention_window))
-        windows = self.attention_windows
-        if len(windows) != self.num_hidden_layers or any(w <= 0 or w % 2 for w in windows):
+        window = self.attention_window
+        # One number stands for as many as there are layers, which nobody has compared with the weights yet.
+        windows = (window,) if isinstance(window, int) else window
+        fits = isinstance(window, int) or len(window) == self.num_hidden_layers
+        if not fits or any(w <= 0 or w % 2 for w in windows):
             raise LukeError("L006", value=self.attention_window, layers=self.num_hidden_layers)
 
     @property

@@ -176,7 +176,7 @@ class LukePipe(HeadPipe):
         described = replace(source, architecture=source.architecture_of(self.architecture), settings=settings)
         options = self._head_options(described)
         module = with_new_head(encoder, self.architecture, len(head.labels), **options)
-        head.fill(module)
+        head.fill(module, self.name)
         self._take(module, described, source.entity_vocab, head.labels, options, new_head=False)
         self._description = head.configured(self._require_weights())
 

@@ -23,11 +23,21 @@ from ..batching.strided import StridedWindows, build_strided_windows
 from ..batching.windows import SentenceWindows
 from ..checkpoints.checkpoint import Checkpoint, Description
 from ..checkpoints.source import locate
-from ..checkpoints.writer import CONFIG, checkpoint_bytes, save_checkpoint, save_files, unpacked
+from ..checkpoints.writer import (
+    CHECKPOINT_FILES,
+    CONFIG,
+    OF_COMPONENTS,
+    checkpoint_bytes,
+    save_checkpoint,
+    save_files,
+    unpacked,
+)
 from ..checks import require_at_least
+from ..checksums import check_files
 from ..encoders.encoder import Encoder
 from ..encoders.inputs import EncoderInput
 from ..errors import LukeError, warn
+from ..files import parse_json_object
 from ..models.encoder_settings import apply_settings, open_for_encoder, require_precision
 from ..models.wrapper import torch_module
 from ..user_functions import NamedWindows, naming_key_errors
@@ -243,7 +253,7 @@ class CheckpointPipe(TrainablePipe):
         exclude = set(exclude)
         files = self._more_files(exclude)
         if self._description is not None and MODEL not in exclude:
-            save_checkpoint(Path(path), self._description, self._module, more_files=files)
+            save_checkpoint(Path(path), self._description, self._module, more_files=files, checksums=True)
         else:
             save_files(Path(path), files)
 
@@ -254,6 +264,7 @@ class CheckpointPipe(TrainablePipe):
         """
         path, exclude = Path(path), set(exclude)
         if MODEL not in exclude and self._read_cfg(path, exclude)["weights"]:
+            check_files(path, set(CHECKPOINT_FILES).difference(OF_COMPONENTS))
             self._load(replace(self._open(path), saved=True))
         return self
 
@@ -278,12 +289,16 @@ class CheckpointPipe(TrainablePipe):
 
     @staticmethod
     def _read_cfg(path: Path, exclude: Collection[str] = ()) -> dict[str, Any]:
-        """What `_cfg` gave; if it is excluded, just whether a checkpoint is there."""
+        """What `_cfg` gave, L022 if that is damaged; if it is excluded, just whether a checkpoint is there."""
         if CFG in exclude:
             return {"weights": (path / CONFIG).is_file()}
         if not (path / CFG).is_file():
             raise LukeError("L048", path=path, reason=f"it has no {CFG!r} file")
-        return srsly.read_json(path / CFG)
+        check_files(path, [CFG])
+        cfg = parse_json_object((path / CFG).read_bytes(), path / CFG)
+        if not isinstance(cfg.get("weights"), bool):
+            raise LukeError("L022", file=path / CFG, reason="it does not say whether there are weights")
+        return cfg
 
 
 @contextmanager

@@ -204,6 +204,7 @@ class LukeEntityLinker(LearningLinkPipe):
             self.kb_titles = read_kb_titles(titles)
         if kb_loader is not None:
             self._kept.kb = load_kb(kb_loader, self.vocab, self.name)
+            self._warn_without_aliases()
         super().initialize(get_examples, nlp=nlp, checkpoint=checkpoint, revision=revision)
 
     def _load_box(self, *, to_train: bool = False) -> bool:
@@ -246,7 +247,8 @@ class LukeEntityLinker(LearningLinkPipe):
         return LukeError("L085", name=self.name, path=source.path, remedy=remedy)
 
     def _restore(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
-        self._check_entities(len(head.weights[BIAS]), source)
+        if BIAS in head.weights:  # else the head as a whole is refused
+            self._check_entities(head.weights[BIAS].numel(), source)
         super()._restore(head, source, encoder)
 
     def _change_encoder(self, source: Description, encoder: Encoder) -> None:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import srsly
-from spacy.kb import KnowledgeBase
+from spacy.kb import InMemoryLookupKB, KnowledgeBase
 from spacy.tokens import Span
 from spacy.vocab import Vocab
 
 from ..box import box_component
 from ..checks import has_surrogate, require_at_least, require_one_of
+from ..checksums import check_files
 from ..errors import LukeError, warn
-from ..knowledge_base import CandidateGenerator, KeptKnowledgeBase, KnowledgeBaseLoader, entities_of, load_kb
+from ..files import parse_json
+from ..knowledge_base import (
+    AliasLookup,
+    CandidateGenerator,
+    KeptKnowledgeBase,
+    KnowledgeBaseLoader,
+    entities_of,
+    load_kb,
+)
 from .base import LukePipe
 from .candidates import AnyEntity, CandidateFinder, Candidates, entity_id
 from .checkpoint_pipe import CFG
@@ -76,9 +83,11 @@ class KnowledgeBasePipe(LukePipe):
             `InMemoryLookupKB`; None = none, every entity of the vocabulary is a candidate.
         titles: kb_id -> title in the entity vocabulary, where they differ.
 
-        L086 if there is none, L087 if it is empty; W023 tells how many of its entities the model cannot score.
+        L086 if there is none, L087 if it is empty; W042 if it has no alias, and W023 tells how many of its entities the
+        model cannot score.
         """
         self._kept.kb = load_kb(kb_loader, self.vocab, self.name) if kb_loader is not None else None
+        self._warn_without_aliases()
         self.kb_titles = titles or {}
         if self.has_weights:
             self._warn_unknown()
@@ -107,6 +116,12 @@ class KnowledgeBasePipe(LukePipe):
         description: Any = self._require_weights()
         rows = description.config.entity_vocab_size
         return AnyEntity(description.entity_vocab, rows, self._ids_of_titles, self.n_best)
+
+    def _warn_without_aliases(self) -> None:
+        kb: Any = self.kb
+        by_alias = isinstance(self.get_candidates, AliasLookup) and isinstance(kb, InMemoryLookupKB)
+        if by_alias and type(kb).get_candidates is InMemoryLookupKB.get_candidates and not kb.get_size_aliases():
+            warn("W042", name=self.name, entities=kb.get_size_entities(), stacklevel=4)
 
     def _warn_unknown(self) -> None:
         entities = entities_of(self.kb) if self.kb is not None else None
@@ -140,9 +155,16 @@ class KnowledgeBasePipe(LukePipe):
 
     def _saved_kb(self, path: Path, exclude: Collection[str] = ()) -> tuple[KnowledgeBase | None, Mapping[str, str]]:
         """The knowledge base that `to_disk` saved, and the titles of its entities."""
-        cfg = srsly.read_json(path / CFG) if (path / CFG).is_file() and CFG not in exclude else {}
-        has_kb = (path / KB).is_file() if CFG in exclude else cfg.get(KB)
-        return self._kept.read((path / KB).read_bytes()) if has_kb else None, cfg.get("titles", {})
+        cfg = self._read_cfg(path, exclude)
+        titles = cfg.get("titles", {})
+        if not isinstance(titles, dict) or not all(isinstance(title, str) for title in titles.values()):
+            raise LukeError("L022", file=path / CFG, reason=f"titles = {titles!r:.200}")
+        if not ((path / KB).is_file() if CFG in exclude else cfg.get(KB)):
+            return None, titles
+        if not (path / KB).is_file():
+            raise LukeError("L021", path=path, file=KB)
+        check_files(path, [KB])
+        return self._kept.read(path / KB), titles
 
     def _cfg(self, exclude: Collection[str]) -> dict[str, Any]:
         saved = self.kb is not None and KB not in exclude
@@ -156,8 +178,8 @@ class KnowledgeBasePipe(LukePipe):
 def read_kb_titles(path: str | Path) -> dict[str, str]:
     """A JSON dictionary from ids of a knowledge base to titles; L089 if there is none."""
     try:
-        titles = json.loads(Path(path).read_text(encoding="utf8"))
-    except (OSError, ValueError):
+        titles = parse_json(Path(path).read_bytes(), path)
+    except (OSError, LukeError):
         titles = None
     if not isinstance(titles, dict) or not all(isinstance(title, str) for title in titles.values()):
         raise LukeError("L089", value=str(path))

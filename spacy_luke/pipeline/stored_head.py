@@ -15,9 +15,11 @@ from ..checkpoints.checkpoint import OF_ENCODER, Config, Description
 from ..checkpoints.fingerprint import fingerprint
 from ..checkpoints.weights import require_finite
 from ..checkpoints.writer import HEAD_WEIGHTS
+from ..checksums import check_files
 from ..encoders.encoder import Encoder
 from ..encoders.heads import TaskModule
 from ..errors import LukeError
+from .checkpoint_pipe import CFG
 
 # The entry of `cfg` that says what the head is.
 HEAD = "head"
@@ -54,18 +56,34 @@ class StoredHead:
 
     @classmethod
     def read(cls, folder: Path, cfg: Mapping[str, Any]) -> StoredHead:
-        """Read what `cfg` and `files` gave; L021 or L022 for a file that is missing or damaged, L110 for a weight that
-        is not finite."""
+        """Read what `cfg` and `files` gave; L021, L022 or L140 for a file that is missing or damaged, L110 for a weight
+        that is not finite."""
         file = folder / HEAD_WEIGHTS
         if not file.is_file():
             raise LukeError("L021", path=folder, file=HEAD_WEIGHTS)
+        check_files(folder, [HEAD_WEIGHTS])
         try:
             weights = load(file.read_bytes())
         except SafetensorError as e:
             raise LukeError("L022", file=file, reason=e) from None
         for name, tensor in weights.items():
             require_finite(tensor, name, file)
-        return cls(**{**cfg, "labels": tuple(cfg["labels"])}, weights=weights)
+        try:
+            head = cls(**{**cfg, "labels": tuple(cfg["labels"])}, weights=weights)
+        except (KeyError, TypeError) as e:
+            raise LukeError("L022", file=folder / CFG, reason=f"its {HEAD!r} is none ({e})") from None
+        if problem := head._problem():
+            raise LukeError("L022", file=folder / CFG, reason=f"{problem} of its {HEAD!r}")
+        return head
+
+    def _problem(self) -> str:
+        """The entry of `cfg` that is of another kind than it should be."""
+        kinds = {"model_type": str, "hidden_size": int, "settings": dict, "extra": dict}
+        values = vars(self)
+        wrong = [name for name, kind in kinds.items() if type(values[name]) is not kind]
+        if not all(isinstance(label, str) for label in self.labels) or len(set(self.labels)) < len(self.labels):
+            wrong.append("labels")
+        return ", ".join(f"{name} = {values[name]!r:.200}" for name in wrong)
 
     @property
     def cfg(self) -> dict[str, Any]:
@@ -96,12 +114,21 @@ class StoredHead:
             )
             raise LukeError("L068", name=name, needed=needed, found=found)
 
-    def fill(self, module: TaskModule) -> None:
-        """Give a module of the same kind this head; L024 if it is of another."""
-        wanted = {name for name in module.state_dict() if not name.startswith("encoder.")}
+    def fill(self, module: TaskModule, name: str) -> None:
+        """Give a module of the same kind this head; L024 or L025 if it is of another. name: of the component."""
+        shapes = {n: tensor.shape for n, tensor in module.state_dict().items() if not n.startswith("encoder.")}
+        wanted = shapes.keys()
         if wanted != self.weights.keys():
             missing, unknown = sorted(wanted - self.weights.keys()), sorted(self.weights.keys() - wanted)
-            raise LukeError("L024", missing=", ".join(missing) or "none", unknown=", ".join(unknown) or "none")
+            named = [", ".join(names) or "none" for names in (missing, unknown)]
+            raise LukeError("L024", missing=f"{named[0]}, in {HEAD_WEIGHTS} of component {name!r}", unknown=named[1])
+        problems = [
+            f"{n} in {HEAD_WEIGHTS} of component {name!r} is {tuple(tensor.shape)}, its {CFG!r} says {tuple(shapes[n])}"
+            for n, tensor in self.weights.items()
+            if tensor.shape != shapes[n]
+        ]
+        if problems:
+            raise LukeError("L025", problems="; ".join(problems))
         module.load_state_dict(dict(self.weights), strict=False)
 
     def configured(self, description: Description) -> Description:

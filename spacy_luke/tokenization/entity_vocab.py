@@ -12,6 +12,7 @@ import numpy as np
 
 from ..checks import has_surrogate
 from ..errors import LukeError, warn
+from ..files import parse_json
 
 PAD, UNK, MASK, MASK2 = "[PAD]", "[UNK]", "[MASK]", "[MASK2]"
 SPECIAL_ENTITIES = (PAD, UNK, MASK, MASK2)
@@ -37,11 +38,7 @@ class EntityVocab:
     @classmethod
     def from_json(cls, data: bytes, *, file: str = "entity_vocab.json") -> EntityVocab:
         """Read an entity_vocab.json; L022 if it is not a dictionary of titles to ids."""
-        try:
-            ids = json.loads(data)
-        except ValueError as e:
-            raise LukeError("L022", file=file, reason=e) from None
-        return cls.from_ids(ids, file=file)
+        return cls.from_ids(parse_json(data, file), file=file)
 
     @classmethod
     def from_ids(cls, ids: Any, *, file: str) -> EntityVocab:
@@ -134,9 +131,9 @@ def read_titles(option: str, setting: str = "entity_vocab") -> list[str]:
         text = path.read_text(encoding="utf8")
         if path.suffix != ".json":
             return [line.strip() for line in text.split("\n") if line.strip()]
-        titles = json.loads(text)
     except ValueError as e:
         raise LukeError("L022", file=path, reason=e) from None
+    titles = parse_json(text, path)
     if not isinstance(titles, (list, dict)) or not all(isinstance(t, str) for t in titles):
         raise LukeError("L027", setting=setting, value=option)
     if has_surrogate("".join(titles)):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.normalizers import Normalizer
 
 from ..errors import LukeError
+from ..files import parse_json_object
 from .added_tokens import (
     AddedToken,
     AddedTokenFinder,
@@ -129,6 +131,23 @@ def _has_entities(data: bytes | None) -> bool:
     return data is not None and f'"{ENTITIES}"'.encode() in data
 
 
+def _coded(load: Callable[[Mapping[str, bytes]], LoadedTokenizer]) -> Callable[[Mapping[str, bytes]], LoadedTokenizer]:
+    """L022 for whatever the entries of the files raise that are of another kind than a tokenizer has."""
+
+    @wraps(load)
+    def wrapped(files: Mapping[str, bytes]) -> LoadedTokenizer:
+        try:
+            return load(files)
+        except LukeError:
+            raise
+        except Exception as e:
+            reason = f"an entry is not what a tokenizer has there ({type(e).__name__}: {e})"
+            raise LukeError("L022", file=", ".join(sorted(files)), reason=reason) from e
+
+    return wrapped
+
+
+@_coded
 def load_tokenizer(files: Mapping[str, bytes]) -> LoadedTokenizer:
     """Read vocab.json + merges.txt, tokenizer.json or a SentencePiece model; L028 names what cannot be read."""
     roles, config = _json(files, "special_tokens_map.json"), _json(files, TOKENIZER_CONFIG)
@@ -195,7 +214,10 @@ def _mask(
 
 def _from_vocab_and_merges(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[str, int]]:
     vocab = _json(files, "vocab.json")
-    lines = files["merges.txt"].decode("utf8").split("\n")
+    try:
+        lines = files["merges.txt"].decode("utf8").split("\n")
+    except UnicodeDecodeError as e:
+        raise LukeError("L022", file="merges.txt", reason=e) from None
     merges = [tuple(line.rstrip("\r").split(" ")) for line in lines if line.strip() and not line.startswith("#version")]
     try:
         tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
@@ -305,10 +327,4 @@ def _special_pieces(settings: Mapping[str, Any], vocab: Mapping[str, int]) -> Sp
 def _json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
     if name not in files:
         return {}
-    try:
-        data = json.loads(files[name])
-    except ValueError as e:
-        raise LukeError("L022", file=name, reason=e) from None
-    if not isinstance(data, dict):
-        raise LukeError("L022", file=name, reason="it is no JSON dictionary")
-    return data
+    return parse_json_object(files[name], name)

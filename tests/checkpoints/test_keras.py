@@ -193,6 +193,63 @@ def test_an_hdf5_file_that_keras_did_not_write_is_named(tmp_path) -> None:
         open_checkpoint(tmp_path)
 
 
+def put_elsewhere(folder: Path, how: str) -> None:
+    """Let tf_model.h5 of a Longformer point at another file for weights of its classifier."""
+    other = folder / "other"
+    other.write_bytes(b"not for publication. " * 1000)
+    with h5py.File(folder / "tf_model.h5", "a") as handle:
+        names: list[str] = []
+        handle.visit(names.append)
+        [place] = [name for name in names if name.startswith("classifier") and "dense/kernel" in name]
+        shape, layer = handle[place].shape, place.partition("/")[0]
+        if how == "link to a group":
+            handle.copy(layer, "kept")
+            with h5py.File(folder / "other.h5", "w") as target:
+                handle.copy(layer, target)
+            del handle[layer]
+            handle[layer] = h5py.ExternalLink(str(folder / "other.h5"), layer)
+            return
+        del handle[place]
+        if how == "external storage":
+            handle.create_dataset(place, shape, "f4", external=[(str(other), 0, 4 * shape[0] * shape[1])])
+        elif how == "virtual":
+            layout = h5py.VirtualLayout(shape, "f4")
+            layout[:] = h5py.VirtualSource(str(folder / "other.h5"), "x", shape)
+            handle.create_virtual_dataset(place, layout)
+        elif how == "link":
+            handle[place] = h5py.ExternalLink(str(folder / "other.h5"), "x")
+        elif how == "soft link":
+            handle["x"] = np.zeros(shape, "f4")
+            handle[place] = h5py.SoftLink("/x")
+        elif how == "not filled":
+            handle.create_dataset(place, shape, "f4")
+        else:
+            handle.create_dataset(place, data=np.zeros(shape, "f4"), chunks=True, compression="gzip")
+    with h5py.File(folder / "other.h5", "w") as target:
+        target["x"] = np.zeros(shape, "f4")
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("external storage", "stored outside the file"),
+        ("virtual", "stored outside the file"),
+        ("link", "is a link"),
+        ("soft link", "is a link"),
+        ("link to a group", "is a link"),
+        ("not filled", "takes up less"),
+        ("compressed", "takes up less"),
+    ],
+)
+def test_weights_that_are_not_in_the_file_are_refused(tmp_path, how, why) -> None:
+    model = longformer(tmp_path, LongformerForSequenceClassification)
+    as_tensorflow(tmp_path, model, "longformer")
+    assert open_checkpoint(tmp_path).load_encoder()
+    put_elsewhere(tmp_path, how)
+    with pytest.raises(LukeError, match=rf"L022.*tf_model\.h5 cannot be read: .*classifier.*{why}"):
+        open_checkpoint(tmp_path).load_task_module("LongformerForSequenceClassification", "special")
+
+
 def test_a_missing_weight_is_named(tmp_path) -> None:
     model = longformer(tmp_path, LongformerModel)
     del model.encoder.layer[1].output.dense.weight

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from spacy_luke.checkpoints.heads import SPAN_CLASSIFIER
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.checkpoints.weights import PickledWeights, SafetensorsWeights
 from spacy_luke.errors import LukeError
-from tests.util import ENTITIES, luke_config, make_input, randomise, reference_input, write_luke
+from tests.util import ENTITIES, luke_config, make_input, randomise, reference_input, write_longformer, write_luke
 
 BATCH = make_input([12, 8], [[(1, 3), (4, 9)], [(2, 3)]])
 
@@ -261,6 +262,50 @@ def test_a_malicious_pickle_is_refused_and_executes_nothing(folder, new_format):
     assert not harm.exists()
 
 
+@pytest.mark.parametrize("new_format", [True, False])
+def test_the_message_does_not_repeat_the_advice_to_unpickle_without_restrictions(folder, new_format):
+    (folder / "model.safetensors").unlink()
+    file = folder / "pytorch_model.bin"
+    torch.save({"x": Malicious("harm")}, file, _use_new_zipfile_serialization=new_format)
+    with pytest.raises(LukeError, match=r"L022.*unsupported GLOBAL \w+\.mkdir") as raised:
+        open_checkpoint(folder)
+    assert "weights_only" not in str(raised.value)
+    assert "trusted" not in str(raised.value)
+
+
+def test_an_archive_with_compressed_entries_is_refused(folder):
+    """torch never writes one. It would read the compressed bytes as weights, or unpack a bomb."""
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "stored.bin")
+    with (
+        zipfile.ZipFile(folder / "stored.bin") as stored,
+        zipfile.ZipFile(folder / "pytorch_model.bin", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in stored.infolist():
+            packed.writestr(entry.filename, stored.read(entry))
+    with pytest.raises(LukeError, match=r"L022.*pytorch_model\.bin.*is compressed"):
+        open_checkpoint(folder)
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+@pytest.mark.parametrize(
+    ("tensor", "why"),
+    [
+        (torch.zeros(1).expand(10**6, 10**6), r"\(1000000, 1000000\) and has 4 bytes"),
+        (torch.zeros(3, 3).to_sparse(), "no plain tensor"),
+        (torch.zeros(3, device="meta"), "no plain tensor"),
+        (torch.zeros(3, dtype=torch.complex64), "no plain tensor"),
+    ],
+    ids=["expanded", "sparse", "meta", "complex"],
+)
+def test_a_tensor_that_is_larger_than_its_values_or_no_plain_one_is_refused(folder, tensor, why, new_format):
+    (folder / "model.safetensors").unlink()
+    torch.save({"x": tensor}, folder / "pytorch_model.bin", _use_new_zipfile_serialization=new_format)
+    with pytest.raises(LukeError, match=f"L022.*x is {why}"):
+        open_checkpoint(folder)
+
+
 def test_a_pickle_that_holds_no_weights_raises_l022(folder):
     (folder / "model.safetensors").unlink()
     torch.save({"model": {"a": torch.zeros(1)}}, folder / "pytorch_model.bin")
@@ -342,6 +387,101 @@ def test_broken_json_raises_l022_with_the_name_of_the_file(folder, name, content
 def test_a_wrong_value_in_config_json_raises_l004(folder, changes):
     edit(folder, **changes)
     with pytest.raises(LukeError, match=f"L004.*{next(iter(changes)) if len(changes) == 1 else ''}"):
+        open_checkpoint(folder)
+
+
+DEEP = "[" * 10**5
+HEAD = {"architectures": ["LukeForEntitySpanClassification"]}
+
+
+@pytest.mark.parametrize("name", ["config.json", "entity_vocab.json", "vocab.json", "tokenizer_config.json"])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (DEEP, "nested too deeply"),
+        ('{"a": ' + "1" * 5000 + "}", "digits"),
+        ('{"a": 1, "a": 2}', "'a' occurs twice"),
+        ('{"\\ud800": 1}', "surrogates not allowed"),
+    ],
+    ids=["deep", "number", "twice", "half a pair"],
+)
+def test_absurd_json_raises_l022_with_the_name_of_the_file(folder, name, content, why):
+    (folder / name).write_text(content)
+    with pytest.raises(LukeError, match=f"L022.*{name} cannot be read: .*{why}"):
+        open_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "named"),
+    [
+        ({"num_hidden_layers": 10**6}, "L024", "1000000 layers .*there are 2"),
+        ({"num_hidden_layers": 10**18}, "L024", "there are 2"),
+        ({"hidden_size": 10**18 * 4}, "L025", "embeddings"),
+        ({"vocab_size": 10**12}, "L025", "word_embeddings"),
+        ({"entity_vocab_size": 10**12}, "L025", "entity_embeddings"),
+        ({"entity_emb_size": 10**12}, "L025", "entity_embeddings"),
+        ({"intermediate_size": 10**12}, "L025", "intermediate"),
+        ({"max_position_embeddings": 10**12}, "L025", "position_embeddings"),
+        ({"type_vocab_size": 10**12}, "L025", "token_type_embeddings"),
+        ({"pad_token_id": 10**6}, "L004", "pad_token_id"),
+        ({"id2label": None, "num_labels": 10**9, **HEAD}, "L004", "num_labels"),
+        ({"id2label": None, "num_labels": -1, **HEAD}, "L004", "num_labels"),
+        ({"id2label": None, "num_labels": True, **HEAD}, "L004", "num_labels"),
+        ({"id2label": {"0": "A", "1": "B", "2": "A"}, **HEAD}, "L004", "several ids for 'A'"),
+        ({"id2label": {"0": None}, **HEAD}, "L004", "id2label"),
+        ({"id2label": {"0": "A", "00": "B"}, **HEAD}, "L004", "id2label"),
+        ({"architectures": [["LukeModel"]]}, "L004", "architectures"),
+        ({"architectures": {"a": 1}}, "L004", "architectures"),
+        ({"layer_norm_eps": float("nan")}, "L004", "layer_norm_eps"),
+        ({"hidden_dropout_prob": 10**400}, "L004", "hidden_dropout_prob"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_values_beyond_what_the_weights_hold_are_refused_before_anything_is_made(folder, changes, code, named):
+    edit(folder, **changes)
+    with pytest.raises(LukeError, match=f"{code}.*{named}") as raised:
+        open_checkpoint(folder).load_encoder()
+    assert len(str(raised.value)) < 1000
+
+
+@pytest.mark.parametrize("target", ["luke", "longformer"])
+@pytest.mark.parametrize("name", ["type_vocab_size", "num_hidden_layers", "vocab_size", "intermediate_size"])
+def test_values_beyond_the_weights_of_a_plain_encoder_are_refused(tmp_path, target, name):
+    from tests.checkpoints.test_upcycle import write_source
+
+    write_source(tmp_path, "roberta")
+    edit(tmp_path, **{name: 10**9})
+    with pytest.raises(LukeError, match=r"L02[45]"):
+        open_checkpoint(tmp_path, plain_as=target).load_encoder(mentions=True)
+
+
+def test_values_beyond_the_weights_of_a_longformer_are_refused(tmp_path):
+    write_longformer(tmp_path)
+    edit(tmp_path, num_hidden_layers=10**9, attention_window=4)
+    with pytest.raises(LukeError, match=r"L024.*there are 3"):
+        open_checkpoint(tmp_path).load_encoder(mentions=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("added_tokens.json", '{"x": "y"}'),
+        ("added_tokens.json", '{"x": [1]}'),
+        ("vocab.json", '{"<s>": "0"}'),
+        ("vocab.json", '{"<s>": -1}'),
+        ("vocab.json", '{"<s>": 1e400}'),
+        ("merges.txt", b"\xff\xfe"),
+        ("tokenizer.json", '{"model": {"type": "BPE", "vocab": [], "merges": 3}}'),
+        ("tokenizer.json", '{"model": {"type": "WordPiece", "vocab": {"a": 0}}, "added_tokens": [3]}'),
+        ("tokenizer.json", '{"model": {"type": "Unigram", "vocab": [["a", 0.0]]}, "normalizer": 3}'),
+        ("tokenizer.json", '{"model": {"type": ["BPE"]}}'),
+    ],
+)
+def test_a_tokenizer_with_entries_of_another_kind_raises_l022_or_l028(folder, name, content):
+    if name == "tokenizer.json":
+        (folder / "vocab.json").unlink()
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(LukeError, match=r"L022|L028"):
         open_checkpoint(folder)
 
 

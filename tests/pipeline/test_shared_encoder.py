@@ -62,7 +62,7 @@ def test_the_encoder_is_on_disk_once(checkpoint: Path, tmp_path: Path) -> None:
     nlp.to_disk(tmp_path)
     assert (tmp_path / "luke_encoder" / "model.safetensors").is_file()
     for name in TASKS:
-        assert sorted(p.name for p in (tmp_path / name).iterdir()) == ["cfg", "head.safetensors"]
+        assert sorted(p.name for p in (tmp_path / name).iterdir()) == ["cfg", "checksums.json", "head.safetensors"]
     shared = sum(p.stat().st_size for p in tmp_path.rglob("*.safetensors"))
     assert shared < 1.2 * (tmp_path / "luke_encoder" / "model.safetensors").stat().st_size
     loaded = spacy.load(tmp_path)
@@ -206,6 +206,9 @@ def test_damaged_heads_are_refused_and_the_component_stays(checkpoint: Path, tmp
     pipe.to_disk(tmp_path / "ner")
     before = logits(nlp, ("luke_ner",))
     (tmp_path / "ner" / "head.safetensors").write_bytes(b"nothing")
+    with pytest.raises(LukeError, match="L140"):
+        pipe.from_disk(tmp_path / "ner")
+    (tmp_path / "ner" / "checksums.json").unlink()
     with pytest.raises(LukeError, match="L022"):
         pipe.from_disk(tmp_path / "ner")
     (tmp_path / "ner" / "head.safetensors").unlink()
@@ -215,6 +218,7 @@ def test_damaged_heads_are_refused_and_the_component_stays(checkpoint: Path, tmp
     cfg = json.loads((tmp_path / "ner" / "cfg").read_text())
     cfg["head"]["hidden_size"] = 8
     (tmp_path / "ner" / "cfg").write_text(json.dumps(cfg))
+    (tmp_path / "ner" / "checksums.json").unlink()
     with pytest.raises(LukeError, match="L068"):
         pipe.from_disk(tmp_path / "ner")
     assert_same(logits(nlp, ("luke_ner",)), before)

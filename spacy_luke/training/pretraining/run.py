@@ -18,6 +18,7 @@ from thinc.api import Config
 
 from ...batching.prefetch import prefetch
 from ...errors import LukeError, warn
+from ...files import write_file
 from ...models.adamw import DrivenAdamW
 from .batches import MaskedWindows, dropout_seed
 from .scores import Scores, Tally, batch_loss
@@ -94,7 +95,7 @@ class Run:
         if resume:
             load_weights(output, self.model.module)
         else:
-            config.to_disk(output / CONFIG)
+            write_file(output / CONFIG, config.to_str())
         self.model.module.to(self.device)
 
     def summary(self) -> str:

@@ -24,6 +24,7 @@ from ...checkpoints.writer import save_checkpoint
 from ...encoders.config import LukeConfig
 from ...encoders.layers import set_dropout
 from ...encoders.masked_lm import MaskedLMWithEntities
+from ...files import write_file
 from ...tokenization.entity_vocab import EntityVocab
 from .settings import EntityVocabSettings, ModelSettings, Settings
 from .store import WindowStore
@@ -98,7 +99,7 @@ def frequent_titles(store: WindowStore, settings: EntityVocabSettings) -> list[s
 def start_model(source: Checkpoint, titles: list[str], settings: Settings, output: Path) -> Trained:
     """The model with rows for the entities of the corpus, whose titles are also written to `entities.json`."""
     path = output / TITLES
-    path.write_text(json.dumps(titles, ensure_ascii=False, indent=0) + "\n", encoding="utf8")
+    write_file(path, json.dumps(titles, ensure_ascii=False, indent=0) + "\n")
     torch.manual_seed(settings.seed)
     module, vocab = load_for_pretraining(
         source.with_entities(titles) if isinstance(source.config, LukeConfig) else source,

@@ -15,6 +15,7 @@ import numpy as np
 from spacy.tokens import Doc
 
 from ...batching.linked_windows import BEGIN, linked_windows
+from ...errors import LukeError
 from ...tokenization.pieces import PieceTokenizer
 
 _META = "meta.json"
@@ -57,10 +58,21 @@ class WindowStore:
 
     @classmethod
     def write(cls, folder: Path, docs: Iterable[Doc], tokenizer: PieceTokenizer, max_pieces: int) -> WindowStore:
-        """Cut Docs into windows (`linked_windows`), and save them in place of what is there."""
+        """Cut Docs into windows (`linked_windows`), and save them in place of what is there; L029 if that fails."""
         new = folder.with_name(f".{folder.name}.new")
         shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(parents=True)
+        try:
+            new.mkdir(parents=True)
+            cls._write(new, docs, tokenizer, max_pieces)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(new, folder)
+        except OSError as e:
+            shutil.rmtree(new, ignore_errors=True)
+            raise LukeError("L029", path=folder, reason=e) from e
+        return cls(folder)
+
+    @staticmethod
+    def _write(new: Path, docs: Iterable[Doc], tokenizer: PieceTokenizer, max_pieces: int) -> None:
         index: dict[str, int] = {}
         seen: Counter[str] = Counter()
         with ExitStack() as stack:
@@ -84,9 +96,6 @@ class WindowStore:
                         files[name].write(np.asarray(value, dtype=_ARRAYS[name]).tobytes())
         meta = {"titles": list(index), "docs": seen["docs"], "words": seen["words"]}
         (new / _META).write_text(json.dumps(meta, ensure_ascii=False), encoding="utf8")
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(new, folder)
-        return cls(folder)
 
     def __len__(self) -> int:
         """How many windows there are."""
