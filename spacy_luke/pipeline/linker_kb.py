@@ -117,7 +117,7 @@ class KnowledgeBasePipe(LukePipe):
         return AnyEntity(description.entity_vocab, rows, self._ids_of_titles, self.n_best)
 
     def _warn_without_aliases(self) -> None:
-        kb = self.kb
+        kb: Any = self.kb
         by_alias = isinstance(self.get_candidates, AliasLookup) and isinstance(kb, InMemoryLookupKB)
         if by_alias and type(kb).get_candidates is InMemoryLookupKB.get_candidates and not kb.get_size_aliases():
             warn("W042", name=self.name, entities=kb.get_size_entities(), stacklevel=4)
