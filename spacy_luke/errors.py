@@ -153,6 +153,7 @@ ERRORS: dict[str, str] = {
     "to each label (multi_label = true).",
     # model cards
     "L083": "The evaluation is not what docs/model_cards.md describes: {reason}.",
+    "L141": "meta.json of the pipeline lacks or has a wrong value for: {problems}.",
     "L096": "{path} is not the folder of a pipeline: it has no meta.json.",
     # links
     "L085": "Component {name!r} has no entity to link to: the entity vocabulary of {path} has the special ones only. "

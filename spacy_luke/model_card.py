@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import srsly
 
@@ -47,7 +49,23 @@ _ABOUT_ECE = (
     " ECE is the expected calibration error: how far the probabilities of what is predicted are from the share of it "
     "that is right, on average over ten bins."
 )
-_FIELDS = {"task": str, "dataset": str, "scores": Mapping, "metrics": Sequence}
+_FIELDS: Mapping[str, Any] = {"task": str, "dataset": str, "scores": Mapping, "metrics": list}
+# Those that may be left out.
+_MORE_FIELDS: Mapping[str, Any] = {"hub_id": str, "hub_task": str, "note": str, "docs": int, "baselines": Mapping}
+_OF_META: Mapping[str, Any] = {
+    "lang": str,
+    "name": str,
+    "pipeline": list | tuple,
+    "labels": Mapping,
+    "sources": list,
+    "license": str,
+}
+# Characters of an address that end no Markdown link.
+_OF_URLS = "%/:?#@!$&'*+,;=~"
+_NEEDED_IN_META = ("lang", "name", "pipeline")
+# What means something in Markdown, wherever it stands; an underscore does not within a word.
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])|^[#+=-]")
+_NUMBERED = re.compile(r"^(\d+)(?=[.)])")
 
 
 class Result:
@@ -59,18 +77,26 @@ class Result:
         for name, kind in _FIELDS.items():
             if not isinstance(entry.get(name), kind):
                 raise LukeError("L083", reason=f"results[{number}] has no {name!r}, or one of another kind")
+        for name, kind in _MORE_FIELDS.items():
+            if entry.get(name) is not None and not isinstance(entry[name], kind):
+                raise LukeError(
+                    "L083", reason=f"results[{number}] has a {name!r} of another kind: {entry[name]!r:.200}"
+                )
         self.task: str = entry["task"]
         self.dataset: str = entry["dataset"]
-        self.hub_id: str = entry.get("hub_id", "")
-        self.hub_task: str = entry.get("hub_task", "token-classification")
-        self.note: str = entry.get("note", "")
+        self.hub_id: str = entry.get("hub_id") or ""
+        self.hub_task: str = entry.get("hub_task") or "token-classification"
+        self.note: str = entry.get("note") or ""
         self.docs: int | None = entry.get("docs")
         self.metrics: Sequence[str] = entry["metrics"]
         self.scores: Mapping[str, Any] = entry["scores"]
-        self.baselines: Mapping[str, float | None] = entry.get("baselines", {})
-        missing = [name for name in self.metrics if name not in self.scores]
+        self.baselines: Mapping[str, float | None] = entry.get("baselines") or {}
+        missing = [str(name) for name in self.metrics if not isinstance(name, str) or name not in self.scores]
         if not self.metrics or missing:
             raise LukeError("L083", reason=f"results[{number}] has no score {', '.join(missing) or 'at all'}")
+        of_labels = self.of_labels
+        if not isinstance(of_labels, Mapping) or not all(isinstance(found, Mapping) for found in of_labels.values()):
+            raise LukeError("L083", reason=f"results[{number}] has scores by label of another kind: {of_labels!r:.200}")
 
     @property
     def of_labels(self) -> Mapping[str, Mapping[str, float]]:
@@ -93,13 +119,14 @@ def model_card(
     size: bytes on disk.
     dataset: what the data of `spacy evaluate` is called, whose file does not say it.
 
-    L083 if the evaluation is not like that.
+    L083 if the evaluation is not like that, L141 if meta.json is not as spaCy writes it.
     """
     evaluation = _of_spacy_evaluate(evaluation, dataset)
     results = _results(evaluation)
+    _check_meta(meta)
     blocks = [
         f"---\n{srsly.yaml_dumps(front_matter(meta, results)).strip()}\n---",
-        f"# {meta['lang']}_{meta['name']}",
+        f"# {plain(meta['lang'])}_{plain(meta['name'])}",
         meta.get("description", ""),
         about.strip(),
         "## Components and labels",
@@ -126,9 +153,9 @@ def front_matter(meta: Mapping[str, Any], results: Sequence[Result]) -> dict[str
             "task": {"name": result.task, "type": result.hub_task},
             "dataset": {"name": result.dataset, "type": result.hub_id or result.dataset},
             "metrics": [
-                {"name": SCORES.get(m, m), "type": m, "value": round(result.scores[m], 4)}
+                {"name": SCORES.get(m, m), "type": m, "value": round(score, 4)}
                 for m in result.metrics
-                if result.scores[m] is not None
+                if (score := _score(result.scores[m])) is not None
             ],
         }
         for result in results
@@ -146,14 +173,64 @@ def front_matter(meta: Mapping[str, Any], results: Sequence[Result]) -> dict[str
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: int = 0) -> str:
-    """A Markdown table; its last `right` columns are aligned to the right."""
+    """A Markdown table; its last `right` columns are aligned to the right. Cells are Markdown: see `plain`, `code`."""
     rule = ["---"] * (len(header) - right) + ["---:"] * right
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
 
 
+def plain(text: str) -> str:
+    """Markdown that shows a text as it is, in a line and in a cell of a table."""
+    return _NUMBERED.sub(r"\1\\", _MARKDOWN.sub(r"\\\g<0>", _line(text)))
+
+
+def code(text: str) -> str:
+    """Markdown that shows a text as code."""
+    text = _line(text)
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    padded = f" {text} " if longest or not text else text
+    return f"{fence}{padded}{fence}".replace("|", "\\|")
+
+
 def percent(fraction: float | None) -> str:
     """`0.6834` -> `68.3`; a dash for None."""
-    return "–" if fraction is None else f"{100 * fraction:.1f}"
+    return "–" if _score(fraction) is None else f"{100 * fraction:.1f}"  # type: ignore[operator]
+
+
+def _title(score: str) -> str:
+    return SCORES.get(score) or plain(score)
+
+
+def _link(text: str, url: str) -> str:
+    return f"[{plain(text)}]({quote(url, safe=_OF_URLS)})" if url.startswith(("https://", "http://")) else plain(text)
+
+
+def _line(text: str) -> str:
+    return " ".join(str(text).split())
+
+
+def _score(value: Any) -> float | None:
+    """L083 for what is no number."""
+    if value is not None and (
+        isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)
+    ):
+        raise LukeError("L083", reason=f"{value!r:.200} is no score")
+    return value
+
+
+def _check_meta(meta: Mapping[str, Any]) -> None:
+    """L141 for a meta.json of another kind than spaCy's."""
+    wrong = [name for name in _NEEDED_IN_META if name not in meta]
+    wrong += [
+        name for name, kind in _OF_META.items() if meta.get(name) is not None and not isinstance(meta[name], kind)
+    ]
+    if not wrong:
+        labels = (meta.get("labels") or {}).values()
+        wrong += ["labels"] * (not all(isinstance(of_pipe, list | tuple) for of_pipe in labels))
+        sources = meta.get("sources") or ()
+        wrong += ["sources"] * (not all(isinstance(s, Mapping) and isinstance(s.get("name"), str) for s in sources))
+    if wrong:
+        raise LukeError("L141", problems=", ".join(f"{name} = {meta.get(name)!r:.200}" for name in wrong))
 
 
 def _of_spacy_evaluate(evaluation: Any, dataset: str) -> Any:
@@ -187,7 +264,7 @@ def _results(evaluation: Any) -> list[Result]:
 
 def _labels(meta: Mapping[str, Any]) -> str:
     labels: Mapping[str, Sequence[str]] = meta.get("labels") or {}
-    rows = [[f"`{name}`", ", ".join(f"`{label}`" for label in labels.get(name, ()))] for name in meta["pipeline"]]
+    rows = [[code(name), ", ".join(code(label) for label in labels.get(name, ()))] for name in meta["pipeline"]]
     return table(["component", "labels"], rows)
 
 
@@ -198,12 +275,12 @@ def _scores(results: Sequence[Result]) -> Iterable[str]:
         metrics = list(dict.fromkeys(name for result in of_task for name in result.metrics))
         baselines = list(dict.fromkeys(name for result in of_task for name in result.baselines))
         compared = dict.fromkeys(result.metrics[-1] for result in of_task if result.baselines)
-        yield f"### {task}"
+        yield f"### {plain(task)}"
         yield table(
-            ["data", "Docs", *(SCORES.get(name, name) for name in metrics), *baselines],
+            ["data", "Docs", *(_title(name) for name in metrics), *map(plain, baselines)],
             [
                 [
-                    result.dataset,
+                    plain(result.dataset),
                     "–" if result.docs is None else f"{result.docs:,}",
                     *(percent(result.scores.get(name)) for name in metrics),
                     *(percent(result.baselines.get(name)) for name in baselines),
@@ -213,15 +290,17 @@ def _scores(results: Sequence[Result]) -> Iterable[str]:
             right=1 + len(metrics) + len(baselines),
         )
         if baselines:
-            yield f"The last columns are {' and '.join(SCORES.get(name, name) for name in compared)} of baselines."
-        notes = [f"{result.dataset}: {result.note}" for result in of_task if result.note]
+            yield f"The last columns are {' and '.join(map(_title, compared))} of baselines."
+        notes = [f"{plain(result.dataset)}: {_line(result.note)}" for result in of_task if result.note]
         if notes:
             yield "\n".join(f"- {note}" for note in notes)
         labels = sorted({label for result in of_task for label in result.of_labels})
         if labels:
             yield "F1 by label:"
-            rows = [[label, *(percent(r.of_labels.get(label, {}).get("f")) for r in of_task)] for label in labels]
-            yield table(["label", *(result.dataset for result in of_task)], rows, right=len(of_task))
+            rows = [
+                [plain(label), *(percent(r.of_labels.get(label, {}).get("f")) for r in of_task)] for label in labels
+            ]
+            yield table(["label", *(plain(result.dataset) for result in of_task)], rows, right=len(of_task))
 
 
 def _speed(entries: Iterable[Mapping[str, Any]], size: int) -> str:
@@ -229,7 +308,7 @@ def _speed(entries: Iterable[Mapping[str, Any]], size: int) -> str:
     for entry in entries:
         if not isinstance(entry, Mapping) or not {"what", "value", "unit"} <= entry.keys():
             raise LukeError("L083", reason="an entry of 'speed' has no 'what', 'value' and 'unit'")
-        rows.append([str(entry["what"]), f"{entry['value']:,} {entry['unit']}"])
+        rows.append([plain(entry["what"]), f"{_score(entry['value']):,} {plain(entry['unit'])}"])
     return table(["", ""], rows, right=1)
 
 
@@ -237,13 +316,11 @@ def _sources(meta: Mapping[str, Any]) -> str:
     """Licence and sources of meta.json, as spaCy has them, with what each was `used` for if that is there."""
     rows = [
         [
-            f"[{source['name']}]({source['url']})" if source.get("url") else source["name"],
-            source.get("license") or "",
-            source.get("author") or "",
-            source.get("use") or "",
+            _link(source["name"], str(source.get("url") or "")),
+            *(plain(source.get(name) or "") for name in ("license", "author", "use")),
         ]
         for source in meta.get("sources") or ()
     ]
-    licence = f"The model is under {meta['license']}." if meta.get("license") else ""
+    licence = f"The model is under {plain(meta['license'])}." if meta.get("license") else ""
     listed = table(["source", "licence", "authors", "use"], rows) if rows else ""
     return "\n\n".join(part for part in (licence, listed) if part)

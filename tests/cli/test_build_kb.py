@@ -15,6 +15,8 @@ from srsly import msgpack_dumps
 from typer.testing import CliRunner, Result
 
 from spacy_luke.cli import luke_cli
+from spacy_luke.errors import LukeError
+from spacy_luke.knowledge_base import load_kb
 from tests.test_knowledge_base import LINKS, linked, priors
 
 
@@ -84,3 +86,18 @@ def test_a_missing_source_raises_l061(tmp_path, name):
     result = build_kb(tmp_path / name, tmp_path / "kb")
     assert result.exit_code == 1
     assert "[L061]" in result.output
+
+
+def test_a_damaged_knowledge_base_is_named(corpus, tmp_path):
+    """spaCy reads one that was cut off as one with fewer aliases."""
+    assert build_kb(corpus, tmp_path / "kb").exit_code == 0
+    whole = (tmp_path / "kb" / "contents").read_bytes()
+    (tmp_path / "kb" / "contents").write_bytes(whole[:-20])
+    with pytest.raises(LukeError, match=r"L140.*kb.contents is not the file"):
+        load_kb(tmp_path / "kb", Vocab(), "linker")
+    (tmp_path / "kb" / "contents").write_bytes(whole)
+    assert load_kb(tmp_path / "kb", Vocab(), "linker").get_size_aliases()
+    (tmp_path / "kb" / "checksums.json").unlink()
+    (tmp_path / "kb" / "strings.json").write_text("{")
+    with pytest.raises(LukeError, match=r"L086.*kb.*cannot be read"):
+        load_kb(tmp_path / "kb", Vocab(), "linker")

@@ -14,6 +14,7 @@ from spacy.tokens import DocBin
 from typer.testing import CliRunner, Result
 
 from spacy_luke.cli import luke_cli
+from spacy_luke.model_card import code, plain
 
 TWITTER: dict[str, Any] = {
     "task": "Named entities",
@@ -134,6 +135,16 @@ def test_it_may_be_written_elsewhere(model: Path) -> None:
         {"results": [{**TWITTER, "metrics": ["unknown"]}]},
         {"results": [{**TWITTER, "metrics": []}]},
         {"results": [], "speed": [{"what": "nlp.pipe"}]},
+        {"results": [], "speed": [{"what": "nlp.pipe", "value": "many", "unit": "words/s"}]},
+        {"results": [{**TWITTER, "scores": {**TWITTER["scores"], "ents_f": "good"}}]},
+        {"results": [{**TWITTER, "scores": {**TWITTER["scores"], "ents_f": float("nan")}}]},
+        {"results": [{**TWITTER, "scores": {**TWITTER["scores"], "ents_per_type": [1]}}]},
+        {"results": [{**TWITTER, "metrics": "ents_f"}]},
+        {"results": [{**TWITTER, "metrics": [["ents_f"]]}]},
+        {"results": [{**TWITTER, "baselines": [1]}]},
+        {"results": [{**TWITTER, "docs": "many"}]},
+        "[" * 10**5,
+        '{"results": [], "results": []}',
     ],
 )
 def test_another_evaluation_is_an_error_and_nothing_is_written(model: Path, evaluation: Any) -> None:
@@ -141,6 +152,71 @@ def test_another_evaluation_is_an_error_and_nothing_is_written(model: Path, eval
     assert result.exit_code == 1
     assert "L083" in result.output
     assert not (model / "README.md").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"lang": None}, {"name": 3}, {"pipeline": "ner"}, {"labels": [1]}, {"labels": {"x": 3}}, {"sources": [3]}],
+)
+def test_a_meta_json_of_another_kind_is_an_error(model: Path, changes: dict[str, Any]) -> None:
+    meta = {**json.loads((model / "meta.json").read_text()), **changes}
+    (model / "meta.json").write_text(json.dumps({key: value for key, value in meta.items() if value is not None}))
+    result = run(model, GOOD)
+    assert result.exit_code == 1
+    assert "[L141]" in result.output
+    assert next(iter(changes)) in result.output
+    (model / "meta.json").write_text("{")
+    assert "[L022]" in run(model, GOOD).output
+
+
+UGLY = "a|b `c` *d* _e_ <b>f</b> [g](h) &amp; \\ \n# i"
+
+
+def test_names_and_labels_are_shown_as_they_are(model: Path) -> None:
+    """Whatever they are, the card has the same lines, and no markup of theirs."""
+    meta = json.loads((model / "meta.json").read_text())
+    meta["labels"] = {"sentencizer": [UGLY]}
+    meta["sources"] = [{"name": UGLY, "url": "https://x/a) [b](c", "author": UGLY, "license": UGLY, "use": UGLY}]
+    meta["sources"].append({"name": "No link", "url": "javascript:alert(1)"})
+    (model / "meta.json").write_text(json.dumps({**meta, "license": UGLY}))
+    scores = {**TWITTER["scores"], UGLY: 0.5, "ents_per_type": {UGLY: {"f": 0.5}}}
+    named = {"task": UGLY, "dataset": UGLY, "metrics": ["ents_p", UGLY], "baselines": {UGLY: 0.5}, "scores": scores}
+    speed = [{"what": UGLY, "value": 1, "unit": UGLY}]
+    assert run(model, {"results": [{**TWITTER, **named}], "speed": speed}).exit_code == 0
+    body = (model / "README.md").read_text().split("---\n", 2)[2]
+    shown = r"a\|b \`c\` \*d\* \_e\_ \<b\>f\</b\> \[g\](h) \&amp; \\ # i"
+    assert f"### {shown}" in body.splitlines()
+    assert f"| {shown} | 1,234 | 75.0 | 50.0 | 50.0 |" in body.splitlines()
+    assert f"| {shown} | 50.0 |" in body.splitlines()
+    assert f"- {shown}: not trained on" in body.splitlines()
+    assert f"| [{shown}](https://x/a%29%20%5Bb%5D%28c) | {shown} | {shown} | {shown} |" in body.splitlines()
+    assert "| No link |  |  |  |" in body.splitlines()
+    assert r"| `sentencizer` | `` a\|b `c` *d* _e_ <b>f</b> [g](h) &amp; \ # i `` |" in body.splitlines()
+    assert "javascript" not in body
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no_relation", "no_relation"),
+        ("__init__", r"\_\_init\_\_"),
+        ("org:founded_by", "org:founded_by"),
+        ("# x", r"\# x"),
+        ("- x", r"\- x"),
+        ("12. x", r"12\. x"),
+        ("CoNLL-2003, dev", "CoNLL-2003, dev"),
+        ("a\nb", "a b"),
+    ],
+)
+def test_plain_text_in_markdown(text: str, shown: str) -> None:
+    assert plain(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("PER", "`PER`"), ("a`b", "`` a`b ``"), ("``", "``` `` ```"), ("a|b", r"`a\|b`"), ("", "` `")]
+)
+def test_code_in_markdown(text: str, shown: str) -> None:
+    assert code(text).replace("  ", " ") == shown
 
 
 def test_a_folder_without_pipeline_is_an_error(tmp_path: Path) -> None:

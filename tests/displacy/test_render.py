@@ -6,6 +6,7 @@ import copy
 import json
 import re
 import sys
+import warnings
 from types import ModuleType
 
 import pytest
@@ -143,6 +144,24 @@ def test_a_wrong_option_is_named(doc, options):
     with pytest.raises(LukeError, match=re.escape(f'options["{next(iter(options))}"]')) as error:
         displacy.render(doc, options=options)
     assert error.value.code == "L047"
+
+
+@pytest.mark.parametrize("style", ["relations", "types", "answers", "ent"])
+@pytest.mark.parametrize(("option", "meant"), [("min_scor", "min_score"), ("colours", "colors"), ("xyz", None)])
+def test_an_option_that_there_is_not_is_an_error_with_the_known_ones(doc, style, option, meant):
+    hint = rf" \(is '{meant}' meant\?\)" if meant else ""
+    with pytest.raises(
+        LukeError, match=rf'L047.*options\["{option}"\].*no such option{hint}; known: .*min_score.*n_best'
+    ):
+        displacy.render(doc, style=style, options={option: 0.5})
+
+
+def test_options_of_displacys_own_styles_are_left_to_them(doc):
+    """So that one dict may be for all views."""
+    own = {"compact": True, "word_spacing": 45, "kb_url_template": "https://x/{}", "spans_key": "sc", "add_lemma": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert displacy.render(doc, options=own) == displacy.render(doc)
 
 
 @pytest.mark.parametrize(("style", "component"), [("types", "luke_entity_typer"), ("answers", "luke_qa")])

@@ -12,6 +12,7 @@ import spacy
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spacy.kb import InMemoryLookupKB
 from spacy.tokens import Doc, Span
 from transformers import LongformerForMaskedLM
 
@@ -204,6 +205,31 @@ def test_special_entities_are_no_candidates(nlp, pipe) -> None:
     with pytest.warns(LukeWarning, match=r"W023.*1 of 2"):
         pipe.set_kb(lambda vocab: make_kb(vocab, {"London": {"[MASK]": 0.5, "London": 0.5}}))
     assert pipe.logits([make_doc(nlp, ents=[ENTS[2]])])[0][0][0][1] == ("London",)
+
+
+def entities_alone(kb: InMemoryLookupKB) -> InMemoryLookupKB:
+    kb.set_entities(["London", "Ada, Ohio"], [1, 1], [[0.0], [0.0]])
+    return kb
+
+
+def test_a_knowledge_base_without_aliases_is_warned_of(nlp, pipe) -> None:
+    """It links nothing."""
+    with pytest.warns(LukeWarning, match=r"W042.*2 entities and no alias.*NIL.*add_alias"):
+        pipe.set_kb(lambda vocab: entities_alone(InMemoryLookupKB(vocab, 1)))
+    assert set(links(nlp(make_doc(nlp)))) == {"NIL"}
+
+
+class WithoutLookup(InMemoryLookupKB):
+    def get_candidates(self, mention):
+        return []
+
+
+def test_candidates_that_are_found_otherwise_need_no_aliases(pipe) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pipe.set_kb(lambda vocab: entities_alone(WithoutLookup(vocab, 1)))
+        pipe.get_candidates = lambda kb, mention: []
+        pipe.set_kb(lambda vocab: entities_alone(InMemoryLookupKB(vocab, 1)))
 
 
 # What is written
