@@ -23,6 +23,8 @@ def parse_json(data: bytes | str, file: str | Path) -> Any:
             json.dumps(content, ensure_ascii=False).encode("utf8")
     except RecursionError:
         raise LukeError("L022", file=file, reason="it is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise LukeError("L022", file=file, reason="it has half a character (a lone surrogate)") from None
     except ValueError as e:
         raise LukeError("L022", file=file, reason=e) from None
     return content

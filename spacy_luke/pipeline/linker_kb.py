@@ -11,7 +11,7 @@ from spacy.tokens import Span
 from spacy.vocab import Vocab
 
 from ..box import box_component
-from ..checks import has_surrogate, require_at_least, require_one_of
+from ..checks import require_at_least, require_one_of
 from ..checksums import check_files
 from ..errors import LukeError, warn
 from ..files import parse_json
@@ -183,6 +183,4 @@ def read_kb_titles(path: str | Path) -> dict[str, str]:
         titles = None
     if not isinstance(titles, dict) or not all(isinstance(title, str) for title in titles.values()):
         raise LukeError("L089", value=str(path))
-    if has_surrogate("".join([*titles, *titles.values()])):
-        raise LukeError("L022", file=path, reason="it has half a character (a lone surrogate)")
     return titles

@@ -11,7 +11,6 @@ import tokenizers
 from tokenizers import Tokenizer, models
 from tokenizers.normalizers import Normalizer
 
-from ..checks import has_surrogate
 from ..errors import LukeError
 
 # Pieces that mark entities in the text.
@@ -72,7 +71,7 @@ def _with_id(identifier: str, data: Any) -> Any:
 def _token(file: str, data: Any, special: Collection[str]) -> AddedToken:
     data = data if isinstance(data, dict) else {}
     content, identifier = data.get("content"), data.get("id")
-    wrong = not isinstance(content, str) or has_surrogate(content)
+    wrong = not isinstance(content, str)
     if wrong or isinstance(identifier, bool) or not isinstance(identifier, int) or identifier < 0:
         raise LukeError("L022", file=file, reason=f"it has an added token {content!r} with the id {identifier!r}")
     is_special = bool(data.get("special")) or content in special

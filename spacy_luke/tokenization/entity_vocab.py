@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import has_surrogate
 from ..errors import LukeError, warn
 from ..files import parse_json
 
@@ -45,8 +44,6 @@ class EntityVocab:
         """Read what a JSON file holds; L022 if it is not a dictionary of titles to ids."""
         if not isinstance(ids, dict) or not all(type(i) is int and i >= 0 for i in ids.values()):
             raise LukeError("L022", file=file, reason="it is no dictionary of entity titles to ids")
-        if has_surrogate("".join(ids)):
-            raise LukeError("L022", file=file, reason="it has a title with half a character (a lone surrogate)")
         return cls(ids)
 
     def equals(self, other: EntityVocab) -> bool:
@@ -136,6 +133,4 @@ def read_titles(option: str, setting: str = "entity_vocab") -> list[str]:
     titles = parse_json(text, path)
     if not isinstance(titles, (list, dict)) or not all(isinstance(t, str) for t in titles):
         raise LukeError("L027", setting=setting, value=option)
-    if has_surrogate("".join(titles)):
-        raise LukeError("L022", file=path, reason="it has a title with half a character (a lone surrogate)")
     return list(titles)

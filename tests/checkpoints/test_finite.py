@@ -133,6 +133,7 @@ def test_a_saved_pipeline_and_its_bytes(tmp_path: Path) -> None:
 def test_the_head_of_a_component_that_shares_an_encoder(tmp_path: Path) -> None:
     nlp = initialized(write_bare(tmp_path / "bare"), ("luke_ner",))
     nlp.to_disk(tmp_path / "saved")
+    (tmp_path / "saved" / "luke_ner" / "checksums.json").unlink()
     edit(tmp_path / "saved" / "luke_ner" / "head.safetensors", lambda t: t["classifier.weight"][0].fill_(float("nan")))
     with raises(f"{Path('luke_ner') / 'head.safetensors'}", "classifier.weight"):
         spacy.load(tmp_path / "saved")

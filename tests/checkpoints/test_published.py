@@ -129,7 +129,7 @@ def test_without_architectures_the_weights_choose_the_component(tmp_path, kind, 
     publish(tmp_path / "in", make(kind, **labels), lacks=("architectures",))
     nlp = spacy_luke.from_checkpoint(tmp_path / "in", sentences=None)
     assert nlp.pipe_names == [factory]
-    assert nlp.get_pipe(factory).labels == tuple(labels.get("id2label", {}).values())
+    assert nlp.get_pipe(factory).logit_labels == tuple(labels.get("id2label", {}).values())
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_a_finetuned_luke_has_the_special_entities_alone(tmp_path) -> None:
     publish(tmp_path / "in", model, titles=titles)
     nlp = spacy_luke.from_checkpoint(tmp_path / "in", sentences=None)
     assert nlp.pipe_names == ["luke_relations"]
-    assert nlp.get_pipe("luke_relations").labels == tuple(TACRED["id2label"].values())
+    assert nlp.get_pipe("luke_relations").logit_labels == tuple(TACRED["id2label"].values())
     batch, kind = batch_for("LukeForEntityPairClassification", 4), "LukeForEntityPairClassification"
     assert_same(their_numbers(model, batch), our_numbers(load(open_checkpoint(tmp_path / "in"))[0], kind, batch))
 

@@ -261,7 +261,6 @@ def test_a_token_that_normalises_to_nothing_is_not_found(folders):
         {"id": "500", "content": "MVX"},
         {"id": -1, "content": "MVX"},
         {"id": True, "content": "MVX"},
-        {"id": 500, "content": "\ud800"},
     ],
     ids=str,
 )
@@ -277,7 +276,7 @@ def test_a_broken_added_token_raises_l022_with_its_file(folders, token):
         PieceTokenizer({**files, "tokenizer_config.json": config})
 
 
-@pytest.mark.parametrize("content", [b'{"MVX": "3"}', b'{"MVX": -3}', b'{"MVX": null}', b'{"\\ud800": 3}'])
+@pytest.mark.parametrize("content", [b'{"MVX": "3"}', b'{"MVX": -3}', b'{"MVX": null}'])
 def test_broken_ids_of_added_tokens_raise_l022(folders, content):
     with pytest.raises(LukeError, match=r"L022.*added_tokens\.json.*added token"):
         PieceTokenizer({**read_tokenizer_files(folders["luke"]), "added_tokens.json": content})
