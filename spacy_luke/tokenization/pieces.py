@@ -72,6 +72,8 @@ class PieceTokenizer:
 
     files: content of the tokenizer files of a checkpoint by name, kept as it is to be saved again.
     case_types: give each piece the case of its word as type id (see `case.py`) instead of 0.
+
+    added: its added tokens by their content. finder: of those that are not special; None if there is none.
     """
 
     def __init__(self, files: Mapping[str, bytes], *, case_types: bool = False):
@@ -331,9 +333,10 @@ class PieceTokenizer:
         return encoding.ids, spans
 
     def _stripped(self, text: str) -> str:
-        """The text without the white space around it that has no pieces."""
-        sentencepiece = _SENTENCEPIECE_SPACE if self._normalize else ""
-        return text.strip(sentencepiece if self.kind == "unigram" else None)
+        """Without white space that is no piece. A Unigram without SentencePiece's normalisation makes pieces of it."""
+        if self.kind == "unigram":
+            return text.strip(_SENTENCEPIECE_SPACE) if self._normalize else text
+        return text.strip()
 
 
 def _without_gaps(text: str, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -231,6 +231,12 @@ def test_titles_of_ids_that_cannot_be_read_raise_l089(folder, tmp_path, content)
         component(folder, initialize={"titles": str(tmp_path / "titles.json")})
 
 
+def test_titles_of_ids_with_half_a_character_raise_l022(folder, tmp_path) -> None:
+    (tmp_path / "titles.json").write_text('{"Q1": "\\ud800"}')
+    with pytest.raises(LukeError, match=r"L022.*titles\.json.*half a character"):
+        component(folder, initialize={"titles": str(tmp_path / "titles.json")})
+
+
 def test_titles_of_ids_are_read(folder, tmp_path) -> None:
     (tmp_path / "titles.json").write_text(json.dumps({"Qx": "London"}))
     _, pipe = component(folder, initialize={"titles": str(tmp_path / "titles.json")})

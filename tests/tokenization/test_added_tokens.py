@@ -21,6 +21,7 @@ from transformers import (
     LukeTokenizer,
     MLukeTokenizer,
     PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
     XLMRobertaTokenizerFast,
 )
 
@@ -79,6 +80,23 @@ def _xlm_roberta(folder: Path) -> PreTrainedTokenizerBase:
     return XLMRobertaTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
 
 
+def _mluke_of_transformers_5(folder: Path) -> PreTrainedTokenizerBase:
+    """Without SentencePiece's normalisation: white space is pieces."""
+    write_unigram(folder)
+    data = json.loads((folder / "tokenizer.json").read_bytes())
+    quotes = [{"type": "Replace", "pattern": {"String": two}, "content": '"'} for two in ("``", "''")]
+    data["normalizer"] = {"type": "Sequence", "normalizers": quotes}
+    (folder / "tokenizer.json").write_text(json.dumps(data))
+    names = {
+        "cls_token": "<s>",
+        "sep_token": "</s>",
+        "pad_token": "<pad>",
+        "unk_token": "<unk>",
+        "mask_token": "<mask>",
+    }
+    return PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), **names)
+
+
 MAKERS: dict[str, Callable[[Path], PreTrainedTokenizerBase]] = {
     "luke": _luke,
     "mluke": _mluke,
@@ -87,6 +105,7 @@ MAKERS: dict[str, Callable[[Path], PreTrainedTokenizerBase]] = {
     "longformer_prefix": _longformer(LongformerTokenizerFast, add_prefix_space=True),
     "bert": _bert,
     "xlm_roberta": _xlm_roberta,
+    "mluke_5": _mluke_of_transformers_5,
 }
 
 
@@ -105,6 +124,7 @@ def folders(tmp_path_factory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def references(folders) -> dict[str, PreTrainedTokenizerBase]:
     kinds = {"luke": LukeTokenizer, "mluke": MLukeTokenizer, "longformer_slow": LongformerTokenizer}
+    kinds["mluke_5"] = PreTrainedTokenizerFast
     kinds |= {"bert": BertTokenizerFast, "xlm_roberta": XLMRobertaTokenizerFast}
     return {name: kinds.get(name, LongformerTokenizerFast).from_pretrained(folders[name]) for name in MAKERS}
 
@@ -135,7 +155,7 @@ def test_texts_with_spans_equal_those_of_the_slow_tokenizers(ours, references, n
     assert [found.boundary_index[end] for _, end in spans] == encoded["entity_end_positions"]
 
 
-@pytest.mark.parametrize("name", ["longformer_slow", "longformer", "longformer_prefix", "bert"])
+@pytest.mark.parametrize("name", ["longformer_slow", "longformer", "longformer_prefix", "bert", "mluke_5"])
 @given(text=texts)
 def test_texts_equal_those_of_transformers(ours, references, name, text):
     expected = references[name](text, add_special_tokens=False)["input_ids"]
