@@ -186,7 +186,7 @@ ERRORS: dict[str, str] = {
     "L064": "{path}, {place}: {reason}.",
     "L065": "{path} has only {what}. Needed beside it: {needed}; or name that file with {option}.",
     "L066": "Component {name!r} uses the encoder of {upstream!r}, and no such luke_encoder is before it in the "
-    "pipeline. Add one, and do not disable it while the pipeline is loaded.",
+    "pipeline. Add one, and do not exclude it when the pipeline is loaded; it may be disabled.",
     "L067": "Component {name!r} uses the encoder of {upstream!r} and cannot take a checkpoint; give it to that "
     "component.",
     "L068": "Component {name!r}: its head was trained on a {needed} and does not fit the encoder it shares, a {found}.",

@@ -18,7 +18,7 @@ from ..encoders.linear import require_int8
 from ..errors import LukeError
 from .architectures import ENCODERS
 
-_logger = logging.getLogger("spacy")  # `spacy train` shows what it says
+_logger = logging.getLogger("spacy")
 
 
 def open_for_encoder(
@@ -47,7 +47,11 @@ def open_for_encoder(
         full = attention == "full"
         checkpoint = checkpoint.with_full_attention() if full else checkpoint.with_independent_attention()
     if to_train:
-        _logger.info("%s starts from %s", name, _described(path, checkpoint))
+        # What nobody asked for is told in any case, the rest with `spacy train --verbose`.
+        config = checkpoint.config
+        unasked = not attention and isinstance(config, LukeConfig) and config.entity_attention != "full"
+        level = logging.WARNING if unasked else logging.INFO
+        _logger.log(level, "%s starts from %s", name, _described(path, checkpoint))
     return checkpoint
 
 
@@ -57,7 +61,8 @@ def _described(path: Path, checkpoint: Checkpoint) -> str:
     if not isinstance(checkpoint.config, LukeConfig):
         return f"{source}: {checkpoint.config.model_type}"
     attention = checkpoint.config.entity_attention
-    closed = "" if attention == "full" else " (not the paper's, and transformers does not open it)"
+    closed = ' (not the paper\'s, which is entity_attention = "full"; transformers does not open what it gives)'
+    closed = "" if attention == "full" else closed
     return f"{source}: {checkpoint.config.model_type} with {attention} attention of entities{closed}"
 
 
