@@ -226,6 +226,7 @@ def test_a_text_of_several_batches_has_the_gradient_of_its_mean(classifiers, enc
     assert all(a.piece_ids.equal(b.piece_ids) for a, b in zip(seen, batches[len(seen) :], strict=True))
     [rows] = pipe._rows([NLP.make_doc(LONG)])
     torch.manual_seed(3)
+    pipe._module.train()
     by_ids = {}
     for batch in seen:
         for ids, mask, logits in zip(batch.piece_ids, batch.piece_mask, pipe._module(batch), strict=True):
