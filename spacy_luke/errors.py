@@ -232,7 +232,7 @@ WARNINGS: dict[str, str] = {
     "their place: pretraining is with plain attention. To train them, set entity_aware_attention = true.",
     "W028": "No entity of the corpus of [pretraining] {corpus} is in the entity vocabulary: its entities are not "
     "evaluated.",
-    "W046": "{option} names {missing}, which no entity of what was read has. Types that occur: {known}.",
+    "W046": "No entity of what was read has the type {missing}, which {option} names. Types that occur: {known}.",
     "W030": "Component {name!r} was saved without the encoder that it uses: there is no {upstream!r} beside {path}. "
     "Only its head is there, which cannot run without that luke_encoder: save both in one pipeline, or give it a copy "
     "with nlp.replace_listeners.",
