@@ -268,7 +268,7 @@ WARNINGS: dict[str, str] = {
     "it one token: nlp.tokenizer.add_special_case, or a component that merges tokens.",
     "W028": "No entity of the corpus of [pretraining] {corpus} is in the entity vocabulary: its entities are not "
     "evaluated.",
-    "W046": "{option} names {missing}, which no entity of what was read has. Types that occur: {known}.",
+    "W046": "No entity of what was read has the type {missing}, which {option} names. Types that occur: {known}.",
     "W030": "Component {name!r} was saved without the encoder that it uses: {reason}. "
     "Only its head is there, which cannot run without that luke_encoder: save both in one pipeline, or give it a copy "
     "with nlp.replace_listeners.",

@@ -147,7 +147,7 @@ def read_misc(row: Row, key: str, place: str, report: ConversionReport) -> dict[
             report.bad_misc.add(f"{place} {name!r}")
         if value not in ("", "_"):
             misc.setdefault(name.lower(), value)
-    by_bar = {part.partition("=")[0].lower() for cell in row.cells[MISC : MISC + 1] for part in cell.split("|")}
+    by_bar = {part.partition("=")[0].strip().lower() for cell in row.cells[MISC : MISC + 1] for part in cell.split("|")}
     if any(name in misc and name not in by_bar for name in (key.lower(), "spaceafter")):
         report.split_misc.add(place)
     return misc
@@ -175,7 +175,8 @@ def read_words(path: Path, sentence: Sentence, key: str, report: ConversionRepor
             for value in within:
                 report.empty_entities.add(f"{place} {value!r}")
             continue
-        if hyphen and (end := read_number(last)) is not None and read_number(first) is not None:
+        if hyphen and first.isdecimal() and last.isdecimal():
+            end = read_number(last) or 0
             members = []
             while index < len(rows) and (number := read_number(rows[index].cells[ID].partition(".")[0])) is not None:
                 if number > end:

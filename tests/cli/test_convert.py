@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from spacy_luke.annotations import get_relations
 from spacy_luke.cli import luke_cli
 from spacy_luke.cli.convert import convert_cli, options_of
 from spacy_luke.converters import CONVERTERS
+from spacy_luke.errors import LukeWarning
 
 IOB = "Ann\tB-PER\nin\tO\nRome\tB-LOC\n\n"
 
@@ -76,7 +78,7 @@ def test_hidden_converted_and_other_files_are_not_read(corpus, tmp_path):
 
 
 def test_types_and_only(corpus, tmp_path):
-    options = ["--types", "PER=person", "--types", "LOC=place", "--only", "person,org"]
+    options = ["--types", "PER=person", "--types", "LOC=place", "--only", "person"]
     result = luke("convert", "iob", corpus / "train.iob", tmp_path / "out.spacy", *options)
     assert result.exit_code == 0
     assert "Entities left out: 1 (LOC 1)" in result.output
@@ -107,7 +109,7 @@ def test_the_help_describes_every_kind_in_a_line():
     described = {line[0]: line[1] for line in lines if len(line) == 2 and line[0] in CONVERTERS}
     assert described.keys() == CONVERTERS.keys()
     assert "[qamr] File with the sentences" in " ".join(result.output.split())
-    assert described["squad"] == "SQuAD 1.1 and 2.0 (JSON): paragraphs with questions and their answers."
+    assert described["squad"] == "SQuAD 1.1 and 2.0 (JSON or JSON lines): paragraphs with questions and their answers."
 
 
 @pytest.mark.parametrize("kind", CONVERTERS)
@@ -173,3 +175,54 @@ def test_one_bad_file_means_no_file_is_written(corpus, tmp_path):
     (corpus / "z.iob").write_bytes(b"\xff\tO\n")
     assert luke("convert", "iob", corpus, tmp_path / "out").exit_code == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["out.json", "out.jsonl", "out.conll", "out.iob2", "out.spacy.gz", "out.SPACY", "v1.txt"]
+)
+def test_an_output_that_is_neither_a_spacy_file_nor_a_folder_is_refused(corpus, tmp_path, name):
+    result = luke("convert", "iob", corpus / "train.iob", tmp_path / name)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("[L153]")
+    assert str(Path(name).with_suffix(".spacy")) in result.stderr
+    assert not (tmp_path / name).exists()
+
+
+def test_an_output_that_is_another_file_is_refused(corpus, tmp_path):
+    (tmp_path / "notes").write_text("mine")
+    assert luke("convert", "iob", corpus / "train.iob", tmp_path / "notes").stderr.startswith("[L153]")
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["out", "corpus-v1.0", "wnut.17", "en.v2"])
+def test_a_folder_may_have_a_dot(corpus, tmp_path, name):
+    assert luke("convert", "iob", corpus / "train.iob", tmp_path / name).exit_code == 0
+    assert (tmp_path / name / "train.spacy").is_file()
+
+
+def test_a_folder_that_is_there_may_have_any_name(corpus, tmp_path):
+    (tmp_path / "out.json").mkdir()
+    assert luke("convert", "iob", corpus / "train.iob", tmp_path / "out.json").exit_code == 0
+    assert (tmp_path / "out.json" / "train.spacy").is_file()
+
+
+def test_types_are_only_warned_of_if_no_file_has_them(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "a.iob").write_text("Ann\tB-PER\n")
+    (folder / "b.iob").write_text("Rome\tB-LOC\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LukeWarning)
+        assert luke("convert", "iob", folder, tmp_path / "out.spacy", "--only", "PER,LOC").exit_code == 0
+    with pytest.warns(LukeWarning, match=r"W046\] No entity .* 'ORG', .* only .* occur: LOC, PER\.") as caught:
+        assert luke("convert", "iob", folder, tmp_path / "out.spacy", "--only", "PER,ORG").exit_code == 0
+    assert len(caught) == 1
+
+
+def test_nested_entities_go_to_spans(tmp_path):
+    rows = [("Ann", "(1-x(2-y)"), ("ran", "1)")]
+    text = "".join(f"{n}\t{form}" + "\t_" * 7 + f"\tEntity={misc}\n" for n, (form, misc) in enumerate(rows, start=1))
+    (tmp_path / "a.conllu").write_text(text)
+    result = luke("convert", "conllu", tmp_path / "a.conllu", tmp_path / "a.spacy", "--spans-key", "all")
+    assert "Spans: 2 (y 1, x 1)" in result.output
+    assert len(load(tmp_path / "a.spacy")[0].spans["all"]) == 2

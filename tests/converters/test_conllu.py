@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from spacy_luke.converters import read_conllu
-from spacy_luke.errors import LukeError
+from spacy_luke.errors import LukeError, LukeWarning
 
 from .util import entities, through_docbin, write
 
@@ -193,3 +193,134 @@ def test_a_file_without_entities_is_an_error(tmp_path, data, message):
     with pytest.raises(LukeError, match=rf"a\.conllu, {message}") as caught:
         read_conllu(path)
     assert caught.value.code == "L060"
+
+
+def line(number: str, form: str, misc: str) -> str:
+    return "\t".join([number, form, *["_"] * 7, misc]) + "\n"
+
+
+@pytest.mark.parametrize(
+    "misc",
+    [
+        "SpaceAfter=No NER=B-LOC",
+        "SpaceAfter=No  NER=B-LOC",
+        "SpaceAfter=No; NER=B-LOC",
+        "SpaceAfter=No, NER=B-LOC",
+        "SpaceAfter=No;NER=B-LOC",
+        "NER=B-LOC SpaceAfter=No",
+        "NER=B-LOC; SpaceAfter=No",
+        "SpaceAfter=No\tNER=B-LOC",
+        "Gloss=the house NER=B-LOC|SpaceAfter=No",
+    ],
+)
+def test_misc_without_a_bar_is_read_and_reported(tmp_path, misc):
+    text = line("1", "in", "NER=O") + line("2", "Rome", misc) + line("3", ".", "NER=O")
+    (doc,), report = read_conllu(write(tmp_path / "a.conllu", text))
+    assert entities(doc) == [("Rome", "LOC")]
+    assert doc.text == "in Rome."
+    assert report.split_misc.first == ["a.conllu:2"]
+
+
+@pytest.mark.parametrize("misc", ["Gloss=the house|NER=B-LOC", "NER = B-LOC", "ner=B-LOC", " NER=B-LOC | x=1"])
+def test_blanks_and_letters_that_change_nothing_are_not_reported(tmp_path, misc):
+    text = line("1", "in", "NER=O") + line("2", "Rome", misc) + line("3", "Ann", "NER=B-PER")
+    (doc,), report = read_conllu(write(tmp_path / "a.conllu", text))
+    assert entities(doc) == [("Rome", "LOC"), ("Ann", "PER")]
+    assert (report.split_misc.count, report.bad_misc.count) == (0, 0)
+
+
+@pytest.mark.parametrize("misc", ["NER:B-LOC", "B-LOC", "SpaceAfter=No|NER B-LOC", "x|B-LOC"])
+def test_what_may_be_an_entity_and_cannot_be_read_is_reported(tmp_path, misc):
+    text = line("1", "Ann", "NER=B-PER") + line("2", "Rome", misc)
+    (doc,), report = read_conllu(write(tmp_path / "a.conllu", text))
+    assert entities(doc) == [("Ann", "PER")]
+    assert report.bad_misc.count == 1
+    assert "a.conllu:2" in report.bad_misc.first[0]
+
+
+GUM = "# global.Entity = GRP-etype-infstat-salience-centering-minspan-link-identity\n"
+
+
+def gum(number: str, kind: str, title: str = "") -> str:
+    return f"({number}-{kind}-new-nnnnn-cf1*-1,2-sgl" + (f"-{title}" if title else "")
+
+
+NESTED = GUM + rows(
+    f"1 The Entity={gum('1', 'place', 'Museum_of_COVID%2D19_%28Rome%29')}",
+    "2 Museum _",
+    "3 of _",
+    f"4 Rome Entity={gum('2', 'place', 'Rome')})1)",
+    f"5 it Entity={gum('1', 'place', 'Museum-of-Art')})",
+    f"6 Bo Entity={gum('3', 'person')})",
+)
+
+
+def test_brackets_know_their_article_and_their_entity(tmp_path):
+    docs, report = read_conllu(write(tmp_path / "a.conllu", NESTED))
+    (doc,) = through_docbin(docs, tmp_path)
+    found = [(ent.text, ent.label_, ent.kb_id_, ent.ent_id_) for ent in doc.ents]
+    assert found == [
+        ("The Museum of Rome", "place", "Museum of COVID-19 (Rome)", "1"),
+        ("it", "place", "Museum-of-Art", "1"),
+        ("Bo", "person", "", "3"),
+    ]
+    assert report.overlapping_entities.first == ["a.conllu:2 'Rome'"]
+    assert report.linked.total() == 2
+
+
+def test_nested_entities_are_spans_where_a_key_is_given(tmp_path):
+    docs, report = read_conllu(write(tmp_path / "a.conllu", NESTED), spans_key="mentions")
+    (doc,) = through_docbin(docs, tmp_path)
+    found = [(span.text, span.label_, span.kb_id_) for span in doc.spans["mentions"]]
+    assert found == [
+        ("The Museum of Rome", "place", "Museum of COVID-19 (Rome)"),
+        ("Rome", "place", "Rome"),
+        ("it", "place", "Museum-of-Art"),
+        ("Bo", "person", ""),
+    ]
+    assert not doc.ents
+    assert report.overlapping_entities.count == 0
+
+
+@pytest.mark.parametrize("value", ["(2-x(", "x(2-x)", "((2-x)", "(2-x))", "()", "x"])
+def test_brackets_that_are_none_are_reported(tmp_path, value):
+    text = rows("1 Ann Entity=(1-person)", f"2 Bo Entity={value}", "3 Cy Entity=(3-person)")
+    (doc,), report = read_conllu(write(tmp_path / "a.conllu", text))
+    assert entities(doc) == [("Ann", "person"), ("Cy", "person")]
+    assert report.broken_entities.first == [f"a.conllu:2 {value!r}"]
+
+
+def test_an_entity_with_an_empty_node_at_its_edge_is_its_words(tmp_path):
+    text = rows("0.1 _ Entity=(1-person(2-place)", "1 who Entity=(3-x)", "2 ran _", "2.1 _ Entity=1)", "3 home _")
+    (doc,), report = read_conllu(write(tmp_path / "a.conllu", f"# global.Entity = eid-etype\n{text}"))
+    assert entities(doc) == [("who ran", "person")]
+    assert report.empty_entities.first == ["a.conllu:2 '2-place'"]
+    assert report.empty_nodes.count == 2
+    assert report.broken_entities.count == 0
+
+
+def test_an_empty_node_within_a_multi_word_token_is_none_of_its_words(tmp_path):
+    text = rows("1-2 don't _", "1 do _", "1.1 x _", "2 n't _", "3 go NER=B-X")
+    (doc,), report = read_conllu(write(tmp_path / "a.conllu", text))
+    assert [token.text for token in doc] == ["do", "n't", "go"]
+    assert report.empty_nodes.first == ["a.conllu:3"]
+
+
+@pytest.mark.parametrize("last", ["3-4", "9-8", "2-99999999999999999999"])
+def test_a_multi_word_token_without_words_is_reported(tmp_path, last):
+    text = rows("1 Ann NER=B-PER", "2 met _", f"{last} didn't _")
+    (doc,), report = read_conllu(write(tmp_path / "a.conllu", text))
+    assert doc.text == "Ann met"
+    assert report.bad_lines.first == ["a.conllu:3"]
+
+
+def test_a_tag_of_words_is_reported_where_that_of_their_token_is_taken(tmp_path):
+    text = rows("1-2 du NER=B-LOC", "1 de NER=B-X", "2 le _")
+    (doc,), report = read_conllu(write(tmp_path / "a.conllu", text))
+    assert entities(doc) == [("du", "LOC")]
+    assert report.broken_entities.count == 1
+
+
+def test_types_that_do_not_occur_are_warned_of_with_those_that_do(tmp_path):
+    with pytest.warns(LukeWarning, match=r"W046.*'PERSON', which only names.*occur: LOC, PER\."):
+        read_conllu(write(tmp_path / "a.conllu", ANN), only=["PERSON", "LOC"])

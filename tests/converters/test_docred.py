@@ -144,10 +144,14 @@ def test_a_relation_without_name_is_an_error(tmp_path):
     [
         ({"sents": [["a"], "b"]}, "", "'sents' is not a list of lists of words"),
         ({"sents": []}, "", "all its tokens are empty"),
-        ({"vertexSet": [[mention(2, 0, 1)]]}, r"\.vertexSet\[0\]", "entity 0 is in sentence 2 of 2"),
-        ({"vertexSet": [[mention(0, 3, 6)]]}, r"\.vertexSet\[0\]", "tokens 3 to 5 of a sentence of 5"),
-        ({"vertexSet": [[mention(0, 3, "4")]]}, r"\.vertexSet\[0\]", r"'pos' is not \[first token, end\]"),
-        ({"vertexSet": [3]}, "", "'vertexSet' is not a list"),
+        ({"vertexSet": [[mention(2, 0, 1)]]}, r"\.vertexSet\[0\]\[0\]", "entity 0 is in sentence 2 of 2"),
+        ({"vertexSet": [[], [mention(0, 3, 6)]]}, r"\.vertexSet\[1\]\[0\]", "tokens 3 to 5 of a sentence of 5"),
+        (
+            {"vertexSet": [[mention(0, 3, 4), mention(0, 3, "4")]]},
+            r"\.vertexSet\[0\]\[1\]",
+            r"'pos' is not \[first token, end\]",
+        ),
+        ({"vertexSet": [3]}, "", r"'vertexSet\[0\]' is not a list"),
         ({"labels": [label(0, 3)]}, r"\.labels\[0\]", "there are entities 0 to 2, not both 0 and 3"),
         ({"labels": [{"h": 0, "t": 1}]}, r"\.labels\[0\]", "it has no 'r'"),
     ],
@@ -161,3 +165,60 @@ def test_a_wrong_record_is_an_error_with_file_and_record(tmp_path, changes, plac
 def test_an_empty_file_is_an_error(tmp_path):
     with pytest.raises(LukeError, match=r"a\.json, line 1: the file is empty"):
         read_docred(write(tmp_path / "a.json", " \n"))
+
+
+WORDS = [
+    ["Ann", "Paro", "was", "born", "in", "Vigo", "."],
+    ["She", "runs", "a", "yard", "in", "Porto", ",", "Nautil", ",", "with", "Bo", "."],
+]
+
+
+def named(name: str, sentence: int, start: int, end: int) -> dict[str, Any]:
+    return {"name": name, "sent_id": sentence, "pos": [start, end], "type": "X"}
+
+
+def with_names(*mentions: dict[str, Any]) -> dict[str, Any]:
+    return {"title": "x", "sents": WORDS, "vertexSet": [[item] for item in mentions], "labels": []}
+
+
+@pytest.mark.parametrize(
+    ("way", "mentions"),
+    [
+        ("counted over the document", [("Ann Paro", 0, 0, 2), ("Vigo", 0, 5, 6), ("Nautil", 1, 14, 15)]),
+        ("counted from 1", [("Ann Paro", 0, 1, 3), ("Vigo", 0, 6, 7)]),
+        ("those of the last token, not of the end", [("Ann Paro", 0, 0, 1), ("Vigo", 0, 5, 5)]),
+        ("counted from 1 with the last token, not the end", [("Ann Paro", 0, 1, 2), ("Vigo", 0, 6, 6)]),
+        ("in sentences that are counted from 1", [("Ann Paro", 1, 0, 2), ("Nautil", 2, 7, 8)]),
+        ("one too low", [("Vigo", 0, 4, 5), ("Nautil", 1, 6, 7)]),
+        ("counted over the document, from 1", [("Porto", 1, 13, 14), ("Nautil", 1, 15, 16)]),
+        ("counted over the document, with the last token, not the end", [("Porto", 1, 12, 12), ("Nautil", 1, 14, 14)]),
+    ],
+)
+def test_positions_that_are_counted_in_another_way_are_refused_with_it(tmp_path, way, mentions):
+    path = write_json(tmp_path / "a.json", [example(), with_names(*(named(*item) for item in mentions))])
+    with pytest.raises(
+        LukeError, match=rf"a\.json, record 2: .* {len(mentions)} of .*were the positions {way}\."
+    ) as caught:
+        read_docred(path)
+    assert caught.value.code == "L150"
+
+
+@pytest.mark.parametrize("name", ["Ann Paro", "ann paro", "AnnParo", "Ann  Paro", "Ann\nParo", "ＡＮＮ Paro"])
+def test_a_name_may_differ_in_blanks_and_case(tmp_path, name):
+    (doc,), report = read_docred(write_json(tmp_path / "a.json", [with_names(named(name, 0, 0, 2))]))
+    assert entities(doc) == [("Ann Paro", "X")]
+    assert report.other_names.count == 0
+
+
+def test_escapes_of_treebanks_are_no_other_name(tmp_path):
+    content = with_names(named("AC (Milan)", 0, 0, 4), named("AC -LRB- Milan -RRB-", 0, 0, 4))
+    content["sents"] = [["AC", "-LRB-", "Milan", "-RRB-", "won"]]
+    _, report = read_docred(write_json(tmp_path / "a.json", [content]))
+    assert report.other_names.count == 0
+
+
+def test_another_name_is_reported_and_its_tokens_are_those_of_the_file(tmp_path):
+    content = with_names(named("Ann Paro", 0, 0, 2), named("The Shipyard", 1, 7, 8), named("Ann Paro", 1, 0, 1))
+    (doc,), report = read_docred(write_json(tmp_path / "a.json", [content]))
+    assert entities(doc) == [("Ann Paro", "X"), ("She", "X"), ("Nautil", "X")]
+    assert report.other_names.first == ["a.json:1 'The Shipyard' at 'Nautil'", "a.json:1 'Ann Paro' at 'She'"]

@@ -97,3 +97,18 @@ def test_missing_and_wrong_files_of_names_are_errors(tmp_path):
         read_fewrel(path, names=write_json(tmp_path / "pid2name.json", {"P177": []}))
     with pytest.raises(LukeError, match=r"P177\[0\]: .*pid2name\.json has no name for its relation 'P177'"):
         read_fewrel(path, names=write_json(tmp_path / "pid2name.json", {}))
+
+
+@pytest.mark.parametrize(("head", "tail", "way"), [([2, 3], [6], "counted from 1"), ([0, 1], [4], "one too low")])
+def test_positions_that_are_counted_in_another_way_are_refused_with_it(tmp_path, head, tail, way):
+    wrong = example(h=["long bridge", "Q1", [head]], t=["elbe", "Q2", [tail]])
+    with pytest.raises(LukeError, match=rf"a\.json, P1\[1\]: 2 of 2 .*were the positions {way}\.") as caught:
+        read_fewrel(write_json(tmp_path / "a.json", {"P1": [example(), wrong]}))
+    assert caught.value.code == "L150"
+
+
+def test_another_name_is_reported(tmp_path):
+    content = example(h=["the viaduct", "Q1", [[1, 2]]], t=["ELBE ", "Q2", [[5]]])
+    (doc,), report = read_fewrel(write_json(tmp_path / "a.json", {"P1": [content]}))
+    assert entities(doc) == [("Long Bridge", "ENTITY"), ("Elbe", "ENTITY")]
+    assert report.other_names.first == ["a.json:P1[0] 'the viaduct' at 'Long Bridge'"]

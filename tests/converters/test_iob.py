@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin
 
 from spacy_luke.converters import read_iob, write_docbin
-from spacy_luke.errors import LukeError
+from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.training.tags import Entity, find_scheme, read_entities
 
 
@@ -268,3 +268,51 @@ def test_every_scheme_says_the_same_without_repairs(scheme, sentences):
     assert not any(spans for _, spans in sentences) or found == scheme
     for tags, (_, spans) in zip(encoded, sentences, strict=True):
         assert read_entities(tags, found) == (spans, [])
+
+
+def test_blanks_in_a_line_of_a_file_with_tabs_are_read_as_tabs_and_reported(tmp_path):
+    text = "Ines\tB-PER\nParo I-PER\nlives\tO\nin\tO\nVigo  B-LOC\nNew York\n10 000\tB-NUM\n.\tO\n"
+    (doc,), report = read_iob(write(tmp_path / "a.conll", text))
+    assert [token.text for token in doc] == ["Ines", "Paro", "lives", "in", "Vigo", "New York", "10 000", "."]
+    assert entities(doc) == [("Ines Paro", "PER"), ("Vigo", "LOC"), ("10 000", "NUM")]
+    assert report.split_lines.first == ["a.conll:2", "a.conll:5"]
+    assert report.bad_lines.first == ["a.conll:6"]
+    assert "blanks where the file has tabs, split there: 2 (a.conll:2, a.conll:5)" in str(report)
+
+
+def test_some_blanks_of_several_columns_are_read_as_tabs(tmp_path):
+    text = "1\tAnn\tB-PER\n2\tin O\n3 Rome B-LOC\n4\tnow\t\tO\n"
+    (doc,), report = read_iob(write(tmp_path / "a.tsv", text))
+    assert [token.text for token in doc] == ["Ann", "in", "Rome", "now"]
+    assert entities(doc) == [("Ann", "PER"), ("Rome", "LOC")]
+    assert report.split_lines.count == 3
+
+
+def test_columns_of_tags_that_are_not_read_are_named(tmp_path):
+    _, report = read_iob(write(tmp_path / "a.tsv", "New\tB-ORG\tO\nRome\tI-ORG\tB-LOC\n"))
+    assert "tags in column 2 (there are tags, too, in 3, not read)" in str(report)
+    _, report = read_iob(tmp_path / "a.tsv", tag_column=2)
+    assert "not read" not in str(report)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"only": ["LOC", "PERSON"]}, "No .* 'PERSON', which only names.* occur: LOC, PER"),
+        ({"types": {"PERSON": "x", "LOC": ""}}, "No .* 'PERSON', which types names.* occur: LOC, PER"),
+        ({"types": {"PER": "x"}, "only": ["PER"]}, "No .* 'PER', which only names.* occur: LOC, x"),
+    ],
+)
+def test_types_that_do_not_occur_are_warned_of(tmp_path, options, message):
+    with pytest.warns(LukeWarning, match=rf"\[W046\] {message}"):
+        read_iob(write(tmp_path / "a.iob", IOB2), **options)
+
+
+def test_types_that_occur_are_not_warned_of(tmp_path, recwarn):
+    read_iob(write(tmp_path / "a.iob", IOB2), types={"PER": "person", "LOC": ""}, only=["person"])
+    assert not recwarn.list
+
+
+def test_numbers_of_any_length_are_no_index(tmp_path):
+    (doc,), _ = read_iob(write(tmp_path / "a.iob", f"{'9' * 9999}\tB-X\n1\tO\n"))
+    assert len(doc[0]) == 9999

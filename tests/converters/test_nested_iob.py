@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spacy_luke.converters import read_nested_iob
-from spacy_luke.errors import LukeError
+from spacy_luke.errors import LukeError, LukeWarning
 
 # The layout of LitBank: a layer a column, and at times an empty one at the end.
 FILE = """\
@@ -54,3 +54,16 @@ def test_marks_of_documents_are_kept(tmp_path) -> None:
 def test_a_file_without_tags_is_an_error(tmp_path, text: str) -> None:
     with pytest.raises(LukeError, match=r"L060.*no column after the first"):
         read_nested_iob(write(tmp_path, text))
+
+
+def test_a_column_that_counts_the_tokens_is_none_of_them(tmp_path):
+    text = "1\tNew\tB-ORG\tB-LOC\n2\tRome\tI-ORG\tI-LOC\n3\twon\tO\tO\n"
+    (doc,), report = read_nested_iob(write(tmp_path, text))
+    assert [token.text for token in doc] == ["New", "Rome", "won"]
+    assert sorted(span.label_ for span in doc.spans["luke_ner"]) == ["LOC", "ORG"]
+    assert "tokens in column 2, tags in columns 3, 4" in str(report)
+
+
+def test_types_that_do_not_occur_are_warned_of(tmp_path):
+    with pytest.warns(LukeWarning, match=r"W046.*'PER', which only names.*occur: LOC"):
+        read_nested_iob(write(tmp_path, "Rome\tB-LOC\tO\n"), only=["PER"])

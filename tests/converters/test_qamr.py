@@ -100,3 +100,16 @@ def test_a_wrong_setting_or_file_of_sentences_is_an_error(tmp_path):
     write(tmp_path / "wiki-sentences.tsv", "prose\n")
     with pytest.raises(LukeError, match=r"wiki-sentences\.tsv, line 1: not a sentence's id"):
         read_qamr(path)
+
+
+def test_sentences_with_the_same_id_are_an_error(tmp_path):
+    sentences = write(tmp_path / "wiki-sentences.tsv", "s:1\tAnn met Bo\ns:1\tAnn met Bo\ns:1\tBo met Ann\n")
+    questions = write(tmp_path / "a.tsv", "s:1\t0\tw\t0\t0\tWho?\t0\tv:0\tw:0\n")
+    with pytest.raises(LukeError, match=r"L060.*wiki-sentences\.tsv, line 3: another sentence has the id 's:1', too"):
+        read_qamr(questions, sentences=sentences)
+
+
+def test_an_index_of_any_length_is_an_error(tmp_path):
+    write(tmp_path / "wiki-sentences.tsv", "s:1\tAnn met Bo\n")
+    with pytest.raises(LukeError, match=r"L060.*is not indices of the 3 tokens"):
+        read_qamr(write(tmp_path / "a.tsv", f"s:1\t0\tw\t0\t0\tWho?\t{'1' * 9999}\tv:0\tw:0\n"))

@@ -115,3 +115,15 @@ def test_a_file_that_is_none_is_an_error(tmp_path):
         read_rel_component(write(tmp_path / "a.jsonl", "\n{"))
     with pytest.raises(LukeError, match=r"a\.jsonl, line 1: no example is answered with 'accept'"):
         read_rel_component(write_lines(tmp_path / "a.jsonl", example(answer="reject")))
+
+
+def test_tokens_that_are_not_the_characters_of_a_span_are_an_error(tmp_path):
+    content = example(spans=[span(0, 2) | {"start": 0, "end": 4}, span(4, 4) | {"start": 11, "end": 14}])
+    (doc,), _ = read_rel_component(write_lines(tmp_path / "a.jsonl", content))
+    assert [ent.text for ent in doc.ents] == ["IL-2", "p53"]
+    content["spans"][0]["token_end"] = 3
+    with pytest.raises(
+        LukeError,
+        match=r"L064.*a\.jsonl, line 1\.spans\[0\]: the tokens 0 to 3 are 'IL-2 binds', the characters 0 to 4 'IL-2'",
+    ):
+        read_rel_component(write_lines(tmp_path / "a.jsonl", content))

@@ -95,3 +95,11 @@ def test_a_wrong_file_is_an_error_with_file_and_line(tmp_path, text, message):
     with pytest.raises(LukeError, match=rf"a\.txt, {message}") as caught:
         read_semeval2010(write(tmp_path / "a.txt", text))
     assert caught.value.code == "L060"
+
+
+def test_white_space_of_any_length_is_one_space(tmp_path):
+    space = " " * 100_000
+    text = f'1\t"a{space}b <e1>{space}c{space}</e1>{space}<e2>d</e2>{space}e"\nOther\n'
+    (doc,), _ = read_semeval2010(write(tmp_path / "a.txt", text))
+    assert doc.text == "a b c d e"
+    assert [ent.text for ent in doc.ents] == ["c", "d"]

@@ -62,3 +62,78 @@ def test_titles_are_those_of_the_wiki(target, title):
 def test_any_markup_gives_links_inside_the_text(source):
     plain = read_wikitext(source)
     assert all(0 <= a < b <= len(plain.text) and plain.text[a:b].strip() and t for a, b, t in plain.links)
+
+
+SIZE = 100_000
+MARKUP = [
+    *"()[]{}<>|=*#:;'\"_-~!&/\\.,@%$^+`? \n\tax",
+    *(
+        "[[",
+        "]]",
+        "{{",
+        "}}",
+        "{|",
+        "|}",
+        "\n{|",
+        "<!--",
+        "-->",
+        "<ref>",
+        "</ref>",
+        "<ref ",
+        "<math>",
+        "[//x ",
+        "[http://",
+    ),
+    *("\n=", "= ", "== ", "&#", "&#9", "__A", "[[a|", "[[a,", "[[a (", "[[File:", "(;", "\n:", "<a ", "''"),
+]
+AROUND = [("", ""), ("=", "x"), ("[[", "]]"), ("[[a", "\nx|]]"), ("", "}}"), ("", ">")]
+
+
+@pytest.mark.parametrize("markup", MARKUP)
+def test_markup_without_end_takes_no_more_time_than_its_length(markup):
+    """Were the time to grow with the cube of the length, these would never end."""
+    for start, end in AROUND:
+        plain = read_wikitext(start + markup * (SIZE // len(markup)) + end)
+        assert len(plain.text) <= SIZE + len(start + end)
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{{" * 50_000 + "x" + "}}" * 50_000, ""),
+        ("\n{|" * 50_000 + "x" + "|}" * 50_000, ""),
+        ("[[" * 50_000 + "x" + "]]" * 50_000, "[[" * 49_999 + "x" + "]]" * 49_999),
+        ("<ref>" * 50_000 + "x" + "</ref>" * 50_000, " " * 49_999),
+        ("<!--" * 50_000 + "-->x", "x"),
+        ("=" + " " * 100_000 + "x", "= x"),
+        ("=" * 50_000 + "x" + "=" * 50_000, "x"),
+        ("[//a" * 50_000 + "]", ""),
+        ("&#" + "9" * 5000 + ";", "\ufffd"),
+    ],
+)
+def test_markup_without_bound_is_read_as_any(source, text):
+    assert read_wikitext(source).text.split() == text.split()
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("== Life ==", "Life"),
+        ("==Life=x== ", "Life=x"),
+        ("=", "="),
+        ("== a", "== a"),
+        ("a ==", "a =="),
+        ("===", ""),
+        ("[[A (b)|]]", "A"),
+        ("[[A (b), c|]]", "A (b)"),
+        ("[[A (b, c)|]]", "A"),
+        ("[[A, b (c)|]]", "A"),
+        ("{{a}} b {{c {{d}}", "b {{c"),
+        ("a}} b", "a}} b"),
+        ("x {| y |} z", "x {| y |} z"),
+        ("<ref>a</ref>b<REF x=1>c</Ref >d<ref>e", "bd e"),
+        ("a<!--b-->c<!--d", "ac<!--d"),
+    ],
+)
+def test_edges_of_markup(source, text):
+    assert read_wikitext(source).text == text
