@@ -1,4 +1,4 @@
-"""Checks of settings that several parts make."""
+"""Checks of settings and texts that several parts make."""
 
 from __future__ import annotations
 
@@ -27,3 +27,14 @@ def require_probability(**settings: Any) -> None:
     for setting, value in settings.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
             raise LukeError("L047", setting=setting, value=value, reason="it is a probability in [0, 1]")
+
+
+def has_surrogate(text: str) -> bool:
+    """Whether a text has half a character, which no UTF-8 can write."""
+    if text.isascii():
+        return False
+    try:
+        text.encode("utf8")
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -123,6 +123,10 @@ ERRORS: dict[str, str] = {
     "L073": "No annotation {name!r}. Known: {known}.",
     "L076": "displacy has no style {style!r}. Known: {known}.",
     "L077": "Style {style!r} cannot show this: {problem}.",
+    # texts
+    "L120": "The text {text!r} has half a character (at {place} of the whole, a lone surrogate, U+{number:04X}), which "
+    "no encoding can write. Read its source with the right encoding, or replace what is broken: "
+    "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace').",
     # questions
     "L080": "{argument} = {value!r} cannot be used: it must be {wanted}.",
     # masks
@@ -234,6 +238,9 @@ WARNINGS: dict[str, str] = {
     "entities of the references.",
     "W027": "{path} has entity-aware queries of its own. They are left out, and copies of its queries for pieces take "
     "their place: pretraining is with plain attention. To train them, set entity_aware_attention = true.",
+    "W034": "The tokens of a Doc cut {token!r}, a word that was added to the checkpoint's tokenizer, into {parts}. "
+    "There the model sees the parts, as LukeTokenizer gives them for spans of these tokens. For the whole word, make "
+    "it one token: nlp.tokenizer.add_special_case, or a component that merges tokens.",
     "W028": "No entity of the corpus of [pretraining] {corpus} is in the entity vocabulary: its entities are not "
     "evaluated.",
     "W030": "Component {name!r} was saved without the encoder that it uses: {reason}. "

@@ -14,7 +14,7 @@ from thinc.api import get_torch_default_device
 
 from .annotations import check_span
 from .batching.collate import make_batches
-from .batching.mask_rows import MASKS, MaskedText, mask_rows, masked_text
+from .batching.mask_rows import MaskedText, mask_rows, masked_text
 from .batching.prefetch import prefetch
 from .checkpoints.heads import MASKED_LM
 from .checkpoints.reader import open_checkpoint
@@ -24,6 +24,7 @@ from .encoders.masked_lm import MaskedLM
 from .encoders.rows import places_of
 from .errors import LukeError
 from .tokenization.entity_vocab import MASK, PAD, EntityVocab
+from .tokenization.loading import MASKS
 from .tokenization.pieces import PieceTokenizer
 from .training.losses import softmax
 

@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
 from transformers import (
+    AddedToken,
     LongformerForMaskedLM,
     LongformerForTokenClassification,
     LongformerTokenizer,
+    LongformerTokenizerFast,
     LukeForMaskedLM,
     PreTrainedTokenizerBase,
 )
@@ -222,6 +224,61 @@ def test_other_tokenizers_have_masks(tmp_path, write, text: str) -> None:
     assert read.ids.tolist() == [*before, tokenizer.special.mask, *after]
 
 
+@pytest.mark.parametrize("flags", [{"lstrip": False}, {"lstrip": True}, {"lstrip": False, "rstrip": True}], ids=str)
+@pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json"])
+def test_the_white_space_beside_a_mask_goes_as_the_files_say(tmp_path, file: str, flags: dict[str, bool]) -> None:
+    """The files of transformers 5 have lstrip = false for the masks of LUKE and Longformer."""
+    write_longformer(tmp_path, randomise(LongformerForMaskedLM(longformer_config())))
+    kind = LongformerTokenizerFast if file == "tokenizer.json" else LongformerTokenizer
+    mask = AddedToken("<mask>", **flags, normalized=False, special=True)
+    tokenizer = kind(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"), mask_token=mask)
+    tokenizer.save_pretrained(tmp_path)
+    if file == "tokenizer.json":
+        for name in ("vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json"):
+            (tmp_path / name).unlink(missing_ok=True)
+        settings = {"backend": "tokenizers", "mask_token": "<mask>", "tokenizer_class": "RobertaTokenizer"}
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    batch = tokenizer(TEXT, return_tensors="pt")
+    model = LongformerForMaskedLM.from_pretrained(tmp_path).eval()
+    with torch.no_grad():
+        expected = model(**batch).logits[0][batch["input_ids"][0] == tokenizer.mask_token_id].numpy()
+    [(places, logits)] = FillMask.from_checkpoint(tmp_path).logits([TEXT])
+    assert [TEXT[start:end] for start, end in places] == ["<mask>"] * 3
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("named", ["special_tokens_map.json", "tokenizer_config.json"])
+def test_a_mask_that_is_named_with_its_flags_has_them(tmp_path, named: str) -> None:
+    """As older versions wrote them."""
+    write_longformer(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"mask_token": "<mask>"}')
+    (tmp_path / named).write_text(json.dumps({"mask_token": {"content": "<mask>", "lstrip": False, "rstrip": True}}))
+    tokenizer = PieceTokenizer(read_files(tmp_path))
+    read = masked_text("a <mask> b", tokenizer, [])
+    assert [tokenizer.strings[i] for i in read.ids.tolist()] == ["a", "\u0120", "<mask>", "b"]
+    assert read.chars.tolist() == [[2, 8]]
+
+
+@settings(max_examples=50)
+@given(parts=st.lists(st.one_of(st.sampled_from(["MVX", "left", "right", " ", "<mask>"]), plain), max_size=6))
+def test_masks_beside_added_tokens_equal_transformers(added_tokens, parts: list[str]) -> None:
+    ours, theirs = added_tokens
+    text = "".join(parts)
+    read = masked_text(text, ours, [])
+    assert read.ids.tolist() == theirs(text, add_special_tokens=False)["input_ids"]
+    assert [text[start:end] for start, end in read.chars.tolist()] == ["<mask>"] * len(read.places)
+
+
+@pytest.fixture(scope="module", params=[LongformerTokenizer, LongformerTokenizerFast])
+def added_tokens(request, tmp_path_factory) -> tuple[PieceTokenizer, PreTrainedTokenizerBase]:
+    folder = tmp_path_factory.mktemp("added")
+    write_longformer(folder)
+    theirs = request.param(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    theirs.add_tokens(["MVX", AddedToken("left", lstrip=True), AddedToken("right", rstrip=True)])
+    theirs.save_pretrained(folder)
+    return PieceTokenizer(read_files(folder)), theirs
+
+
 def test_pieces_are_text(tmp_path) -> None:
     write_unigram(tmp_path)
     unigram = PieceTokenizer(read_files(tmp_path))
@@ -240,6 +297,11 @@ def test_a_text_without_mask_is_an_error(fill, text: str) -> None:
         fill(text)
     with pytest.raises(LukeError, match="L084"):
         list(fill.pipe(["<mask>", text]))
+
+
+def test_half_a_character_is_an_error(fill) -> None:
+    with pytest.raises(LukeError, match=r"L120.*at 2 of the whole.*U\+D800"):
+        fill("A \ud800 <mask>")
 
 
 def test_misuse_is_named(fill) -> None:

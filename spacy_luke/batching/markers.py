@@ -16,6 +16,7 @@ import numpy as np
 from spacy.tokens import Doc
 
 from ..errors import LukeError
+from ..tokenization.added_tokens import MARKERS
 from ..tokenization.alignment import moved
 from ..tokenization.entity_vocab import MASK, MASK2, EntityVocab
 from ..tokenization.pieces import PieceTokenizer
@@ -24,7 +25,6 @@ from .mentions import WHITE_SPACE, token_ranges, too_long, trim
 from .pieces import DocPieces
 from .windows import PassageWindows
 
-MARKERS = ("<ent>", "<ent2>")
 _MASKS = (MASK, MASK2)
 
 

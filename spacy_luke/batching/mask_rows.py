@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,10 +11,9 @@ from ..tokenization.case import NO_CASE
 from ..tokenization.loading import SpecialPieces
 from ..tokenization.pieces import PieceTokenizer
 from .collate import RowInput
+from .pieces import characters
 from .strided import build_strided_windows
 
-# Whatever the tokenizer calls its mask: the mask of BERT, and that of RoBERTa.
-MASKS = ("[MASK]", "<mask>")
 # Pieces that give an entity its position; LukeTokenizer's max_mention_length.
 _MAX_ENTITY_PIECES = 30
 
@@ -92,30 +90,22 @@ def masked_text(text: str, tokenizer: PieceTokenizer, entities: Sequence[tuple[i
 
     entities: first character, end and id of the entity vocabulary.
 
-    White space before a mask belongs to it, as for transformers' tokenizers of RoBERTa and LUKE: the piece that is
-    predicted begins with it. Whatever else looks like a special piece is plain text.
+    A mask takes the white space beside it away if the tokenizer's files say so of it; transformers 4 does so before the
+    masks of RoBERTa, LUKE and XLM-R. Whatever else looks like a special piece is plain text.
     """
-    names = {*MASKS, next(piece for piece, i in tokenizer.vocab.items() if i == tokenizer.special.mask)}
-    found = [match.span() for match in re.finditer("|".join(map(re.escape, sorted(names))), text)]
-    replaced = [(len(text[:start].rstrip()), end) for start, end in found]
-    edges = [edge for start, end, _ in entities for edge in (start, end)]
-    encoded = tokenizer.encode_text(text, [*(edge for span in replaced for edge in span), *edges])
+    encoded = tokenizer.encode_text(text, [edge for start, end, _ in entities for edge in (start, end)], masks=True)
     place = encoded.boundary_index
-    ids, types, kept = encoded.ids.copy(), encoded.types.copy(), np.ones(len(encoded.ids), dtype=bool)
-    for start, end in replaced:
-        ids[place[start]], types[place[start]] = tokenizer.special.mask, NO_CASE
-        kept[place[start] + 1 : place[end]] = False
-    moved = np.concatenate([[0], kept.cumsum()])  # old place -> new
-    table = np.array([(moved[place[a]], moved[place[b]], i) for a, b, i in entities], dtype=np.int64).reshape(-1, 3)
+    places = np.flatnonzero(encoded.ids == tokenizer.special.mask)
+    types = encoded.types.copy()
+    types[places] = NO_CASE
+    found = characters(text, encoded.byte_spans[places])
+    for chars in found:  # without the white space
+        written = text[chars[0] : chars[1]].strip()
+        chars[0] = text.index(written, chars[0])
+        chars[1] = chars[0] + len(written)
+    table = np.array([(place[a], place[b], i) for a, b, i in entities], dtype=np.int64).reshape(-1, 3)
     table = table[table[:, 0] < table[:, 1]]
-    return MaskedText(
-        ids[kept],
-        types[kept],
-        np.array(found, dtype=np.int64).reshape(-1, 2),
-        moved[[place[start] for start, _ in replaced]],
-        table[:, 2],
-        table[:, :2],
-    )
+    return MaskedText(encoded.ids, types, found, places, table[:, 2], table[:, :2])
 
 
 def mask_rows(doc: int, text: MaskedText, max_pieces: int) -> list[MaskRow]:

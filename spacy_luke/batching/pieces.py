@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from spacy.attrs import IS_SPACE, ORTH, SENT_START, SPACY
 from spacy.tokens import Doc
 
+from ..errors import warn
+from ..tokenization.added_tokens import AddedTokenFinder
 from ..tokenization.loading import SpecialPieces
 from ..tokenization.pieces import PieceTokenizer, WordPieces
 
@@ -43,10 +46,29 @@ class DocPieces:
 
 def doc_pieces(doc: Doc, tokenizer: PieceTokenizer) -> DocPieces:
     """Tokenise a Doc."""
+    if tokenizer.finder is not None and not tokenizer.reported_cut:
+        _warn_of_cut(doc, tokenizer, tokenizer.finder)
     hashes, spaces, is_space, sent_starts = doc.to_array([ORTH, SPACY, IS_SPACE, SENT_START]).T
     pieces = tokenizer.encode_hashes(hashes.tolist(), spaces.tolist(), doc.vocab.strings.__getitem__)
     visible = (is_space == 0) & (pieces.ends > pieces.starts)
     return DocPieces(pieces, _ranges(doc, sent_starts), visible)
+
+
+def _warn_of_cut(doc: Doc, tokenizer: PieceTokenizer, finder: AddedTokenFinder) -> None:
+    """Warn once of an added token that tokens of a Doc cut: W034."""
+    text = doc.text
+    edges = {edge for token in doc for edge in (token.idx, token.idx + len(token))}
+    for start, end, added in finder(text):
+        if isinstance(added, str):
+            continue
+        start = text.index(added.content, start) if added.content in text[start:end] else start
+        inside = sorted(edge for edge in edges if start < edge < start + len(added.content))
+        if inside:
+            tokenizer.reported_cut = True
+            cuts = [start, *inside, start + len(added.content)]
+            parts = [text[a:b] for a, b in itertools.pairwise(cuts) if text[a:b].strip()]
+            warn("W034", token=added.content, parts=" and ".join(map(repr, parts)))
+            return
 
 
 def sentence_ranges(doc: Doc) -> np.ndarray:
@@ -62,3 +84,11 @@ def _ranges(doc: Doc, sent_starts: np.ndarray) -> np.ndarray:
     ranges[0, 0], ranges[-1, 1] = 0, len(doc)
     ranges[1:, 0] = ranges[:-1, 1] = later
     return ranges
+
+
+def characters(text: str, byte_spans: np.ndarray) -> np.ndarray:
+    """Ranges of UTF-8 bytes -> ranges of characters that hold them. *Shape:* (pieces, 2)"""
+    starts = np.cumsum([0, *(len(ch.encode("utf8")) for ch in text)])
+    first = np.searchsorted(starts, byte_spans[:, 0], side="right") - 1
+    end = np.searchsorted(starts, byte_spans[:, 1], side="left")
+    return np.stack([first, np.maximum(end, first)], axis=1).astype(np.int64)

@@ -17,6 +17,7 @@ from ..tokenization.entity_vocab import EntityVocab
 from ..tokenization.loading import SpecialPieces
 from ..tokenization.pieces import PieceTokenizer
 from .collate import RowInput
+from .pieces import characters
 from .strided import ContextWindow, ContextWindows, max_context
 
 # Pieces that give an entity its position; LukeTokenizer's max_mention_length.
@@ -162,7 +163,7 @@ class QuestionReader:
         place = encoded.boundary_index
         entities = [(vocab[ent.kb_id_], place[ent.start_char], place[ent.end_char]) for ent in known]
         table = np.array([e for e in entities if e[1] < e[2]], dtype=np.int64).reshape(-1, 3)
-        chars = _characters(text, encoded.byte_spans)
+        chars = characters(text, encoded.byte_spans)
         return Context(encoded.ids, encoded.types, chars, _without_space(text, chars), table[:, 0], table[:, 1:])
 
     def rows(self, doc: int, number: int, context: Context, question: str) -> Iterator[QuestionRow]:
@@ -181,14 +182,6 @@ class QuestionReader:
         for index, (start, end) in enumerate(plan.windows):
             shown = np.flatnonzero((first >= start) & (last <= end))[: self.max_entities]
             yield QuestionRow(doc, number, context, plan, index, shown)
-
-
-def _characters(text: str, byte_spans: np.ndarray) -> np.ndarray:
-    """Ranges of UTF-8 bytes -> ranges of characters that hold them. *Shape:* (pieces, 2)"""
-    starts = np.cumsum([0, *(len(ch.encode("utf8")) for ch in text)])
-    first = np.searchsorted(starts, byte_spans[:, 0], side="right") - 1
-    end = np.searchsorted(starts, byte_spans[:, 1], side="left")
-    return np.stack([first, np.maximum(end, first)], axis=1).astype(np.int64)
 
 
 def _without_space(text: str, chars: np.ndarray) -> np.ndarray:

@@ -24,12 +24,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from ..encoders.config import LongformerConfig, LukeConfig
 from ..errors import LukeError
+from ..tokenization.added_tokens import AddedToken
 from ..tokenization.case import CASE_TYPES
 from ..tokenization.entity_vocab import EntityVocab
 from ..tokenization.loading import tokenizer_json
@@ -133,9 +134,12 @@ def upcycled_tokenizer(
             files.update(_vocab_and_merges(files["tokenizer.json"]))
         files.pop("tokenizer.json", None)
         settings["tokenizer_class"] = f"{config.model_type.capitalize()}Tokenizer"
+        # The flags of added tokens go where transformers' tokenizers in Python look for them.
+        if "tokenizer.json" in tokenizer.files or "added_tokens_decoder" in settings:
+            settings["added_tokens_decoder"] = {str(token.pop("id")): token for token in _added_tokens(tokenizer, new)}
     else:
         data = tokenizer_json(files)
-        data["added_tokens"] = [*data.get("added_tokens", []), *_added_tokens(new)]
+        data["added_tokens"] = _added_tokens(tokenizer, new)
         files["tokenizer.json"] = _dumps(data)
         settings["tokenizer_class"] = "PreTrainedTokenizerFast"
     files["tokenizer_config.json"] = _dumps(settings)
@@ -180,9 +184,10 @@ def upcycle_folder(
         save_checkpoint(target, description, checkpoint.load_encoder())
 
 
-def _added_tokens(ids: Mapping[str, int]) -> list[dict[str, Any]]:
-    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    return [{"id": i, "content": marker, **plain} for marker, i in ids.items()]
+def _added_tokens(tokenizer: PieceTokenizer, markers: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Those of a tokenizer and new markers, as tokenizer.json has them."""
+    new = {marker: AddedToken(i, marker, special=True, normalized=False) for marker, i in markers.items()}
+    return [asdict(token) for token in sorted({**tokenizer.added, **new}.values(), key=lambda token: token.id)]
 
 
 def _vocab_and_merges(tokenizer_json: bytes) -> dict[str, bytes]:

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers.normalizers import Normalizer
 
 from ..errors import LukeError
 from ..files import parse_json_object
+from .added_tokens import (
+    AddedToken,
+    AddedTokenFinder,
+    named_alike,
+    read_added_ids,
+    read_added_tokens,
+    special_tokens,
+)
 from .normalization import SPACE, SentencePieceNormalizer
 from .sentencepiece import SENTENCEPIECE, tokenizer_json_of
 
@@ -34,6 +43,23 @@ _ROLES = {
     "unk": ("unk_token", None, "<unk>", "[UNK]"),
     "mask": ("mask_token", None, "<mask>", "[MASK]"),
 }
+# How a mask is written in a text, whatever the tokenizer calls its own: the mask of BERT, and that of RoBERTa.
+MASKS = ("[MASK]", "<mask>")
+# Files that make a tokenizer, all of a group together.
+_SUFFICIENT = (("vocab.json", "merges.txt"), ("tokenizer.json",), (SENTENCEPIECE,))
+# A tokenizer.json that does nothing.
+_EMPTY: dict[str, Any] = {
+    "version": "1.0",
+    "truncation": None,
+    "padding": None,
+    "added_tokens": [],
+    "normalizer": None,
+    "pre_tokenizer": None,
+    "post_processor": None,
+    "decoder": None,
+}
+# Classes of transformers 4 that are Python alone; they find added tokens in their own way.
+_SLOW_CLASSES = ("LukeTokenizer", "MLukeTokenizer")
 
 
 @dataclass(frozen=True)
@@ -53,6 +79,10 @@ class LoadedTokenizer:
 
     kind: "bpe" (byte-level), "wordpiece" or "unigram".
     vocab: every piece, added ones too -> id.
+    added: the added tokens by their content, special ones included.
+    finder, mask_finder: of the added tokens that are not special, None if there is none; of them and masks.
+    slow: added tokens are found as transformers' tokenizers in Python do.
+    piece_of_space: white space before an added token is a piece, as for the XLM-R of `tokenizers`.
     normalize: SentencePiece's normalisation, which a text goes through before the pipeline; None = the pipeline has its
         own.
     """
@@ -61,14 +91,24 @@ class LoadedTokenizer:
     kind: str
     vocab: dict[str, int]
     special: SpecialPieces
+    added: dict[str, AddedToken]
+    finder: AddedTokenFinder | None
+    mask_finder: AddedTokenFinder
+    slow: bool
+    piece_of_space: bool
     lowercase: bool
     add_prefix_space: bool
     normalize: SentencePieceNormalizer | None = None
 
 
 def read_tokenizer_files(folder: Path) -> dict[str, bytes]:
-    """The content of the tokenizer files in a folder, by name."""
-    return {name: (folder / name).read_bytes() for name in TOKENIZER_FILES if (folder / name).is_file()}
+    """The content of the tokenizer files in a folder, by name; L028 if they make no tokenizer."""
+    files = {name: (folder / name).read_bytes() for name in TOKENIZER_FILES if (folder / name).is_file()}
+    if not any(files.keys() >= set(names) for names in _SUFFICIENT):
+        found = ", ".join(sorted(files)) or "nothing of it"
+        remedy = f"save it there, too: tokenizer.save_pretrained({str(folder)!r})"
+        raise LukeError("L028", reason=f"the folder {folder} has none (found: {found}); {remedy}")
+    return files
 
 
 def _coded(load: Callable[[Mapping[str, bytes]], LoadedTokenizer]) -> Callable[[Mapping[str, bytes]], LoadedTokenizer]:
@@ -80,7 +120,10 @@ def _coded(load: Callable[[Mapping[str, bytes]], LoadedTokenizer]) -> Callable[[
             return load(files)
         except LukeError:
             raise
-        except Exception as e:
+        except BaseException as e:
+            # Where the library's Rust panics, it is no Exception.
+            if not isinstance(e, Exception) and type(e).__name__ != "PanicException":
+                raise
             reason = f"an entry is not what a tokenizer has there ({type(e).__name__}: {e})"
             raise LukeError("L022", file=", ".join(sorted(files)), reason=reason) from e
 
@@ -90,24 +133,69 @@ def _coded(load: Callable[[Mapping[str, bytes]], LoadedTokenizer]) -> Callable[[
 @_coded
 def load_tokenizer(files: Mapping[str, bytes]) -> LoadedTokenizer:
     """Read vocab.json + merges.txt, tokenizer.json or a SentencePiece model; L028 names what cannot be read."""
-    settings = {**_json(files, "special_tokens_map.json"), **_json(files, "tokenizer_config.json")}
+    roles, config = _json(files, "special_tokens_map.json"), _json(files, "tokenizer_config.json")
+    settings = {**roles, **config}
+    kind, lowercase, prefix, piece_of_space = "bpe", False, False, False
+    normalize: SentencePieceNormalizer | None = None
+    data = tokenizer_json(files)
+    normalizer = data.get("normalizer")
+    named = special_tokens(settings)
+    flagged = read_added_tokens(data.get("added_tokens"), config.get("added_tokens_decoder"), named)
+    added = {**read_added_ids(_json(files, "added_tokens.json"), named), **flagged}
     if "vocab.json" in files and "merges.txt" in files:
         tokenizer, vocab = _from_vocab_and_merges(files)
-        kind, lowercase, prefix, normalize = "bpe", False, False, None
     elif "tokenizer.json" in files or SENTENCEPIECE in files:
-        data = tokenizer_json(files)
+        piece_of_space = (data.get("pre_tokenizer") or {}).get("type") == "Metaspace"
         normalize = _take_normalizer(data)
-        tokenizer, vocab, kind, lowercase, prefix = _from_tokenizer_json(data)
+        tokenizer, vocab, kind, lowercase, prefix = _from_tokenizer_json(data, added)
     else:
         found = ", ".join(sorted(files)) or "no tokenizer file"
         raise LukeError("L028", reason=f"found only {found}")
-    vocab.update(_json(files, "added_tokens.json"))
+    for token in added.values():
+        if kind == "bpe" and vocab.get(token.content, token.id) != token.id:
+            reason = f"the added token {token.content!r} has the id {token.id}, and {vocab[token.content]} as a piece"
+            raise LukeError("L028", reason=reason)
+        vocab[token.content] = token.id
     special = _special_pieces(settings, vocab)
     if kind == "bpe":
         # A byte that the vocabulary lacks is one unknown piece, as for LukeTokenizer, rather than nothing.
         tokenizer.model.unk_token = next(piece for piece, i in vocab.items() if i == special.unk)
     prefix = kind == "bpe" and bool(settings.get("add_prefix_space", prefix))
-    return LoadedTokenizer(tokenizer, kind, vocab, special, lowercase, prefix, normalize)
+    slow = "tokenizer.json" not in files or (
+        "added_tokens_decoder" in config and config.get("tokenizer_class") in _SLOW_CLASSES
+    )
+    plain = [t for t in added.values() if not t.special and t.id not in vars(special).values()]
+    name = next(piece for piece, i in vocab.items() if i == special.mask)
+    mask = _mask(AddedToken(special.mask, name), flagged, (roles, config), kind)
+    masks = named_alike(mask, dict.fromkeys((*MASKS, name)))
+    normalizes = _normalizer(normalizer) if any(token.normalized for token in (*plain, mask)) else None
+    return LoadedTokenizer(
+        tokenizer,
+        kind,
+        vocab,
+        special,
+        added,
+        AddedTokenFinder(plain, normalizes, slow=slow) if plain else None,
+        AddedTokenFinder([*plain, *masks], normalizes, slow=slow),
+        slow,
+        piece_of_space and normalize is not None and not slow,
+        lowercase,
+        prefix,
+        normalize,
+    )
+
+
+def _mask(
+    token: AddedToken, flagged: Mapping[str, AddedToken], settings: Iterable[Mapping[str, Any]], kind: str
+) -> AddedToken:
+    """The mask with its flags: those of its token in the files, of its name, or of transformers' classes."""
+    if token.content in flagged:
+        return flagged[token.content]
+    named = next((s["mask_token"] for s in settings if isinstance(s.get("mask_token"), dict)), None)
+    if named is None:
+        return replace(token, lstrip=kind != "wordpiece", normalized=False)
+    flags: dict[str, Any] = {name: bool(named.get(name)) for name in ("single_word", "lstrip", "rstrip", "normalized")}
+    return replace(token, **flags)
 
 
 def _from_vocab_and_merges(files: Mapping[str, bytes]) -> tuple[Tokenizer, dict[str, int]]:
@@ -133,18 +221,21 @@ def tokenizer_json(files: Mapping[str, bytes]) -> dict[str, Any]:
     return _json(files, "tokenizer.json")
 
 
-def _from_tokenizer_json(data: dict[str, Any]) -> tuple[Tokenizer, dict[str, int], str, bool, bool]:
+def _from_tokenizer_json(
+    data: dict[str, Any], added: Mapping[str, AddedToken]
+) -> tuple[Tokenizer, dict[str, int], str, bool, bool]:
     """RETURNS: pipeline, vocabulary, kind, whether it lower-cases, whether it prefixes a space."""
     model = data.get("model")
     model = model if isinstance(model, dict) else {}
     prefix = False
-    added = data.get("added_tokens") or []
     kind = {"BPE": "bpe", "WordPiece": "wordpiece", "Unigram": "unigram"}.get(model.get("type", ""))
     if kind is None:
         raise LukeError("L028", reason=f"tokenizer.json has a model of type {model.get('type')!r}")
     pairs = model.get("vocab")
     if not isinstance(pairs, list if kind == "unigram" else dict) or not pairs:
         raise LukeError("L028", reason="tokenizer.json has no vocabulary")
+    if kind == "wordpiece" and model.get("unk_token") not in pairs:
+        raise LukeError("L028", reason=f"the vocabulary has no unk_token {model.get('unk_token')!r}")
     if kind == "unigram" and not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         raise LukeError("L028", reason="the vocabulary of tokenizer.json is no list of pieces and scores")
     # Texts are plain: no piece is matched before the model sees the text, nothing is cut, padded or wrapped.
@@ -160,7 +251,7 @@ def _from_tokenizer_json(data: dict[str, Any]) -> tuple[Tokenizer, dict[str, int
         # A Unigram model would find "</s>" in text as a piece of its own. No piece is found that has a space in it:
         # Metaspace replaces them.
         vocab = {piece: i for i, (piece, _) in enumerate(model["vocab"])}
-        hidden = {token["content"] for token in added}
+        hidden = {token.content for token in added.values() if token.special}
         model["vocab"] = [[f"\x00 {p}" if p in hidden else p, score] for p, score in model["vocab"]]
     else:
         vocab = model["vocab"]
@@ -168,10 +259,20 @@ def _from_tokenizer_json(data: dict[str, Any]) -> tuple[Tokenizer, dict[str, int
         tokenizer = Tokenizer.from_str(json.dumps(data))
     except Exception as e:
         raise LukeError("L022", file="tokenizer.json", reason=e) from None
-    vocab = {**vocab, **{token["content"]: token["id"] for token in added}}
     normalizer = json.dumps(data.get("normalizer"))
     lowercase = '"lowercase": true' in normalizer or '"type": "Lowercase"' in normalizer
-    return tokenizer, vocab, kind, lowercase, prefix
+    return tokenizer, dict(vocab), kind, lowercase, prefix
+
+
+def _normalizer(data: Any) -> Normalizer | None:
+    """What `normalizer` of a tokenizer.json says, as the library's; L022 if it cannot be made."""
+    if not data:
+        return None
+    model = {"type": "WordLevel", "vocab": {}, "unk_token": ""}
+    try:
+        return Tokenizer.from_str(json.dumps({**_EMPTY, "normalizer": data, "model": model})).normalizer
+    except Exception as e:
+        raise LukeError("L022", file="tokenizer.json", reason=e) from None
 
 
 def _take_normalizer(data: dict[str, Any]) -> SentencePieceNormalizer | None:

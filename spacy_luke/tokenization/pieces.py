@@ -11,14 +11,16 @@ from itertools import accumulate, chain
 import numpy as np
 from tokenizers import decoders
 
+from ..checks import has_surrogate
+from ..errors import LukeError
+from .added_tokens import AddedToken, AddedTokenFinder, Part
 from .alignment import moved, segments
+from .cache import LONGEST_CACHED, Segment, SegmentCache
 from .case import case_type
 from .loading import load_tokenizer
+from .normalization import SPACE
 
 _BYTES = decoders.ByteLevel()
-# Words come back, longer segments hardly do; a segment takes 0.3 to 0.7 kB.
-_CACHE_SIZE = 200_000
-_LONGEST_CACHED = 32
 # For SentencePiece, the white space U+0085 is an unknown character like any other.
 _SENTENCEPIECE_SPACE = "".join(ch for ch in map(chr, range(0x3001)) if ch.isspace() and ch != "\x85")
 # A word as spaCy's tokenizers would cut it, roughly: enough for its case.
@@ -57,21 +59,21 @@ class TextPieces:
     boundary_index: dict[int, int]
 
 
-@dataclass(frozen=True)
-class _Segment:
-    ids: tuple[int, ...]
-    byte_spans: tuple[tuple[int, int], ...]
-    types: tuple[int, ...]
+# Ids and ranges of UTF-8 bytes.
+_Pieces = tuple[list[int], list[tuple[int, int]]]
 
 
 class PieceTokenizer:
     """The tokenizer of a checkpoint, for text that was split into words or is to be cut at entity boundaries.
 
     Segments between boundaries are tokenised alone, as LukeTokenizer does. So the pieces of a segment depend on
-    nothing else, and each distinct segment is tokenised once. Strings that look like special pieces stay text.
+    nothing else, and each distinct segment is tokenised once. Strings that look like special pieces stay text. Words
+    that were added to the tokenizer are found in segments as transformers finds them in texts.
 
     files: content of the tokenizer files of a checkpoint by name, kept as it is to be saved again.
     case_types: give each piece the case of its word as type id (see `case.py`) instead of 0.
+
+    added: its added tokens by their content. finder: of those that are not special; None if there is none.
     """
 
     def __init__(self, files: Mapping[str, bytes], *, case_types: bool = False):
@@ -85,9 +87,12 @@ class PieceTokenizer:
         self.add_prefix_space = loaded.add_prefix_space
         self._tokenizer = loaded.tokenizer
         self._normalize = loaded.normalize
-        self._cache: dict[str, _Segment] = {}
-        # The segments of words by their hash, without and with a space before the word.
-        self._of_words: tuple[dict[int, _Segment], dict[int, _Segment]] = ({}, {})
+        self.added = loaded.added
+        self.finder, self._mask_finder = loaded.finder, loaded.mask_finder
+        self._slow = loaded.slow
+        self._piece_of_space = loaded.piece_of_space
+        self._cache = SegmentCache()
+        self.reported_cut = False  # whether W034 was given
         self._byte_lengths: dict[int, int] | None = None
         if loaded.kind == "bpe":  # one character of a piece is one byte of the text
             self._byte_lengths = {i: len(piece) for piece, i in loaded.vocab.items()} | {loaded.special.unk: 1}
@@ -100,13 +105,16 @@ class PieceTokenizer:
     @property
     def rows(self) -> int:
         """Rows that the piece table must have for the pieces that texts are made of and the special ones."""
-        return 1 + max(*self._tokenizer.get_vocab().values(), *vars(self.special).values())
+        added = [token.id for token in self.added.values() if not token.special]
+        return 1 + max(*self._tokenizer.get_vocab().values(), *vars(self.special).values(), *added)
 
     def text_of(self, piece: str) -> str:
         """A piece as text, with the space that it may begin with; what is no whole character is "�".
 
         A piece of WordPiece that continues a word keeps its "##".
         """
+        if piece in self.added:
+            return piece
         if self.kind == "bpe":
             return _BYTES.decode([piece])
         return piece.replace("▁", " ") if self.kind == "unigram" else piece
@@ -122,7 +130,7 @@ class PieceTokenizer:
         types: list[int] = []
         starts = np.empty(len(words), dtype=np.int64)
         ends = np.empty(len(words), dtype=np.int64)
-        known = self._cache
+        known = self._cache.of_texts
         # The space that the next segment starts with.
         carried = self._prefix(words[0] or " ") if len(words) else ""
         for i, (word, space) in enumerate(zip(words, spaces, strict=True)):
@@ -174,35 +182,39 @@ class PieceTokenizer:
 
     def _segments_of_words(
         self, hashes: Sequence[int], after_space: Sequence[int], word_of: Callable[[int], str]
-    ) -> list[_Segment] | None:
+    ) -> list[Segment] | None:
         """A segment for each word; None if a word is none.
 
         after_space: whether a space before the word goes with it.
         """
-        tables = self._of_words
+        tables = self._cache.of_words
         known = [tables[spaced].get(word) for word, spaced in zip(hashes, after_space, strict=True)]
         if not all(known):
             for i, segment in enumerate(known):
                 known[i] = segment or self._segment_of_word(hashes[i], word_of(hashes[i]), bool(after_space[i]))
         return known if all(known) else None  # type: ignore[return-value]
 
-    def _segment_of_word(self, word: int, text: str, after_space: bool) -> _Segment | None:
+    def _segment_of_word(self, word: int, text: str, after_space: bool) -> Segment | None:
         """None for a word that is no segment: its space, or the one before it, may belong to the next word."""
         if not text or text.endswith(" "):
             return None
         segment = self._segment(" " + text if after_space else text)
-        if len(text) < _LONGEST_CACHED:
-            known = self._of_words[after_space]
-            if len(known) >= _CACHE_SIZE:
-                known.clear()
-            known[word] = segment
+        if len(text) < LONGEST_CACHED:
+            self._cache.store_word(word, after_space, segment)
         return segment
 
-    def encode_text(self, text: str, boundaries: Iterable[int]) -> TextPieces:
+    def encode_text(self, text: str, boundaries: Iterable[int], *, masks: bool = False) -> TextPieces:
         """Tokenise a text that is cut at `boundaries` (in characters): LukeTokenizer's ids for the same spans.
 
+        masks: masks in the text, as the tokenizer writes them or as one of `MASKS`, are mask pieces.
+
         With `add_prefix_space`, only the text gets a space in front; LukeTokenizer gives one to every segment.
+
+        L120 for a text with a lone surrogate.
         """
+        if has_surrogate(text):
+            place = next(i for i, ch in enumerate(text) if "\ud800" <= ch <= "\udfff")
+            raise LukeError("L120", text=text[max(place - 20, 0) : place + 20], place=place, number=ord(text[place]))
         boundaries = sorted(set(boundaries))
         ids: list[int] = []
         byte_spans: list[tuple[int, int]] = []
@@ -211,7 +223,8 @@ class PieceTokenizer:
         for start, end in segments(text, boundaries):
             content = text[start:end]
             prefix = "" if start else self._prefix(content)
-            segment = self._segment(prefix + content)
+            whole = prefix + content
+            segment = self._tokenize(whole, self._mask_finder) if masks else self._segment(whole)
             ids += segment.ids
             shift = offset - len(prefix)
             byte_spans += [(max(shift + a, 0), shift + b) for a, b in segment.byte_spans]
@@ -232,32 +245,80 @@ class PieceTokenizer:
 
     def _prefix(self, text: str) -> str:
         """The space that goes in front of a whole text."""
-        return " " if self.add_prefix_space and text and not text[0].isspace() else ""
+        if not self.add_prefix_space or not text or (text[0].isspace() if self._slow else text[0] == " "):
+            return ""
+        # `tokenizers` puts it in front of what the model sees.
+        at_once = self.finder is not None and not self._slow and isinstance(self.finder(text)[0][2], AddedToken)
+        return "" if at_once else " "
 
-    def _segment(self, text: str) -> _Segment:
-        segment = self._cache.get(text)
-        if segment is None and len(text) > _LONGEST_CACHED:
-            return self._tokenize(text)
+    def _segment(self, text: str) -> Segment:
+        segment = self._cache.of_texts.get(text)
         if segment is None:
-            if len(self._cache) >= _CACHE_SIZE:
-                self._cache.clear()
-            segment = self._cache[text] = self._tokenize(text)
+            segment = self._tokenize(text, self.finder)
+            self._cache.store_text(text, segment)
         return segment
 
-    def _tokenize(self, text: str) -> _Segment:
+    def _tokenize(self, text: str, finder: AddedTokenFinder | None) -> Segment:
+        parts = finder(text) if finder else []
+        if parts and parts != [(0, len(text), text)]:
+            ids, byte_spans = self._of_parts(text, parts)
+        else:
+            ids, byte_spans = self._of_model(text)
+        if not ids and self.kind != "bpe" and (visible := self._stripped(text)):
+            # A word that normalises to nothing is unknown.
+            start = len(text[: text.index(visible)].encode("utf8"))
+            ids, byte_spans = [self.special.unk], [(start, start + len(visible.encode("utf8")))]
+        types = (case_type(text) if self.case_types else 0,) * len(ids)
+        return Segment(tuple(ids), tuple(byte_spans), types)
+
+    def _of_parts(self, text: str, parts: Sequence[Part]) -> _Pieces:
+        """The pieces of a segment with added tokens, which the model does not see, nor anything across them."""
+        ids: list[int] = []
+        byte_spans: list[tuple[int, int]] = []
+        offset = 0
+        for index, (start, end, content) in enumerate(parts):
+            size = len(text[start:end].encode("utf8"))
+            if isinstance(content, AddedToken):
+                ids.append(content.id)
+                byte_spans.append((offset, offset + size))
+            else:
+                following = parts[index + 1][2] if index + 1 < len(parts) else None
+                of_part, spans = self._of_part(content, index > 0, following)
+                ids += of_part
+                byte_spans += [(offset + a, offset + b) for a, b in spans]
+                if self.kind == "bpe":  # white space that a slow tokenizer takes out of the text
+                    byte_spans[-1] = (byte_spans[-1][0], offset + size)
+            offset += size
+        return ids, byte_spans
+
+    def _of_part(self, text: str, after_token: bool, following: AddedToken | str | None) -> _Pieces:
+        """The pieces of what stands beside added tokens, with the spaces that `tokenizers` makes pieces there."""
+        if self.kind == "bpe":
+            prefix = " " if self.add_prefix_space and not self._slow and after_token and text[0] != " " else ""
+            ids, byte_spans = self._of_model(prefix + text)
+            return ids, [(max(a - len(prefix), 0), b - len(prefix)) for a, b in byte_spans]
+        ids, byte_spans = self._of_model(text)
+        if self._piece_of_space and isinstance(following, AddedToken) and following.normalized:
+            assert self._normalize is not None
+            if self._normalize(f"{text}.")[0].endswith(f"{SPACE}."):
+                size = len(text.encode("utf8"))
+                return [*ids, self.vocab.get(SPACE, self.special.unk)], [*byte_spans, (size, size)]
+        return ids, byte_spans
+
+    def _of_model(self, text: str) -> _Pieces:
+        """The pieces that the model makes of a text without added tokens."""
         if self.kind != "bpe":
-            return self._tokenize_normalised(text)
+            return self._normalised(text)
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         assert self._byte_lengths is not None
         ends = np.cumsum([self._byte_lengths[i] for i in ids]).tolist()
-        spans = tuple(zip([0, *ends], ends, strict=False))
-        return _Segment(tuple(ids), spans, self._types(text, len(ids)))
+        return ids, list(zip([0, *ends], ends, strict=False))
 
-    def _tokenize_normalised(self, text: str) -> _Segment:
-        """WordPiece and Unigram: white space has no pieces, and a word that normalises to nothing is unknown."""
-        stripped = text.strip(_SENTENCEPIECE_SPACE if self.kind == "unigram" else None)
+    def _normalised(self, text: str) -> _Pieces:
+        """WordPiece and Unigram: white space has no pieces."""
+        stripped = self._stripped(text)
         if not stripped:
-            return _Segment((), (), ())
+            return [], []
         lead = len(text[: text.index(stripped)].encode("utf8"))
         byte_at = np.cumsum([0, *(len(ch.encode("utf8")) for ch in stripped)]) + lead
         normal, origins = self._normalize(stripped) if self._normalize else (stripped, None)
@@ -265,14 +326,14 @@ class PieceTokenizer:
         offsets = encoding.offsets
         if origins is not None:
             offsets = [(origins[a][0], origins[b - 1][1]) for a, b in offsets]
-        spans = tuple((int(byte_at[a]), int(byte_at[b])) for a, b in _without_gaps(stripped, offsets))
-        ids = tuple(encoding.ids)
-        if not ids:
-            ids, spans = (self.special.unk,), ((int(byte_at[0]), int(byte_at[-1])),)
-        return _Segment(ids, spans, self._types(stripped, len(ids)))
+        spans = [(int(byte_at[a]), int(byte_at[b])) for a, b in _without_gaps(stripped, offsets)]
+        return encoding.ids, spans
 
-    def _types(self, text: str, pieces: int) -> tuple[int, ...]:
-        return (case_type(text) if self.case_types else 0,) * pieces
+    def _stripped(self, text: str) -> str:
+        """Without white space that is no piece. A Unigram without SentencePiece's normalisation makes pieces of it."""
+        if self.kind == "unigram":
+            return text.strip(_SENTENCEPIECE_SPACE) if self._normalize else text
+        return text.strip()
 
 
 def _without_gaps(text: str, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

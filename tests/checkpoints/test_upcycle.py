@@ -11,12 +11,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import (
+    AddedToken,
     AutoTokenizer,
     BertConfig,
     BertForMaskedLM,
     BertModel,
     LukeModel,
     LukeTokenizer,
+    PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForMaskedLM,
     RobertaModel,
@@ -198,6 +200,53 @@ def test_an_upcycled_roberta_has_files_for_luke_tokenizer(tmp_path, form):
     assert encoded["input_ids"] == [ours.special.bos, *mine.ids.tolist(), ours.special.eos]
     assert theirs.convert_tokens_to_ids(["<ent>", "<ent2>"]) == [ours.vocab["<ent>"], ours.vocab["<ent2>"]]
     assert len(theirs) == open_checkpoint(tmp_path / "luke").config.vocab_size
+
+
+@pytest.mark.parametrize("form", ["vocab.json", "tokenizer.json"])
+def test_added_tokens_and_their_flags_are_kept_for_luke_tokenizer(tmp_path, form):
+    source = tmp_path / "source"
+    source.mkdir()
+    model = write_source(source, "roberta")
+    fast = RobertaTokenizerFast(str(source / "vocab.json"), str(source / "merges.txt"))
+    fast.add_tokens(["MVX", AddedToken("ketorol", lstrip=True), AddedToken("York", rstrip=True, normalized=False)])
+    model.resize_token_embeddings(len(fast))
+    model.save_pretrained(source)
+    fast.save_pretrained(source)
+    if form == "tokenizer.json":
+        for name in ("vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json"):
+            (source / name).unlink()
+        (source / "tokenizer_config.json").write_text('{"backend": "tokenizers"}')
+    upcycle_folder(source, tmp_path / "luke")
+    theirs = LukeTokenizer.from_pretrained(tmp_path / "luke")
+    ours = open_checkpoint(tmp_path / "luke").tokenizer
+    text = "Ada MVX met ketorol in York and MVXetorol."
+    expected = fast(text, add_special_tokens=False)["input_ids"]
+    assert theirs(text, add_special_tokens=False)["input_ids"] == expected
+    assert (
+        ours.encode_text(text, []).ids.tolist() == open_checkpoint(source).tokenizer.encode_text(text, []).ids.tolist()
+    )
+    assert ours.encode_text(text, []).ids.tolist() == expected
+    assert theirs.convert_tokens_to_ids(["<ent>", "<ent2>"]) == [ours.vocab["<ent>"], ours.vocab["<ent2>"]]
+    assert len(theirs) == open_checkpoint(tmp_path / "luke").config.vocab_size
+
+
+@pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])
+def test_added_tokens_of_an_upcycled_tokenizer_json_are_kept(tmp_path, kind):
+    source = tmp_path / "source"
+    source.mkdir()
+    model = write_source(source, kind)
+    fast = PreTrainedTokenizerFast(tokenizer_file=str(source / "tokenizer.json"))
+    fast.add_tokens(["MVX", AddedToken("ketorol", lstrip=True)])
+    model.resize_token_embeddings(model.config.vocab_size + 2)
+    model.save_pretrained(source)
+    fast.backend_tokenizer.save(str(source / "tokenizer.json"))
+    upcycle_folder(source, tmp_path / "luke")
+    theirs = AutoTokenizer.from_pretrained(tmp_path / "luke")
+    ours = open_checkpoint(tmp_path / "luke").tokenizer
+    for text in ("Ada MVX met ketorol", "aMVXb ketorol"):
+        ids = theirs(text, add_special_tokens=False, truncation=False, padding=False)["input_ids"]
+        assert ours.encode_text(text, []).ids.tolist() == ids
+        assert ours.vocab["MVX"] in ids
 
 
 @pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])

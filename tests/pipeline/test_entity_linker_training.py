@@ -223,11 +223,18 @@ def test_a_model_without_titles_raises_l085(tmp_path) -> None:
         component(tmp_path / "luke")
 
 
-@pytest.mark.parametrize("content", [None, "[1]", "{"])
+@pytest.mark.parametrize("content", [None, "[1]"])
 def test_titles_of_ids_that_cannot_be_read_raise_l089(folder, tmp_path, content) -> None:
     if content:
         (tmp_path / "titles.json").write_text(content)
     with pytest.raises(LukeError, match="L089"):
+        component(folder, initialize={"titles": str(tmp_path / "titles.json")})
+
+
+@pytest.mark.parametrize(("content", "why"), [('{"Q1": "\\ud800"}', "half a character"), ("{", "Expecting")])
+def test_damaged_titles_of_ids_raise_l022(folder, tmp_path, content, why) -> None:
+    (tmp_path / "titles.json").write_text(content)
+    with pytest.raises(LukeError, match=rf"L022.*titles\.json.*{why}"):
         component(folder, initialize={"titles": str(tmp_path / "titles.json")})
 
 

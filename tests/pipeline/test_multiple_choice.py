@@ -218,6 +218,12 @@ def test_every_question_has_an_answer(pipelines, text: str, question: str, optio
 # Bad input
 
 
+def test_an_option_with_half_a_character_is_an_error(nlp, pipe) -> None:
+    for question, options in (("Who?", ["Ada", "\ud83d"]), ("\ud83d", ["Ada", "Bo"])):
+        with pytest.raises(LukeError, match=r"L120.*U\+D83D"):
+            pipe.choose(nlp.make_doc(TEXT), options, question)
+
+
 @pytest.mark.parametrize(
     ("argument", "changes"),
     [

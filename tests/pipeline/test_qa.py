@@ -412,6 +412,15 @@ def test_a_question_that_is_no_string_is_an_error(nlp, pipe, question) -> None:
         pipe.answer(nlp.make_doc(TEXT), question)
 
 
+def test_a_question_with_half_a_character_is_an_error(nlp, pipe) -> None:
+    doc = nlp.make_doc(TEXT)
+    with pytest.raises(LukeError, match=r"L120.*Who.*U\+D83D"):
+        pipe.answer(doc, "Who? \ud83d")
+    doc._.questions = ["Who?", "\ud83d"]
+    with pytest.raises(LukeError, match="L120"):
+        pipe(doc)
+
+
 def test_a_text_that_is_no_doc_is_an_error(pipe) -> None:
     with pytest.raises(LukeError, match=r"L080.*doc = 'Ada.*nlp\(text\)"):
         pipe.answer("Ada met Bo.", "Who?")

@@ -123,9 +123,10 @@ def test_add_prefix_space_puts_a_space_before_the_document_alone(tmp_path, bpe, 
     assert text.ids.tolist() == expected.ids.tolist()
     assert text.byte_spans[-1].tolist() == [4, 5]
     assert text.byte_spans[0, 0] == 0
-    assert (
-        prefixed.encode_words(["\n", "Ada"], [False, False]).ids.tolist() == bpe.encode_text("\nAda", [1]).ids.tolist()
-    )
+    # Slow tokenizers put none before white space.
+    slow = written == "tokenizer_config.json"
+    expected = bpe.encode_text("\nAda", [1]) if slow else bpe.encode_text(" \nAda", [2])
+    assert prefixed.encode_words(["\n", "Ada"], [False, False]).ids.tolist() == expected.ids.tolist()
 
 
 def test_a_byte_that_the_vocabulary_lacks_is_one_unknown_piece(tmp_path, bpe_folder):

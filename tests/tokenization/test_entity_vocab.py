@@ -91,6 +91,14 @@ def test_a_broken_file_of_titles_raises_a_coded_error(tmp_path, name, content, c
         EntityVocab(ENTITIES).select(str(tmp_path / name))
 
 
+def test_a_title_with_half_a_character_raises_l022(tmp_path):
+    with pytest.raises(LukeError, match=r"L022.*entity_vocab\.json.*half a character"):
+        EntityVocab.from_json(json.dumps({**ENTITIES, "\ud800": 9}).encode())
+    (tmp_path / "titles.json").write_text(json.dumps(["Ada", "\ud800"]))
+    with pytest.raises(LukeError, match=r"L022.*titles\.json.*half a character"):
+        EntityVocab(ENTITIES).select(str(tmp_path / "titles.json"))
+
+
 @pytest.mark.parametrize("missing", ["[PAD]", "[UNK]", "[MASK]", "[MASK2]"])
 def test_a_missing_special_entity_raises_l026_with_its_name(missing):
     with pytest.raises(LukeError, match="L026") as error:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.strings import StringStore
+from transformers import RobertaTokenizerFast
 
 from spacy_luke.errors import LukeError
 from spacy_luke.tokenization.alignment import moved, segments
+from spacy_luke.tokenization.loading import read_tokenizer_files
 from spacy_luke.tokenization.pieces import PieceTokenizer
 from tests.tokenization.ugly import texts, words
-from tests.util import SPECIAL_STRINGS, read_files
+from tests.util import SPECIAL_STRINGS, read_files, write_byte_bpe
 
 
 @given(items=words)
@@ -44,6 +47,16 @@ def test_no_text_gives_a_special_piece(any_tokenizer, text, data):
     if any_tokenizer.kind != "bpe":
         special.discard(any_tokenizer.special.unk)
     assert not special & set(any_tokenizer.encode_text(text, boundaries).ids.tolist())
+
+
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("half", ["\ud800", "\udc00\ud800"])
+def test_half_a_character_raises_l120_with_its_place(any_tokenizer, half, masks):
+    text = "M\xe9 " * 30 + half + " met" * 30
+    with pytest.raises(LukeError, match=rf"L120.*at 90 of the whole.*U\+{ord(half[0]):04X}"):
+        any_tokenizer.encode_text(text, [3], masks=masks)
+    mended = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    assert len(any_tokenizer.encode_text(mended, [3]).ids)
 
 
 @pytest.mark.parametrize("text", SPECIAL_STRINGS)
@@ -103,6 +116,13 @@ def test_no_tokenizer_raises_l028(files):
         PieceTokenizer(files)
 
 
+def test_a_folder_without_tokenizer_is_named_with_the_remedy(tmp_path):
+    (tmp_path / "merges.txt").write_text("")
+    path = re.escape(str(tmp_path))
+    with pytest.raises(LukeError, match=rf"L028.*{path} has none \(found: merges.txt\).*save_pretrained\('{path}'\)"):
+        read_tokenizer_files(tmp_path)
+
+
 @pytest.mark.parametrize("content", [b"{", b"[]", b'"a"', b"\xff"])
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "added_tokens.json"])
 def test_broken_json_raises_l022_with_the_name_of_the_file(word_piece_folder, name, content):
@@ -157,3 +177,13 @@ def test_special_pieces_may_have_names_of_their_own(bpe_folder):
     settings = {"cls_token": {"content": "<start>"}, "bos_token": "<start>"}
     files |= {"vocab.json": json.dumps(vocab).encode(), "special_tokens_map.json": json.dumps(settings).encode()}
     assert PieceTokenizer(files).special.bos == 0
+
+
+def test_a_panic_of_the_library_is_an_error_with_a_code(tmp_path):
+    """It is no Exception, and would end a server."""
+    write_byte_bpe(tmp_path)
+    fast = RobertaTokenizerFast(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
+    data = json.loads(fast.backend_tokenizer.to_str())
+    data["model"]["continuing_subword_prefix"] = "x"
+    with pytest.raises(LukeError, match=r"L022.*tokenizer\.json"):
+        PieceTokenizer({"tokenizer.json": json.dumps(data).encode()})

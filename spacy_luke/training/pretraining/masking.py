@@ -35,6 +35,7 @@ class MaskVocab:
     @classmethod
     def of(cls, tokenizer: PieceTokenizer, entity_vocab: EntityVocab) -> MaskVocab:
         special, rows = set(vars(tokenizer.special).values()), tokenizer.rows
+        special |= {token.id for token in tokenizer.added.values() if token.special}
         ordinary = sorted(i for i in set(tokenizer.vocab.values()) - special if i < rows)
         return cls(tokenizer.special.mask, entity_vocab[MASK], np.array(ordinary, dtype=np.int64))
 
