@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from .checks import has_surrogate
 from .errors import LukeError
 
 
@@ -19,8 +20,8 @@ def parse_json(data: bytes | str, file: str | Path) -> Any:
     try:
         text = data if isinstance(data, str) else data.decode("utf8")
         content = json.loads(text, object_pairs_hook=_unique)
-        if "\\ud" in text or "\\uD" in text:
-            json.dumps(content, ensure_ascii=False).encode("utf8")
+        if ("\\ud" in text or "\\uD" in text) and has_surrogate(json.dumps(content, ensure_ascii=False)):
+            raise ValueError("it has half a character (a lone surrogate)")
     except RecursionError:
         raise LukeError("L022", file=file, reason="it is nested too deeply") from None
     except UnicodeEncodeError:

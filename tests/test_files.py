@@ -29,8 +29,8 @@ def test_json_is_parsed(value: Any) -> None:
         ('{"a": ' * 10**5, "nested too deeply"),
         ("9" * 5000, "digits"),
         ('{"a": {"b": 1, "c": 2, "b": 3}}', "'b' occurs twice"),
-        (r'{"a": "\ud800"}', "surrogates not allowed"),
-        (r'{"\uDFFF": 1}', "surrogates not allowed"),
+        (r'{"a": "\ud800"}', "half a character"),
+        (r'{"\uDFFF": 1}', "half a character"),
     ],
     ids=range(9),
 )

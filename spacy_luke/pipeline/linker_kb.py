@@ -176,10 +176,10 @@ class KnowledgeBasePipe(LukePipe):
 
 
 def read_kb_titles(path: str | Path) -> dict[str, str]:
-    """A JSON dictionary from ids of a knowledge base to titles; L089 if there is none."""
+    """A JSON dictionary from ids of a knowledge base to titles; L089 if there is none, L022 if it is damaged."""
     try:
         titles = parse_json(Path(path).read_bytes(), path)
-    except (OSError, LukeError):
+    except OSError:
         titles = None
     if not isinstance(titles, dict) or not all(isinstance(title, str) for title in titles.values()):
         raise LukeError("L089", value=str(path))

@@ -140,7 +140,10 @@ def _coded(load: Callable[[Mapping[str, bytes]], LoadedTokenizer]) -> Callable[[
             return load(files)
         except LukeError:
             raise
-        except Exception as e:
+        except BaseException as e:
+            # Where the library's Rust panics, it is no Exception.
+            if not isinstance(e, Exception) and type(e).__name__ != "PanicException":
+                raise
             reason = f"an entry is not what a tokenizer has there ({type(e).__name__}: {e})"
             raise LukeError("L022", file=", ".join(sorted(files)), reason=reason) from e
 
@@ -169,7 +172,11 @@ def load_tokenizer(files: Mapping[str, bytes]) -> LoadedTokenizer:
     else:
         found = ", ".join(sorted(files)) or "no tokenizer file"
         raise LukeError("L028", reason=f"found only {found}")
-    vocab.update({token.content: token.id for token in added.values()})
+    for token in added.values():
+        if kind == "bpe" and vocab.get(token.content, token.id) != token.id:
+            reason = f"the added token {token.content!r} has the id {token.id}, and {vocab[token.content]} as a piece"
+            raise LukeError("L028", reason=reason)
+        vocab[token.content] = token.id
     special = _special_pieces(settings, vocab)
     if kind == "bpe":
         # A byte that the vocabulary lacks is one unknown piece, as for LukeTokenizer, rather than nothing.
@@ -248,6 +255,8 @@ def _from_tokenizer_json(
     pairs = model.get("vocab")
     if not isinstance(pairs, list if kind == "unigram" else dict) or not pairs:
         raise LukeError("L028", reason="tokenizer.json has no vocabulary")
+    if kind == "wordpiece" and model.get("unk_token") not in pairs:
+        raise LukeError("L028", reason=f"the vocabulary has no unk_token {model.get('unk_token')!r}")
     if kind == "unigram" and not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         raise LukeError("L028", reason="the vocabulary of tokenizer.json is no list of pieces and scores")
     # Texts are plain: no piece is matched before the model sees the text, nothing is cut, padded or wrapped.

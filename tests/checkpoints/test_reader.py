@@ -475,6 +475,8 @@ def test_values_beyond_the_weights_of_a_longformer_are_refused(tmp_path):
         ("tokenizer.json", '{"model": {"type": "WordPiece", "vocab": {"a": 0}}, "added_tokens": [3]}'),
         ("tokenizer.json", '{"model": {"type": "Unigram", "vocab": [["a", 0.0]]}, "normalizer": 3}'),
         ("tokenizer.json", '{"model": {"type": ["BPE"]}}'),
+        ("tokenizer.json", '{"model": {"type": "WordPiece", "unk_token": "b", "vocab": {"a": 0}}}'),
+        ("added_tokens.json", '{"!": 1}'),
     ],
 )
 def test_a_tokenizer_with_entries_of_another_kind_raises_l022_or_l028(folder, name, content):

@@ -288,17 +288,17 @@ def test_a_broken_added_token_raises_l022_with_its_file(folders, token):
     files = read_tokenizer_files(folders["bert"])
     data = json.loads(files["tokenizer.json"])
     broken = {**files, "tokenizer.json": json.dumps({**data, "added_tokens": [token]}).encode()}
-    with pytest.raises(LukeError, match=r"L022.*tokenizer\.json.*added token"):
+    with pytest.raises(LukeError, match=r"L022.*tokenizer\.json.*(added token|half a character)"):
         PieceTokenizer(broken)
     by_id = {"x" if token != {"id": -1, "content": "MVX"} else "-1": token}
     config = json.dumps({"added_tokens_decoder": by_id}).encode()
-    with pytest.raises(LukeError, match=r"L022.*tokenizer_config\.json.*added token"):
+    with pytest.raises(LukeError, match=r"L022.*tokenizer_config\.json.*(added token|half a character)"):
         PieceTokenizer({**files, "tokenizer_config.json": config})
 
 
 @pytest.mark.parametrize("content", [b'{"MVX": "3"}', b'{"MVX": -3}', b'{"MVX": null}'])
 def test_broken_ids_of_added_tokens_raise_l022(folders, content):
-    with pytest.raises(LukeError, match=r"L022.*added_tokens\.json.*added token"):
+    with pytest.raises(LukeError, match=r"L022.*added_tokens\.json.*(added token|half a character)"):
         PieceTokenizer({**read_tokenizer_files(folders["luke"]), "added_tokens.json": content})
 
 

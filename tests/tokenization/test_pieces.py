@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.strings import StringStore
+from transformers import RobertaTokenizerFast
 
 from spacy_luke.errors import LukeError
 from spacy_luke.tokenization.alignment import moved, segments
 from spacy_luke.tokenization.loading import read_tokenizer_files
 from spacy_luke.tokenization.pieces import PieceTokenizer
 from tests.tokenization.ugly import texts, words
-from tests.util import SPECIAL_STRINGS, read_files
+from tests.util import SPECIAL_STRINGS, read_files, write_byte_bpe
 
 
 @given(items=words)
@@ -176,3 +177,13 @@ def test_special_pieces_may_have_names_of_their_own(bpe_folder):
     settings = {"cls_token": {"content": "<start>"}, "bos_token": "<start>"}
     files |= {"vocab.json": json.dumps(vocab).encode(), "special_tokens_map.json": json.dumps(settings).encode()}
     assert PieceTokenizer(files).special.bos == 0
+
+
+def test_a_panic_of_the_library_is_an_error_with_a_code(tmp_path):
+    """It is no Exception, and would end a server."""
+    write_byte_bpe(tmp_path)
+    fast = RobertaTokenizerFast(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
+    data = json.loads(fast.backend_tokenizer.to_str())
+    data["model"]["continuing_subword_prefix"] = "x"
+    with pytest.raises(LukeError, match=r"L022.*tokenizer\.json"):
+        PieceTokenizer({"tokenizer.json": json.dumps(data).encode()})

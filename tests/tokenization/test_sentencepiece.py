@@ -88,3 +88,9 @@ def test_a_model_of_another_kind_is_a_coded_error() -> None:
     )
     with pytest.raises(LukeError, match=r"L028.*no Unigram"):
         PieceTokenizer({SENTENCEPIECE: model.getvalue()})
+
+
+def test_a_number_without_end_raises_l022():
+    """Else it would be put together byte by byte, in a time that grows with the square of their number."""
+    with pytest.raises(LukeError, match=r"L022.*more than 64 bits"):
+        tokenizer_json_of(b"\xff" * 10**6)
