@@ -21,9 +21,10 @@ _CHUNK = 1 << 18  # stays in the cache between reading and adding up
 
 
 def write_checksums(folder: Path) -> None:
-    """Write down size and sum of every file of a folder in one more."""
+    """Write down size and sum of every file of a folder in one more, unless there is none."""
     record = {file.name: checksum(file) for file in sorted(folder.iterdir())}
-    (folder / CHECKSUMS).write_text(json.dumps(record, indent=1), encoding="utf8")
+    if record:
+        (folder / CHECKSUMS).write_text(json.dumps(record, indent=1), encoding="utf8")
 
 
 def check_files(folder: Path, names: Iterable[str]) -> None:

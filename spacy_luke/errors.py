@@ -203,7 +203,7 @@ ERRORS: dict[str, str] = {
     "L130": "Component {name!r}: its head was saved with another encoder (fingerprint {saved}) than that of "
     "{upstream!r} ({found}), on which it would predict nonsense. A save over an older pipeline that did not end leaves "
     "such a mixture: save the pipeline again. If the head is meant for this encoder, remove the entry 'encoder' from "
-    "the cfg file of the component.",
+    "the cfg file of the component, and its checksums.json.",
     "L131": "Component {name!r} cannot be given the label {label!r}: {reason}.",
 }
 

@@ -130,6 +130,7 @@ def test_a_pipeline_without_fingerprints_loads(nlp, tmp_path: Path) -> None:
         cfg = cfg_of(tmp_path, name)
         del cfg["head"]["encoder"]
         (tmp_path / name / "cfg").write_text(json.dumps(cfg))
+        (tmp_path / name / "checksums.json").unlink()
     assert_same(logits(spacy.load(tmp_path), TASKS), logits(nlp, TASKS))
 
 
@@ -186,7 +187,7 @@ def test_a_sourced_head_may_stand_on_another_encoder(nlp, checkpoint: Path, tmp_
 def test_of_a_head_the_model_and_the_cfg_are_excluded(nlp, tmp_path: Path) -> None:
     pipe, before = nlp.get_pipe("luke_ner"), logits(nlp, ("luke_ner",))
     pipe.to_disk(tmp_path / "luke_ner", exclude=["model"])
-    assert [p.name for p in (tmp_path / "luke_ner").iterdir()] == ["cfg"]
+    assert {p.name for p in (tmp_path / "luke_ner").iterdir()} == {"cfg", "checksums.json"}
     for data, exclude in ((pipe.to_bytes(exclude=["model"]), []), (pipe.to_bytes(), ["model"])):
         pipe.from_bytes(data, exclude=exclude)
         assert_same(logits(nlp, ("luke_ner",)), before)

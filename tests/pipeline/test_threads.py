@@ -190,7 +190,7 @@ def test_weights_of_the_box_go_where_the_component_was_made(monkeypatch: pytest.
     pipe.model.ops = NumpyOps()
     seen = []
     load = LukeNER._load_box
-    monkeypatch.setattr(LukeNER, "_load_box", lambda self: seen.append(get_current_ops()) or load(self))
+    monkeypatch.setattr(LukeNER, "_load_box", lambda self, **_: seen.append(get_current_ops()) or load(self))
     with pytest.warns(match="W001"):
         [after] = at_once([lambda: (pipe.predict([]), get_current_ops())[1]])
     assert seen == [pipe.model.ops]
