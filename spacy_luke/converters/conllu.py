@@ -26,8 +26,8 @@ from .report import ConversionReport
 ID, FORM, MISC = 0, 1, 9
 # Names of the entities in MISC, in lower case: of Universal Dependencies, Stanza, other tools, and DaNE.
 KEYS = ("entity", "ner", "ne", "name")
-# Between the parts of MISC, which may have blanks of their own ("Gloss=the house").
-BAR = re.compile(r"\||[;,]?[ \t]+(?=[A-Za-z]\w*=)|;(?=[A-Za-z]\w*=)")
+# Between the parts of MISC, which may have blanks of their own ("Gloss=the house"). Blanks are looked at from the first.
+BAR = re.compile(r"\||(?:[;,]|(?<![;, \t]))[ \t]+(?=[A-Za-z]\w*=)|;(?=[A-Za-z]\w*=)")
 
 
 @dataclass(frozen=True)
