@@ -2,11 +2,11 @@
 
     python scripts/box_model.py training/en_luke_mini/tuned training/en_luke_mini/box
     python scripts/evaluate_joint.py training/en_luke_mini/box corpus/joint --output metrics/en_luke_mini.json
-    python scripts/box_model.py training/en_luke_mini/tuned spacy_luke/en_luke_mini
+    python scripts/box_model.py training/en_luke_mini/tuned packages/en_luke_mini/en_luke_mini/en_luke_mini-0.1.0
         --evaluation metrics/en_luke_mini.json
 
 Nothing is written if the pipeline is too large, or, with an evaluation, if a baseline is better than it on some data.
-packages/en_luke_mini gets a copy of meta.json when the model goes to where the package looks for it.
+The package gets a copy of meta.json when the model goes to where it belongs there.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ from spacy_luke.pipeline.checkpoint_pipe import CFG
 from spacy_luke.pipeline.encoder import LukeEncoderPipe
 
 ROOT = Path(__file__).resolve().parents[1]
-BOX = ROOT / "spacy_luke" / "en_luke_mini"
-META_COPY = ROOT / "packages" / "en_luke_mini" / "en_luke_mini" / "meta.json"
+PACKAGE = ROOT / "packages" / "en_luke_mini" / "en_luke_mini"
 ABOUT = ROOT / "packages" / "en_luke_mini" / "about.md"
 ENCODER = "luke_encoder"
 MAX_BYTES = 70_000_000
@@ -129,8 +128,8 @@ def main() -> None:
         if (beaten := worse(evaluation)) and not args.allow_worse:
             raise SystemExit(f"A baseline is better: {', '.join(beaten)}. Nothing was written (--allow-worse).")
     box(args.model, args.output, evaluation)
-    if args.output.resolve() == BOX:
-        shutil.copyfile(BOX / "meta.json", META_COPY)
+    if args.output.resolve().parent == PACKAGE:
+        shutil.copyfile(args.output / "meta.json", PACKAGE / "meta.json")
 
 
 if __name__ == "__main__":

@@ -101,8 +101,9 @@ ERRORS: dict[str, str] = {
     "L048": "{path} holds no saved component: {reason}.",
     "L049": "No component of this package runs architecture {architecture!r}. Runnable: {known}. Masked language "
     "models fill masks with spacy_luke.fill_mask.FillMask.",
-    "L050": "The model in the box is not installed with this copy of the package ({path} is missing). Give a "
-    "checkpoint: load_checkpoint(...) or [initialize.components.X] checkpoint.",
+    "L050": "The package {package} with the model that is used where no other is given is not installed. Install it: "
+    "pip install {package} (from a copy of the repository: pip install packages/{package}); or give a checkpoint: "
+    "load_checkpoint(...) or [initialize.components.X] checkpoint.",
     "L051": "Component {name!r} is configured with the encoder {encoder}, but {path} is a {found} checkpoint. Set "
     "@architectures = {needed!r} in [components.{name}.model.encoder], or give another checkpoint.",
     "L052": "Component {name!r} has the encoder {encoder}, but the model in the box is a LUKE. Give "

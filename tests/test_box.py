@@ -1,7 +1,7 @@
 """The model in the box: shipped, small, loadable, and used by a component that nobody gave weights."""
 
 import json
-from pathlib import Path
+import sys
 
 import pytest
 import spacy
@@ -104,9 +104,9 @@ def test_initialising_without_data_gives_the_model_in_the_box() -> None:
     assert {"PER", "ORG", "LOC"} <= set(pipe.labels)
 
 
-def test_a_copy_of_the_package_without_model_is_an_error(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(box, "BOX_PATH", tmp_path)
+def test_without_the_package_of_the_model_the_error_says_how_to_install_it(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "en_luke_mini", None)
     nlp = spacy.blank("en")
     nlp.add_pipe("luke_ner")
-    with pytest.raises(LukeError, match=r"L050.*checkpoint"):
+    with pytest.raises(LukeError, match=r"L050.*pip install en_luke_mini.*checkpoint"):
         nlp("Ada runs.")

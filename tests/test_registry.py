@@ -114,4 +114,6 @@ def test_the_versions_of_package_and_model_package_agree():
     model = ROOT / "packages" / "en_luke_mini"
     assert setup_cfg(ROOT)["metadata"]["version"] == version
     assert setup_cfg(model)["metadata"]["version"] == version
-    assert json.loads((model / "en_luke_mini" / "meta.json").read_text(encoding="utf8"))["version"] == version
+    meta = (model / "en_luke_mini" / "meta.json").read_bytes()
+    assert json.loads(meta)["version"] == version
+    assert (model / "en_luke_mini" / f"en_luke_mini-{version}" / "meta.json").read_bytes() == meta

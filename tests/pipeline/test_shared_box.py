@@ -50,7 +50,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def boxed(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> Language:
-    monkeypatch.setattr(box, "BOX_PATH", pipeline)
+    monkeypatch.setattr(box, "box_pipeline", lambda: pipeline)
     return spacy.load(pipeline)
 
 

@@ -1,21 +1,16 @@
-"""`spacy.load("en_luke_mini")`: spaCy looks for an installed package of that name and calls its `load`.
-
-The pipeline itself is inside spacy_luke, where a bare `nlp.add_pipe("luke_ner")` finds the same weights.
-"""
+"""A small English pipeline of spacy-luke: `spacy.load("en_luke_mini")`."""
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from spacy.language import Language
-from spacy.util import load_model_from_path
+from spacy.util import get_model_meta, load_model_from_init_py
 
-from spacy_luke.box import box_pipeline
-
-__version__ = version("en_luke_mini")
+__version__: str = get_model_meta(Path(__file__).parent)["version"]
 
 
 def load(**overrides: Any) -> Language:
-    """The pipeline. overrides: `vocab`, `disable`, `enable`, `exclude` and `config` of `spacy.load`."""
-    return load_model_from_path(box_pipeline(), **overrides)
+    """Load the pipeline. overrides: `vocab`, `disable`, `enable`, `exclude` and `config` of `spacy.load`."""
+    return load_model_from_init_py(__file__, **overrides)
