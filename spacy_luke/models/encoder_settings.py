@@ -9,7 +9,7 @@ from typing import Any
 
 from thinc.api import get_torch_default_device
 
-from ..box import BOX_NAME, is_in_box
+from ..box import PACKAGE, is_in_box
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.reader import open_checkpoint
 from ..encoders.config import LukeConfig
@@ -57,7 +57,7 @@ def open_for_encoder(
 
 def _described(path: Path, checkpoint: Checkpoint) -> str:
     """What training starts from, in words."""
-    source = f"the encoder of {BOX_NAME}, which comes with the package" if is_in_box(path) else str(path)
+    source = f"the encoder of {PACKAGE}" if is_in_box(path) else str(path)
     if not isinstance(checkpoint.config, LukeConfig):
         return f"{source}: {checkpoint.config.model_type}"
     attention = checkpoint.config.entity_attention
