@@ -28,8 +28,8 @@ from spacy.util import load_model_from_path
 import spacy_luke
 from spacy_luke.checkpoints.writer import save_checkpoint
 from spacy_luke.model_card import model_card
-from spacy_luke.pipeline.checkpoint_pipe import CFG
-from spacy_luke.pipeline.encoder import LukeEncoderPipe
+from spacy_luke.pipeline.base.checkpoint_component import CFG
+from spacy_luke.pipeline.encoder.component import LukeEncoderPipe
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "packages" / "en_luke_mini" / "en_luke_mini"

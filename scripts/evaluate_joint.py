@@ -29,12 +29,12 @@ from spacy.training import Example
 from spacy_luke.annotations import set_entity_labels
 from spacy_luke.converters import read_docbin
 from spacy_luke.files import write_file
+from spacy_luke.pipeline.entity_linker.scorer import build_entity_linker_scorer
+from spacy_luke.pipeline.entity_typer.scorer import build_entity_typer_scorer
+from spacy_luke.pipeline.ner.scorer import build_ner_scorer
+from spacy_luke.pipeline.qa.scorer import build_qa_scorer
+from spacy_luke.pipeline.relations.scorer import build_relations_scorer
 from spacy_luke.training.corpus import build_gold_mentions_corpus
-from spacy_luke.training.entity_linker_scorer import build_entity_linker_scorer
-from spacy_luke.training.entity_typer_scorer import build_entity_typer_scorer
-from spacy_luke.training.ner_scorer import build_ner_scorer
-from spacy_luke.training.qa_scorer import build_qa_scorer
-from spacy_luke.training.relations_scorer import build_relations_scorer
 
 FLAT = ("PER", "ORG", "LOC")
 ENTITIES = {

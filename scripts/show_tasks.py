@@ -3,7 +3,7 @@
     python scripts/show_tasks.py scripts/demo_text.txt page.html --relations training/knowledgenet/model-last
         --types training/typing/model-last --qa training/qa/model-last --question "Who founded Apple?"
 
-The entities are those of the model in the box. Each pipeline is optional.
+The entities are those of the bundled model. Each pipeline is optional.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from spacy.tokens import Doc, SpanGroup
 
 from spacy_luke import displacy
 from spacy_luke.annotations import set_relations
-from spacy_luke.box import box_pipeline
+from spacy_luke.default_model import bundled_pipeline
 from spacy_luke.files import write_file
 
 MENTIONS = "mentions"  # the key of doc.spans that the typing model of the project reads
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--min-score", type=float, default=0.5, help="least probability of what is shown")
     args = parser.parse_args()
 
-    doc = spacy.load(box_pipeline())(args.text.read_text(encoding="utf8").strip())
+    doc = spacy.load(bundled_pipeline())(args.text.read_text(encoding="utf8").strip())
     options = {"min_score": args.min_score, "width": 900}
     parts = []
     if args.relations:

@@ -27,8 +27,8 @@ from spacy.training import Example
 
 from spacy_luke.cli.saving import save_pipeline
 from spacy_luke.converters import read_docbin
-from spacy_luke.pipeline.decoding import DECODINGS
-from spacy_luke.pipeline.filter_recall import choose_threshold, measure_filter
+from spacy_luke.pipeline.base.entities import DECODINGS
+from spacy_luke.pipeline.ner.tune_filter import choose_threshold, measure_filter
 
 F1_LOSS = 0.001
 TEMPERATURES = [step / 20 for step in range(8, 61)]

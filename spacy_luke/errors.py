@@ -106,7 +106,7 @@ ERRORS: dict[str, str] = {
     "load_checkpoint(...) or [initialize.components.X] checkpoint.",
     "L051": "Component {name!r} is configured with the encoder {encoder}, but {path} is a {found} checkpoint. Set "
     "@architectures = {needed!r} in [components.{name}.model.encoder], or give another checkpoint.",
-    "L052": "Component {name!r} has the encoder {encoder}, but the model in the box is a LUKE. Give "
+    "L052": "Component {name!r} has the encoder {encoder}, but the bundled model is a LUKE. Give "
     "{where}: a Longformer, or a BERT, RoBERTa or XLM-R, which is read as one.",
     "L053": "{path} is a spaCy pipeline, not a checkpoint. Load it with spacy.load, or give the folder of a component "
     "in it: {components}.",

@@ -13,7 +13,7 @@ import spacy
 from spacy.language import Language
 from spacy.training import Example
 
-from spacy_luke.box import box_pipeline
+from spacy_luke.default_model import bundled_pipeline
 
 from ..compare import Outcome, alternate
 from ..models import LABELS, random_luke, random_roberta
@@ -34,8 +34,8 @@ def measure(options: Options) -> list[Row]:
     texts = sentences(options)
     pipelines: dict[str, Language] = {
         f"luke_ner, size {options.size}": _luke(options),
-        "en_luke_mini, the model in the box: entities": spacy.load(box_pipeline(), enable=ENTITIES),
-        "en_luke_mini, the model in the box: all components": spacy.load(box_pipeline()),
+        "en_luke_mini, the bundled model: entities": spacy.load(bundled_pipeline(), enable=ENTITIES),
+        "en_luke_mini, the bundled model: all components": spacy.load(bundled_pipeline()),
         f"spacy-transformers: transformer, a RoBERTa of size {options.size}": _transformer(options),
         "spaCy's ner, default configuration for CPUs": _spacy_ner(),
     }

@@ -24,8 +24,8 @@ from thinc.api import Linear, Logistic, Model, Optimizer, chain
 from thinc.types import Floats2d
 
 from spacy_luke.annotations import RELATIONS, Relation, get_relations, has_annotation, set_relations
-from spacy_luke.batching.pairs import PairGetter
-from spacy_luke.pipeline.gold import aligned_tokens
+from spacy_luke.pipeline.base.gold import aligned_tokens
+from spacy_luke.pipeline.relations.candidates import PairGetter
 
 Pairs = list[tuple[Span, Span]]
 

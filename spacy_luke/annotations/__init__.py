@@ -18,15 +18,18 @@ from .entities import (
     get_entity_type_scores,
     get_entity_types,
     get_entity_vector,
+    get_linked_entities,
     get_score,
+    get_tag,
     set_entity_labels,
     set_entity_type_scores,
     set_entity_types,
     set_entity_vectors,
+    set_linked_entities,
     set_score,
+    set_tag,
     typed_spans,
 )
-from .links import get_linked_entities, set_linked_entities
 from .questions import Answer, get_answers, get_questions, set_answers, set_questions
 from .relations import Relation, get_relations, set_relations
 from .results import to_dict
@@ -43,7 +46,6 @@ from .store import (
     check_span,
     has_annotation,
 )
-from .tags import get_tag, set_tag
 
 __all__ = [
     "ANNOTATIONS",

@@ -9,13 +9,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc, Span, Token
 
 from ..errors import LukeError
 from .store import (
     ENTITY_LABELS,
     ENTITY_TYPES,
     ENTITY_VECTOR,
+    LINKED_ENTITIES,
+    LUKE_TAG,
     SCORE,
     Characters,
     by_span,
@@ -149,3 +151,56 @@ def set_entity_vectors(doc: Doc, spans: Iterable[Span], vectors: np.ndarray) -> 
     clear(doc, ENTITY_VECTOR)
     for span, vector in zip(spans, vectors, strict=True):
         data_of(doc)[key_of(ENTITY_VECTOR, span.start_char, span.end_char)] = vector
+
+
+_ATTRIBUTE = "span._.linked_entities"
+
+
+def get_linked_entities(span: Span) -> tuple[tuple[str, float], ...]:
+    """Ids of a knowledge base with their probabilities, best first; () if the span was not linked."""
+    return tuple((kb_id, score) for kb_id, score in data_of(span.doc).get(_span_key(span)) or ())
+
+
+def set_linked_entities(span: Span, links: Iterable[tuple[str, float]] | None) -> None:
+    """Replace what a span may be; None removes the annotation."""
+    check_span(span.doc, span, "linked span")
+    if links is None:
+        data_of(span.doc).pop(_span_key(span), None)
+        return
+    stored = []
+    for link in listed(links, _ATTRIBUTE):
+        if not isinstance(link, tuple | list) or len(link) != 2 or not isinstance(link[0], str):
+            raise LukeError("L070", attribute=_ATTRIBUTE, value=link, wanted="pairs (id, score)")
+        check_score(link[1], _ATTRIBUTE)
+        stored.append([link[0], float(link[1])])
+    data_of(span.doc)[_span_key(span)] = stored
+
+
+def linked_spans(doc: Doc) -> list[tuple[Span, tuple[tuple[str, float], ...]]]:
+    """The spans of a Doc that were linked, with what each may be, in text order."""
+    characters = Characters(doc)
+    spans = (characters.span(start, end) for start, end, _ in by_span(doc, LINKED_ENTITIES))
+    return [(s, get_linked_entities(s)) for s in sorted((s for s in spans if s), key=lambda s: (s.start, s.end))]
+
+
+def _span_key(span: Span) -> tuple[Any, ...]:
+    return key_of(LINKED_ENTITIES, span.start_char, span.end_char)
+
+
+def get_tag(token: Token) -> str | None:
+    """The tag of a token; None if it has none."""
+    return data_of(token.doc).get(_token_key(token))
+
+
+def set_tag(token: Token, tag: str | None) -> None:
+    """Replace the tag of a token; None removes it."""
+    if tag is None:
+        data_of(token.doc).pop(_token_key(token), None)
+        return
+    if not isinstance(tag, str) or not tag:
+        raise LukeError("L070", attribute="token._.luke_tag", value=tag, wanted="a string that is not empty, or None")
+    data_of(token.doc)[_token_key(token)] = tag
+
+
+def _token_key(token: Token) -> tuple[Any, ...]:
+    return key_of(LUKE_TAG, token.idx, token.idx + len(token))

@@ -9,8 +9,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 
 from ..errors import LukeError
 from .choices import get_choices, get_chosen
-from .entities import get_entity_type_scores, get_entity_types, get_score, typed_spans
-from .links import linked_spans
+from .entities import get_entity_type_scores, get_entity_types, get_score, get_tag, linked_spans, typed_spans
 from .questions import get_answers, get_questions
 from .relations import get_relations
 from .store import (
@@ -26,7 +25,6 @@ from .store import (
     place_record,
     plain_number,
 )
-from .tags import get_tag
 
 Record = dict[str, Any]
 

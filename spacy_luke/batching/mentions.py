@@ -14,7 +14,7 @@ from thinc.types import Ragged
 
 from ..checks import require_at_least
 from ..errors import LukeError
-from .joined import Joined
+from .docs import Joined
 from .pieces import DocPieces
 from .windows import Window, Windows, best_windows
 

@@ -13,7 +13,7 @@ from torch import nn
 from ..encoders.config import LongformerConfig, LukeConfig
 from ..encoders.encoder import Encoder
 from ..encoders.heads import EntitySpanClassification, TaskModule
-from ..encoders.independent import IndependentLukeEncoder
+from ..encoders.independent_attention import IndependentLukeEncoder
 from ..encoders.longformer import LongformerEncoder
 from ..encoders.luke import LukeEncoder
 from ..encoders.masked_lm import MaskedLM, MaskedLMWithEntities
@@ -22,9 +22,8 @@ from ..encoders.span_filter import SpanFilter, SpanFilterSettings
 from ..errors import LukeError
 from ..tokenization.entity_vocab import EntityVocab
 from ..tokenization.pieces import PieceTokenizer
-from .empty import without_values
 from .full_attention import WithPieceToEntityQueries
-from .heads import architecture_on, bare_model, find_head
+from .heads import architecture_on, bare_model, find_head, new_span_filter, with_new_head
 from .key_maps import (
     BACKBONE_PREFIXES,
     DECODER_BIAS,
@@ -41,9 +40,8 @@ from .key_maps import (
     to_hugging_face,
     without_ignored,
 )
-from .new_entities import GrownWeights
-from .new_heads import new_span_filter, with_new_head
-from .weights import Weights
+from .upcycled_weights import GrownWeights
+from .weights import Weights, without_values
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 Config = LukeConfig | LongformerConfig

@@ -12,9 +12,9 @@ from ..encoders.masked_lm import EntityDecoder, MaskedLMWithEntities
 from ..errors import LukeError, warn
 from ..tokenization.entity_vocab import EntityVocab
 from .checkpoint import Checkpoint
-from .empty import without_values
 from .heads import MASKED_LM
 from .key_maps import ENTITY_QUERIES
+from .weights import without_values
 
 # The parts of the encoder and of the head that LUKE adds to a RoBERTa.
 ENTITY_PARTS = ("encoder.entity_embeddings.", "entity_predictions.")

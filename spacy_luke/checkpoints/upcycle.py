@@ -25,7 +25,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from ..encoders.config import LongformerConfig, LukeConfig
@@ -35,7 +34,6 @@ from ..tokenization.case import CASE_TYPES
 from ..tokenization.entity_vocab import EntityVocab
 from ..tokenization.loading import tokenizer_json
 from ..tokenization.pieces import PieceTokenizer
-from .heads import keeps_head
 from .upcycled_weights import LongformerWeights, LukeWeights, PlainWeights, new_markers
 from .weights import Weights
 
@@ -144,44 +142,6 @@ def upcycled_tokenizer(
         settings["tokenizer_class"] = "PreTrainedTokenizerFast"
     files["tokenizer_config.json"] = _dumps(settings)
     return PieceTokenizer(files, case_types=case_types)
-
-
-def upcycle_folder(
-    source: Path,
-    target: Path,
-    *,
-    to: str = "luke",
-    case_types: bool | None = None,
-    max_pieces: int = MAX_PIECES,
-    attention_window: int | tuple[int, ...] = ATTENTION_WINDOW,
-) -> None:
-    """Write the checkpoint made from the RoBERTa, XLM-R or BERT checkpoint in `source` to `target`.
-
-    to: "luke", or "longformer", which may be made from a LUKE too.
-    case_types: whether pieces carry the case of their word; default: if the tokenizer lower-cases, or as a LUKE has it.
-    max_pieces, attention_window: of the Longformer; see `LongformerConfig`.
-    """
-    from .reader import open_checkpoint
-    from .writer import save_checkpoint
-
-    checkpoint = open_checkpoint(
-        source,
-        plain_as=to,
-        plain=SOURCES[to],
-        case_types=case_types,
-        max_pieces=max_pieces,
-        attention_window=attention_window,
-    )
-    if not checkpoint.upcycled:
-        raise LukeError("L031", target=to, model_type=checkpoint.model_type, possible=", ".join(SOURCES[to]))
-    description = checkpoint.describe(checkpoint.config)
-    architecture = checkpoint.architecture
-    if checkpoint.model_type == "luke" and keeps_head(architecture, source="luke", target=to):
-        module, _ = checkpoint.load_task_module(architecture, "full")
-        name = checkpoint.architecture_of(architecture)
-        save_checkpoint(target, replace(description, architecture=name, labels=checkpoint.labels), module)
-    else:
-        save_checkpoint(target, description, checkpoint.load_encoder())
 
 
 def _added_tokens(tokenizer: PieceTokenizer, markers: Mapping[str, int]) -> list[dict[str, Any]]:

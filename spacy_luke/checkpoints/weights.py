@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ..errors import LukeError
 from ..files import parse_json_object
@@ -339,3 +342,30 @@ def _owned(tensor: Tensor, rows: list[int] | None, name: str, file: Path | str) 
     for part, source in zip(copy.view(-1).split(_COPIED), tensor.reshape(-1).split(_COPIED), strict=True):
         total += part.copy_(source).sum()
     return _checked(copy, total, name, file)
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Modules made here are on the meta device, and nothing computes initial values for them.
+
+    On that device `normal_`, with which `nn.Embedding` initialises itself, is a Python function that imports PyTorch's
+    compiler: seconds and 80 MB for values that there are not.
+    """
+    with torch.device("meta"), _NoInitialValues():
+        yield
+
+
+class _NoInitialValues(TorchFunctionMode):
+    """Leaves out the functions of `torch.nn.init`."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = MappingProxyType({}),
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init" and "tensor" in kwargs:
+            return kwargs["tensor"]
+        return func(*args, **kwargs)

@@ -36,8 +36,8 @@ def tune_filter_cli(
         import spacy
 
         from ..errors import LukeError
-        from ..pipeline.filter_recall import choose_threshold, measure_filter
-        from ..pipeline.ner import LukeNER
+        from ..pipeline.ner.component import LukeNER
+        from ..pipeline.ner.tune_filter import choose_threshold, measure_filter
         from ..training.corpus import build_gold_mentions_corpus
         from .saving import save_pipeline
 

@@ -59,7 +59,7 @@ def upcycle_cli(
     """
     with one_line_errors():
         from ..checkpoints.source import locate
-        from ..checkpoints.upcycle import upcycle_folder
+        from ..checkpoints.upcycle_folder import upcycle_folder
 
         of_longformer: dict[str, Any] = {}
         if max_pieces is not None:

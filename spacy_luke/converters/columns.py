@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from ..errors import LukeError
-from ..training.tags import is_tag
+from ..tags import is_tag
 from .files import read_chunks
 from .report import ConversionReport
 

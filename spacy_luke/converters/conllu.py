@@ -17,7 +17,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from ..errors import LukeError
-from ..training.tags import is_tag, split_tag
+from ..tags import is_tag, split_tag
 from .brackets import find_fields, has_brackets, read_brackets, split_edges
 from .columns import CONLLU_COLUMNS, Row, Sentence, Table, read_number, read_table
 from .iob import Tokens, align, cell, make_docs, read_columns, read_tags
@@ -26,7 +26,7 @@ from .report import ConversionReport
 ID, FORM, MISC = 0, 1, 9
 # Names of the entities in MISC, in lower case: of Universal Dependencies, Stanza, other tools, and DaNE.
 KEYS = ("entity", "ner", "ne", "name")
-# Between the parts of MISC, which may have blanks of their own ("Gloss=the house"). Blanks are looked at from the first.
+# Between the parts of MISC, which may have blanks of their own ("Gloss=the house"). Blanks are read from their first.
 BAR = re.compile(r"\||(?:[;,]|(?<![;, \t]))[ \t]+(?=[A-Za-z]\w*=)|;(?=[A-Za-z]\w*=)")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
 
-from ..training.tags import find_scheme, is_tag, read_entities
+from ..tags import find_scheme, is_tag, read_entities
 from .columns import NO_TOKEN, Row, Sentence, Table, find_columns, find_tag_columns, is_index_column, read_table
 from .report import ConversionReport
 from .texts import Mention, set_entities

@@ -17,7 +17,7 @@ from spacy import displacy as _spacy
 from spacy.tokens import Doc, Span
 
 from ..errors import LukeError
-from ..pipeline.states import DocStates
+from ..pipeline.encoder.states import DocStates
 from .answers import render_answers
 from .attention import parse_attention, render_attention
 from .check import mapping

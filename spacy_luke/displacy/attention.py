@@ -11,7 +11,7 @@ import numpy as np
 from spacy.displacy import get_doc_settings
 
 from ..errors import LukeError
-from ..pipeline.states import DocStates, WindowStates
+from ..pipeline.encoder.states import DocStates, WindowStates
 from . import check
 from .options import LINE_COLORS, Options, score_text
 from .page import Settings, document, fine_print, scroll

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import EncoderConfig, LukeConfig
-from .dropout import Dropout, dropout, is_drawn_by_bits
-from .head_products import attend_by_head, is_by_head
-from .joint_attention import attend_to_both
-from .linear import Linear
+from .kernels.dropout import Dropout, dropout, is_drawn_by_bits
+from .kernels.entity_aware_attention import attend_to_both
+from .kernels.int8 import Linear
+from .kernels.per_head_attention import attend_by_head, is_by_head
 
 ALL_ROWS = slice(None)
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ..errors import LukeError
 from .config import EncoderConfig, LukeConfig
-from .dropout import Dropout
+from .kernels.dropout import Dropout
 
 
 class PieceEmbeddings(nn.Module):

@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from .config import EncoderConfig
 from .embeddings import PieceEmbeddings, init_weights
 from .inputs import EncoderInput, EncoderOutput, Recording
-from .linear import Linear
+from .kernels.int8 import Linear
 
 States = Literal["all", "pieces", "entities", "pooled"]
 

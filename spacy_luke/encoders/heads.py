@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import EncoderConfig
-from .dropout import Dropout
 from .embeddings import init_weights
 from .encoder import Encoder
-from .independent import IndependentLukeEncoder
+from .independent_attention import IndependentLukeEncoder
 from .inputs import EncoderInput, EncoderOutput
-from .rows import take_rows
+from .kernels.dropout import Dropout
+from .layers import take_rows
 from .span_filter import SpanFilter
 
 
@@ -202,3 +202,76 @@ class QuestionAnswering(TaskModule):
     def forward(self, batch: EncoderInput) -> Tensor:
         """*Shape:* -> (batch, pieces, 2), float32 logits of start and end"""
         return self.qa_outputs(self.encoder(batch, states="pieces").pieces).float()
+
+
+class MentionClassification(TaskModule):
+    """Labels for single mentions."""
+
+    def _make_head(self, config: EncoderConfig, labels: int) -> None:
+        self.classifier = nn.Linear(config.hidden_size, labels)
+
+    def forward(self, batch: EncoderInput) -> Tensor:
+        """*Shape:* -> (batch, items, labels), float32 logits; rows of padding mean nothing."""
+        assert batch.items is not None
+        states = self.encoder(batch, states="entities").entities
+        return self.classifier(self.dropout(take_rows(states, batch.items[..., 0]))).float()
+
+
+class MentionPairClassification(TaskModule):
+    """Labels for pairs of mentions.
+
+    LUKE's pair meets in the encoder, where its mentions are marked; here the encoder does not know which mentions are
+    paired, so the head has a layer in which they meet: GELU(A head + B tail + C (head * tail)).
+    """
+
+    def _make_head(self, config: EncoderConfig, labels: int) -> None:
+        self.from_head = nn.Linear(config.hidden_size, config.hidden_size)
+        self.from_tail = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.from_both = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.classifier = nn.Linear(config.hidden_size, labels)
+
+    def forward(self, batch: EncoderInput) -> Tensor:
+        """*Shape:* -> (batch, items, labels), float32 logits; rows of padding mean nothing."""
+        assert batch.items is not None
+        states = self.encoder(batch, states="entities").entities
+        assert states is not None
+        states = self.dropout(states)
+        head, tail = batch.items.unbind(-1)
+        both = self.from_both(take_rows(states, head) * take_rows(states, tail))
+        # Through their matrices once a mention, not once a pair.
+        met = both + take_rows(self.from_head(states), head) + take_rows(self.from_tail(states), tail)
+        return self.classifier(self.dropout(F.gelu(met))).float()
+
+
+class _Perceptron(nn.Module):
+    """Two linear layers, dropout before each."""
+
+    def __init__(self, config: EncoderConfig, labels: int):
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.out_proj = nn.Linear(config.hidden_size, labels)
+        self.dropout = Dropout(config.hidden_dropout_prob)
+
+    def forward(self, states: Tensor) -> Tensor:
+        return self.out_proj(self.dropout(torch.tanh(self.dense(self.dropout(states)))))
+
+
+class FirstPieceClassification(TaskModule):
+    """Labels for each text, read from its first piece (`LongformerForSequenceClassification`)."""
+
+    pooling = False
+    reads_entities = False
+
+    def _make_head(self, config: EncoderConfig, labels: int) -> None:
+        self.classifier = _Perceptron(config, labels)
+
+    @property
+    def output(self) -> nn.Linear:
+        """The layer with a row for each label."""
+        return self.classifier.out_proj
+
+    def forward(self, batch: EncoderInput) -> Tensor:
+        """*Shape:* -> (batch, labels), float32 logits"""
+        pieces = self.encoder(batch, states="pieces").pieces
+        assert pieces is not None
+        return self.classifier(pieces[:, 0]).float()

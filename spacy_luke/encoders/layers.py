@@ -8,8 +8,8 @@ from ..checks import require_probability
 from .activations import get_activation
 from .attention import Attention
 from .config import EncoderConfig
-from .dropout import Dropout
-from .linear import Linear
+from .kernels.dropout import Dropout
+from .kernels.int8 import Linear
 
 
 class FeedForward(nn.Module):
@@ -36,3 +36,22 @@ def set_dropout(module: nn.Module, rate: float) -> None:
             part.p = rate
         elif isinstance(part, Attention):
             part.attention_dropout = rate
+
+
+def take_rows(states: Tensor, index: Tensor) -> Tensor:
+    """*Shapes:* (batch, rows, hidden), (batch, n) -> (batch, n, hidden)."""
+    return states.gather(1, index.unsqueeze(-1).expand(-1, -1, states.shape[-1]))
+
+
+def places_of(mask: Tensor) -> Tensor:
+    """Where a mask is True, counted through all rows. Not for a mask on a GPU, for which the processor would wait.
+
+    *Shape:* (batch, rows) -> (places,), int64
+    """
+    return mask.flatten().nonzero().squeeze(1)
+
+
+def take_places(states: Tensor, places: Tensor) -> Tensor:
+    """*Shapes:* (batch, rows, hidden), (places,) -> (places, hidden); see `places_of`."""
+    rows = states.shape[1]
+    return states[places // rows, places % rows]

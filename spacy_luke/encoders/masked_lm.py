@@ -13,8 +13,8 @@ from .config import EncoderConfig, LukeConfig
 from .encoder import States
 from .heads import TaskModule
 from .inputs import EncoderInput
-from .products import linear
-from .rows import take_places
+from .kernels.onednn_linear import linear
+from .layers import take_places
 
 
 class Predictions(NamedTuple):

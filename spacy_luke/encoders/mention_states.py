@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import EncoderConfig
-from .rows import take_rows
+from .layers import take_rows
 
 
 class MentionStates(nn.Module):

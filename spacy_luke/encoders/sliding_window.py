@@ -15,9 +15,9 @@ from torch.utils.checkpoint import checkpoint
 
 from .attention import Attention
 from .config import LongformerConfig
-from .dropout import dropout
 from .inputs import EncoderInput
-from .linear import Linear
+from .kernels.dropout import dropout
+from .kernels.int8 import Linear
 
 # Added to the score of a key that is out of reach: a finite number in every precision, so that rows that reach no key
 # (masked ones) do not become NaN.

@@ -12,7 +12,7 @@ from ..checks import require_at_least, require_probability
 from ..errors import LukeError
 from .config import EncoderConfig
 from .inputs import EncoderInput
-from .rows import take_rows
+from .layers import take_rows
 
 _WIDTH = 128
 _LENGTHS = 32

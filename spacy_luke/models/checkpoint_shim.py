@@ -9,10 +9,10 @@ from typing import Any
 import srsly
 from thinc.api import ArgsKwargs, Optimizer, get_torch_default_device
 
-from ..box import box_encoder
 from ..checkpoints.checkpoint import Checkpoint, Description
 from ..checkpoints.source import locate
 from ..checkpoints.writer import checkpoint_bytes, unpacked
+from ..default_model import bundled_encoder
 from ..encoders.batches import BatchedEncoder
 from ..encoders.encoder import Encoder
 from ..errors import LukeError
@@ -59,9 +59,9 @@ class CheckpointShim(EncoderShim):
     def load(self, name: str | None, revision: str | None) -> None:
         """Take the encoder of a checkpoint, which may have a head.
 
-        name, revision: as for `locate`; None = the encoder of the model in the box.
+        name, revision: as for `locate`; None = the encoder of the bundled model.
         """
-        path = locate(name, revision) if name is not None else box_encoder()
+        path = locate(name, revision) if name is not None else bundled_encoder()
         checkpoint = open_for_encoder(path, self._settings, COMPONENT, where=WHERE, to_train=True)
         self._take(checkpoint, self._settings["entity_vocab"])
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from thinc.api import get_torch_default_device
 
-from ..box import PACKAGE, is_in_box
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.reader import open_checkpoint
+from ..default_model import PACKAGE, is_bundled
 from ..encoders.config import LukeConfig
 from ..encoders.encoder import Encoder
-from ..encoders.linear import require_int8
+from ..encoders.kernels.int8 import require_int8
 from ..errors import LukeError
 from .architectures import ENCODERS
 
@@ -28,13 +28,13 @@ def open_for_encoder(
 
     settings: attributes of the encoder's model. name: of the component. where: the setting that names the checkpoint.
 
-    L051 if it has another encoder (L052 if it is the model in the box), L054 if its entities attend otherwise than
+    L051 if it has another encoder (L052 if it is the bundled model), L054 if its entities attend otherwise than
     configured and it is not to be trained to.
     """
     configured = settings["model_type"]
     checkpoint = open_checkpoint(path, plain_as=configured)
     found = checkpoint.config.model_type
-    if found != configured and is_in_box(path):
+    if found != configured and is_bundled(path):
         raise LukeError("L052", name=name, encoder=ENCODERS[configured], where=where)
     if found != configured:
         encoder, needed = ENCODERS[configured], ENCODERS[found]
@@ -57,7 +57,7 @@ def open_for_encoder(
 
 def _described(path: Path, checkpoint: Checkpoint) -> str:
     """What training starts from, in words."""
-    source = f"the encoder of {PACKAGE}" if is_in_box(path) else str(path)
+    source = f"the encoder of {PACKAGE}" if is_bundled(path) else str(path)
     if not isinstance(checkpoint.config, LukeConfig):
         return f"{source}: {checkpoint.config.model_type}"
     attention = checkpoint.config.entity_attention

@@ -15,8 +15,8 @@ from thinc.api import ArgsKwargs, Model, chain
 from thinc.types import Floats2d, Ragged
 
 from ..batching.collate import RowInput, batch_rows, collate
+from ..batching.device import is_finite
 from ..batching.pieces import doc_pieces
-from ..batching.readback import is_finite
 from ..batching.span_rows import span_rows
 from ..checks import require_at_least
 from ..encoders.batches import Batch
@@ -49,7 +49,7 @@ def build_transformer_model(
     get_spans: what of a Doc is encoded together, one of spacy-transformers' span getters. A span that is longer than
         the encoder's positions becomes several that overlap by a quarter.
     checkpoint: folder or Hub id; LUKE or Longformer, as the encoder is, or BERT, RoBERTa and XLM-R, which are read as
-        that; null = the encoder of the model in the box, a LUKE. Only `nlp.initialize()` reads it: a saved pipeline has
+        that; null = the encoder of the bundled model, a LUKE. Only `nlp.initialize()` reads it: a saved pipeline has
         the weights, the configuration and the tokenizer. (Our own components have it under `[initialize.components]`,
         but spacy-transformers' component passes nothing of that to its model.)
     revision: branch, tag or commit on the Hub.

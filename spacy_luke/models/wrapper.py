@@ -16,7 +16,7 @@ from ..checkpoints.weights import require_finite
 from ..encoders.inputs import EncoderInput, EncoderOutput, Recording
 from ..errors import LukeError
 from .adamw import DrivenAdamW
-from .forks import compute_alone_in_forks
+from .multiprocessing import compute_alone_in_forks
 
 
 class EncoderShim(PyTorchShim):

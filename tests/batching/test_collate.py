@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_luke.batching.collate import RowInput, batch_bundles, batch_rows, collate, padded_size
-from spacy_luke.batching.mention_rows import MentionRow, mention_rows
 from spacy_luke.batching.mentions import Candidates
 from spacy_luke.batching.windows import Window
+from spacy_luke.pipeline.ner.inputs import MentionRow, mention_rows
 
 
 def candidates(counts: list[int]) -> Candidates:

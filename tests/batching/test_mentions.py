@@ -9,7 +9,7 @@ from spacy.tokens import Doc
 from thinc.api import NumpyOps
 from thinc.types import Ragged
 
-from spacy_luke.batching.joined import Joined
+from spacy_luke.batching.docs import Joined
 from spacy_luke.batching.mentions import (
     Candidates,
     SpanSuggester,

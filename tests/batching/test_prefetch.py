@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from spacy_luke.batching.prefetch import in_background, prefetch
+from spacy_luke.batching.device import in_background, prefetch
 from tests.util import make_input
 
 

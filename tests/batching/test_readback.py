@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from thinc.api import get_array_module, torch2xp
 
-from spacy_luke.batching.readback import one_behind, read_back
+from spacy_luke.batching.device import one_behind, read_back
 
 
 def waited_for(number: int, log: list[str]) -> Callable[[], np.ndarray]:

@@ -10,7 +10,7 @@ from spacy.vocab import Vocab
 
 from spacy_luke.batching.pieces import DocPieces
 from spacy_luke.batching.span_rows import places_of_tokens, span_rows
-from tests.batching.test_token_rows import SPECIAL, made
+from tests.pipeline.token_classifier.test_inputs import SPECIAL, made
 
 VOCAB = Vocab()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from spacy_luke.checkpoints.empty import without_values
+from spacy_luke.checkpoints.weights import without_values
 
 
 def test_modules_have_shapes_and_are_not_initialised(monkeypatch):

@@ -15,13 +15,13 @@ from spacy.lang.en import English
 from transformers import BertModel, LukeForEntitySpanClassification, LukeModel
 
 import spacy_luke
-from spacy_luke.checkpoints.upcycle import upcycle_folder
+from spacy_luke.checkpoints.upcycle_folder import upcycle_folder
 from spacy_luke.checkpoints.weights import PickledWeights, require_finite
 from spacy_luke.errors import LukeError
 from spacy_luke.models.wrapper import EncoderShim
 from tests.checkpoints.keras_file import write_keras
 from tests.checkpoints.test_upcycle import write_source
-from tests.pipeline.shared_model import initialized, write_bare
+from tests.pipeline.encoder.shared_model import initialized, write_bare
 from tests.util import luke_config, randomise, write_luke
 
 VALUES = [float("nan"), float("inf"), -float("inf")]

@@ -12,7 +12,7 @@ import torch
 from spacy.training import Example
 from transformers import LukeForEntitySpanClassification, LukeModel
 
-from spacy_luke import box
+from spacy_luke import default_model
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.checkpoints.writer import save_checkpoint
 from spacy_luke.encoders.luke import LukeEncoder
@@ -90,4 +90,4 @@ def test_independent_attention_that_nobody_asked_for_is_told(independent: Path, 
 
 def test_the_encoder_in_the_box_has_independent_attention() -> None:
     """Which the documentation of the configs says."""
-    assert open_checkpoint(box.box_encoder()).config.entity_attention == "independent"
+    assert open_checkpoint(default_model.bundled_encoder()).config.entity_attention == "independent"

@@ -16,10 +16,10 @@ from transformers import AutoTokenizer, LukeForEntitySpanClassification, LukeFor
 
 import spacy_luke
 from spacy_luke.checkpoints.checkpoint import Description
+from spacy_luke.checkpoints.from_scratch import new_checkpoint
 from spacy_luke.checkpoints.reader import open_checkpoint
-from spacy_luke.checkpoints.scratch import new_checkpoint
 from spacy_luke.checkpoints.source import _is_complete
-from spacy_luke.checkpoints.upcycle import upcycle_folder
+from spacy_luke.checkpoints.upcycle_folder import upcycle_folder
 from spacy_luke.checkpoints.writer import save_checkpoint
 from spacy_luke.errors import LukeError
 from tests.interchange.models import CLASSES, assert_same, batch_for, load, our_numbers, save, their_numbers

@@ -12,13 +12,13 @@ from torch.nn import functional as F
 from transformers import LukeForMaskedLM
 
 from spacy_luke.checkpoints.checkpoint import Checkpoint, Description
+from spacy_luke.checkpoints.from_scratch import new_checkpoint
 from spacy_luke.checkpoints.heads import MASKED_LM
 from spacy_luke.checkpoints.pretraining import load_for_pretraining, with_entity_queries
 from spacy_luke.checkpoints.reader import open_checkpoint
-from spacy_luke.checkpoints.scratch import new_checkpoint
 from spacy_luke.checkpoints.writer import save_checkpoint
+from spacy_luke.encoders.layers import places_of
 from spacy_luke.encoders.masked_lm import MaskedLMWithEntities
-from spacy_luke.encoders.rows import places_of
 from spacy_luke.errors import LukeError, LukeWarning
 from tests.checkpoints.test_upcycle import write_source
 from tests.util import (

@@ -18,7 +18,7 @@ import spacy_luke
 from spacy_luke.checkpoints.pretraining import load_for_pretraining
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.errors import LukeError
-from spacy_luke.fill_mask import FillMask
+from spacy_luke.fill_mask.fill_mask import FillMask
 from tests.checkpoints.test_upcycle import write_source
 from tests.interchange.models import assert_same, batch_for, load, our_numbers, their_numbers
 from tests.mluke_model import write_mluke

@@ -29,7 +29,7 @@ from transformers import (
 
 from spacy_luke.checkpoints.checkpoint import Checkpoint
 from spacy_luke.checkpoints.reader import open_checkpoint
-from spacy_luke.checkpoints.upcycle import upcycle_folder
+from spacy_luke.checkpoints.upcycle_folder import upcycle_folder
 from spacy_luke.encoders.inputs import EncoderInput
 from spacy_luke.encoders.luke import LukeEncoder
 from spacy_luke.errors import LukeError

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from spacy_luke.checkpoints.reader import open_checkpoint
-from spacy_luke.checkpoints.upcycle import upcycle_folder
+from spacy_luke.checkpoints.upcycle_folder import upcycle_folder
 from spacy_luke.encoders.config import LongformerConfig
 from spacy_luke.errors import LukeError
 from spacy_luke.tokenization.case import CASE_TYPES

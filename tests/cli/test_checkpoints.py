@@ -41,7 +41,7 @@ def test_upcycle_decides_case_types_only_if_told(tmp_path, monkeypatch, options,
     def upcycle_folder(source: Path, target: Path, **rest: Any) -> None:
         given.update(rest, source=source, target=target)
 
-    monkeypatch.setattr("spacy_luke.checkpoints.upcycle.upcycle_folder", upcycle_folder)
+    monkeypatch.setattr("spacy_luke.checkpoints.upcycle_folder.upcycle_folder", upcycle_folder)
     result = luke("upcycle", tmp_path, tmp_path / "out", *options)
     assert result.exit_code == 0
     assert given == {"source": tmp_path, "target": tmp_path / "out", "case_types": case_types, "to": "luke"}
@@ -57,7 +57,7 @@ def test_upcycle_decides_case_types_only_if_told(tmp_path, monkeypatch, options,
 )
 def test_upcycle_makes_a_longformer_if_told(tmp_path, monkeypatch, options, changes):
     given: dict[str, Any] = {}
-    monkeypatch.setattr("spacy_luke.checkpoints.upcycle.upcycle_folder", lambda *_, **rest: given.update(rest))
+    monkeypatch.setattr("spacy_luke.checkpoints.upcycle_folder.upcycle_folder", lambda *_, **rest: given.update(rest))
     result = luke("upcycle", tmp_path, tmp_path / "out", "--to", "longformer", *options)
     assert result.exit_code == 0
     assert "Longformer" in result.output

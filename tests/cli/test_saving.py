@@ -22,8 +22,8 @@ from spacy_luke.cli import luke_cli
 from spacy_luke.converters import write_docbin
 from tests.checkpoints.test_upcycle import write_source
 from tests.cli.test_card import GOOD
-from tests.pipeline.test_fast_ner import blank
-from tests.pipeline.test_training import examples
+from tests.pipeline.ner.test_span_filter import blank
+from tests.pipeline.ner.test_training import examples
 from tests.test_knowledge_base import LINKS, linked
 from tests.training.pretraining.linked import CONFIG, ENCODER, write_corpus
 from tests.util import luke_config, randomise, write_byte_bpe, write_luke

@@ -11,7 +11,7 @@ from spacy.tokens import Doc, DocBin
 
 from spacy_luke.converters import read_iob, write_docbin
 from spacy_luke.errors import LukeError, LukeWarning
-from spacy_luke.training.tags import Entity, find_scheme, read_entities
+from spacy_luke.tags import Entity, find_scheme, read_entities
 
 
 def write(path: Path, text: str) -> Path:

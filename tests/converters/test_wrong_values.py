@@ -10,8 +10,7 @@ import spacy
 
 from spacy_luke.converters import get_converter
 from spacy_luke.errors import LukeError
-
-from . import (
+from tests.converters import (
     test_docred,
     test_entity_typing,
     test_fewrel,
@@ -20,6 +19,7 @@ from . import (
     test_squad,
     test_tacred,
 )
+
 from .test_knowledgenet import ACME, ANN, fact
 from .util import write_json
 

@@ -14,7 +14,7 @@ from spacy.tokens import Doc, Span
 from transformers import LongformerModel, LukeModel
 
 from spacy_luke import LukeError, displacy
-from spacy_luke.pipeline.states import DocStates
+from spacy_luke.pipeline.encoder.states import DocStates
 from tests.util import longformer_config, luke_config, randomise, write_longformer, write_luke
 
 from .markup import SVG, Rect, classes, svgs, text

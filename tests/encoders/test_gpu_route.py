@@ -16,9 +16,9 @@ from spacy_luke.checkpoints.heads import HEADS
 from spacy_luke.encoders.config import LongformerConfig, LukeConfig
 from spacy_luke.encoders.encoder import Encoder
 from spacy_luke.encoders.heads import EntitySpanClassification, TaskModule
-from spacy_luke.encoders.independent import IndependentLukeEncoder
+from spacy_luke.encoders.independent_attention import IndependentLukeEncoder
 from spacy_luke.encoders.inputs import EncoderInput
-from spacy_luke.encoders.joint_attention import attend_in_one_product
+from spacy_luke.encoders.kernels.entity_aware_attention import attend_in_one_product
 from spacy_luke.encoders.longformer import LongformerEncoder
 from spacy_luke.encoders.luke import LukeEncoder
 from spacy_luke.encoders.masked_lm import MaskedLM, MaskedLMWithEntities

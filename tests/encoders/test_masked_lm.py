@@ -15,11 +15,11 @@ from spacy_luke.checkpoints.checkpoint import Description
 from spacy_luke.checkpoints.heads import MASKED_LM
 from spacy_luke.checkpoints.key_maps import to_hugging_face
 from spacy_luke.checkpoints.reader import open_checkpoint
-from spacy_luke.checkpoints.upcycle import upcycle_folder
+from spacy_luke.checkpoints.upcycle_folder import upcycle_folder
 from spacy_luke.checkpoints.writer import save_checkpoint
 from spacy_luke.encoders.inputs import EncoderInput
+from spacy_luke.encoders.layers import places_of
 from spacy_luke.encoders.masked_lm import MaskedLMWithEntities
-from spacy_luke.encoders.rows import places_of
 from spacy_luke.errors import LukeError
 from tests.util import (
     ENTITIES,

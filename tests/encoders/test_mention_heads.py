@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from spacy_luke.encoders.config import LongformerConfig
+from spacy_luke.encoders.heads import MentionClassification, MentionPairClassification
 from spacy_luke.encoders.longformer import LongformerEncoder
-from spacy_luke.encoders.mention_heads import MentionClassification, MentionPairClassification
 from tests.util import longformer_config, make_input
 
 SPANS = [[(1, 3), (30, 31), (5, 9)], [(2, 9), (4, 5)]]

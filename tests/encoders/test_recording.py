@@ -12,6 +12,8 @@ from transformers import LongformerModel, LukeModel
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.encoders.encoder import Encoder
 from spacy_luke.encoders.inputs import EncoderInput, EncoderOutput, Recording
+from tests.encoders import test_longformer as of_longformer
+from tests.encoders import test_luke as of_luke
 from tests.util import (
     longformer_config,
     luke_config,
@@ -22,9 +24,7 @@ from tests.util import (
     write_luke,
 )
 
-from . import test_longformer as of_longformer
-from . import test_luke as of_luke
-from .test_independent import LENGTHS, SPANS, independent
+from .test_independent_attention import LENGTHS, SPANS, independent
 
 TOLERANCE = 1e-4
 

@@ -17,8 +17,8 @@ from spacy_luke.checkpoints.heads import bare_model
 from spacy_luke.checkpoints.writer import save_checkpoint
 from spacy_luke.encoders.encoder import Encoder
 from spacy_luke.encoders.inputs import EncoderInput
+from spacy_luke.encoders.layers import places_of
 from spacy_luke.encoders.masked_lm import MaskedLM
-from spacy_luke.encoders.rows import places_of
 from spacy_luke.tokenization.entity_vocab import EntityVocab
 from tests.util import (
     ENTITIES,

@@ -12,14 +12,13 @@ from spacy.tokens import Doc, Span
 from transformers import LukeForEntitySpanClassification
 
 import spacy_luke
+from tests.pipeline.entity_linker.model import make_kb, write_linker
+from tests.pipeline.entity_markers.model import ENTITY, PAIR, write_checkpoint
+from tests.pipeline.multiple_choice.model import CHOICES, write_chooser
+from tests.pipeline.qa.model import write_qa_checkpoint
+from tests.pipeline.textcat.model import write_classifier
+from tests.pipeline.token_classifier.model import BILUO, write_tagger
 from tests.util import luke_config, randomise, write_luke
-
-from .choice_model import CHOICES, write_chooser
-from .linker_model import make_kb, write_linker
-from .marked_model import ENTITY, PAIR, write_checkpoint
-from .qa_model import write_qa_checkpoint
-from .textcat_model import write_classifier
-from .token_model import BILUO, write_tagger
 
 TEXT = "Ada Lovelace met Charles Babbage in London. Élodie O'Neil  moved to São Paulo (1066), they don't know why."
 QUESTION = "Who met Babbage?"

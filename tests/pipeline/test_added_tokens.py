@@ -32,7 +32,7 @@ from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.training.pretraining.masking import MaskVocab
 from tests.mluke_model import write_mluke
-from tests.pipeline.marked_model import one_sentence
+from tests.pipeline.entity_markers.model import one_sentence
 from tests.util import (
     longformer_config,
     luke_config,

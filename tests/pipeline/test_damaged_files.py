@@ -22,7 +22,7 @@ from spacy.language import Language
 from spacy_luke.annotations import set_relations
 from spacy_luke.checksums import CHECKSUMS, checksum
 from spacy_luke.errors import LukeError
-from tests.pipeline.linker_model import ENTS, make_doc, make_kb, write_linker
+from tests.pipeline.entity_linker.model import ENTS, make_doc, make_kb, write_linker
 
 LABELS: dict[str, list[str] | None] = {
     "luke_ner": ["LOC", "PER"],

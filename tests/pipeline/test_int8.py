@@ -19,8 +19,8 @@ from spacy.training import Example
 from thinc.api import Adam
 
 from spacy_luke.errors import LukeError
-from tests.encoders.test_linear import needs_int8
-from tests.pipeline.test_encoder_choice import blank
+from tests.encoders.kernels.test_int8 import needs_int8
+from tests.pipeline.base.test_encoder_choice import blank
 from tests.util import write_longformer, write_luke
 
 pytestmark = needs_int8

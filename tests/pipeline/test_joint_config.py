@@ -20,7 +20,7 @@ from spacy_luke.annotations import (
     set_questions,
     set_relations,
 )
-from tests.pipeline.linker_model import make_doc, make_kb, write_linker
+from tests.pipeline.entity_linker.model import make_doc, make_kb, write_linker
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TEXT = "Ada Lovelace met Charles Babbage in London on June 5 , 1833 ."

@@ -9,14 +9,14 @@ from spacy.lang.en import English
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from spacy_luke import box
+from spacy_luke import default_model
 
 from .every_component import QUESTION, blank, written
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*W0(01|26)", "ignore:.*W002")
 FIRST = "Berlin is a city, says person PER in Germany ."
 TEXT = "Angela Merkel met Barack Obama in Berlin. Grace Hopper worked for IBM in Philadelphia."
-BARE = [path.name for path in sorted(box.box_pipeline().glob("luke_*"))]
+BARE = [path.name for path in sorted(default_model.bundled_pipeline().glob("luke_*"))]
 
 
 def asked(nlp: Language, text: str) -> Doc:

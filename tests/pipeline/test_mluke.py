@@ -27,9 +27,9 @@ from transformers import (
 import spacy_luke
 from spacy_luke.batching.pieces import doc_pieces
 from spacy_luke.checkpoints.reader import open_checkpoint
-from spacy_luke.checkpoints.upcycle import upcycle_folder
+from spacy_luke.checkpoints.upcycle_folder import upcycle_folder
 from tests.mluke_model import SCRIPTS, TITLES, write_mluke
-from tests.pipeline.marked_model import one_sentence
+from tests.pipeline.entity_markers.model import one_sentence
 from tests.tokenization.ugly import words
 from tests.util import randomise
 

@@ -11,9 +11,10 @@ import spacy
 import torch
 from spacy.language import Language
 
+from tests.pipeline.encoder.shared_model import initialized, write_bare
+from tests.pipeline.ner.test_span_filter import ENCODER, FILTER
+
 from .every_component import FACTORIES, asked, open_component, written
-from .shared_model import initialized, write_bare
-from .test_fast_ner import ENCODER, FILTER
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*W023")
 PART = "layers.1.feed_forward.norm.bias"

@@ -15,7 +15,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from spacy_luke import to_dict
-from tests.pipeline.shared_model import TASKS, build, examples, write_bare
+from tests.pipeline.encoder.shared_model import TASKS, build, examples, write_bare
 from tests.tokenization.ugly import parts
 from tests.util import write_longformer
 

@@ -20,15 +20,15 @@ from thinc.api import ArgsKwargs, NumpyOps, get_current_ops
 from torch.utils.checkpoint import checkpoint
 from transformers import LongformerForMaskedLM, LukeForMaskedLM, LukeModel
 
-from spacy_luke.encoders.linear import Int8Weight, Linear
-from spacy_luke.fill_mask import FillMask
+from spacy_luke.encoders.kernels.int8 import Int8Weight, Linear
+from spacy_luke.fill_mask.fill_mask import FillMask
 from spacy_luke.models.wrapper import EncoderShim
-from spacy_luke.pipeline.ner import LukeNER
-from tests.encoders.test_linear import needs_int8
+from spacy_luke.pipeline.ner.component import LukeNER
+from tests.encoders.kernels.test_int8 import needs_int8
+from tests.pipeline.encoder.shared_model import adam, examples, initialized
 from tests.util import longformer_config, luke_config, randomise, write_longformer, write_luke
 
 from .every_component import FACTORIES, QUESTION, TEXT, asked, blank, open_component, written
-from .shared_model import adam, examples, initialized
 
 THREADS = 8
 TEXTS = [TEXT, "London.", "Babbage met Ada Lovelace in London; they know why.", "São Paulo (1066) wasn't in London."]
@@ -189,8 +189,8 @@ def test_weights_of_the_box_go_where_the_component_was_made(monkeypatch: pytest.
     pipe: Any = nlp.get_pipe("luke_ner")
     pipe.model.ops = NumpyOps()
     seen = []
-    load = LukeNER._load_box
-    monkeypatch.setattr(LukeNER, "_load_box", lambda self, **_: seen.append(get_current_ops()) or load(self))
+    load = LukeNER._load_bundled
+    monkeypatch.setattr(LukeNER, "_load_bundled", lambda self, **_: seen.append(get_current_ops()) or load(self))
     with pytest.warns(match="W001"):
         [after] = at_once([lambda: (pipe.predict([]), get_current_ops())[1]])
     assert seen == [pipe.model.ops]

@@ -19,10 +19,10 @@ from spacy.training import Example
 
 from spacy_luke.batching.windows import SentenceWindows, Window, build_sentence_windows
 from spacy_luke.errors import LukeError
+from tests.pipeline.encoder.shared_model import adam
+from tests.pipeline.entity_linker.model import make_kb
 
 from .every_component import asked, open_component, written
-from .linker_model import make_kb
-from .shared_model import adam
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(W023|W002)")
 Break = Callable[[Any], None]

@@ -11,8 +11,8 @@ from spacy.training import Example
 
 from spacy_luke.annotations import ANSWERS, QUESTIONS, get_questions, has_annotation, set_answers, set_questions
 from spacy_luke.errors import LukeWarning
+from spacy_luke.pipeline.ner.scorer import build_ner_scorer
 from spacy_luke.training.corpus import build_gold_mentions_corpus
-from spacy_luke.training.ner_scorer import build_ner_scorer
 
 NLP = spacy.blank("en")
 

@@ -7,7 +7,7 @@ import spacy
 from spacy.tokens import Doc, SpanGroup
 from spacy.training import Example
 
-from spacy_luke.training.ner_scorer import build_ner_scorer
+from spacy_luke.pipeline.ner.scorer import build_ner_scorer
 
 NLP = spacy.blank("en")
 TEXT = "Royal Society of London"

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from ...batching.collate import RowInput, batch_rows, collate
-from ...batching.linked_windows import BLANK
 from ...encoders.inputs import EncoderInput
-from ...encoders.rows import places_of
+from ...encoders.layers import places_of
 from ...tokenization.entity_vocab import PAD, UNK, EntityVocab
 from ...tokenization.pieces import PieceTokenizer
 from .masking import MaskedRow, Masking, MaskVocab
 from .settings import Settings, WindowSettings
 from .store import WindowStore
+from .windows import BLANK
 
 # What random numbers are for, so that no two uses share them.
 _ORDER, _MASKS, _DEV_MASKS, _DROPOUT = range(4)

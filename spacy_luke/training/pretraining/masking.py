@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...batching.collate import RowInput
-from ...batching.linked_windows import BEGIN, BLANK, INSIDE
 from ...checks import require_probability
 from ...errors import LukeError
 from ...tokenization.case import NO_CASE
 from ...tokenization.entity_vocab import MASK, EntityVocab
 from ...tokenization.pieces import PieceTokenizer
+from .windows import BEGIN, BLANK, INSIDE
 
 
 @dataclass(frozen=True)

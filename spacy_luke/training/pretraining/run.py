@@ -16,7 +16,7 @@ from spacy.tokens import Doc
 from spacy.util import dot_to_object, registry
 from thinc.api import Config
 
-from ...batching.prefetch import prefetch
+from ...batching.device import prefetch
 from ...errors import LukeError, warn
 from ...files import write_file
 from ...models.adamw import DrivenAdamW

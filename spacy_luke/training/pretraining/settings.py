@@ -25,7 +25,7 @@ class ModelSettings:
     """What is trained: `[pretraining.model]`.
 
     checkpoint: folder or Hub id of a LUKE, or of a BERT, RoBERTa or XLM-R, which is read as one; None = from scratch if
-        there is a tokenizer, else the encoder of the model in the box.
+        there is a tokenizer, else the encoder of the bundled model.
     revision: branch, tag or commit on the Hub.
     tokenizer: from scratch, folder with the files of a tokenizer.
     sizes: from scratch, sizes of the encoder by their names in config.json; see `checkpoints.scratch.SIZES`.

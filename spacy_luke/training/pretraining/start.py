@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from ...box import box_encoder
 from ...checkpoints.checkpoint import Checkpoint, Description
+from ...checkpoints.from_scratch import new_checkpoint
 from ...checkpoints.heads import MASKED_LM
 from ...checkpoints.pretraining import (
     ENTITY_PARTS,
@@ -18,9 +18,9 @@ from ...checkpoints.pretraining import (
     with_entity_queries,
 )
 from ...checkpoints.reader import open_checkpoint
-from ...checkpoints.scratch import new_checkpoint
 from ...checkpoints.source import locate
 from ...checkpoints.writer import save_checkpoint
+from ...default_model import bundled_encoder
 from ...encoders.config import LukeConfig
 from ...encoders.layers import set_dropout
 from ...encoders.masked_lm import MaskedLMWithEntities
@@ -78,7 +78,7 @@ def open_source(settings: ModelSettings, seed: int) -> Checkpoint:
             Path(settings.tokenizer), settings.sizes, max_pieces=settings.max_pieces, case_types=settings.case_types
         )
     else:
-        folder = locate(settings.checkpoint, settings.revision) if settings.checkpoint else box_encoder()
+        folder = locate(settings.checkpoint, settings.revision) if settings.checkpoint else bundled_encoder()
         source = open_checkpoint(folder, case_types=settings.case_types)
         if isinstance(source.config, LukeConfig) and source.config.entity_attention != "full":
             source = source.with_full_attention()

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from spacy.tokens import Doc
 
-from ...batching.linked_windows import BEGIN, linked_windows
 from ...errors import LukeError
 from ...tokenization.pieces import PieceTokenizer
+from .windows import BEGIN, linked_windows
 
 _META = "meta.json"
 # Arrays of all windows, one after the other: name -> type. What belongs to a window ends where `…_ends` says.

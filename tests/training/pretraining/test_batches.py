@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from spacy_luke.batching.linked_windows import linked_windows
 from spacy_luke.encoders.inputs import EncoderInput
-from spacy_luke.encoders.rows import places_of
+from spacy_luke.encoders.layers import places_of
 from spacy_luke.tokenization.entity_vocab import EntityVocab
 from spacy_luke.tokenization.pieces import PieceTokenizer
 from spacy_luke.training.pretraining.batches import MaskedWindows, Part
 from spacy_luke.training.pretraining.masking import Masking
 from spacy_luke.training.pretraining.settings import ModelSettings, Settings, WindowSettings
 from spacy_luke.training.pretraining.store import WindowStore
+from spacy_luke.training.pretraining.windows import linked_windows
 from tests.training.pretraining.linked import make_doc, make_docs
 from tests.util import read_files, write_byte_bpe
 

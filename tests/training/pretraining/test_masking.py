@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from spacy_luke.batching.collate import RowInput
-from spacy_luke.batching.linked_windows import BEGIN, BLANK, INSIDE
 from spacy_luke.errors import LukeError
 from spacy_luke.tokenization.entity_vocab import EntityVocab
 from spacy_luke.tokenization.pieces import PieceTokenizer
 from spacy_luke.training.pretraining.masking import MaskedRow, Masking, MaskVocab
+from spacy_luke.training.pretraining.windows import BEGIN, BLANK, INSIDE
 from tests.util import read_files, write_word_piece
 
 MASK, ENTITY_MASK = 4, 2

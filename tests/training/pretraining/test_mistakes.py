@@ -12,10 +12,10 @@ from spacy.util import load_config
 from thinc.api import Config
 from transformers import LukeModel
 
-from spacy_luke.box import box_encoder
 from spacy_luke.checkpoints.reader import open_checkpoint, read_config
 from spacy_luke.checkpoints.writer import save_checkpoint
 from spacy_luke.converters import write_docbin
+from spacy_luke.default_model import bundled_encoder
 from spacy_luke.encoders.config import LukeConfig
 from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.training.pretraining.run import Run
@@ -161,7 +161,7 @@ def test_mistakes_are_found_before_the_corpus_is_prepared(folder, block, changes
 
 def test_without_checkpoint_and_tokenizer_the_start_is_the_encoder_in_the_box():
     source = open_source(ModelSettings(), seed=0)
-    assert source.path == box_encoder()
+    assert source.path == bundled_encoder()
     assert isinstance(source.config, LukeConfig)
     assert source.config.entity_attention == "full"
 

@@ -1,0 +1,1 @@
+"""Routes for particular processors. Each computes what the plain PyTorch code beside it does."""

@@ -1,0 +1,123 @@
+"""Texts with masks: the rows that `FillMask` shows to the encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..batching.collate import RowInput
+from ..batching.pieces import characters
+from ..batching.strided import build_strided_windows
+from ..tokenization.case import NO_CASE
+from ..tokenization.loading import SpecialPieces
+from ..tokenization.pieces import PieceTokenizer
+
+# Pieces that give an entity its position; LukeTokenizer's max_mention_length.
+_MAX_ENTITY_PIECES = 30
+
+
+@dataclass(frozen=True)
+class MaskedText:
+    """A text with masks.
+
+    ids, types: with the mask piece where a mask is. *Shape:* (pieces,), int64
+    chars: where the masks are written in the text. *Shape:* (masks, 2)
+    places: the piece of each mask. *Shape:* (masks,)
+    entity_ids: *Shape:* (entities,), int64
+    entity_ranges: half-open ranges of pieces. *Shape:* (entities, 2), int64
+    """
+
+    ids: np.ndarray
+    types: np.ndarray
+    chars: np.ndarray
+    places: np.ndarray
+    entity_ids: np.ndarray
+    entity_ranges: np.ndarray
+
+
+@dataclass(frozen=True)
+class MaskRow:
+    """A window of a text with the masks that are read from it; the row's tensors are made when its batch is.
+
+    doc: index of the text.
+    start, end: the window, in pieces of the text.
+    masks: their indices among those of the text, in order. *Shape:* (masks,)
+    """
+
+    doc: int
+    text: MaskedText
+    start: int
+    end: int
+    masks: np.ndarray
+
+    @property
+    def pieces(self) -> int:
+        """Pieces, the two special ones included."""
+        return self.end - self.start + 2
+
+    @property
+    def entities(self) -> int:
+        return int(self._inside.sum())
+
+    @property
+    def _inside(self) -> np.ndarray:
+        """Which entities lie in the window. *Shape:* (entities,), bool"""
+        ranges = self.text.entity_ranges
+        return (ranges[:, 0] >= self.start) & (ranges[:, 1] <= self.end)
+
+    @property
+    def positions(self) -> np.ndarray:
+        """Where the row has the masks. *Shape:* (masks,)"""
+        return self.text.places[self.masks] - self.start + 1
+
+    def make(self, special: SpecialPieces) -> RowInput:
+        """The row's tensors, without global pieces."""
+        window, inside = slice(self.start, self.end), self._inside
+        spans = self.text.entity_ranges[inside] - self.start + 1
+        spans[:, 1] = np.minimum(spans[:, 1], spans[:, 0] + _MAX_ENTITY_PIECES)
+        return RowInput(
+            np.concatenate([[special.bos], self.text.ids[window], [special.eos]]),
+            np.concatenate([[0], self.text.types[window], [0]]),
+            self.text.entity_ids[inside],
+            spans,
+        )
+
+
+def masked_text(text: str, tokenizer: PieceTokenizer, entities: Sequence[tuple[int, int, int]]) -> MaskedText:
+    """Tokenise a text with masks, written as the tokenizer's or as one of `MASKS`.
+
+    entities: first character, end and id of the entity vocabulary.
+
+    A mask takes the white space beside it away if the tokenizer's files say so of it; transformers 4 does so before the
+    masks of RoBERTa, LUKE and XLM-R. Whatever else looks like a special piece is plain text.
+    """
+    encoded = tokenizer.encode_text(text, [edge for start, end, _ in entities for edge in (start, end)], masks=True)
+    place = encoded.boundary_index
+    places = np.flatnonzero(encoded.ids == tokenizer.special.mask)
+    types = encoded.types.copy()
+    types[places] = NO_CASE
+    found = characters(text, encoded.byte_spans[places])
+    for chars in found:  # without the white space
+        written = text[chars[0] : chars[1]].strip()
+        chars[0] = text.index(written, chars[0])
+        chars[1] = chars[0] + len(written)
+    table = np.array([(place[a], place[b], i) for a, b, i in entities], dtype=np.int64).reshape(-1, 3)
+    table = table[table[:, 0] < table[:, 1]]
+    return MaskedText(encoded.ids, types, found, places, table[:, 2], table[:, :2])
+
+
+def mask_rows(doc: int, text: MaskedText, max_pieces: int) -> list[MaskRow]:
+    """The rows of a text: each mask in the window that shows most around it.
+
+    doc: index of the text. max_pieces: longest window, without special pieces.
+    """
+    windows, window_of = build_strided_windows(max_pieces, max(max_pieces // 2, 1)).place(
+        np.stack([text.places, text.places + 1], axis=1), len(text.ids)
+    )
+    return [
+        MaskRow(doc, text, window.start, window.end, np.flatnonzero(window_of == number))
+        for number, window in enumerate(windows)
+        if (window_of == number).any()
+    ]

@@ -1,0 +1,312 @@
+"""What every component shares: an encoder that comes from a checkpoint, windows, and saving as a checkpoint."""
+
+from __future__ import annotations
+
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import srsly
+from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+from thinc.api import Model, Ops, get_current_ops, set_current_ops
+
+from ...batching.device import is_finite, prefetch, read_back
+from ...batching.strided import StridedWindows, build_strided_windows
+from ...batching.windows import SentenceWindows
+from ...checkpoints.checkpoint import Checkpoint, Description
+from ...checkpoints.source import locate
+from ...checkpoints.writer import (
+    CHECKPOINT_FILES,
+    CONFIG,
+    OF_COMPONENTS,
+    checkpoint_bytes,
+    save_checkpoint,
+    save_files,
+    unpacked,
+)
+from ...checks import require_at_least
+from ...checksums import check_files
+from ...encoders.encoder import Encoder
+from ...encoders.inputs import EncoderInput
+from ...errors import LukeError, warn
+from ...files import parse_json_object
+from ...models.encoder_settings import apply_settings, open_for_encoder, require_precision
+from ...models.wrapper import torch_module
+from ...user_functions import NamedWindows, naming_key_errors
+
+# What `exclude` may name when a component is saved or loaded.
+CFG, MODEL = "cfg", "model"
+# Held by a thread whose prediction changes what others read: it loads the bundled weights, takes a step that waited,
+# gives a warning that comes once. One for all components: what happens to an encoder happens to all that share it, and
+# a lock of each could not be copied.
+STATE_LOCK = threading.RLock()
+PipeT = TypeVar("PipeT", bound="CheckpointPipe")
+RowsT = TypeVar("RowsT")
+
+
+class CheckpointPipe(TrainablePipe):
+    """A component whose weights, tokenizer and entity vocabulary come from a checkpoint.
+
+    A component that was added and never given weights takes those of the bundled model when it is first used, if
+    that has such a component.
+    """
+
+    factory: ClassVar[str]
+    bundled_warning: ClassVar[str] = "W001"
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        windows: Any,
+        max_batch_pieces: int,
+        scorer: Callable[..., dict[str, Any]] | None,
+    ):
+        require_at_least(1, max_batch_pieces=max_batch_pieces)
+        self.vocab = vocab
+        self.model = model
+        self.name = name
+        self.cfg: dict[str, Any] = {}
+        self.scorer = scorer
+        self.max_batch_pieces = max_batch_pieces
+        self._windows_setting = windows
+        self._description: Description | None = None
+        # Whether a prediction has found weights. Before, another thread may be loading them.
+        self._has_predicted = False
+        self._warned_sentences = False
+
+    # Weights
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of what the component predicts; () if it has none, or has no weights yet."""
+        return self.logit_labels
+
+    @property
+    def logit_labels(self) -> tuple[str, ...]:
+        """Labels in the order of the logits: `labels` and, where there is one, the label for "nothing here"; tags where
+        tokens are tagged, and both directions where labels have them."""
+        return self._description.labels if self._description else ()
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether a checkpoint was loaded or the component initialised."""
+        return self._description is not None
+
+    def load_checkpoint(self: PipeT, name: str | Path, *, revision: str | None = None) -> PipeT:
+        """Take weights, labels, tokenizer and entity vocabulary from a checkpoint that has what the component needs.
+
+        name: folder or Hub id. revision: branch, tag or commit on the Hub.
+
+        If anything is wrong with it (a coded error says what), the component stays as it was.
+        """
+        self._load(self._open(locate(name, revision)))
+        return self
+
+    @property
+    @abstractmethod
+    def _encoder_settings(self) -> dict[str, Any]:
+        """The settings of the encoder's architecture."""
+
+    @abstractmethod
+    def _load(self, checkpoint: Checkpoint) -> None:
+        """Take over a checkpoint. Nothing changes until all of it has been read."""
+
+    @property
+    def _module(self) -> Any:
+        """The PyTorch module; L040 before there are weights."""
+        module = torch_module(self.model)
+        if module is None:
+            raise self._no_weights()
+        return module
+
+    def _no_weights(self) -> LukeError:
+        how = (
+            f" with [initialize.components.{self.name}] checkpoint, or nlp.get_pipe({self.name!r}).load_checkpoint(...)"
+        )
+        return LukeError("L040", name=self.name, how=how)
+
+    def _require_weights(self) -> Description:
+        if self._description is None:
+            raise self._no_weights()
+        return self._description
+
+    def _require_weights_or_bundled(self, docs: Sequence[Doc]) -> Description:
+        """Before predictions on Docs: a component that nobody gave weights takes the bundled ones, with a warning."""
+        if not self._has_predicted:
+            with STATE_LOCK, _current_ops(self.model.ops):
+                if self._description is None:
+                    self._take_bundled()
+                self._has_predicted = self._description is not None
+        return self._require_weights()
+
+    def _require_weights_to_learn(self) -> Description:
+        """The same before an update."""
+        if self._description is None:
+            self._take_bundled(to_train=True)
+        return self._require_weights()
+
+    def _take_bundled(self, *, to_train: bool = False) -> None:
+        """Take the bundled weights, if it has some for the component, with a warning."""
+        if self._load_bundled(to_train=to_train):
+            labels = ", ".join(self.labels)
+            warn(self.bundled_warning, name=self.name, factory=self.factory, labels=labels and f"; labels {labels}")
+
+    @abstractmethod
+    def _load_bundled(self, *, to_train: bool = False) -> bool:
+        """Take over what the bundled model has of such a component. RETURNS: whether it has one."""
+
+    def _open(self, path: Path, *, to_train: bool = False) -> Checkpoint:
+        """Open a checkpoint for the encoder in the config; see `open_for_encoder`."""
+        where = f"[initialize.components.{self.name}] checkpoint"
+        return open_for_encoder(path, self._encoder_settings, self.name, where=where, to_train=to_train)
+
+    def _configure(self, encoder: Encoder, checkpoint: Checkpoint) -> None:
+        """Give a new encoder its settings, and warn of a tokenizer that loses the case of the text."""
+        apply_settings(encoder, self._encoder_settings)
+        if checkpoint.tokenizer.lowercase and not checkpoint.tokenizer.case_types:
+            warn("W008", name=str(checkpoint.path))
+
+    def _load_encoder(self, checkpoint: Checkpoint) -> tuple[Encoder, Description]:
+        """The encoder of a checkpoint, as the settings have it, and what is known of it."""
+        require_precision(self._encoder_settings)
+        wanted = self._encoder_settings["entity_vocab"]
+        vocab, _ = checkpoint.select_entities(wanted)
+        encoder = checkpoint.load_encoder(wanted, mentions=True)
+        self._configure(encoder, checkpoint)
+        return encoder, replace(checkpoint.describe(encoder.config), entity_vocab=vocab)  # type: ignore[arg-type]
+
+    # Docs
+
+    def _windows(self, build: Callable[..., Any], *, special_pieces: int) -> Any:
+        """The windows in use: those of the config, else those that the checkpoint was trained with, else `build`'s or,
+        for an encoder without entity inputs, as long as they can be; never longer than the encoder's positions allow.
+
+        special_pieces: those of a row.
+        """
+        description = self._require_weights()
+        longest = description.config.max_pieces - special_pieces
+        saved = description.settings.get("windows", {})
+        if self._windows_setting is not None:
+            windows = self._windows_setting
+        elif "stride" in saved:
+            windows = build_strided_windows(**saved)
+        elif saved or description.config.entity_inputs:
+            windows = build(**saved)
+        else:
+            windows = build_strided_windows(longest, max(3 * longest // 4, 1))
+        if isinstance(windows, SentenceWindows | StridedWindows):
+            return windows.shortened(longest)
+        with naming_key_errors(self.name, "windows", windows):
+            return NamedWindows(windows.shortened(longest), self.name)
+
+    def _ahead(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, EncoderInput]]:
+        """Batches on the device of the model; on a GPU they are made while earlier ones are computed."""
+        return prefetch(batches, next(self._module.parameters()).device)
+
+    def _predicted(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, np.ndarray]]:
+        """What the model gives for batches, with what belongs to them; on a GPU the next batch is under way by then."""
+        for rows, scores in read_back((rows, self.model.predict(batch)) for rows, batch in self._ahead(batches)):
+            self._check_finite(scores)
+            yield rows, scores
+
+    def _check_finite(self, scores: np.ndarray) -> None:
+        """W031 if the model gave what are no numbers, once for the weights that it has. *Shape:* any"""
+        shim: Any = self.model.shims[0]
+        if not is_finite(scores) and shim.is_sound:
+            with STATE_LOCK:
+                was_sound, shim.is_sound = shim.is_sound, False
+            if was_sound:
+                warn("W031", name=self.name)
+
+    @staticmethod
+    def _listed(docs: Iterable[Doc]) -> list[Doc]:
+        """The Docs of a call as a list; L080 for one Doc alone, which iterates over its tokens."""
+        if isinstance(docs, (Doc, str)):
+            raise LukeError("L080", argument="docs", value=docs, wanted="a list of Docs; for one Doc, [doc]")
+        return list(docs)
+
+    def _warn_without_sentences(self, docs: Iterable[Doc]) -> None:
+        if not self._warned_sentences and any(len(doc) and not doc.has_annotation("SENT_START") for doc in docs):
+            with STATE_LOCK:
+                warned, self._warned_sentences = self._warned_sentences, True
+            if not warned:
+                warn("W002", name=self.name)
+
+    # Saving
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Save as a Hugging Face checkpoint folder with spaCy's `cfg` beside it; see `save_checkpoint`.
+
+        exclude: "model", the checkpoint, and "cfg"; other names mean nothing here.
+        """
+        exclude = set(exclude)
+        files = self._more_files(exclude)
+        if self._description is not None and MODEL not in exclude:
+            save_checkpoint(Path(path), self._description, self._module, more_files=files, checksums=True)
+        else:
+            save_files(Path(path), files)
+
+    def from_disk(self: PipeT, path: str | Path, *, exclude: Iterable[str] = ()) -> PipeT:
+        """Load what `to_disk` saved, or leave the component as it was.
+
+        exclude: as for `to_disk`.
+        """
+        path, exclude = Path(path), set(exclude)
+        if MODEL not in exclude and self._read_cfg(path, exclude)["weights"]:
+            check_files(path, set(CHECKPOINT_FILES).difference(OF_COMPONENTS))
+            self._load(replace(self._open(path), saved=True))
+        return self
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """The files that `to_disk` writes, as one byte string."""
+        exclude = set(exclude)
+        saves = self._description is not None and MODEL not in exclude
+        files = checkpoint_bytes(self._require_weights(), self._module) if saves else {}
+        return srsly.msgpack_dumps({**files, **self._more_files(exclude)})
+
+    def from_bytes(self: PipeT, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> PipeT:
+        """Load what `to_bytes` gave."""
+        with unpacked(srsly.msgpack_loads(bytes_data)) as folder:
+            return self.from_disk(folder, exclude=exclude)
+
+    def _more_files(self, exclude: Collection[str]) -> dict[str, bytes]:
+        """Files beside those of the checkpoint, by name."""
+        return {} if CFG in exclude else {CFG: srsly.json_dumps(self._cfg(exclude)).encode("utf8")}
+
+    def _cfg(self, exclude: Collection[str]) -> dict[str, Any]:
+        return {"weights": self.has_weights and MODEL not in exclude}
+
+    @staticmethod
+    def _read_cfg(path: Path, exclude: Collection[str] = ()) -> dict[str, Any]:
+        """What `_cfg` gave, L022 if that is damaged; if it is excluded, just whether a checkpoint is there."""
+        if CFG in exclude:
+            return {"weights": (path / CONFIG).is_file()}
+        if not (path / CFG).is_file():
+            raise LukeError("L048", path=path, reason=f"it has no {CFG!r} file")
+        check_files(path, [CFG])
+        cfg = parse_json_object((path / CFG).read_bytes(), path / CFG)
+        if not isinstance(cfg.get("weights"), bool):
+            raise LukeError("L022", file=path / CFG, reason="it does not say whether there are weights")
+        return cfg
+
+
+@contextmanager
+def _current_ops(ops: Ops) -> Iterator[None]:
+    """Weights that are loaded inside the block go to the device of `ops`: a thread starts with the CPU, whatever GPU
+    the others use."""
+    before = get_current_ops()
+    set_current_ops(ops)
+    try:
+        yield
+    finally:
+        set_current_ops(before)

@@ -1,0 +1,303 @@
+"""The component whose encoder others share: spaCy's `ListenedToComponent`, but for weights, not for states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example, validate_examples
+from spacy.vocab import Vocab
+from thinc.api import Model, Optimizer
+from torch import Tensor, nn
+
+from ...checkpoints.checkpoint import Checkpoint, Description
+from ...checkpoints.source import locate
+from ...default_model import bundled_encoder
+from ...encoders.encoder import Encoder
+from ...errors import LukeError, warn
+from ...models.shared import SHARED
+from ...models.wrapper import attach_module, torch_module
+from .checkpoint_component import STATE_LOCK, CheckpointPipe
+
+# Largest norm of a gradient, for all components or by their names.
+GradClip = float | Mapping[str, float | None] | None
+
+
+class OwnerPipe(CheckpointPipe):
+    """A component with an encoder and no head, whose encoder others may share.
+
+    LUKE's states of a text depend on the entities that are asked about, so components cannot share them as those of
+    spaCy share a `tok2vec`: each runs the encoder on its own inputs. They share the weights: one set in memory and on
+    disk. In training the gradients of all of them add up, and this component takes one step.
+
+    component_grad_clip: largest norm of what a component adds, for all or by their names; null = any. Tasks may differ
+        in it by a factor of 100 (docs/shared_encoder.md), and the largest then decides alone where the encoder goes.
+    """
+
+    def __init__(self, vocab: Vocab, model: Model, name: str, *, component_grad_clip: GradClip = None, **settings: Any):
+        super().__init__(vocab, model, name, scorer=None, **settings)
+        bounds = component_grad_clip.values() if isinstance(component_grad_clip, Mapping) else [component_grad_clip]
+        if not all(bound is None or bound > 0 for bound in bounds):
+            reason = "norms must be numbers above 0, or null"
+            raise LukeError("L047", setting="component_grad_clip", value=component_grad_clip, reason=reason)
+        self.component_grad_clip = component_grad_clip
+        self._warned_bounds = False
+        # The component whose gradient is now on the encoder.
+        self._adding = ""
+        # What the components before the present one have added, where that is bounded.
+        self._gathered: dict[nn.Parameter, Tensor] = {}
+        self.model.attrs["replace_listener"] = _replace_listener
+        self.listener_map: dict[str, list[Model]] = {}
+        # Components whose gradients the update that has begun may still get, and whether it has any.
+        self._awaited: set[str] = set()
+        self._has_gradients = False
+        # Those of that update.
+        self._examples: list[Example] = []
+        # The optimiser of a step that was asked for before there were gradients.
+        self._waiting: Optimizer | None = None
+        # Parameters that are not to get gradients for the moment.
+        self._resting: list[nn.Parameter] = []
+
+    # Weights
+
+    @property
+    def _encoder_settings(self) -> dict[str, Any]:
+        return self.model.attrs
+
+    @property
+    def description(self) -> Description | None:
+        """What is known of the encoder; None before it has weights."""
+        return self._description
+
+    @property
+    def encoder(self) -> Encoder:
+        """The PyTorch module; L040 before there are weights."""
+        return self._module
+
+    def freeze_encoder(self, frozen: bool = True) -> None:
+        """Train only heads from now on. Lasts until weights are loaded again; it is not saved."""
+        self._resting.clear()
+        self.encoder.requires_grad_(not frozen)
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        self._check_checkpoint(checkpoint)
+        encoder, described = self._load_encoder(checkpoint)
+        settings = dict(checkpoint.settings)
+        if checkpoint.architecture != described.architecture:  # windows of a task
+            settings = checkpoint.of_encoder()
+        if is_dataclass(self._windows_setting):
+            settings["windows"] = vars(self._windows_setting)
+        description = replace(described, settings=settings)
+        for listener in self.listeners:
+            if (user := listener.attrs[SHARED].user) is not None:
+                user.check_encoder(description, encoder)  # while nothing has changed
+        attach_module(self.model, encoder)
+        self._description = description
+        self._awaited, self._has_gradients, self._waiting = set(), False, None
+        self._examples = []
+        self._gathered.clear()
+        self._resting.clear()
+        for listener in self.listeners:
+            listener.attrs[SHARED].connect(self)
+
+    def _check_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """An error if a checkpoint does not suit the settings."""
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Any]],
+        *,
+        nlp: Language | None = None,
+        checkpoint: str | None = None,
+        revision: str | None = None,
+    ) -> None:
+        """Prepare for training.
+
+        checkpoint: folder or Hub id to start from: LUKE or Longformer, as the config has it, with any head, or BERT,
+            RoBERTa and XLM-R, which are read as that; default: the encoder of the bundled model, a LUKE.
+        revision: branch, tag or commit on the Hub.
+        """
+        source = locate(checkpoint, revision) if checkpoint is not None else bundled_encoder()
+        self._load(self._open(source, to_train=True))
+
+    def _require_weights_or_bundled(self, docs: Sequence[Doc]) -> Description:
+        description = super()._require_weights_or_bundled(docs)
+        self.settle(docs)
+        return description
+
+    def _load_bundled(self, *, to_train: bool = False) -> bool:
+        self._load(self._open(bundled_encoder(), to_train=to_train))
+        return True
+
+    # Sharing: spaCy's `ListenedToComponent`
+
+    @property
+    def listeners(self) -> list[Model]:
+        """The layers of other components that stand for this encoder."""
+        return [listener for listeners in self.listener_map.values() for listener in listeners if self._is_of(listener)]
+
+    @property
+    def listening_components(self) -> list[str]:
+        """Names of the components that share the encoder."""
+        return [name for name, listeners in self.listener_map.items() if any(map(self._is_of, listeners))]
+
+    def _is_of(self, listener: Model) -> bool:
+        """Whether no owner after this one is nearer to the component of the layer."""
+        return listener.attrs[SHARED].owner is self
+
+    def add_listener(self, listener: Model, component_name: str) -> None:
+        """Share the encoder with a component."""
+        listeners = self.listener_map.setdefault(component_name, [])
+        if listener not in listeners:
+            listeners.append(listener)
+            listener.attrs[SHARED].connect(self)
+
+    def remove_listener(self, listener: Model, component_name: str) -> bool:
+        """Forget a layer of a component. RETURNS: whether it was known."""
+        listeners = self.listener_map.get(component_name, [])
+        if listener not in listeners:
+            return False
+        listeners.remove(listener)
+        if not listeners:
+            del self.listener_map[component_name]
+        return True
+
+    def find_listeners(self, component: Any) -> None:
+        """Share the encoder with a component whose model wants it."""
+        model = getattr(component, "model", None)
+        if not isinstance(model, Model):
+            return
+        for node in model.walk():
+            shared = node.attrs.get(SHARED)
+            # One that has this encoder follows when the component is renamed.
+            if shared is not None and (shared.upstream in ("*", self.name) or shared.owner is self):
+                self.add_listener(node, component.name)
+
+    # Training
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Let the updates of the components that share the encoder, which come after this one, add gradients to it."""
+        losses = losses if losses is not None else {}
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, f"{type(self).__name__}.update")
+        self._require_weights_to_learn()
+        self.settle()
+        self._warn_of_bounds()
+        self._awaited = set(self.listening_components)
+        self._has_gradients = False
+        self._examples = examples
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
+
+    def _warn_of_bounds(self) -> None:
+        """Warn once of names that look misspelt: they are not there, and a component that is there has no bound. In a
+        part of a pipeline, names that are not there mean nothing."""
+        bounds = self.component_grad_clip
+        if self._warned_bounds or not isinstance(bounds, Mapping):
+            return
+        unknown, unbounded = bounds.keys() - {*self.listening_components}, {*self.listening_components} - bounds.keys()
+        if unknown and unbounded:
+            self._warned_bounds = True
+            warn("W038", name=self.name, unknown=", ".join(sorted(unknown)), unbounded=", ".join(sorted(unbounded)))
+
+    def join_update(self, component: str, *, trains: bool) -> None:
+        """Before the forward passes of an update of a component: its gradients reach the encoder if the encoder's own
+        update came before, once for each of them, and if the component wants them to (`trains`)."""
+        self._gather()
+        self._adding = component
+        joins = component in self._awaited
+        self._awaited.discard(component)
+        self._has_gradients |= joins
+        if joins and trains:
+            for parameter in self._resting:
+                parameter.requires_grad_(True)
+            self._resting.clear()
+        elif not self._resting:
+            self._resting = [p for p in self.encoder.parameters() if p.requires_grad]
+            for parameter in self._resting:
+                parameter.requires_grad_(False)
+
+    def _gather(self) -> None:
+        """Bound what the last component has added, and put it with what those before it have."""
+        bounds = self.component_grad_clip
+        if bounds is None:
+            return
+        parameters = [p for p in self.encoder.parameters() if p.grad is not None]
+        bound = bounds.get(self._adding) if isinstance(bounds, Mapping) else bounds
+        if bound is not None:
+            nn.utils.clip_grad_norm_(parameters, bound)
+        for parameter in parameters:
+            before = self._gathered.get(parameter)
+            assert parameter.grad is not None
+            self._gathered[parameter] = parameter.grad if before is None else before.add_(parameter.grad)
+            parameter.grad = None
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """One step on the gradients of all components.
+
+        spaCy's `nlp.update` with an optimiser asks for the step before the other components have been updated: then it
+        waits, and is taken when the encoder is next used on other Docs or saved, or with the next update.
+        """
+        self._waiting = sgd
+        if self._has_gradients:
+            self.settle()
+
+    def settle(self, docs: Sequence[Doc] = ()) -> None:
+        """Take the step that waits for the gradients of all components, if one does.
+
+        docs: that are to be predicted. Components that annotate in an update (`annotates`) predict its Docs before all
+            gradients are there: the step goes on waiting.
+        """
+        if self._waiting is None:
+            return
+        with STATE_LOCK:
+            sgd = self._waiting
+            predicted = {id(example.predicted) for example in self._examples}
+            if sgd is None or (self._awaited and any(id(doc) in predicted for doc in docs)):
+                return
+            self._has_gradients = False
+            self._examples = []
+            self._gather()
+            for parameter, gradient in self._gathered.items():
+                parameter.grad = gradient
+            self._gathered.clear()
+            try:
+                self.model.finish_update(sgd)
+            finally:
+                self._waiting = None  # not before: another thread would predict with half of the step
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Save as a Hugging Face checkpoint folder with spaCy's `cfg` beside it; see `save_checkpoint`."""
+        self.settle()
+        super().to_disk(path, exclude=exclude)
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """The files that `to_disk` writes, as one byte string."""
+        self.settle()
+        return super().to_bytes(exclude=exclude)
+
+
+def _replace_listener(copied: Model, listener: Model, owner: OwnerPipe) -> Model:
+    """For spaCy's `nlp.replace_listeners`: the component of the listener gets a copy of the encoder for its own.
+
+    RETURNS: the copied model as what an encoder is in a task model: settings.
+    """
+    encoder = torch_module(copied)
+    copied.shims.clear()
+    user = listener.attrs[SHARED].user
+    if encoder is not None and user is not None:
+        user.own_encoder(encoder)
+    return copied

@@ -1,0 +1,221 @@
+"""`luke_encoder`: vectors of pieces, tokens and entities, and one encoder for any number of components."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import srsly
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.vocab import Vocab
+from thinc.api import Config, Model, Optimizer
+
+from ...batching.windows import Windows
+from ...checkpoints.checkpoint import Checkpoint, Description
+from ...checkpoints.writer import save_files
+from ...encoders.encoder import Encoder
+from ...errors import LukeError
+from ...models.shared import SHARED, EncoderOwner, SharedEncoder
+from ...models.wrapper import attach_module
+from ..base.shared_encoder import OwnerPipe
+from .vectors import VectorPipe
+
+DEFAULT_CONFIG = """
+[luke_encoder]
+windows = null
+entities = "mask"
+spans_key = null
+set_vectors = true
+max_batch_pieces = 4096
+component_grad_clip = null
+
+[luke_encoder.model]
+@architectures = "spacy-luke.LukeEncoder.v1"
+entity_vocab = "special"
+precision = "float32"
+"""
+
+
+@Language.factory(
+    "luke_encoder",
+    assigns=["doc.tensor", "span._.entity_vector"],
+    default_config=Config().from_str(DEFAULT_CONFIG)["luke_encoder"],
+)
+def make_luke_encoder(
+    nlp: Language,
+    name: str,
+    model: Model,
+    windows: Windows | None,
+    entities: str,
+    spans_key: str | None,
+    set_vectors: bool,
+    max_batch_pieces: int,
+    component_grad_clip: float | dict[str, float | None] | None,
+) -> LukeEncoderPipe | SharedVectorsPipe:
+    """Make a `luke_encoder` component; see `LukeEncoderPipe` for the settings, `SharedVectorsPipe` for one whose model
+    is `spacy-luke.SharedEncoder.v1`."""
+    settings: dict[str, Any] = {
+        "windows": windows,
+        "entities": entities,
+        "spans_key": spans_key,
+        "set_vectors": set_vectors,
+        "max_batch_pieces": max_batch_pieces,
+    }
+    if SHARED not in model.attrs:
+        return LukeEncoderPipe(nlp.vocab, model, name, component_grad_clip=component_grad_clip, **settings)
+    if component_grad_clip is not None:
+        reason = f"component {name!r} shares the encoder of another one, which has this setting"
+        raise LukeError("L047", setting="component_grad_clip", value=component_grad_clip, reason=reason)
+    return SharedVectorsPipe(nlp.vocab, model, name, **settings)
+
+
+class LukeEncoderPipe(VectorPipe, OwnerPipe):
+    """An encoder without a head. Components whose model has `spacy-luke.SharedEncoder.v1` use its weights.
+
+    windows: how a Doc is cut; null = windows as long as the encoder reads, each three quarters of that further than
+        the one before. A piece in several windows is read from the one that shows most around it.
+    entities: entity inputs of LUKE: "none"; "mask": each span as [MASK]; "title": as the entity whose title its text
+        is; "kb_id": as the entity that its `kb_id_` names. Entities that are not in the entity vocabulary (which
+        `entity_vocab` of the model trims) are [MASK]s.
+    spans_key: key of `doc.spans` with the spans that get vectors; null = `doc.ents`.
+    set_vectors: write `doc.tensor` and `span._.entity_vector`; false for an encoder that is only to be shared, which
+        then costs nothing by itself.
+    max_batch_pieces: most pieces and entities of one forward pass, padding included.
+    component_grad_clip: largest norm of the gradient that each component adds to the encoder in an update: a number for
+        all, or a mapping from their names; null, or not in the mapping = any.
+
+    It has no loss of its own: the components that share it train it, unless it is among the frozen components.
+    """
+
+    factory = "luke_encoder"
+    bundled_warning = "W026"
+
+    def _check_checkpoint(self, checkpoint: Checkpoint) -> None:
+        self._check_entities(checkpoint, trimmed=self._encoder_settings["entity_vocab"] == "special")
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> LukeEncoderPipe:
+        """Load what `to_disk` saved, or leave the component as it was; L069 if the encoder was another's then.
+
+        exclude: as for `to_disk`.
+        """
+        exclude = set(exclude)
+        if self._read_cfg(Path(path), exclude).get(SHARED):
+            saved, configured = "the encoder of another component", "an encoder of its own"
+            raise LukeError("L069", path=path, name=self.name, saved=saved, configured=configured)
+        return super().from_disk(path, exclude=exclude)
+
+
+class SharedVectorsPipe(VectorPipe):
+    """A `luke_encoder` that writes vectors with the encoder of another one (`spacy-luke.SharedEncoder.v1`).
+
+    The owner of a shared encoder comes before the components that find entities, so that it cannot give these vectors;
+    this one comes after them. It has no weights: it saves its settings, and its updates do nothing.
+    """
+
+    factory = "luke_encoder"
+
+    def __init__(self, vocab: Vocab, model: Model, name: str, **settings: Any):
+        super().__init__(vocab, model, name, scorer=None, **settings)
+        self._shared.user = self
+
+    @property
+    def _shared(self) -> SharedEncoder:
+        shared: SharedEncoder = self.model.attrs[SHARED]
+        return shared
+
+    @property
+    def _owner(self) -> EncoderOwner:
+        if self._shared.owner is None:
+            raise LukeError("L066", name=self.name, upstream=self._shared.upstream)
+        return self._shared.owner
+
+    @property
+    def _encoder_settings(self) -> dict[str, Any]:
+        return self.model.attrs
+
+    def _require_weights_or_bundled(self, docs: Sequence[Doc]) -> Description:
+        self._owner.settle(docs)
+        return self._require_weights()
+
+    def _no_weights(self) -> LukeError:
+        return LukeError("L040", name=self.name, how=f" for the encoder of {self._owner.name!r}")
+
+    def _load_bundled(self, *, to_train: bool = False) -> bool:
+        return False
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        raise LukeError("L067", name=self.name, upstream=self._shared.upstream)
+
+    def load_checkpoint(self, name: str | Path, *, revision: str | None = None) -> SharedVectorsPipe:
+        """L067: a checkpoint is given to the component whose encoder is used."""
+        raise LukeError("L067", name=self.name, upstream=self._shared.upstream)
+
+    def initialize(self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None) -> None:
+        """Nothing: the component whose encoder is used is initialised."""
+
+    # The encoder of another component: `EncoderUser`
+
+    def check_encoder(self, source: Description, encoder: Encoder) -> None:
+        """L047 if an encoder does not suit the settings."""
+        self._check_entities(source, trimmed=not source.entity_vocab.title_of)
+
+    def bind_encoder(self) -> None:
+        """Use the encoder of the owner, as soon as it has weights."""
+        owner = self._owner
+        if owner.description is not None:
+            self.check_encoder(owner.description, owner.encoder)
+            attach_module(self.model, owner.encoder)
+            self._description = owner.description
+
+    def own_encoder(self, encoder: Encoder) -> None:
+        """For `nlp.replace_listeners`, which cannot replace a whole model: L047."""
+        reason = "its model stands for the encoder of another component as a whole; add a luke_encoder instead"
+        raise LukeError("L047", setting="replace_listeners", value=self.name, reason=reason)
+
+    # Training
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Tell the owner that no gradient comes from here."""
+        self._owner.join_update(self.name, trains=False)
+        return losses if losses is not None else {}
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Nothing: the owner steps the encoder."""
+
+    # Saving
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Save that there are no weights.
+
+        exclude: "cfg", which says that; other names mean nothing here.
+        """
+        save_files(Path(path), self._more_files(set(exclude)))
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """The files that `to_disk` writes, as one byte string."""
+        return srsly.msgpack_dumps(self._more_files(set(exclude)))
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> SharedVectorsPipe:
+        """Nothing to load; L069 if what was saved has an encoder of its own.
+
+        exclude: as for `to_disk`.
+        """
+        cfg = self._read_cfg(Path(path), set(exclude))
+        if cfg["weights"]:
+            saved, configured = "an encoder of its own", "the encoder of another component"
+            raise LukeError("L069", path=path, name=self.name, saved=saved, configured=configured)
+        self._shared.read_cfg(cfg)
+        return self
+
+    def _cfg(self, exclude: Collection[str]) -> dict[str, Any]:
+        return {"weights": False, SHARED: True, **self._shared.cfg}

@@ -1,0 +1,1 @@
+"""`luke_entity_linker`: the entity that a mention names."""

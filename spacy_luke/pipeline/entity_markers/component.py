@@ -1,0 +1,289 @@
+"""What `luke_relations` and `luke_entity_typer` share: each item, a pair or a span, is marked in its text: one row."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from spacy.tokens import Doc, Span
+from spacy.training import Example, validate_examples
+from spacy.vocab import Vocab
+from thinc.api import Model, Optimizer
+
+from ...batching.collate import batch_rows
+from ...batching.strided import StridedWindows
+from ...batching.windows import PassageWindows, build_sentence_windows
+from ...checkpoints.checkpoint import Description
+from ...checks import require_at_least, require_probability
+from ...errors import LukeError, warn
+from ..base.component import LukePipe
+from ..base.gold import listed
+from ..base.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
+from ..base.problem_type import MULTI_LABEL, SINGLE_LABEL, problem_entry, problem_of
+from .inputs import DocumentLayout, Layout, MarkedLayout
+from .markers import MarkerVocab, marker_ids
+
+ItemT = TypeVar("ItemT", bound=tuple[Span, ...])
+_WINDOWS = "it must be spacy-luke.sentence_windows.v1 for LUKE, spacy-luke.strided_windows.v1 for Longformer"
+# Items that are tokenised and sorted by length at a time: memory does not grow with their number.
+_AT_A_TIME = 1024
+
+
+@dataclass(frozen=True)
+class ScoredItems:
+    """Raw scores of the items of a Doc.
+
+    items: pairs (head, tail), or spans as tuples of one.
+    logits: *Shape:* (items, labels), float32
+    """
+
+    items: list[tuple[Span, ...]]
+    logits: np.ndarray
+
+
+@dataclass
+class Targets:
+    """What the items of a Doc should be labelled, and what of the gold annotation is lost on the way.
+
+    labels: 1 for the labels of each item. *Shape:* (items, labels), float32
+    known: False for items without annotation. *Shape:* (items,)
+    gold: how many gold items there are; missed: those that are no items of the predicted Doc, as text.
+    several_labels: how many items have several labels where only the first is learned.
+    log_rates: added to the logits of every item, for classes that were drawn at a rate; None = all were taken.
+        *Shape:* (labels,), float32
+    """
+
+    labels: np.ndarray
+    known: np.ndarray
+    gold: int = 0
+    missed: list[str] = field(default_factory=list)
+    several_labels: int = 0
+    log_rates: np.ndarray | None = None
+
+    def shift(self, items: int) -> np.ndarray:
+        """What is added to the logits of some items. *Shape:* (items, labels) or (items, 1)"""
+        none = np.zeros(1, dtype=np.float32)
+        return np.tile(none if self.log_rates is None else self.log_rates, (items, 1))
+
+
+class MarkedPipe(LukePipe):
+    """Labels for items that are marked in their text.
+
+    windows: how much of the Doc is seen with an item; null = as the checkpoint was trained, else its sentences (LUKE)
+        or the whole Doc (Longformer).
+    max_mention_pieces: pieces of a mention, markers included, that give it its position in LUKE; the rest does not
+        count.
+    multi_label: several labels for an item, each with a probability of its own (sigmoid), or just one (softmax);
+        null = as the checkpoint was trained, else `default_multi_label`.
+    threshold: least probability in [0, 1] of a predicted label; null = 0.5 with `multi_label`, else 0.
+    """
+
+    default_multi_label: ClassVar[bool]
+    # In messages: the items, their gold annotation, and why some of that cannot be learned.
+    what: ClassVar[str]
+    gold_what: ClassVar[str]
+    no_item: ClassVar[str]
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        windows: PassageWindows | None,
+        max_mention_pieces: int,
+        multi_label: bool | None,
+        threshold: float | None,
+        max_batch_pieces: int,
+        scorer: Callable[..., dict[str, Any]] | None,
+    ):
+        super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=scorer)
+        if windows is not None and not isinstance(windows, PassageWindows | StridedWindows):
+            raise LukeError("L047", setting="windows", value=windows, reason=_WINDOWS)
+        require_at_least(1, max_mention_pieces=max_mention_pieces)
+        self.max_mention_pieces = max_mention_pieces
+        self._multi_label_setting = multi_label
+        self.threshold = threshold
+
+    @property
+    def windows(self) -> PassageWindows | StridedWindows:
+        """The windows in use; never longer than the encoder's positions allow."""
+        return self._windows(partial(build_sentence_windows, context="none"), special_pieces=2)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an item may have several labels."""
+        if self._multi_label_setting is not None:
+            return self._multi_label_setting
+        problem = problem_of(self._description.config.extra) if self._description else ""
+        return {MULTI_LABEL: True, SINGLE_LABEL: False}.get(problem, self.default_multi_label)
+
+    @property
+    def threshold(self) -> float:
+        """Least probability of a predicted label. `None` sets the default: 0.5 with `multi_label`, else 0."""
+        if self._threshold_setting is not None:
+            return self._threshold_setting
+        return 0.5 if self.multi_label else 0.0
+
+    @threshold.setter
+    def threshold(self, threshold: float | None) -> None:
+        if threshold is not None:
+            require_probability(threshold=threshold)
+        self._threshold_setting = threshold
+
+    def _config_entries(self, labels: tuple[str, ...], *, new_head: bool) -> dict[str, Any]:
+        if not new_head and self._multi_label_setting is None:
+            return {}
+        multi = self.default_multi_label if self._multi_label_setting is None else self._multi_label_setting
+        return problem_entry(multi)
+
+    def _check_encoder(self, source: Description) -> None:
+        if source.config.entity_inputs:
+            marker_ids(source.tokenizer, source.config.vocab_size)  # L033
+        windows = self._windows_setting
+        if windows is not None and isinstance(windows, PassageWindows) != source.config.entity_inputs:
+            raise LukeError("L047", setting="windows", value=windows, reason=_WINDOWS)
+
+    @abstractmethod
+    def _items(self, doc: Doc) -> list[tuple[Span, ...]]:
+        """The items of a Doc, each once."""
+
+    @abstractmethod
+    def _is_annotated(self, reference: Doc) -> bool:
+        """Whether a reference says anything about the items."""
+
+    @abstractmethod
+    def _targets(self, example: Example, items: Sequence[tuple[Span, ...]]) -> Targets:
+        """Targets of the items of the predicted Doc; L041 for labels that the component does not have."""
+
+    def _sampled(self, targets: Targets) -> Targets:
+        """Targets for one update, which may leave out some of the items."""
+        return targets
+
+    # Prediction
+
+    def predict(self, docs: Iterable[Doc]) -> list[ScoredItems]:
+        """Raw scores of the items of each Doc."""
+        docs = self._listed(docs)
+        labels = len(self._require_weights_or_bundled(docs).labels)
+        self._warn_without_sentences(docs)
+        items = [self._items(doc) for doc in docs]
+        layout = self._layout()
+        logits = [np.zeros((len(of_doc), labels), dtype=np.float32) for of_doc in items]
+        seen = [np.zeros(len(of_doc), dtype=bool) for of_doc in items]
+        places = layout.place(docs, [_token_ranges(of_doc) for of_doc in items])
+        for rows, scores in self._predicted(self._batches(layout, places)):
+            for row, row_scores in zip(rows, scores.reshape(len(rows), -1, labels), strict=True):
+                logits[row.doc][row.items] = row_scores[: len(row.items)]
+                seen[row.doc][row.items] = True
+        return [
+            ScoredItems([item for item, ok in zip(of_doc, mask, strict=True) if ok], scores[mask])
+            for of_doc, scores, mask in zip(items, logits, seen, strict=True)
+        ]
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Softmax, or sigmoid with `multi_label`, in float64. *Shape:* (items, labels) -> the same"""
+        if not len(logits):
+            return logits.astype(np.float64)
+        return sigmoid(logits) if self.multi_label else softmax(logits)
+
+    def _layout(self) -> Layout:
+        description, windows = self._require_weights(), self.windows
+        if isinstance(windows, StridedWindows):
+            return DocumentLayout(description.tokenizer, windows)
+        vocab = MarkerVocab(
+            description.tokenizer,
+            description.entity_vocab,
+            marker_ids(description.tokenizer, description.config.vocab_size),
+            self.max_mention_pieces,
+            windows.max_pieces + 2,
+        )
+        return MarkedLayout(vocab, windows)
+
+    def _batches(self, layout: Layout, places: Sequence[Any]) -> Iterator[tuple[list[Any], Any]]:
+        """Rows and their padded input. Rows of all Docs go together, sorted by length; at the end, a warning of what
+        was left out."""
+        for start in range(0, len(places), _AT_A_TIME):
+            for group in batch_rows(layout.rows(places[start : start + _AT_A_TIME]), self.max_batch_pieces):
+                yield group, layout.collate(group)
+        left_out = +layout.left_out
+        if left_out:
+            warn("W014", name=self.name, what=self.what, count=left_out.total(), reasons=listed(left_out), stacklevel=4)
+
+    # Training
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Accumulate the gradient of the mean loss over the items, and step if `sgd` is given.
+
+        drop: every dropout rate of the model (0.1 in the paper).
+
+        The loss is the cross entropy, or with `multi_label` the binary cross entropy, averaged over items and labels,
+        as in the reference. Several updates before a step add up. Items without gold annotation are left out.
+        """
+        losses = losses if losses is not None else {}
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, f"{type(self).__name__}.update")
+        self._require_weights_to_learn()
+        docs = [example.predicted for example in examples]
+        self._warn_without_sentences(docs)
+        items = [self._items(e.predicted) if self._is_annotated(e.reference) else [] for e in examples]
+        targets = [self._sampled(self._targets(e, of_doc)) for e, of_doc in zip(examples, items, strict=True)]
+        known = [np.flatnonzero(gold.known) for gold in targets]
+        layout = self._layout()
+        chosen = [_token_ranges([of_doc[i] for i in some]) for of_doc, some in zip(items, known, strict=True)]
+        places = layout.place(docs, chosen)
+        total = sum(len(place.items) for place in places)
+        self._begin_update(drop)
+        for rows, batch in self._ahead(self._batches(layout, places)):
+            logits, backprop = self.model.begin_update(batch)
+            all_scores = self.model.ops.to_numpy(logits).reshape(len(rows), -1, logits.shape[-1])
+            real = np.arange(all_scores.shape[1]) < np.array([[len(row.items)] for row in rows])
+            wanted = np.concatenate([targets[row.doc].labels[known[row.doc][row.items]] for row in rows])
+            scores = all_scores[real] + np.concatenate([targets[row.doc].shift(len(row.items)) for row in rows])
+            if self.multi_label:
+                gradient, loss = binary_cross_entropy(scores, wanted)
+            else:
+                gradient, loss = cross_entropy(scores, wanted.argmax(axis=1))
+            d_logits = np.zeros_like(all_scores)
+            d_logits[real] = gradient / total
+            backprop(self.model.ops.asarray(d_logits.reshape(logits.shape)))
+            losses[self.name] += loss / total
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
+
+    def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
+        """Tell how much of the gold annotation cannot be learned."""
+        total = missed = several = 0
+        first: list[str] = []
+        for example in get_examples():
+            if self._is_annotated(example.reference):
+                targets = self._targets(example, self._items(example.predicted))
+                total += targets.gold
+                missed += len(targets.missed)
+                several += targets.several_labels
+                first += targets.missed[: 5 - len(first)]
+        if missed:
+            named: dict[str, Any] = {"what": self.gold_what, "reasons": self.no_item, "examples": "; ".join(first)}
+            warn("W019", name=self.name, missed=missed, total=total, **named)
+        if several:
+            warn("W009", name=self.name, count=several, what=self.what)
+
+    def _unknown_labels(self, labels: Iterable[str]) -> LukeError:
+        return LukeError("L041", labels=", ".join(sorted(set(labels))), name=self.name, known=", ".join(self.labels))
+
+
+def _token_ranges(items: Sequence[tuple[Span, ...]]) -> list[list[tuple[int, int]]]:
+    return [[(span.start, span.end) for span in item] for item in items]

@@ -1,0 +1,1 @@
+"""`luke_entity_typer`: types of entities."""

@@ -1,0 +1,1 @@
+"""`luke_ner`: named entities by classifying candidate spans."""

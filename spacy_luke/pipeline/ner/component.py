@@ -1,0 +1,310 @@
+"""`luke_ner`: every candidate span is an entity of the encoder, and the classifier says which kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+from spacy.training import Example, validate_examples
+from spacy.vocab import Vocab
+from thinc.api import Config, Model, Optimizer
+
+from ...annotations import annotated_entities
+from ...batching.mentions import Candidates, Suggester
+from ...batching.windows import Windows
+from ...checkpoints.heads import SPAN_CLASSIFIER
+from ...checks import require_at_least, require_one_of, require_probability
+from ...encoders.span_filter import SpanFilterSettings
+from ...errors import LukeError
+from ...extensions import write_scored_spans
+from ..base.entities import DECODINGS, SpanLogits, positive_spans, write_entities
+from ..base.gold import GoldReport, GoldSpans, gold_spans, has_entity_annotation
+from ..base.negative_label import NO_ENTITY, find_negative
+from ..base.score_weights import ENTS_WEIGHTS, ScoreWeights, spans_weights
+from .loss import batch_loss, sample_negatives
+from .spans import SpanPipe
+
+DEFAULT_CONFIG = """
+[luke_ner]
+windows = null
+span_filter = null
+max_mention_pieces = 30
+chunk_size = 128
+max_negatives = null
+overlap = false
+overwrite = false
+decoding = "greedy"
+threshold = 0.0
+negative_label = null
+spans_key = "luke_ner"
+max_batch_pieces = 4096
+
+[luke_ner.model]
+@architectures = "spacy-luke.SpanClassifier.v1"
+
+[luke_ner.model.encoder]
+@architectures = "spacy-luke.LukeEncoder.v1"
+entity_vocab = "special"
+precision = "float32"
+entity_attention = null
+
+[luke_ner.suggester]
+@misc = "spacy-luke.span_suggester.v1"
+max_pieces = 16
+
+[luke_ner.scorer]
+@scorers = "spacy-luke.ner_scorer.v1"
+"""
+
+
+@Language.factory(
+    "luke_ner",
+    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type", "span._.score"],
+    default_config=Config().from_str(DEFAULT_CONFIG)["luke_ner"],
+    default_score_weights=dict(ENTS_WEIGHTS),
+)
+def make_luke_ner(
+    nlp: Language,
+    name: str,
+    model: Model,
+    windows: Windows | None,
+    suggester: Suggester,
+    span_filter: SpanFilterSettings | None,
+    max_mention_pieces: int,
+    chunk_size: int,
+    max_negatives: int | None,
+    overlap: bool,
+    overwrite: bool,
+    decoding: str,
+    threshold: float,
+    negative_label: str | None,
+    spans_key: str,
+    max_batch_pieces: int,
+    scorer: Callable[..., dict[str, Any]] | None,
+) -> LukeNER:
+    """Make a `luke_ner` component; see `LukeNER` for the settings."""
+    return LukeNER(
+        nlp.vocab,
+        model,
+        name,
+        windows=windows,
+        suggester=suggester,
+        span_filter=span_filter,
+        max_mention_pieces=max_mention_pieces,
+        chunk_size=chunk_size,
+        max_negatives=max_negatives,
+        overlap=overlap,
+        overwrite=overwrite,
+        decoding=decoding,
+        threshold=threshold,
+        negative_label=negative_label,
+        spans_key=spans_key,
+        max_batch_pieces=max_batch_pieces,
+        scorer=scorer,
+    )
+
+
+class LukeNER(SpanPipe):
+    """Named entities by classifying candidate spans (Yamada et al. 2020, section 4.3).
+
+    windows: how a Doc is cut; null = as the checkpoint was trained, else the paper's document context (LUKE) or the
+        whole Doc (Longformer).
+    suggester: any spaCy suggester; default: all spans inside a sentence up to 16 pieces.
+    span_filter: drops candidates before they are encoded, for a LUKE with independent attention (see
+        `build_span_filter`); null = as the checkpoint has it, which may be none.
+    max_mention_pieces: longest candidate in pieces; longer ones are left out with a warning.
+    chunk_size: most candidates of a window that are encoded together (128 in the paper); encoders whose mentions do
+        not see each other take all.
+    max_negatives: candidates without label per window in training, drawn at random; the loss
+        makes up for it (see `sample_negatives`); null = all, as in the paper.
+    overlap: write all positive spans to `doc.spans[spans_key]` and leave `doc.ents` alone; otherwise write those to
+        `doc.ents` that do not overlap.
+    overwrite: replace entities that the Doc has already; otherwise they stay and win over predicted ones.
+    decoding: "greedy": of spans that overlap, those with the best raw scores are entities, best first, as in the paper;
+        "joint": those that are the most probable together, each with a probability of at least one half.
+    threshold: least probability in [0, 1] of a predicted entity; 0 = the most probable label decides, as in the paper.
+    negative_label: label for "no entity"; null = found among the labels by its name (NIL, O, …).
+    spans_key: key of `doc.spans` for the predicted spans and their `.attrs["scores"]`.
+    max_batch_pieces: most pieces and entities of one forward pass, padding included.
+    """
+
+    architecture = SPAN_CLASSIFIER
+    factory = "luke_ner"
+    gold_place = "doc.ents"
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        windows: Windows | None,
+        suggester: Suggester,
+        span_filter: SpanFilterSettings | None,
+        max_mention_pieces: int,
+        chunk_size: int,
+        max_negatives: int | None,
+        overlap: bool,
+        overwrite: bool,
+        decoding: str,
+        threshold: float,
+        negative_label: str | None,
+        spans_key: str,
+        max_batch_pieces: int,
+        scorer: Callable[..., dict[str, Any]] | None,
+    ):
+        super().__init__(
+            vocab,
+            model,
+            name,
+            windows=windows,
+            suggester=suggester,
+            span_filter=span_filter,
+            max_mention_pieces=max_mention_pieces,
+            chunk_size=chunk_size,
+            max_batch_pieces=max_batch_pieces,
+            scorer=scorer,
+        )
+        self._negative_setting = negative_label
+        if max_negatives is not None:
+            require_at_least(0, max_negatives=max_negatives)
+        require_one_of(DECODINGS, decoding=decoding)
+        require_probability(threshold=threshold)
+        self.max_negatives = max_negatives
+        self.overlap = overlap
+        self.overwrite = overwrite
+        self.decoding = decoding
+        self.threshold = threshold
+        self.spans_key = spans_key
+        self.missed_gold: Counter[str] = Counter()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of entities, without the negative one; () before the component has weights."""
+        return tuple(label for label in self.logit_labels if label != self.negative_label)
+
+    @property
+    def negative_label(self) -> str:
+        """The label that means "no entity"; L030 if there is none."""
+        return self._negative_of(self.logit_labels)
+
+    def _negative_of(self, labels: tuple[str, ...]) -> str:
+        negative = find_negative(self.name, labels, self._negative_setting, NO_ENTITY)
+        if negative is None:
+            raise LukeError("L030", labels=", ".join(labels), count=len(labels))
+        return negative
+
+    def _check_labels(self, labels: tuple[str, ...]) -> None:
+        self._negative_of(labels)
+
+    def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        negative = self._negative_setting or NO_ENTITY[0]
+        return (negative, *(label for label in labels if label != negative)) if labels else ()
+
+    # Prediction
+
+    def set_annotations(self, docs: Iterable[Doc], scores: Sequence[SpanLogits]) -> None:
+        """Decode raw scores into `doc.ents` (or `doc.spans`, with `overlap`) and scores of spans."""
+        for doc, scored in zip(docs, scores, strict=True):
+            self._annotate(doc, scored)
+
+    def _annotate(self, doc: Doc, scored: SpanLogits) -> None:
+        labels = self._require_weights().labels
+        found = positive_spans(scored, labels.index(self.negative_label), self.threshold)
+        if self.overlap:
+            write_scored_spans(doc, self.spans_key, found.in_doc(doc, labels), found.probabilities.tolist())
+        else:
+            write_entities(doc, found, labels, self.spans_key, overwrite=self.overwrite, decoding=self.decoding)
+
+    # Training
+
+    @property
+    def score_weights(self) -> ScoreWeights:
+        """Default weights of the scores of what the component writes: entities, or with overlap spans."""
+        return spans_weights(self.spans_key) if self.overlap else ENTS_WEIGHTS
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """Scores of what the component writes; see the scorer."""
+        settings = {"spans_key": self.spans_key, "overlap": self.overlap}
+        return super().score(examples, **{**settings, **kwargs})
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Accumulate the gradient of the mean cross entropy over the candidates, and step if `sgd` is given.
+
+        drop: every dropout rate of the model (0.1 in the paper).
+
+        Several updates before a step add up. Docs without entity annotation and candidates with tokens whose
+        annotation is missing are left out. Where a Doc is annotated with some labels only (`set_entity_labels`), the
+        others remain possible for candidates without label, except those that overlap an entity.
+        """
+        losses = losses if losses is not None else {}
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "LukeNER.update")
+        examples = [e for e in examples if has_entity_annotation(e.reference, self.gold_of(e.reference))]
+        self._require_weights_to_learn()
+        docs = [example.predicted for example in examples]
+        self._warn_without_sentences(docs)
+        encoded = self._encode(docs)
+        gold = [self._gold(example, c) for example, c in zip(examples, encoded.candidates, strict=True)]
+        negative, limit = self.logit_labels.index(self.negative_label), self.max_negatives
+        samples = [sample_negatives(c, g, negative, limit) for c, g in zip(encoded.candidates, gold, strict=True)]
+        hard = self.span_filter.settings.hard_negatives if self.span_filter else None
+        if hard is None:
+            batches = self._batches(encoded, [sample.mentions for sample in samples])
+        else:
+            batches = self._batches(encoded, [s.known for s in samples], [s.drawn for s in samples])
+        total = max(sum(len(sample.mentions) for sample in samples), 1)
+        self._begin_update(drop)
+        for rows, batch in self._ahead(batches):
+            logits, backprop = self.model.begin_update(batch)
+            gradient, loss = batch_loss(rows, self.model.ops.to_numpy(logits), gold, samples, negative, hard)
+            backprop(self.model.ops.asarray3f(gradient / total))  # type: ignore[arg-type]
+            losses[self.name] += loss / total
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
+
+    @property
+    def _gold_place(self) -> str:
+        return f"doc.spans[{self.spans_key!r}], since overlap = true" if self.overlap else self.gold_place
+
+    def _labels_of(self, get_examples: Callable[[], Iterable[Example]]) -> tuple[str, ...]:
+        return tuple(sorted({span.label_ for example in get_examples() for span in self.gold_of(example.reference)}))
+
+    def gold_of(self, reference: Doc) -> Sequence[Span]:
+        """The gold spans: entities, or the spans under `spans_key` for a component with overlap."""
+        return annotated_entities(
+            reference, reference.spans.get(self.spans_key, ()) if self.overlap else reference.ents
+        )
+
+    def _match(self, example: Example, candidates: Candidates) -> GoldSpans:
+        spans = self.gold_of(example.reference)
+        return gold_spans(example, spans, candidates, self.logit_labels, self.negative_label, overlap=self.overlap)
+
+    def _gold(self, example: Example, candidates: Candidates) -> GoldSpans:
+        gold = self._match(example, candidates)
+        if gold.unknown_labels:
+            unknown, known = ", ".join(gold.unknown_labels), ", ".join(self.labels)
+            raise LukeError("L041", labels=unknown, name=self.name, known=known)
+        self.missed_gold += gold.missed
+        return gold
+
+    def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
+        report = GoldReport()
+        for example in get_examples():
+            spans = len(self.gold_of(example.reference))
+            if spans:
+                [candidates] = self._encode([example.predicted]).candidates
+                report.add(self._match(example, candidates), spans)
+        report.warn(self.name)

@@ -1,0 +1,1 @@
+"""`luke_qa`: answers to questions about a Doc."""

@@ -1,0 +1,269 @@
+"""`luke_qa`: answers to questions about a Doc, as spans of its text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example, validate_examples
+from spacy.vocab import Vocab
+from thinc.api import Config, Model, Optimizer
+
+from ...annotations import Answer, get_answers, get_questions, set_answers
+from ...batching.strided import ContextWindows
+from ...checkpoints.checkpoint import Checkpoint
+from ...checkpoints.heads import QUESTION_ANSWERING
+from ...checks import require_at_least
+from ...encoders.luke import LukeEncoder
+from ...errors import LukeError, warn
+from ..base.losses import cross_entropy
+from .decoding import N_BEST, NOTHING, FoundAnswers, merged, to_answers, window_answers
+from .gold import AnswerReport, PieceAnswer, gold_rows, target
+from .inputs import QuestionRow
+from .questions import QuestionPipe
+
+DEFAULT_CONFIG = """
+[luke_qa]
+windows = null
+max_question_pieces = 64
+max_answer_pieces = 30
+n_best = 1
+no_answer_threshold = 0.0
+max_entities = 128
+separators = 2
+max_batch_pieces = 4096
+
+[luke_qa.model]
+@architectures = "spacy-luke.QuestionAnswering.v1"
+
+[luke_qa.model.encoder]
+@architectures = "spacy-luke.LukeEncoder.v1"
+entity_vocab = "full"
+precision = "float32"
+
+[luke_qa.scorer]
+@scorers = "spacy-luke.qa_scorer.v1"
+"""
+
+
+@Language.factory(
+    "luke_qa",
+    assigns=["doc._.answers"],
+    default_config=Config().from_str(DEFAULT_CONFIG)["luke_qa"],
+    default_score_weights={
+        "qa_f1": 1.0,
+        "qa_em": 0.0,
+        "qa_has_answer_em": None,
+        "qa_has_answer_f1": None,
+        "qa_no_answer_em": None,
+    },
+)
+def make_luke_qa(
+    nlp: Language,
+    name: str,
+    model: Model,
+    windows: ContextWindows | None,
+    max_question_pieces: int,
+    max_answer_pieces: int,
+    n_best: int,
+    no_answer_threshold: float | None,
+    max_entities: int,
+    separators: int,
+    max_batch_pieces: int,
+    scorer: Callable[..., dict[str, Any]] | None,
+) -> LukeQA:
+    """Make a `luke_qa` component; see `LukeQA` for the settings."""
+    return LukeQA(
+        nlp.vocab,
+        model,
+        name,
+        windows=windows,
+        max_question_pieces=max_question_pieces,
+        max_answer_pieces=max_answer_pieces,
+        n_best=n_best,
+        no_answer_threshold=no_answer_threshold,
+        max_entities=max_entities,
+        separators=separators,
+        max_batch_pieces=max_batch_pieces,
+        scorer=scorer,
+    )
+
+
+class LukeQA(QuestionPipe):
+    """Answers from the text of a Doc to the questions in `doc._.questions` (Yamada et al. 2020, section 4.5).
+
+    windows: how a long Doc is cut; null = as the checkpoint was trained, else the paper's windows of 508 pieces,
+        question included, every 128 pieces (LUKE), or the whole Doc (Longformer).
+    max_question_pieces: of a longer question only the beginning is read, and a warning given; never more than half of
+        a window.
+    max_answer_pieces: longest answer in pieces.
+    n_best: answers that are written for each question, best first.
+    no_answer_threshold: how much larger the logit of "no answer" must be than that of the best answer to be preferred;
+        0 = the larger one decides; null = always answer.
+    max_entities: most entities of a window that are given to the encoder: those of `doc.ents` whose `kb_id_` is a
+        title of the entity vocabulary (the paper's links to Wikipedia); 0 = none.
+    separators: special pieces between question and context: 2 as in RoBERTa, LUKE and transformers' Longformer, or 1 as
+        in the official script of Longformer for TriviaQA.
+    max_batch_pieces: most pieces and entities of one forward pass, padding included.
+
+    A Doc without text, or an empty question, has the answer None with score 1 and without logit.
+    """
+
+    architecture = QUESTION_ANSWERING
+    factory = "luke_qa"
+    gold_place = "doc._.answers"
+    needs_labels = False
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        windows: ContextWindows | None,
+        max_question_pieces: int,
+        max_answer_pieces: int,
+        n_best: int,
+        no_answer_threshold: float | None,
+        max_entities: int,
+        separators: int,
+        max_batch_pieces: int,
+        scorer: Callable[..., dict[str, Any]] | None,
+    ):
+        super().__init__(
+            vocab,
+            model,
+            name,
+            windows=windows,
+            max_question_pieces=max_question_pieces,
+            max_entities=max_entities,
+            separators=separators,
+            max_batch_pieces=max_batch_pieces,
+            scorer=scorer,
+        )
+        require_at_least(1, max_answer_pieces=max_answer_pieces, n_best=n_best)
+        self.max_answer_pieces = max_answer_pieces
+        self.n_best = n_best
+        self.no_answer_threshold = no_answer_threshold
+
+    def freeze_encoder(self, frozen: bool = True) -> None:
+        """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""
+        super().freeze_encoder(frozen)
+        self._freeze_entity_table()
+
+    def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
+        super()._adopt(checkpoint, labels, new_head=new_head)
+        self._freeze_entity_table()
+
+    def _freeze_entity_table(self) -> None:
+        """The rows of the entities are never trained, as in the paper's code: few of them are in the data."""
+        encoder = self._module.encoder
+        if isinstance(encoder, LukeEncoder) and self._shared is None:
+            encoder.entity_embeddings.entity.requires_grad_(False)
+
+    def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        return ()
+
+    # Prediction
+
+    def answer(self, doc: Doc, question: str, n_best: int = 1) -> tuple[Answer, ...]:
+        """The `n_best` best answers to one question, one of which may be "no answer". The Doc is left as it is.
+
+        L080 if `doc` is no Doc or `question` no string.
+        """
+        for argument, value, kind in (("doc", doc, Doc), ("question", question, str)):
+            if not isinstance(value, kind):
+                wanted = "a Doc, as nlp(text) gives" if kind is Doc else "a string"
+                raise LukeError("L080", argument=argument, value=value, wanted=wanted)
+        require_at_least(1, n_best=n_best)
+        self._require_weights_or_bundled([doc])
+        [[found]] = self._find([doc], [(question,)], n_best)
+        return to_answers(doc, question, found, n_best, self.no_answer_threshold)
+
+    def predict(self, docs: Iterable[Doc]) -> list[list[FoundAnswers]]:
+        """The best answers to each question in `doc._.questions`, with raw scores."""
+        docs = self._listed(docs)
+        self._require_weights_or_bundled(docs)
+        return self._find(docs, [get_questions(doc) for doc in docs], self.n_best)
+
+    def set_annotations(self, docs: Iterable[Doc], scores: Sequence[Sequence[FoundAnswers]]) -> None:
+        """Write `doc._.answers`: `n_best` for each question, in the order of the questions, best first.
+
+        Docs without questions are left as they are.
+        """
+        for doc, of_doc in zip(docs, scores, strict=True):
+            answers: list[Answer] = []
+            for question, found in zip(get_questions(doc), of_doc, strict=True):
+                answers += to_answers(doc, question, found, self.n_best, self.no_answer_threshold)
+            if of_doc:
+                set_answers(doc, answers)
+
+    def _find(self, docs: Sequence[Doc], questions: Sequence[Sequence[str]], n_best: int) -> list[list[FoundAnswers]]:
+        keep = max(N_BEST, n_best)
+        best = [[NOTHING] * len(of_doc) for of_doc in questions]
+        for group, scores in self._scored(docs, questions):
+            for row, row_scores in zip(group, scores, strict=True):
+                found = window_answers(row, row_scores, self.max_answer_pieces, keep)
+                best[row.doc][row.question] = merged(best[row.doc][row.question], found, keep)
+        return best
+
+    # Training
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Accumulate the gradient of the mean loss over the windows of all questions, and step if `sgd` is given.
+
+        drop: every dropout rate of the model (0.1 in the paper).
+
+        The loss of a window is the mean of the cross entropies of start and end over its pieces, as in the reference,
+        but padding takes no part: so it does not depend on the other rows of the batch. Questions are those of the
+        references that have a gold answer, which may be None. Several updates before a step add up.
+        """
+        losses = losses if losses is not None else {}
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "LukeQA.update")
+        self._require_weights_to_learn()
+        reader = self._reader()
+        rows: list[QuestionRow] = []
+        gold: list[list[list[PieceAnswer]]] = []
+        for index, example in enumerate(examples):
+            gold.append([])
+            for of_question, answers in gold_rows(example, reader, AnswerReport(), index):
+                rows += of_question
+                gold[-1].append(answers)
+        self._begin_update(drop)
+        for group, batch in self._ahead(self._batches(rows)):
+            logits, backprop = self.model.begin_update(batch)
+            targets = np.array([target(row, gold[row.doc][row.question]) for row in group])
+            scores = np.array(self.model.ops.to_numpy(logits), dtype=np.float32)
+            scores[~batch.piece_mask.numpy()] = -np.inf
+            by_edge = [cross_entropy(scores[:, :, edge], targets[:, edge]) for edge in (0, 1)]
+            gradient = np.stack([d for d, _ in by_edge], axis=-1) / (2 * len(rows))
+            backprop(self.model.ops.asarray3f(gradient))  # type: ignore[arg-type]
+            losses[self.name] += sum(loss for _, loss in by_edge) / (2 * len(rows))
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
+
+    def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
+        reader, report = self._reader(), AnswerReport(self.max_answer_pieces)
+        docs = annotated = 0
+        for example in get_examples():
+            docs += 1
+            annotated += bool(get_answers(example.reference))
+            for _ in gold_rows(example, reader, report):
+                pass
+        if docs and not annotated:
+            warn("W018", name=self.name, count=docs, place=self.gold_place)
+        self._warn_of(reader)
+        report.warn(self.name)

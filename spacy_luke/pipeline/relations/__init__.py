@@ -1,0 +1,1 @@
+"""`luke_relations`: relations between the entities of a Doc."""

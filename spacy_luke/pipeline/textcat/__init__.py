@@ -1,0 +1,1 @@
+"""`luke_textcat`: categories of whole texts."""

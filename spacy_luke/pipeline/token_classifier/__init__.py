@@ -1,0 +1,1 @@
+"""`luke_token_classifier`: a label for each token."""

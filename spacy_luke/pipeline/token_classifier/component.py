@@ -1,0 +1,269 @@
+"""`luke_token_classifier`: a label for every token, as tags of entities or tags of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from spacy.language import Language
+from spacy.parts_of_speech import IDS as PARTS_OF_SPEECH
+from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.vocab import Vocab
+from thinc.api import Config, Model
+
+from ...annotations import LUKE_TAG, annotated_entities
+from ...batching.windows import Windows
+from ...checkpoints.checkpoint import OWN_SETTINGS, Checkpoint, Description
+from ...checkpoints.heads import TOKEN_CLASSIFIER
+from ...checks import require_probability
+from ...errors import LukeError
+from ..base.entities import write_entities
+from ..base.gold import GoldSpans
+from ..base.losses import softmax
+from ..base.score_weights import ENTS_WEIGHTS, ScoreWeights
+from .decoding import TokenLogits, tagged_spans
+from .gold import ENTS, TOKEN_ATTRIBUTES, gold_entity_tokens, gold_token_tags
+from .tag_scheme import OUTSIDE, SCHEMES, TagScheme, scheme_labels
+from .tokens import TokenPipe
+
+DEFAULT_CONFIG = """
+[luke_token_classifier]
+windows = null
+attribute = null
+scheme = "BILUO"
+overwrite = false
+threshold = 0.0
+spans_key = "luke_token_classifier"
+max_batch_pieces = 4096
+
+[luke_token_classifier.model]
+@architectures = "spacy-luke.TokenClassifier.v1"
+
+[luke_token_classifier.model.encoder]
+@architectures = "spacy-luke.LukeEncoder.v1"
+entity_vocab = "special"
+precision = "float32"
+
+[luke_token_classifier.scorer]
+@scorers = "spacy-luke.token_classifier_scorer.v1"
+"""
+
+_ATTRIBUTES = (ENTS, *TOKEN_ATTRIBUTES)
+
+
+@Language.factory(
+    "luke_token_classifier",
+    assigns=[
+        "doc.ents",
+        "doc.spans",
+        "token.ent_iob",
+        "token.ent_type",
+        "span._.score",
+        "token._.luke_tag",
+        "token.tag",
+        "token.pos",
+    ],
+    default_config=Config().from_str(DEFAULT_CONFIG)["luke_token_classifier"],
+    # A component has one of them: that of what it writes (`score_weights`).
+    default_score_weights={**ENTS_WEIGHTS, **{f"{attribute}_acc": 1.0 for attribute in TOKEN_ATTRIBUTES}},
+)
+def make_luke_token_classifier(
+    nlp: Language,
+    name: str,
+    model: Model,
+    windows: Windows | None,
+    attribute: str | None,
+    scheme: str,
+    overwrite: bool,
+    threshold: float,
+    spans_key: str,
+    max_batch_pieces: int,
+    scorer: Callable[..., dict[str, Any]] | None,
+) -> LukeTokenClassifier:
+    """Make a `luke_token_classifier` component; see `LukeTokenClassifier` for the settings."""
+    return LukeTokenClassifier(
+        nlp.vocab,
+        model,
+        name,
+        windows=windows,
+        attribute=attribute,
+        scheme=scheme,
+        overwrite=overwrite,
+        threshold=threshold,
+        spans_key=spans_key,
+        max_batch_pieces=max_batch_pieces,
+        scorer=scorer,
+    )
+
+
+class LukeTokenClassifier(TokenPipe):
+    """Entities or tags by classifying each token, as transformers' classes for token classification do.
+
+    windows: how a Doc is cut; null = as the checkpoint was trained, else a window for each sentence alone (LUKE) or the
+        whole Doc (Longformer). A token in several windows is read from the one that shows most around it.
+    attribute: what is learned and written: "ents" (`doc.ents`, from labels that are tags of BILUO, BIOES, BIO or IO),
+        "luke_tag" (`token._.luke_tag`), "tag" (`token.tag_`) or "pos" (`token.pos_`); null = as the checkpoint was
+        trained, else "ents" if its labels are such tags and "luke_tag" if they are not. A new head learns "ents" then.
+    scheme: tags of a new head: "BILUO", "BIOES", "BIO" or "IO". A head of a checkpoint has its own.
+    overwrite: replace entities or tags that the Doc has already; otherwise they stay, and
+        predicted entities that overlap them are left out.
+    threshold: least probability in [0, 1] of a predicted entity or tag; 0 = the most probable label decides.
+    spans_key: key of `doc.spans` for the predicted entities and their `.attrs["scores"]`.
+    max_batch_pieces: most pieces of one forward pass, padding included.
+
+    The label of a token is that of its first piece, as is usual in fine-tuning (Devlin et al. 2019, section 5.3, and
+    transformers' examples). White space has none. How tags become entities is in `TagScheme.decode` and `tagged_spans`.
+    """
+
+    architecture = TOKEN_CLASSIFIER
+    factory = "luke_token_classifier"
+    gold_place = "doc.ents"
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        windows: Windows | None,
+        attribute: str | None,
+        scheme: str,
+        overwrite: bool,
+        threshold: float,
+        spans_key: str,
+        max_batch_pieces: int,
+        scorer: Callable[..., dict[str, Any]] | None,
+    ):
+        super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=scorer)
+        if attribute not in (None, *_ATTRIBUTES):
+            reason = f"it must be one of {', '.join(_ATTRIBUTES)}, or null"
+            raise LukeError("L047", setting="attribute", value=attribute, reason=reason)
+        if scheme not in SCHEMES:
+            raise LukeError("L047", setting="scheme", value=scheme, reason=f"it must be one of {', '.join(SCHEMES)}")
+        require_probability(threshold=threshold)
+        self._attribute_setting = attribute
+        self.scheme = scheme
+        self.overwrite = overwrite
+        self.threshold = threshold
+        self.spans_key = spans_key
+
+    @property
+    def attribute(self) -> str:
+        """What is learned and written: "ents", or the attribute of tokens."""
+        description = self._description
+        chosen = self._attribute_setting or (description.settings.get("attribute") if description else None)
+        if chosen is None:
+            chosen = ENTS if description is None or TagScheme.find(description.labels) else LUKE_TAG
+        return str(chosen)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Types of entities, or tags; () before the component has weights."""
+        scheme = self._scheme_of(self.logit_labels)
+        return scheme.types if scheme else self.logit_labels
+
+    def _scheme_of(self, labels: tuple[str, ...]) -> TagScheme | None:
+        """How labels are read as tags of entities; None if entities are not what is written."""
+        return TagScheme.find(labels, bare=True) if self.attribute == ENTS else None
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.architecture == checkpoint.architecture_of(self.architecture):
+            saved = checkpoint.settings.get("attribute")
+            if saved not in (None, *_ATTRIBUTES):
+                raise LukeError("L004", problems=f"{OWN_SETTINGS}: attribute = {saved!r}")
+            self._check(checkpoint.labels, self._attribute_setting or saved)
+        super()._load(checkpoint)
+
+    def _check(self, labels: tuple[str, ...], attribute: str | None) -> None:
+        """An error if the labels do not suit the attribute."""
+        if attribute == ENTS and TagScheme.find(labels, bare=True) is None:
+            raise LukeError("L058", labels=", ".join(labels), name=self.name)
+        if attribute == "pos" and (wrong := [label for label in labels if label not in PARTS_OF_SPEECH]):
+            raise LukeError("L059", labels=", ".join(wrong), name=self.name)
+
+    def _settings_to_save(self, source: Description, options: Mapping[str, Any]) -> dict[str, Any]:
+        chosen = {"attribute": self._attribute_setting} if self._attribute_setting else {}
+        return {**super()._settings_to_save(source, options), **chosen}
+
+    # Prediction
+
+    def set_annotations(self, docs: Iterable[Doc], scores: Sequence[TokenLogits]) -> None:
+        """Decode raw scores into `doc.ents` and scores of spans, or write the tags of tokens."""
+        scheme = self._scheme_of(self.logit_labels)
+        for doc, scored in zip(docs, scores, strict=True):
+            if scheme:
+                found = tagged_spans(scored, scheme, self.threshold)
+                write_entities(doc, found, scheme.types, self.spans_key, overwrite=self.overwrite)
+            else:
+                self._write_tags(doc, scored)
+
+    def _write_tags(self, doc: Doc, scored: TokenLogits) -> None:
+        attribute = TOKEN_ATTRIBUTES[self.attribute]
+        for i, row in zip(scored.tokens.tolist(), scored.logits, strict=True):
+            if self.overwrite or not attribute.get(doc[i]):
+                best = int(row.argmax())
+                attribute.set(doc[i], self.logit_labels[best] if softmax(row)[best] >= self.threshold else None)
+
+    # Training
+
+    @property
+    def score_weights(self) -> ScoreWeights:
+        """Default weights of the scores of what the component writes."""
+        return ENTS_WEIGHTS if self.attribute == ENTS else {f"{self.attribute}_acc": 1.0}
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """Scores of what the component writes; see the scorer."""
+        return super().score(examples, **{"attribute": self.attribute, **kwargs})
+
+    @property
+    def _gold_what(self) -> str:
+        return "entities" if self.attribute == ENTS else "tags"
+
+    @property
+    def _gold_place(self) -> str:
+        chosen = self._attribute_setting or ENTS
+        if chosen == ENTS:
+            return "doc.ents (for tags, set attribute)"
+        place = TOKEN_ATTRIBUTES[chosen].place
+        return f"{place}, which a DocBin keeps with store_user_data=True" if chosen == LUKE_TAG else place
+
+    def _labels_of(self, get_examples: Callable[[], Iterable[Example]]) -> tuple[str, ...]:
+        references = (example.reference for example in get_examples())
+        chosen = self._attribute_setting or ENTS
+        if chosen == ENTS:
+            return tuple(sorted({ent.label_ for doc in references for ent in annotated_entities(doc, doc.ents)}))
+        get = TOKEN_ATTRIBUTES[chosen].get
+        return tuple(sorted({tag for reference in references for token in reference if (tag := get(token))}))
+
+    def _has_all(self, labels: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+        if (self._attribute_setting or ENTS) != ENTS:
+            return set(wanted) <= set(labels)
+        scheme = TagScheme.find(labels, bare=self._attribute_setting == ENTS)
+        return scheme is not None and set(wanted) <= set(scheme.types)
+
+    def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if (self._attribute_setting or ENTS) != ENTS:
+            self._check(labels, self._attribute_setting)
+            return labels
+        if OUTSIDE in labels:
+            reason = "they must be types of entities, without O and prefixes"
+            raise LukeError("L047", setting="labels", value=", ".join(labels), reason=reason)
+        return scheme_labels(labels, self.scheme) if labels else ()
+
+    def _rows_of(self, label: str) -> tuple[str, ...]:
+        scheme = self._scheme_of(self.logit_labels)
+        if scheme is None:
+            if self._description is not None:
+                self._check((label,), self.attribute)
+            return (label,)
+        if scheme.tags != self.logit_labels:  # types without prefixes
+            return (label,)
+        prefixes = dict.fromkeys(tag.partition("-")[0] for tag in self.logit_labels if tag != OUTSIDE)
+        return tuple(f"{prefix}-{label}" for prefix in prefixes)
+
+    def _gold(self, example: Example, words: TokenLogits) -> GoldSpans:
+        scheme = self._scheme_of(self.logit_labels)
+        if scheme:
+            return gold_entity_tokens(example, words, scheme)
+        return gold_token_tags(example, words, TOKEN_ATTRIBUTES[self.attribute], self.logit_labels)

@@ -1,0 +1,81 @@
+"""Expected calibration error, and where scorers give it."""
+
+from __future__ import annotations
+
+import pytest
+import spacy
+from hypothesis import given
+from hypothesis import strategies as st
+from spacy.tokens import Doc, Span, SpanGroup
+from spacy.training import Example
+
+from spacy_luke.annotations import set_entity_labels, set_entity_type_scores, set_entity_types, set_relations
+from spacy_luke.pipeline.base.scoring import calibration_error
+from spacy_luke.pipeline.entity_typer.scorer import build_entity_typer_scorer
+from spacy_luke.pipeline.ner.scorer import build_ner_scorer
+from spacy_luke.pipeline.relations.scorer import build_relations_scorer
+
+NLP = spacy.blank("en")
+
+
+def test_it_is_the_mean_distance_of_the_bins() -> None:
+    right = [(0.95, True)] * 9 + [(0.95, False)]  # one bin, 5 points too sure
+    assert calibration_error(right) == pytest.approx(0.05)
+    both = right + [(0.25, False)] * 10  # 25 points too sure in another
+    assert calibration_error(both) == pytest.approx(0.15)
+    assert calibration_error([(1.0, True), (0.0, False)]) == 0
+    assert calibration_error([(1.0, False), (0.0, True)]) == 1
+    assert calibration_error([]) is None
+
+
+def test_a_bin_has_its_upper_edge() -> None:
+    """0.1 is in the first of ten bins, as in the paper."""
+    assert calibration_error([(0.1, False), (0.05, True)]) == pytest.approx(abs(0.15 - 1) / 2)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1), st.integers(1, 20))
+def test_it_lies_between_the_distance_of_the_means_and_that_of_each(pairs: list[tuple[float, bool]], bins: int) -> None:
+    found = calibration_error(pairs, bins)
+    assert found is not None
+    mean = abs(sum(p - r for p, r in pairs)) / len(pairs)
+    each = sum(abs(p - r) for p, r in pairs) / len(pairs)
+    assert mean - 1e-9 <= found <= each + 1e-9
+
+
+def example() -> Example:
+    docs = [Doc(NLP.vocab, words=["Ada", "met", "Bo", "in", "Rome"]) for _ in range(2)]
+    for doc in docs:
+        doc.set_ents([Span(doc, 0, 1, "PER"), Span(doc, 2, 3, "PER"), Span(doc, 4, 5, "LOC")])
+    return Example(*docs)
+
+
+def test_of_entities() -> None:
+    one = example()
+    doc = one.predicted
+    doc.set_ents([Span(doc, 0, 1, "PER"), Span(doc, 2, 3, "ORG"), Span(doc, 4, 5, "LOC")])
+    doc.spans["luke_ner"] = SpanGroup(doc, name="luke_ner", spans=list(doc.ents), attrs={"scores": [0.9, 0.6, 1.0]})
+    score = build_ner_scorer()
+    assert score([one])["ents_ece"] == pytest.approx((0.1 + 0.6) / 3)
+    set_entity_labels(one.reference, ["PER", "LOC"])
+    assert score([one])["ents_ece"] == pytest.approx(0.1 / 2)
+    del doc.spans["luke_ner"]
+    assert score([one])["ents_ece"] is None
+    assert score([])["ents_ece"] is None
+
+
+def test_of_relations() -> None:
+    one = example()
+    (a, b, c), gold = one.predicted.ents, one.reference.ents
+    set_relations(one.reference, [(gold[0], gold[1], "met"), (gold[1], gold[2], "in")])
+    set_relations(one.predicted, [(b, a, "met", 0.8), (b, c, "in", 0.9), (a, c, "none", 0.7)])
+    assert build_relations_scorer(negative_label="none")([one])["rel_ece"] == pytest.approx((0.8 + 0.1) / 2)
+    assert build_relations_scorer(["met"], "none")([one])["rel_ece"] == pytest.approx((0.2 + 0.1) / 2)
+
+
+def test_of_types() -> None:
+    one = example()
+    set_entity_types(one.reference.ents[0], ["person"])
+    for ent in one.predicted.ents[:2]:
+        set_entity_types(ent, ["person", "writer"])
+        set_entity_type_scores(ent, {"person": 0.9, "writer": 0.6, "place": 0.1})
+    assert build_entity_typer_scorer()([one])["types_ece"] == pytest.approx((0.1 + 0.6) / 2)

@@ -1,0 +1,264 @@
+"""One `luke_encoder` for several components: weights, saving, `replace_listeners`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spacy
+from spacy.tokens import DocBin
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train
+from thinc.api import Config
+from transformers import LukeModel
+
+from spacy_luke.errors import LukeError, LukeWarning
+from tests.pipeline.encoder.shared_model import (
+    LUKE,
+    SHARED,
+    TASKS,
+    adam,
+    assert_same,
+    build,
+    changed,
+    encoder_of,
+    examples,
+    initialized,
+    logits,
+    state,
+    write_bare,
+)
+from tests.pipeline.entity_markers.model import TEXT
+from tests.util import luke_config, randomise, write_longformer, write_luke
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bare(tmp_path_factory.mktemp("bare"))
+
+
+def test_all_components_have_the_same_encoder(checkpoint: Path) -> None:
+    nlp = initialized(checkpoint)
+    assert len({id(encoder_of(nlp, name)) for name in ("luke_encoder", *TASKS)}) == 1
+    assert nlp.get_pipe("luke_encoder").listening_components == list(TASKS)
+
+
+def test_a_shared_head_computes_what_it_computes_on_an_encoder_of_its_own(checkpoint: Path, tmp_path: Path) -> None:
+    nlp = initialized(checkpoint)
+    for name in TASKS:
+        nlp.replace_listeners("luke_encoder", name, ["model.encoder"])
+    own = initialized(checkpoint)
+    own.to_disk(tmp_path / "shared")
+    nlp.to_disk(tmp_path / "own")
+    assert_same(logits(nlp), logits(own))
+    assert_same(logits(spacy.load(tmp_path / "own")), logits(spacy.load(tmp_path / "shared")))
+
+
+def test_the_encoder_is_on_disk_once(checkpoint: Path, tmp_path: Path) -> None:
+    nlp = initialized(checkpoint)
+    nlp.to_disk(tmp_path)
+    assert (tmp_path / "luke_encoder" / "model.safetensors").is_file()
+    for name in TASKS:
+        assert sorted(p.name for p in (tmp_path / name).iterdir()) == ["cfg", "checksums.json", "head.safetensors"]
+    shared = sum(p.stat().st_size for p in tmp_path.rglob("*.safetensors"))
+    assert shared < 1.2 * (tmp_path / "luke_encoder" / "model.safetensors").stat().st_size
+    loaded = spacy.load(tmp_path)
+    assert loaded.get_pipe("luke_ner").labels == nlp.get_pipe("luke_ner").labels
+    assert_same(logits(loaded), logits(nlp))
+    other = build()
+    other.from_bytes(nlp.to_bytes())
+    assert_same(logits(other), logits(nlp))
+
+
+def test_replaced_listeners_train_apart(checkpoint: Path) -> None:
+    nlp = initialized(checkpoint, ("luke_ner", "luke_relations"))
+    nlp.replace_listeners("luke_encoder", "luke_ner", ["model.encoder"])
+    assert nlp.config["components"]["luke_ner"]["model"]["encoder"]["@architectures"] == LUKE
+    assert nlp.get_pipe("luke_encoder").listening_components == ["luke_relations"]
+    own, shared = encoder_of(nlp, "luke_ner"), encoder_of(nlp, "luke_relations")
+    assert own is not shared
+    before_own, before_shared = state(own), state(shared)
+    nlp.update(examples(nlp), sgd=adam(), exclude=["luke_encoder", "luke_relations"])
+    assert changed(own, before_own)
+    assert not changed(shared, before_shared)
+
+
+def test_other_weights_reach_the_components(checkpoint: Path, tmp_path: Path) -> None:
+    write_luke(tmp_path, randomise(LukeModel(luke_config()), seed=5))
+    nlp = initialized(checkpoint, ("luke_ner",))
+    before = logits(nlp, ("luke_ner",))
+    nlp.get_pipe("luke_encoder").load_checkpoint(tmp_path)
+    assert encoder_of(nlp, "luke_ner") is encoder_of(nlp, "luke_encoder")
+    assert not np.allclose(before["luke_ner"][0], logits(nlp, ("luke_ner",))["luke_ner"][0])
+
+
+def test_an_encoder_of_another_width_does_not_fit(checkpoint: Path, tmp_path: Path) -> None:
+    write_luke(tmp_path, randomise(LukeModel(luke_config(hidden_size=40, num_attention_heads=4))))
+    nlp = initialized(checkpoint, ("luke_ner",))
+    encoder, before = encoder_of(nlp, "luke_encoder"), logits(nlp, ("luke_ner",))
+    with pytest.raises(LukeError, match="L068"):
+        nlp.get_pipe("luke_encoder").load_checkpoint(tmp_path)
+    assert encoder_of(nlp, "luke_encoder") is encoder_of(nlp, "luke_ner") is encoder
+    assert_same(logits(nlp, ("luke_ner",)), before)
+
+
+def test_longformer_is_shared_too(tmp_path: Path) -> None:
+    write_longformer(tmp_path / "longformer")
+    nlp = initialized(tmp_path / "longformer", encoder="spacy-luke.LongformerEncoder.v1")
+    assert len({id(encoder_of(nlp, name)) for name in ("luke_encoder", *TASKS)}) == 1
+    before = state(encoder_of(nlp, "luke_ner"))
+    nlp.update(examples(nlp), sgd=adam(0.001))
+    found = logits(nlp)
+    assert changed(encoder_of(nlp, "luke_ner"), before)
+    nlp.to_disk(tmp_path / "saved")
+    assert_same(logits(spacy.load(tmp_path / "saved")), found)
+
+
+def test_sourced_together_they_share(checkpoint: Path) -> None:
+    nlp = initialized(checkpoint, ("luke_ner",))
+    other = spacy.blank("en")
+    other.add_pipe("sentencizer")
+    other.add_pipe("luke_encoder", source=nlp)
+    other.add_pipe("luke_ner", name="ner", source=nlp)
+    assert_same({"x": logits(other, ("ner",))["ner"]}, {"x": logits(nlp, ("luke_ner",))["luke_ner"]})
+    assert other.get_pipe("luke_encoder").listening_components == ["ner"]
+
+
+def test_a_component_uses_the_nearest_encoder_before_it(checkpoint: Path, tmp_path: Path) -> None:
+    nlp = initialized(checkpoint, ("luke_ner",))
+    nlp.add_pipe("luke_encoder", name="second", config={"set_vectors": False})
+    nlp.add_pipe("luke_qa", config={"model": SHARED})
+    nlp.get_pipe("second").load_checkpoint(checkpoint)
+    nlp.get_pipe("luke_qa").initialize(lambda: examples(nlp))
+    nlp.to_disk(tmp_path)
+    loaded = spacy.load(tmp_path)
+    loaded.get_pipe("luke_encoder").from_disk(tmp_path / "luke_encoder")
+    loaded.get_pipe("luke_encoder").load_checkpoint(checkpoint)
+    assert encoder_of(loaded, "luke_ner") is loaded.get_pipe("luke_encoder").encoder
+    assert encoder_of(loaded, "luke_qa") is loaded.get_pipe("second").encoder
+    assert loaded.get_pipe("luke_encoder").listening_components == ["luke_ner"]
+    assert loaded.get_pipe("second").listening_components == ["luke_qa"]
+
+
+def test_saving_a_component_without_its_encoder_is_told(checkpoint: Path, tmp_path: Path) -> None:
+    nlp = initialized(checkpoint, ("luke_ner",))
+    alone = spacy.blank("en")
+    alone.add_pipe("luke_ner", source=nlp)
+    with pytest.warns(LukeWarning, match=r"W030.*'luke_ner'.*'luke_encoder'"):
+        alone.to_disk(tmp_path / "alone")
+    with pytest.raises(LukeError, match="L066"):
+        spacy.load(tmp_path / "alone")("Ada met Babbage.")
+
+
+def test_two_processes_give_what_one_gives(checkpoint: Path) -> None:
+    nlp = initialized(checkpoint, ("luke_ner",))
+    texts = [TEXT, "", "Ada met Babbage."]
+    one = [[(e.text, e.label_) for e in doc.ents] for doc in nlp.pipe(texts)]
+    two = [[(e.text, e.label_) for e in doc.ents] for doc in nlp.pipe(texts, n_process=2, batch_size=1)]
+    assert one == two
+
+
+def test_without_its_encoder_a_component_says_so(checkpoint: Path, tmp_path: Path) -> None:
+    nlp = spacy.blank("en")
+    pipe = nlp.add_pipe("luke_ner", config={"model": SHARED})
+    with pytest.raises(LukeError, match="L066"):
+        nlp("Ada met Babbage.")
+    with pytest.raises(LukeError, match="L067"):
+        pipe.load_checkpoint(checkpoint)
+    named = build(("luke_ner",))
+    named.add_pipe("luke_qa", config={"model": {"encoder": {**SHARED["encoder"], "upstream": "another"}}})
+    with pytest.raises(LukeError, match="L066"):
+        named.get_pipe("luke_qa").answer(named.make_doc("Ada met Babbage."), "Who?")
+    with pytest.raises(LukeError, match=r"L040.*new head on the encoder of 'luke_encoder'"):
+        named.get_pipe("luke_ner").update(examples(named))
+
+
+def test_a_checkpoint_for_a_sharing_component_is_refused(checkpoint: Path) -> None:
+    nlp = build(("luke_ner",))
+    nlp.config["initialize"]["components"] = {
+        "luke_encoder": {"checkpoint": str(checkpoint)},
+        "luke_ner": {"checkpoint": str(checkpoint)},
+    }
+    with pytest.raises(LukeError, match="L067"):
+        nlp.initialize(lambda: examples(nlp))
+
+
+@pytest.mark.filterwarnings("ignore:.*W030")
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_was_saved_otherwise_is_refused(checkpoint: Path, tmp_path: Path, shared: bool) -> None:
+    nlp = initialized(checkpoint, ("luke_ner",))
+    if not shared:
+        nlp.replace_listeners("luke_encoder", "luke_ner", ["model.encoder"])
+    nlp.get_pipe("luke_ner").to_disk(tmp_path / "ner")
+    other = spacy.blank("en")
+    pipe = other.add_pipe("luke_ner", config={} if shared else {"model": SHARED})
+    with pytest.raises(LukeError, match="L069"):
+        pipe.from_disk(tmp_path / "ner")
+
+
+@pytest.mark.filterwarnings("ignore:.*W030")
+def test_damaged_heads_are_refused_and_the_component_stays(checkpoint: Path, tmp_path: Path) -> None:
+    nlp = initialized(checkpoint, ("luke_ner",))
+    pipe = nlp.get_pipe("luke_ner")
+    pipe.to_disk(tmp_path / "ner")
+    before = logits(nlp, ("luke_ner",))
+    (tmp_path / "ner" / "head.safetensors").write_bytes(b"nothing")
+    with pytest.raises(LukeError, match="L140"):
+        pipe.from_disk(tmp_path / "ner")
+    (tmp_path / "ner" / "checksums.json").unlink()
+    with pytest.raises(LukeError, match="L022"):
+        pipe.from_disk(tmp_path / "ner")
+    (tmp_path / "ner" / "head.safetensors").unlink()
+    with pytest.raises(LukeError, match="L021"):
+        pipe.from_disk(tmp_path / "ner")
+    pipe.to_disk(tmp_path / "ner")
+    cfg = json.loads((tmp_path / "ner" / "cfg").read_text())
+    cfg["head"]["hidden_size"] = 8
+    (tmp_path / "ner" / "cfg").write_text(json.dumps(cfg))
+    (tmp_path / "ner" / "checksums.json").unlink()
+    with pytest.raises(LukeError, match="L068"):
+        pipe.from_disk(tmp_path / "ner")
+    assert_same(logits(nlp, ("luke_ner",)), before)
+
+
+def test_the_span_filter_of_the_fast_mode_is_shared_and_saved(checkpoint: Path, tmp_path: Path) -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    model = {"@architectures": LUKE, "entity_attention": "independent"}
+    nlp.add_pipe("luke_encoder", config={"set_vectors": False, "model": model})
+    nlp.add_pipe(
+        "luke_ner", config={"model": SHARED, "span_filter": {"@misc": "spacy-luke.span_filter.v1", "layer": 1}}
+    )
+    nlp.config["initialize"]["components"] = {"luke_encoder": {"checkpoint": str(checkpoint)}}
+    nlp.initialize(lambda: examples(nlp))
+    nlp.update(examples(nlp), sgd=adam())
+    found = logits(nlp, ("luke_ner",))
+    nlp.to_disk(tmp_path)
+    loaded = spacy.load(tmp_path)
+    assert loaded.get_pipe("luke_ner").span_filter is not None
+    assert_same(logits(loaded, ("luke_ner",)), found)
+
+
+def test_the_config_is_complete_and_trains(checkpoint: Path, tmp_path: Path) -> None:
+    references = [example.reference for example in examples(spacy.blank("en")) * 2]
+    DocBin(docs=references, store_user_data=True).to_disk(tmp_path / "corpus.spacy")
+    overrides = {
+        "paths.train": str(tmp_path / "corpus.spacy"),
+        "paths.dev": str(tmp_path / "corpus.spacy"),
+        "paths.checkpoint": str(checkpoint),
+        "training.max_steps": 2,
+        "training.max_epochs": 0,
+        "training.eval_frequency": 1,
+    }
+    config = Config().from_disk(ROOT / "configs" / "shared.cfg", overrides=overrides)
+    made = spacy.util.load_model_from_config(config, auto_fill=False, validate=True)
+    filled = spacy.util.load_model_from_config(config, auto_fill=True).config
+    assert made.config["components"] == filled["components"]
+    assert set(filled["training"]["score_weights"]) == set(config["training"]["score_weights"])
+    (tmp_path / "out").mkdir()
+    train(init_nlp(config), tmp_path / "out")
+    loaded = spacy.load(tmp_path / "out" / "model-last")
+    assert loaded.get_pipe("luke_encoder").listening_components == ["luke_ner", "luke_relations"]
+    assert "met" in loaded.get_pipe("luke_relations").label_data

@@ -1,0 +1,263 @@
+"""`luke_relations` and `luke_entity_typer`: raw scores become annotations."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spacy
+import torch
+from spacy.tokens import Doc, Span
+
+import spacy_luke
+from spacy_luke.errors import LukeError
+from spacy_luke.pipeline.base.negative_label import NO_RELATION, find_negative
+from spacy_luke.pipeline.entity_markers.component import ScoredItems
+from spacy_luke.pipeline.relations.labels import both_directions, is_directed, split_direction
+from tests.pipeline.entity_markers.model import ENTITY, PAIR, RELATIONS, TYPES, one_sentence, write_checkpoint
+
+SEMEVAL = ("Cause-Effect(e1,e2)", "Cause-Effect(e2,e1)", "Member(e1,e2)", "Member(e2,e1)", "Other")
+_MADE: dict = {}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> dict[str, Path]:
+    made = {"plain": (PAIR, RELATIONS), "directed": (PAIR, SEMEVAL), "types": (ENTITY, TYPES)}
+    return {name: write_checkpoint(tmp_path_factory.mktemp(name), *what) for name, what in made.items()}
+
+
+def component(folder: Path, **config):
+    """The component of a checkpoint; each is made once and must not be changed."""
+    key = (folder, repr(config))
+    if key not in _MADE:
+        nlp = spacy_luke.from_checkpoint(folder, config=config)
+        _MADE[key] = nlp.get_pipe(nlp.pipe_names[-1])
+    return _MADE[key]
+
+
+def make_doc(pipe) -> Doc:
+    return one_sentence(Doc(pipe.vocab, words=["Ada", "met", "Bo", "and", "Cy"]))
+
+
+def relations(pipe, rows: dict[tuple[int, int], list[float]]) -> list[tuple]:
+    """What raw scores of pairs of tokens become."""
+    doc = make_doc(pipe)
+    items = [(doc[a : a + 1], doc[b : b + 1]) for a, b in rows]
+    pipe.set_annotations([doc], [ScoredItems(items, np.array([*rows.values()], dtype=np.float32))])
+    return [(r.head.start, r.label, r.tail.start, round(r.score, 4)) for r in doc._.relations]
+
+
+def probability(row: list[float], label: int) -> float:
+    return round(float(torch.tensor(row).double().softmax(0)[label]), 4)
+
+
+LIVES = [0.0, 2.0, 1.0, -1.0]
+NONE = [3.0, 2.0, 1.0, -1.0]
+
+
+def test_the_most_probable_label_is_predicted_unless_it_is_the_negative_one(folders) -> None:
+    pipe = component(folders["plain"])
+    assert relations(pipe, {(0, 2): LIVES, (2, 0): NONE}) == [(0, "lives_in", 2, probability(LIVES, 1))]
+    assert relations(pipe, {}) == []
+
+
+def test_a_threshold_leaves_out_what_is_less_probable(folders) -> None:
+    score = probability(LIVES, 1)
+    for threshold, count in ((score - 0.01, 1), (score + 0.01, 0)):
+        assert len(relations(component(folders["plain"], threshold=threshold), {(0, 2): LIVES})) == count
+
+
+def test_the_threshold_can_be_changed(folders) -> None:
+    pipe = component(folders["plain"])
+    assert pipe.threshold == 0
+    pipe.threshold = probability(LIVES, 1) + 0.01
+    assert relations(pipe, {(0, 2): LIVES}) == []
+    with pytest.raises(LukeError, match="L047"):
+        pipe.threshold = 2
+    pipe.threshold = None
+    assert pipe.threshold == 0
+    assert len(relations(pipe, {(0, 2): LIVES})) == 1
+
+
+def test_several_labels_of_a_pair(folders) -> None:
+    pipe = component(folders["plain"], multi_label=True)
+    row = [3.0, 1.0, 0.1, -0.1]
+    sigmoid = torch.tensor(row).sigmoid().tolist()
+    assert relations(pipe, {(0, 2): row}) == [
+        (0, "lives_in", 2, round(sigmoid[1], 4)),
+        (0, "met", 2, round(sigmoid[2], 4)),
+    ], "the negative label is no relation"
+    assert len(relations(component(folders["plain"], multi_label=True, threshold=0.7), {(0, 2): row})) == 1
+
+
+def test_predictions_replace_earlier_relations(folders) -> None:
+    pipe = component(folders["plain"])
+    doc = make_doc(pipe)
+    doc._.relations = [(doc[0:1], doc[2:3], "old")]
+    pipe.set_annotations([doc], [ScoredItems([], np.zeros((0, 4), dtype=np.float32))])
+    assert doc._.relations == ()
+
+
+def test_the_labels_of_the_entities_are_kept(folders) -> None:
+    pipe = component(folders["plain"])
+    doc = make_doc(pipe)
+    doc.set_ents([Span(doc, 0, 1, label="PER"), Span(doc, 2, 3, label="LOC")])
+    items = [(doc.ents[0], doc.ents[1])]
+    pipe.set_annotations([doc], [ScoredItems(items, np.array([LIVES], dtype=np.float32))])
+    [relation] = doc._.relations
+    assert (relation.head.label_, relation.tail.label_) == ("PER", "LOC")
+
+
+def test_a_symmetric_relation_is_predicted_once_with_the_higher_score(folders) -> None:
+    pipe = component(folders["plain"], symmetric=["met"])
+    weak, strong = [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 3.0, 0.0]
+    for rows in ({(0, 2): weak, (2, 0): strong}, {(2, 0): strong, (0, 2): weak}, {(2, 0): strong}):
+        assert relations(pipe, rows) == [(0, "met", 2, probability(strong, 2))]
+    both = relations(component(folders["plain"]), {(0, 2): weak, (2, 0): strong})
+    assert len(both) == 2, "other relations have a direction"
+
+
+def test_identical_spans_have_a_defined_result(folders) -> None:
+    pipe = component(folders["plain"], symmetric=["met"])
+    assert relations(pipe, {(0, 0): LIVES}) == [(0, "lives_in", 0, probability(LIVES, 1))]
+
+
+# Directed labels
+
+
+def test_directed_labels_become_plain_labels_with_the_right_head(folders) -> None:
+    pipe = component(folders["directed"])
+    assert pipe.directed_labels
+    assert pipe.negative_label == "Other"
+    rows = {(0, 2): [5.0, 0, 0, 0, 0], (0, 4): [0, 5.0, 0, 0, 0], (2, 4): [0, 0, 0, 0, 5.0]}
+    score = probability([5.0, 0, 0, 0, 0], 0)
+    assert relations(pipe, rows) == [(0, "Cause-Effect", 2, score), (4, "Cause-Effect", 0, score)]
+
+
+def test_directed_labels_score_each_pair_once_in_text_order(folders, monkeypatch) -> None:
+    for both in (True, False):
+        pairs = {"@misc": "spacy-luke.entity_pairs.v1", "both_directions": both}
+        pipe = component(folders["directed"], pairs=pairs)
+        doc = make_doc(pipe)
+        doc.set_ents([Span(doc, i, i + 1, label="X") for i in (0, 2, 4)])
+        [(items, _)] = pipe.logits([doc])
+        assert [(a.start, b.start) for a, b in items] == [(0, 2), (0, 4), (2, 4)]
+    monkeypatch.setattr(pipe, "pairs", lambda doc: [(doc[4:5], doc[0:1]), (doc[0:1], doc[4:5])])
+    [(items, _)] = pipe.logits([doc])
+    assert [(a.start, b.start) for a, b in items] == [(0, 4)]
+
+
+@pytest.mark.parametrize("types", [[["A", "B"]], [["B", "A"]]])
+def test_directed_labels_do_not_care_for_the_order_of_type_pairs(folders, types) -> None:
+    pipe = component(folders["directed"], pairs={"@misc": "spacy-luke.entity_pairs.v1", "type_pairs": types})
+    doc = make_doc(pipe)
+    doc.set_ents([Span(doc, 0, 1, label="A"), Span(doc, 2, 3, label="B"), Span(doc, 4, 5, label="A")])
+    assert len(pipe.logits([doc])[0][0]) == 2
+
+
+def test_plain_labels_cannot_be_directed(folders, tmp_path) -> None:
+    with pytest.raises(LukeError, match=r"L047.*directed_labels = True.*\(e1,e2\)"):
+        component(folders["plain"], directed_labels=True)
+    write_checkpoint(tmp_path, PAIR, ("Other", "met"))
+    assert component(tmp_path, directed_labels=True, symmetric=["met"]).directed_labels
+
+
+def test_labels_may_look_directed_and_not_be(folders) -> None:
+    pipe = component(folders["directed"], directed_labels=False)
+    row = [0, 5.0, 0, 0, 0]
+    assert relations(pipe, {(0, 2): row}) == [(0, "Cause-Effect(e2,e1)", 2, probability(row, 1))]
+
+
+def test_directions_of_labels() -> None:
+    assert split_direction("Cause-Effect(e2,e1)") == ("Cause-Effect", True)
+    assert split_direction("Cause-Effect(e1,e2)") == ("Cause-Effect", False)
+    assert split_direction("Other") == ("Other", False)
+    assert [is_directed(label) for label in ("a(e1,e2)", "(e1,e2)", "a(e1,e1)", "a")] == [True, False, False, False]
+    assert both_directions(["a", "b(e2,e1)", "b(e1,e2)", "c"], {"c"}) == (
+        "a(e1,e2)",
+        "a(e2,e1)",
+        "b(e1,e2)",
+        "b(e2,e1)",
+        "c",
+    )
+
+
+# The negative label
+
+
+@pytest.mark.parametrize("name", NO_RELATION)
+def test_usual_names_of_the_negative_label_are_known(name: str) -> None:
+    for labels in itertools.permutations((name, "founded", "met")):
+        assert find_negative("x", labels, None, NO_RELATION) == name
+
+
+def test_labels_need_not_have_a_negative_one(tmp_path) -> None:
+    pipe = component(write_checkpoint(tmp_path, PAIR, ("founded", "met")))
+    assert pipe.negative_label is None
+    assert pipe.label_data == ("founded", "met")
+    assert [label for _, label, *_ in relations(pipe, {(0, 2): [1.0, 0.0], (2, 0): [0.0, 1.0]})] == ["founded", "met"]
+
+
+def test_a_negative_label_can_be_set(folders) -> None:
+    pipe = component(folders["plain"], negative_label="met")
+    assert pipe.negative_label == "met"
+    assert pipe.label_data == ("no_relation", "lives_in", "works_for")
+    assert [label for _, label, *_ in relations(pipe, {(0, 2): NONE, (2, 0): [0, 0, 3.0, 0]})] == ["no_relation"]
+
+
+def test_a_negative_label_that_is_no_label_is_an_error(folders) -> None:
+    with pytest.raises(LukeError, match=r"L044.*'NA'.*luke_relations.*no_relation"):
+        component(folders["plain"], negative_label="NA")
+    pipe = spacy.blank("en").add_pipe("luke_relations", config={"negative_label": "NA"})
+    with pytest.raises(LukeError, match="L044"):
+        pipe.load_checkpoint(folders["plain"])
+    assert not pipe.has_weights
+
+
+# Types
+
+
+def typed(pipe, row: list[float]) -> tuple[tuple[str, ...], dict[str, float]]:
+    doc = make_doc(pipe)
+    doc[0:1]._.entity_types = ["old"]
+    pipe.set_annotations([doc], [ScoredItems([(doc[0:1],)], np.array([row], dtype=np.float32))])
+    return doc[0:1]._.entity_types, doc[0:1]._.entity_type_scores
+
+
+def test_types_above_the_threshold_come_most_probable_first(folders) -> None:
+    row = [0.1, -0.1, 2.0, 0.0]
+    types, scores = typed(component(folders["types"]), row)
+    assert types == ("person", "artist", "writer"), "a probability of 0.5 is enough"
+    assert list(scores) == list(TYPES)
+    np.testing.assert_allclose([*scores.values()], torch.tensor(row).sigmoid().numpy(), atol=1e-6)
+    assert typed(component(folders["types"], threshold=0.8), row)[0] == ("person",)
+    assert typed(component(folders["types"], threshold=0.99), row)[0] == ()
+
+
+def test_one_type_is_the_most_probable(folders) -> None:
+    row = [0.1, -0.1, 2.0, 0.0]
+    types, scores = typed(component(folders["types"], multi_label=False), row)
+    assert types == ("person",)
+    np.testing.assert_allclose([*scores.values()], torch.tensor(row).softmax(0).numpy(), atol=1e-6)
+    assert typed(component(folders["types"], multi_label=False, threshold=0.9), row)[0] == ()
+
+
+def test_spans_that_differ_in_label_only_are_typed_once(folders) -> None:
+    pipe = component(folders["types"], spans_key="sc")
+    doc = make_doc(pipe)
+    doc.spans["sc"] = [Span(doc, 0, 1, label="A"), Span(doc, 0, 1, label="B"), doc[0:3], doc[2:3]]
+    [(spans, logits)] = pipe.logits([doc])
+    assert [(s.start, s.end) for s in spans] == [(0, 1), (0, 3), (2, 3)]
+    assert logits.shape == (3, 4)
+    pipe(doc)
+    assert all(span._.entity_type_scores.keys() == set(TYPES) for span in doc.spans["sc"])
+
+
+def test_docs_without_spans_have_no_types(folders) -> None:
+    pipe = component(folders["types"])
+    docs = [make_doc(pipe), Doc(pipe.vocab)]
+    for (spans, logits), doc in zip(pipe.logits(docs), docs, strict=True):
+        assert (spans, logits.shape) == ([], (0, 4))
+        assert not spacy_luke.has_annotation(pipe(doc), "entity_types")
