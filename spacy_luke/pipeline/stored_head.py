@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ..checkpoints.checkpoint import OF_ENCODER, Config, Description
+from ..checkpoints.checkpoint import OF_ENCODER, Config, Description, wrong_settings
 from ..checkpoints.fingerprint import fingerprint
 from ..checkpoints.writer import HEAD_WEIGHTS
 from ..checksums import check_files
@@ -79,7 +79,9 @@ class StoredHead:
         wrong = [name for name, kind in kinds.items() if type(values[name]) is not kind]
         if not all(isinstance(label, str) for label in self.labels) or len(set(self.labels)) < len(self.labels):
             wrong.append("labels")
-        return ", ".join(f"{name} = {values[name]!r:.200}" for name in wrong)
+        if wrong:
+            return ", ".join(f"{name} = {values[name]!r:.200}" for name in wrong)
+        return wrong_settings(self.settings)
 
     @property
     def cfg(self) -> dict[str, Any]:
