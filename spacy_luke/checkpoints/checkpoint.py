@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,12 +44,25 @@ from .upcycled_weights import GrownWeights
 from .weights import Weights, without_values
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
+SettingsT = TypeVar("SettingsT")
 Config = LukeConfig | LongformerConfig
 
 ENTITY_VOCAB = "entity_vocab.json"
 OWN_SETTINGS = "spacy_luke"
 # Those of our settings that belong to the encoder, not to the head on it.
 OF_ENCODER = ("piece_types",)
+_KINDS = {
+    "piece_types": str,
+    "windows": dict,
+    "span_filter": dict,
+    "attribute": str,
+    "max_pieces": int,
+    "type_pairs": list,
+}
+_ENTRIES = {
+    "windows": {"max_pieces", "context", "stride"},
+    "span_filter": {entry.name for entry in fields(SpanFilterSettings)},
+}
 _MAX_NAMED = 12
 
 
@@ -73,6 +86,14 @@ class Description:
     def architecture_of(self, architecture: str) -> str:
         """How the head of `architecture` is called on this encoder: a component names the one for LUKE."""
         return architecture_on(self.config.model_type, architecture)
+
+    def build_setting(self, name: str, make: Callable[..., SettingsT]) -> SettingsT:
+        """What `make` makes of the settings under a name; L004 if they are not for it."""
+        values = self.settings.get(name, {})
+        try:
+            return make(**values)
+        except TypeError as e:
+            raise LukeError("L004", problems=f"{OWN_SETTINGS}: {name} = {values!r:.200} ({e})") from None
 
     def of_encoder(self) -> dict[str, Any]:
         """The settings that belong to the encoder, whatever head is on it."""
@@ -297,6 +318,18 @@ class Checkpoint(Description):
             state[ours] = self.weights.get(names[ours], rows)
         module.load_state_dict(state, assign=True)
         return module
+
+
+def wrong_settings(settings: Mapping[str, Any]) -> str:
+    """Those of our own settings that are of another kind than they are saved, for a message; "" if none is."""
+    wrong = {name for name, kind in _KINDS.items() if name in settings and type(settings[name]) is not kind}
+    wrong |= {name for name in _ENTRIES.keys() & settings.keys() - wrong if not settings[name].keys() <= _ENTRIES[name]}
+    if "max_pieces" not in wrong and settings.get("max_pieces", 1) < 1:
+        wrong.add("max_pieces")
+    pairs = settings.get("type_pairs", []) if "type_pairs" not in wrong else []
+    if not all(isinstance(pair, list) and list(map(type, pair)) == [str, str] for pair in pairs):
+        wrong.add("type_pairs")
+    return "; ".join(f"{OWN_SETTINGS}: {name} = {settings[name]!r:.200}" for name in sorted(wrong))
 
 
 def _require_shapes(found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> None:

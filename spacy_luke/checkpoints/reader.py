@@ -13,7 +13,7 @@ from ..files import parse_json_object
 from ..tokenization.entity_vocab import EntityVocab
 from ..tokenization.loading import TOKENIZER_CONFIG, read_stored_entities, read_tokenizer_files
 from ..tokenization.pieces import PieceTokenizer
-from .checkpoint import ENTITY_VOCAB, OWN_SETTINGS, Checkpoint, Config
+from .checkpoint import ENTITY_VOCAB, OWN_SETTINGS, Checkpoint, Config, wrong_settings
 from .heads import architecture_on, bare_model, find_head, fitting_architectures, head_shapes, knows_head
 from .upcycle import ATTENTION_WINDOW, MAX_PIECES, UPCYCLED, upcycled_config, upcycled_tokenizer, upcycled_weights
 from .upcycled_weights import new_markers
@@ -142,6 +142,8 @@ def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
     settings = data.get(OWN_SETTINGS) or {}
     if not isinstance(settings, dict):
         raise LukeError("L004", problems=f"{OWN_SETTINGS} = {settings!r:.200}")
+    if problems := wrong_settings(settings):
+        raise LukeError("L004", problems=problems)
     return settings
 
 

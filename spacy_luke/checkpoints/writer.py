@@ -78,7 +78,8 @@ def save_files(path: Path, files: dict[str, bytes]) -> None:
     """Write the files of a component that are no checkpoint in the place of one, with the same guarantees."""
     with staged(path) as staging:
         _write(staging, files)
-        write_checksums(staging)
+        if files:
+            write_checksums(staging)
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:

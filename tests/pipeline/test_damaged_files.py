@@ -210,6 +210,8 @@ def test_a_checksum_is_the_size_and_the_sum_of_the_words(tmp_path: Path, size: i
         (lambda cfg: cfg["head"].update(hidden_size="32"), "L022"),
         (lambda cfg: cfg["head"].update(more=1), "L022"),
         (lambda cfg: cfg["head"].update(settings=None), "L022"),
+        (lambda cfg: cfg["head"].update(settings={"windows": 3}), "L022"),
+        (lambda cfg: cfg["head"].update(settings={"span_filter": {"a": 1}}), "L022"),
         (lambda cfg: cfg["head"].update(labels=["NIL", "PER"]), "L025"),
         (lambda cfg: cfg["head"].update(hidden_size=8), "L068"),
         (lambda cfg: cfg.update(head=[1]), "L022"),

@@ -199,9 +199,9 @@ class CheckpointPipe(TrainablePipe):
         if self._windows_setting is not None:
             windows = self._windows_setting
         elif "stride" in saved:
-            windows = build_strided_windows(**saved)
+            windows = description.build_setting("windows", build_strided_windows)
         elif saved or description.config.entity_inputs:
-            windows = build(**saved)
+            windows = description.build_setting("windows", build)
         else:
             windows = build_strided_windows(longest, max(3 * longest // 4, 1))
         if isinstance(windows, SentenceWindows | StridedWindows):

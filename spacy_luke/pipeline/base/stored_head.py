@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+<<<<<<< HEAD:spacy_luke/pipeline/base/stored_head.py
 from ...checkpoints.checkpoint import OF_ENCODER, Config, Description
 from ...checkpoints.fingerprint import fingerprint
 from ...checkpoints.weights import require_finite
@@ -20,6 +21,16 @@ from ...encoders.encoder import Encoder
 from ...encoders.heads import TaskModule
 from ...errors import LukeError
 from .checkpoint_component import CFG
+=======
+from ..checkpoints.checkpoint import OF_ENCODER, Config, Description, wrong_settings
+from ..checkpoints.fingerprint import fingerprint
+from ..checkpoints.writer import HEAD_WEIGHTS
+from ..checksums import check_files
+from ..encoders.encoder import Encoder
+from ..encoders.heads import TaskModule
+from ..errors import LukeError
+from .checkpoint_pipe import CFG
+>>>>>>> i20-files:spacy_luke/pipeline/stored_head.py
 
 # The entry of `cfg` that says what the head is.
 HEAD = "head"
@@ -83,7 +94,9 @@ class StoredHead:
         wrong = [name for name, kind in kinds.items() if type(values[name]) is not kind]
         if not all(isinstance(label, str) for label in self.labels) or len(set(self.labels)) < len(self.labels):
             wrong.append("labels")
-        return ", ".join(f"{name} = {values[name]!r:.200}" for name in wrong)
+        if wrong:
+            return ", ".join(f"{name} = {values[name]!r:.200}" for name in wrong)
+        return wrong_settings(self.settings)
 
     @property
     def cfg(self) -> dict[str, Any]:

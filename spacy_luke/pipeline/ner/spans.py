@@ -70,8 +70,8 @@ class SpanPipe(LukePipe):
         return self._windows(build_sentence_windows, special_pieces=2)
 
     def _head_options(self, source: Description) -> dict[str, Any]:
-        saved = source.settings.get(SPAN_FILTER)
-        settings = self._span_filter_setting or (build_span_filter(**saved) if saved else None)
+        saved = source.build_setting(SPAN_FILTER, build_span_filter) if source.settings.get(SPAN_FILTER) else None
+        settings = self._span_filter_setting or saved
         if settings is None:
             return {}
         config = source.config
@@ -79,8 +79,8 @@ class SpanPipe(LukePipe):
             if self._span_filter_setting is None:  # that of a checkpoint which is trained for full attention
                 return {}
             raise LukeError("L055", name=self.name)
-        if saved and saved["layer"] != settings.layer:
-            reason = f"the filter of the checkpoint was trained on layer {saved['layer']}"
+        if saved and saved.layer != settings.layer:
+            reason = f"the filter of the checkpoint was trained on layer {saved.layer}"
             raise LukeError("L047", setting="layer", value=settings.layer, reason=reason)
         return {"span_filter": settings}
 
