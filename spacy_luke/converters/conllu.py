@@ -26,7 +26,8 @@ from .report import ConversionReport
 ID, FORM, MISC = 0, 1, 9
 # Names of the entities in MISC, in lower case: of Universal Dependencies, Stanza, other tools, and DaNE.
 KEYS = ("entity", "ner", "ne", "name")
-# Between the parts of MISC, which may have blanks of their own ("Gloss=the house"). Blanks are read from their first.
+# Between the parts of MISC, which may have blanks of their own ("Gloss=the house"). Not to try again from each of many
+# blanks, they are only looked at from the first.
 BAR = re.compile(r"\||(?:[;,]|(?<![;, \t]))[ \t]+(?=[A-Za-z]\w*=)|;(?=[A-Za-z]\w*=)")
 
 
@@ -74,7 +75,8 @@ def read_conllu(
     """
     path = Path(path)
     table = read_table(path)
-    name = find_key(table) if key is None else key
+    names = find_keys(table)
+    name = next(iter(names), None) if key is None else key
     if name is None:
         if not any(is_tag(value) for sentence in table.sentences for row in sentence.rows for value in row.cells[1:]):
             found = "no MISC column has entities, and no other column tags" if table.sentences else "the file is empty"
@@ -87,7 +89,9 @@ def read_conllu(
     ]
     groups = [[read_tokens(path, sentence, words, report) for sentence, words in document] for document in documents]
     scheme = read_entities(path, name, documents, groups, table.entity_fields, report)
-    report.files.append(f"{path}: CoNLL-U, {name} of the MISC column: {scheme}")
+    others = ", ".join(other for other in names if other.lower() != name.lower())
+    unread = f" ({others}, which is there, too, is not read)" if others else ""
+    report.files.append(f"{path}: CoNLL-U, {name} of the MISC column: {scheme}{unread}")
     size = table.sentences_per_doc(n_sents)
     return make_docs(groups, types, only, size, vocab, report, spans_key=spans_key), report
 
@@ -117,8 +121,8 @@ def read_entities(
     return "brackets"
 
 
-def find_key(table: Table) -> str | None:
-    """The first of `KEYS` that MISC has with a tag or a bracket."""
+def find_keys(table: Table) -> list[str]:
+    """Those of `KEYS` that MISC has with a tag or a bracket."""
     found: dict[str, str] = {}
     for sentence in table.sentences:
         for row in sentence.rows:
@@ -127,7 +131,7 @@ def find_key(table: Table) -> str | None:
                 name = name.strip()
                 if name.lower() in KEYS and (is_tag(value.strip()) or has_brackets([value.strip()])):
                     found.setdefault(name.lower(), name)
-    return next((found[name] for name in KEYS if name in found), None)
+    return [found[name] for name in KEYS if name in found]
 
 
 def split_misc(row: Row) -> list[str]:

@@ -16,8 +16,11 @@ from spacy.vocab import Vocab
 from ..errors import LukeError
 from .records import Record, read_object
 from .report import ConversionReport
-from .texts import Fact, Place
+from .texts import Fact, Place, shown
 from .words import Spaces, find_spaces, plain_word
+
+# Characters, with a blank and some to spare, that one character of a name may have in the tokens: "-LRB-".
+LONGEST_ESCAPE = 10
 
 
 @dataclass(frozen=True)
@@ -118,16 +121,16 @@ def check_names(
             place=record.place,
             wrong=len(wrong),
             total=len(named),
-            first=f"{first.name!r} at {tokens_of(sentences, first)!r}",
+            first=f"{shown(first.name)!r} at {shown(tokens_of(sentences, first))!r}",
             fits=fits[way],
             way=way,
         )
     for place in wrong:
-        report.other_names.add(f"{record.short} {place.name!r} at {tokens_of(sentences, place)!r}")
+        report.other_names.add(f"{record.short} {shown(place.name)!r} at {shown(tokens_of(sentences, place))!r}")
 
 
 def tokens_of(sentences: Sequence[Sequence[str]], place: NamedPlace) -> str:
-    if not 0 <= place.sentence < len(sentences) or not place.start >= 0:
+    if not 0 <= place.sentence < len(sentences) or place.start < 0:
         return ""
     return " ".join(sentences[place.sentence][place.start : place.end])
 
@@ -135,6 +138,8 @@ def tokens_of(sentences: Sequence[Sequence[str]], place: NamedPlace) -> str:
 def has_name(sentences: Sequence[Sequence[str]], place: NamedPlace) -> bool:
     """Whether the tokens are the name, but for blanks, case and escapes of treebanks."""
     written = tokens_of(sentences, place)
+    if len(written) > LONGEST_ESCAPE * (len(place.name) + 1):
+        return False
     plain = " ".join(map(plain_word, written.split(" ")))
     return bare(place.name) in (bare(written), bare(plain))
 

@@ -40,7 +40,8 @@ def read_squad(path: str | Path, *, vocab: Vocab | None = None) -> tuple[list[Do
     """SQuAD 1.1 and 2.0 (JSON or JSON lines): paragraphs with questions and their answers.
 
     A Doc is a paragraph, without sentence boundaries. Several answers to a question are alternatives; a question that
-    the paragraph does not answer (`is_impossible`) has an Answer without a span. `doc.user_data["title"]` is the title
+    the paragraph does not answer (`is_impossible`) has an Answer without a span; its plausible answers are not written.
+    `doc.user_data["title"]` is the title
     of the article, and `doc.user_data["question_ids"]` a dict of the tuple of ids of each question.
 
     Records with one question each, as the library datasets writes them, are joined by title and text. Empty lists of

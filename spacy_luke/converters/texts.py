@@ -46,8 +46,8 @@ Fact = tuple[Place, Place, str]
 class TextTokenizer:
     """The tokenizer of `spacy.blank("en")` for texts of any kind.
 
-    spaCy's takes time that grows with the square of the characters between two spaces: 15 minutes for 100 KB of "=".
-    More than `MAX_RUN` of them are tokenized in parts.
+    spaCy's takes time that grows with the square of the characters between two spaces: seconds for 5 KB of "=", so many
+    minutes for 100 KB. More than `MAX_RUN` of them are tokenized in parts.
     """
 
     def __init__(self, vocab: Vocab | None = None):

@@ -321,6 +321,13 @@ def test_a_tag_of_words_is_reported_where_that_of_their_token_is_taken(tmp_path)
     assert report.broken_entities.count == 1
 
 
+def test_entities_under_another_name_are_not_read_and_the_report_says_so(tmp_path):
+    _, report = read_conllu(write(tmp_path / "a.conllu", rows("1 Ann NER=B-PER|Entity=(1-person)")))
+    assert "Entity of the MISC column: brackets (NER, which is there, too, is not read)" in str(report)
+    _, report = read_conllu(tmp_path / "a.conllu", key="ner")
+    assert "ner of the MISC column: IOB2 (Entity, which is there, too, is not read)" in str(report)
+
+
 def test_types_that_do_not_occur_are_warned_of_with_those_that_do(tmp_path):
     with pytest.warns(LukeWarning, match=r"W046.*'PERSON', which only names.*occur: LOC, PER\."):
         read_conllu(write(tmp_path / "a.conllu", ANN), only=["PERSON", "LOC"])

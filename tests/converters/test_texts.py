@@ -31,6 +31,6 @@ def test_no_character_gets_lost_where_a_long_run_is_cut(tokenizer, run):
 
 @pytest.mark.parametrize("pair", ["=", "(a", "'.", "$ ", '!"', "é)"])
 def test_long_runs_of_any_characters_are_tokenized(tokenizer, pair):
-    """spaCy's tokenizer alone takes a quarter of an hour for some of these."""
+    """spaCy's tokenizer alone would take many minutes for some of these."""
     text = pair * (100_000 // len(pair))
     assert tokenizer(text).text == text
