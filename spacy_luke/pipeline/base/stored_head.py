@@ -11,8 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-<<<<<<< HEAD:spacy_luke/pipeline/base/stored_head.py
-from ...checkpoints.checkpoint import OF_ENCODER, Config, Description
+from ...checkpoints.checkpoint import OF_ENCODER, Config, Description, wrong_settings
 from ...checkpoints.fingerprint import fingerprint
 from ...checkpoints.weights import require_finite
 from ...checkpoints.writer import HEAD_WEIGHTS
@@ -21,16 +20,6 @@ from ...encoders.encoder import Encoder
 from ...encoders.heads import TaskModule
 from ...errors import LukeError
 from .checkpoint_component import CFG
-=======
-from ..checkpoints.checkpoint import OF_ENCODER, Config, Description, wrong_settings
-from ..checkpoints.fingerprint import fingerprint
-from ..checkpoints.writer import HEAD_WEIGHTS
-from ..checksums import check_files
-from ..encoders.encoder import Encoder
-from ..encoders.heads import TaskModule
-from ..errors import LukeError
-from .checkpoint_pipe import CFG
->>>>>>> i20-files:spacy_luke/pipeline/stored_head.py
 
 # The entry of `cfg` that says what the head is.
 HEAD = "head"

@@ -231,13 +231,7 @@ def test_the_model_is_excluded(nlp, tmp_path: Path, name: str) -> None:
         pipe.initialize(lambda: [], checkpoint=str(tmp_path / "checkpoint"))
     pipe.to_disk(tmp_path / "whole")
     pipe.to_disk(tmp_path / "whole", exclude=["model", "vocab"])
-<<<<<<< HEAD:tests/pipeline/base/test_saving.py
     assert {p.name for p in (tmp_path / "whole").iterdir()} == {"cfg", "checksums.json"}, "the old weights go, too"
-=======
-    assert sorted(p.name for p in (tmp_path / "whole").iterdir()) == ["cfg", "checksums.json"], (
-        "the old weights go, too"
-    )
->>>>>>> i20-files:tests/pipeline/test_saving.py
     bare = spacy.blank("en").add_pipe(name)
     assert not bare.from_disk(tmp_path / "whole").has_weights
     assert not bare.from_bytes(pipe.to_bytes(exclude=["model"])).has_weights
@@ -300,10 +294,7 @@ def test_another_packages_span_score_is_left_alone(nlp, monkeypatch) -> None:
         assert doc.ents[0]._.score == "theirs"
         assert len(doc.spans["luke_ner"].attrs["scores"]) == len(doc.ents)
     finally:
-<<<<<<< HEAD:tests/pipeline/base/test_saving.py
         Span.set_extension("score", getter=saved[2], setter=saved[3], force=True)
-=======
-        Span.set_extension("score", default=saved[0], force=True)
 
 
 @pytest.mark.parametrize("windows", [{"max_pieces": 20, "stride": 10, "context": "none"}])
@@ -313,4 +304,3 @@ def test_windows_that_there_are_not_are_an_error_when_they_are_used(checkpoint: 
     (tmp_path / "other" / "config.json").write_text(json.dumps({**config, "spacy_luke": {"windows": windows}}))
     with pytest.raises(LukeError, match=r"L004.*spacy_luke: windows = .*unexpected keyword"):
         spacy_luke.from_checkpoint(tmp_path / "other")("Ada met Bo.")
->>>>>>> i20-files:tests/pipeline/test_saving.py
