@@ -1,6 +1,6 @@
 """Set on dev data what training does not: thresholds, and how sure the scores are.
 
-    python scripts/tune_joint.py training/en_luke_mini/model-last corpus/joint/dev training/en_luke_mini/tuned
+    python -m scripts.tune_joint training/en_luke_mini/model-last corpus/joint/dev training/en_luke_mini/tuned
 
 "No entity" gets the bias, and luke_ner the decoding, with the best mean F1 of the corpora; the span filter the
 highest threshold whose F1 is at most 0.1 points below the best; luke_relations, luke_entity_typer and luke_qa the
@@ -20,8 +20,6 @@ from typing import Any
 
 import spacy
 import torch
-from evaluate_joint import NOT_TRAINED_ON, given
-from evaluate_ner import bare, evenly
 from spacy.language import Language
 from spacy.training import Example
 
@@ -29,6 +27,9 @@ from spacy_luke.cli.saving import save_pipeline
 from spacy_luke.converters import read_docbin
 from spacy_luke.pipeline.base.entities import DECODINGS
 from spacy_luke.pipeline.ner.tune_filter import choose_threshold, measure_filter
+
+from .evaluate_joint import NOT_TRAINED_ON, given
+from .evaluate_ner import bare, evenly
 
 F1_LOSS = 0.001
 TEMPERATURES = [step / 20 for step in range(8, 61)]
