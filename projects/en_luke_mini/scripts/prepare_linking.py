@@ -37,7 +37,7 @@ from spacy_luke.cli.saving import save_kb
 from spacy_luke.converters import ConversionReport, read_mediawiki, write_docbin
 from spacy_luke.converters.linked_text import make_doc
 from spacy_luke.converters.records import Record, read_records
-from spacy_luke.converters.texts import english_tokenizer
+from spacy_luke.converters.texts import TextTokenizer
 from spacy_luke.files import write_file
 from spacy_luke.knowledge_base import NIL, AliasTable, alias_of
 
@@ -61,7 +61,7 @@ def batched(items: Iterable[Doc], size: int) -> Iterator[list[Doc]]:
 
 def school_docs(records: Sequence[Record], report: ConversionReport) -> Iterator[Doc]:
     """The articles of some lines, one at a time: all of them would take gigabytes."""
-    tokenizer = english_tokenizer(Vocab())
+    tokenizer = TextTokenizer(Vocab())
     for record in records:
         yield make_doc(record, tokenizer, report)
 

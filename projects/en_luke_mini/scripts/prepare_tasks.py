@@ -37,7 +37,7 @@ from spacy_luke.converters import (
     read_squad,
     write_docbin,
 )
-from spacy_luke.converters.texts import english_tokenizer
+from spacy_luke.converters.texts import TextTokenizer
 
 SEED = 0
 DEV_SHARE = 0.1
@@ -154,7 +154,7 @@ def squad_long(assets: Path, vocab: Vocab) -> Parts:
 def joined(docs: Sequence[Doc]) -> Doc:
     """One Doc of several, with those of their questions that have an answer."""
     texts = [doc.text for doc in docs]
-    doc = english_tokenizer(docs[0].vocab)(BETWEEN_PARAGRAPHS.join(texts))
+    doc = TextTokenizer(docs[0].vocab)(BETWEEN_PARAGRAPHS.join(texts))
     answers: list[Answer] = []
     offset = 0
     for part, text in zip(docs, texts, strict=True):
