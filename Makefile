@@ -27,7 +27,7 @@ help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed  ## set up, annotate a text with the bundled model, write demo.html
-	@$(BIN)/python scripts/demo.py
+	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/.installed-test  ## set up, run every check: style, types, imports, tests
 	$(BIN)/ruff check .

@@ -117,6 +117,8 @@ ERRORS: dict[str, str] = {
     "entity_attention = 'independent' in [components.{name}.model.encoder] and train, or span_filter = null.",
     "L056": "Component {name!r} has no span filter. Set one, [components.{name}.span_filter], and train it.",
     "L057": "None of the Docs has a gold entity that is a candidate of component {name!r}: nothing can be measured.",
+    "L159": "Component {name!r} predicts nothing on these Docs that has gold annotation beside it: its scores cannot "
+    "be calibrated.",
     "L058": "The labels {labels} of component {name!r} are no tags of entities: those are O and, for each type, B-TYPE "
     "and I-TYPE, as in BIO, BILUO, BIOES and IO. Set attribute = 'luke_tag' to get them as tags of tokens.",
     "L059": "token.pos_ cannot take the labels {labels} of component {name!r}: they are not parts of speech of "

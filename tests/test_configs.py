@@ -1,4 +1,4 @@
-"""What all configs of `configs/` have in common."""
+"""What all configs have in common: those of the library and those of the bundled model's recipe."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 from spacy.util import registry
 from thinc.api import Config
 
-CONFIGS = Path(__file__).parents[1] / "configs"
-ALL = {path.name: Config().from_disk(path, interpolate=False) for path in sorted(CONFIGS.glob("*.cfg"))}
+ROOT = Path(__file__).parents[1]
+FILES = [*(ROOT / "configs").glob("*.cfg"), *(ROOT / "projects").glob("*/configs/*.cfg")]
+ALL = {path.name: Config().from_disk(path, interpolate=False) for path in sorted(FILES)}
 TRAINED = [name for name, config in ALL.items() if config.get("training")]
 LUKE = "spacy-luke.LukeEncoder.v1"
 

@@ -1,4 +1,4 @@
-"""The pure functions of scripts/demo.py; `make demo` runs the whole of it."""
+"""The pure functions of examples/demo.py; `make demo` runs the whole of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spacy.tokens import Doc, Span
 
 from spacy_luke.annotations import Answer, Relation, set_answers, set_entity_types, set_relations
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "demo.py"
+SCRIPT = Path(__file__).parents[1] / "examples" / "demo.py"
 
 
 @pytest.fixture(scope="module")

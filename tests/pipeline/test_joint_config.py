@@ -1,4 +1,4 @@
-"""configs/en_luke_mini.cfg: several components learn on one encoder, each from its own corpora."""
+"""The config of en_luke_mini: several components learn on one encoder, each from its own corpora."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from spacy_luke.annotations import (
 )
 from tests.pipeline.entity_linker.model import make_doc, make_kb, write_linker
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[2] / "projects" / "en_luke_mini" / "configs"
 TEXT = "Ada Lovelace met Charles Babbage in London on June 5 , 1833 ."
 NLP = spacy.blank("en")
 NAMES = ("luke_ner", "luke_entity_typer", "luke_relations", "luke_entity_linker", "luke_qa")

@@ -20,6 +20,7 @@ from ...batching.windows import PassageWindows, build_sentence_windows
 from ...checkpoints.checkpoint import Description
 from ...checks import require_at_least, require_probability
 from ...errors import LukeError, warn
+from ..base.calibration import CalibratedPipe
 from ..base.component import LukePipe
 from ..base.gold import listed
 from ..base.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
@@ -70,7 +71,7 @@ class Targets:
         return np.tile(none if self.log_rates is None else self.log_rates, (items, 1))
 
 
-class MarkedPipe(LukePipe):
+class MarkedPipe(LukePipe, CalibratedPipe):
     """Labels for items that are marked in their text.
 
     windows: how much of the Doc is seen with an item; null = as the checkpoint was trained, else its sentences (LUKE)

@@ -108,6 +108,10 @@ class LukeEntityTyper(MarkedPipe):
         super().__init__(vocab, model, name, **settings)
         self.spans_key = spans_key
 
+    @property
+    def _calibration_scores(self) -> tuple[str, str]:
+        return ("types_micro_f", "types_ece")
+
     def logits(self, docs: Iterable[Doc]) -> list[tuple[list[Span], np.ndarray]]:
         """Per Doc its spans and their raw scores, before sigmoid or softmax.
 

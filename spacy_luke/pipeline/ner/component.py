@@ -20,6 +20,7 @@ from ...checks import require_at_least, require_one_of, require_probability
 from ...encoders.span_filter import SpanFilterSettings
 from ...errors import LukeError
 from ...extensions import write_scored_spans
+from ..base.calibration import CalibratedPipe
 from ..base.entities import DECODINGS, SpanLogits, positive_spans, write_entities
 from ..base.gold import GoldReport, GoldSpans, gold_spans, has_entity_annotation
 from ..base.negative_label import NO_ENTITY, find_negative
@@ -107,7 +108,7 @@ def make_luke_ner(
     )
 
 
-class LukeNER(SpanPipe):
+class LukeNER(SpanPipe, CalibratedPipe):
     """Named entities by classifying candidate spans (Yamada et al. 2020, section 4.3).
 
     windows: how a Doc is cut; null = as the checkpoint was trained, else the paper's document context (LUKE) or the
@@ -190,6 +191,15 @@ class LukeNER(SpanPipe):
     def negative_label(self) -> str:
         """The label that means "no entity"; L030 if there is none."""
         return self._negative_of(self.logit_labels)
+
+    @property
+    def _calibration_scores(self) -> tuple[str, str]:
+        prefix = f"spans_{self.spans_key}" if self.overlap else "ents"
+        return f"{prefix}_f", f"{prefix}_ece"
+
+    @property
+    def _biased_row(self) -> int | None:
+        return self.logit_labels.index(self.negative_label)
 
     def _negative_of(self, labels: tuple[str, ...]) -> str:
         negative = find_negative(self.name, labels, self._negative_setting, NO_ENTITY)

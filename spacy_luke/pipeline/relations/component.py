@@ -199,6 +199,10 @@ class LukeRelations(MarkedPipe):
             reason = f"no label of the checkpoint ends with {FORWARD} or {BACKWARD}: {', '.join(labels)}"
             raise LukeError("L047", setting="directed_labels", value=True, reason=reason)
 
+    @property
+    def _calibration_scores(self) -> tuple[str, str]:
+        return ("rel_micro_f", "rel_ece")
+
     def logits(self, docs: Iterable[Doc]) -> list[tuple[list[tuple[Span, Span]], np.ndarray]]:
         """Per Doc its candidate pairs (head, tail) and their raw scores, before softmax or sigmoid.
 

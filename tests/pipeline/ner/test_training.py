@@ -21,7 +21,7 @@ from spacy_luke.models.architectures import build_luke_encoder
 from spacy_luke.pipeline.base.losses import cross_entropy
 from spacy_luke.pipeline.ner.loss import sample_negatives
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+ROOT = Path(__file__).parents[3]
 DATA = [
     ("Ada Lovelace met Charles Babbage in London.", [(0, 12, "PER"), (17, 32, "PER"), (36, 42, "LOC")]),
     ("The Royal Society is in London.", [(4, 17, "ORG"), (24, 30, "LOC")]),
@@ -297,7 +297,7 @@ def test_the_config_trains_from_a_checkpoint(checkpoint, corpus, tmp_path) -> No
         "training.accumulate_gradient": 2,
         "components.luke_ner.windows.max_pieces": 100,
     }
-    config = Config().from_disk(CONFIGS / "ner.cfg", overrides=overrides)
+    config = Config().from_disk(ROOT / "configs" / "ner.cfg", overrides=overrides)
     nlp = init_nlp(config)
     (tmp_path / "out").mkdir()
     train(nlp, tmp_path / "out")
@@ -310,19 +310,19 @@ def test_the_config_trains_from_a_checkpoint(checkpoint, corpus, tmp_path) -> No
 @pytest.mark.parametrize(
     "name",
     [
-        "ner.cfg",
-        "mini.cfg",
-        "ner_fast.cfg",
-        "token_classifier.cfg",
-        "textcat.cfg",
-        "multiple_choice.cfg",
-        "ner_longformer.cfg",
-        "relations_longformer.cfg",
-        "qa_longformer.cfg",
+        "configs/ner.cfg",
+        "projects/en_luke_mini/configs/mini.cfg",
+        "configs/ner_fast.cfg",
+        "configs/token_classifier.cfg",
+        "configs/textcat.cfg",
+        "configs/multiple_choice.cfg",
+        "configs/ner_longformer.cfg",
+        "configs/relations_longformer.cfg",
+        "configs/qa_longformer.cfg",
     ],
 )
 def test_configs_are_complete(name: str, corpus) -> None:
-    config = Config().from_disk(CONFIGS / name, overrides={"paths.train": str(corpus), "paths.dev": str(corpus)})
+    config = Config().from_disk(ROOT / name, overrides={"paths.train": str(corpus), "paths.dev": str(corpus)})
     nlp = spacy.util.load_model_from_config(config, auto_fill=False, validate=True)
     filled = spacy.util.load_model_from_config(config, auto_fill=True).config
     component = nlp.pipe_names[-1]

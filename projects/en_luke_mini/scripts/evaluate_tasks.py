@@ -1,6 +1,6 @@
 """Measure a pipeline on a .spacy file whose Docs have relations, entity types, categories or questions.
 
-    python scripts/evaluate_tasks.py training/semeval/model-best corpus/semeval/dev.spacy --output metrics/semeval.json
+    python -m scripts.evaluate_tasks training/semeval/model-best corpus/semeval/dev.spacy --output metrics/semeval.json
 
 The pipeline gets the sentence boundaries, entities, spans and questions of the gold Docs, and nothing else of them.
 """

@@ -1,6 +1,6 @@
 """Relations, entity types and answers that trained pipelines find in a text, as one HTML page.
 
-    python scripts/show_tasks.py scripts/demo_text.txt page.html --relations training/knowledgenet/model-last
+    python -m scripts.show_tasks ../../examples/demo_text.txt page.html --relations training/knowledgenet/model-last
         --types training/typing/model-last --qa training/qa/model-last --question "Who founded Apple?"
 
 The entities are those of the bundled model. Each pipeline is optional.

@@ -1,6 +1,6 @@
 """Corpora in assets/ -> DocBins in corpus/ for relations, entity types and questions.
 
-    python scripts/prepare_tasks.py assets corpus
+    python -m scripts.prepare_tasks assets corpus
 
 writes corpus/NAME/train.spacy and corpus/NAME/dev.spacy for
 

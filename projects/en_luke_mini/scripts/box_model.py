@@ -1,9 +1,9 @@
 """Make the pipeline that comes with the package from a trained one: half-precision weights, meta.json, model card.
 
-    python scripts/box_model.py training/en_luke_mini/tuned training/en_luke_mini/box
-    python scripts/evaluate_joint.py training/en_luke_mini/box corpus/joint --output metrics/en_luke_mini.json
-    python scripts/box_model.py training/en_luke_mini/tuned packages/en_luke_mini/en_luke_mini/en_luke_mini-0.1.0
-        --evaluation metrics/en_luke_mini.json
+    python -m scripts.box_model training/en_luke_mini/tuned training/en_luke_mini/box
+    python -m scripts.evaluate_joint training/en_luke_mini/box corpus/joint --output metrics/en_luke_mini.json
+    python -m scripts.box_model training/en_luke_mini/tuned
+        ../../packages/en_luke_mini/en_luke_mini/en_luke_mini-0.1.0 --evaluation metrics/en_luke_mini.json
 
 Nothing is written if the pipeline is too large, or, with an evaluation, if a baseline is better than it on some data.
 The package gets a copy of meta.json when the model goes to where it belongs there.
@@ -21,7 +21,6 @@ from typing import Any
 
 import spacy
 import torch
-from box_sources import LICENSE, SOURCES
 from spacy.language import Language
 from spacy.util import load_model_from_path
 
@@ -31,7 +30,9 @@ from spacy_luke.model_card import model_card
 from spacy_luke.pipeline.base.checkpoint_component import CFG
 from spacy_luke.pipeline.encoder.component import LukeEncoderPipe
 
-ROOT = Path(__file__).resolve().parents[1]
+from . import ROOT
+from .box_sources import LICENSE, SOURCES
+
 PACKAGE = ROOT / "packages" / "en_luke_mini" / "en_luke_mini"
 ABOUT = ROOT / "packages" / "en_luke_mini" / "about.md"
 ENCODER = "luke_encoder"
@@ -118,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="folder of the pipeline")
     parser.add_argument("output", type=Path, help="folder to write")
-    parser.add_argument("--evaluation", type=Path, help="JSON file that evaluate_joint.py has written: for the card")
+    parser.add_argument("--evaluation", type=Path, help="JSON file that evaluate_joint has written: for the card")
     parser.add_argument("--allow-worse", action="store_true", help="write it even if a baseline is better")
     args = parser.parse_args()
 

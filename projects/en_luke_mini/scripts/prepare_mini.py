@@ -1,6 +1,6 @@
 """Corpora in assets/ -> DocBins in corpus/ for the small English model: entities PER, ORG, LOC.
 
-    python scripts/prepare_mini.py assets corpus
+    python -m scripts.prepare_mini assets corpus
 
 writes corpus/train/NAME.spacy and corpus/dev/NAME.spacy for each corpus, and corpus/train.spacy and corpus/dev.spacy,
 which hold them together. `doc.user_data["corpus"]` names the corpus of each Doc.

@@ -1,7 +1,7 @@
 """Annotate a text with a pipeline, print what it finds with scores, and write it as a page.
 
-    python scripts/demo.py
-    python scripts/demo.py --model path/to/pipeline --text letter.txt --question "Who wrote it?" --output letter.html
+    python examples/demo.py
+    python examples/demo.py --model path/to/pipeline --text letter.txt --question "Who wrote it?" --output letter.html
 
 The text is cut into documents at blank lines. A question is asked of each, and the best answer is shown. Relations,
 types, links and answers are those of a pipeline that has components for them.

@@ -1,7 +1,7 @@
 """Compare ways to link the gold entities of a .spacy file, with the same candidates: the prior of the alias alone,
 spaCy's own entity_linker, luke_entity_linker with local and with global decoding.
 
-    python scripts/evaluate_linking.py corpus/linking/dev.spacy corpus/linking/kb --luke training/linking/model-last
+    python -m scripts.evaluate_linking corpus/linking/dev.spacy corpus/linking/kb --luke training/linking/model-last
         --spacy training/linking_spacy/model-last --output metrics/linking.json
 
 Accuracy is the share of right links among the entities with a gold link: all of them, those whose gold link is among

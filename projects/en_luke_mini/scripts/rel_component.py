@@ -4,7 +4,7 @@ layer.
 Written after the tutorial's description (explosion/projects, tutorials/rel_component), with this package's annotations
 and pair getter, so that it trains and is scored on the same data:
 
-    python -m spacy train configs/rel_component_baseline.cfg --code scripts/baselines/rel_component.py ...
+    python -m spacy train configs/rel_component_baseline.cfg --code scripts/rel_component.py ...
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Choose `no_answer_threshold` of a luke_qa pipeline on a .spacy file with answerable and unanswerable questions.
 
-    python scripts/choose_threshold.py training/qa/model-last corpus/squad/train.spacy --limit 100
+    python -m scripts.choose_threshold training/qa/model-last corpus/squad/train.spacy --limit 100
 
 Prints EM and F1 for each threshold, the best one last. Not to be chosen on the data that the scores are reported for.
 """

@@ -1,6 +1,6 @@
 """Corpora in corpus/ and assets/ -> DocBins in corpus/joint for en_luke_mini, which learns several tasks at once.
 
-    python scripts/prepare_joint.py assets corpus
+    python -m scripts.prepare_joint assets corpus
 
 needs what prepare_mini.py, prepare_tasks.py and prepare_linking.py have written, and writes corpus/joint/train and
 corpus/joint/dev with
@@ -25,10 +25,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from prepare_mini import CROSSNER, DEV_SHARE, SOURCES, WNUT17, split
-from prepare_mini import LABELS as FLAT
-from prepare_mini import read as read_entities
-from prepare_tasks import MENTIONS
 from spacy.lang.en import English
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
@@ -46,6 +42,11 @@ from spacy_luke.annotations import (
     typed_spans,
 )
 from spacy_luke.converters import read_docbin, write_docbin
+
+from .prepare_mini import CROSSNER, DEV_SHARE, SOURCES, WNUT17, split
+from .prepare_mini import LABELS as FLAT
+from .prepare_mini import read as read_entities
+from .prepare_tasks import MENTIONS
 
 SEED = 0
 MISC = "MISC"

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import spacy
-from evaluate_linking import by_prior
 from spacy.language import Language
 from spacy.tokens import Doc
 
@@ -27,6 +26,8 @@ from spacy_luke.annotations import (
     typed_spans,
 )
 from spacy_luke.converters import read_docbin
+
+from .evaluate_linking import by_prior
 
 TOKENIZER = spacy.blank("en").tokenizer
 

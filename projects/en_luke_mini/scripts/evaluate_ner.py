@@ -1,6 +1,6 @@
 """Measure a pipeline's entities on .spacy files: any pipeline with `ner`, `luke_ner` or `luke_token_classifier`.
 
-    python scripts/evaluate_ner.py training/mini/model-best corpus/dev --output metrics/mini.json
+    python -m scripts.evaluate_ner training/mini/model-best corpus/dev --output metrics/mini.json
 
 The pipeline gets the tokens and the sentence boundaries of the gold documents, and nothing else of them, so that all
 models are compared on the same words.

@@ -1,6 +1,6 @@
 """The mean of the weights of two pipelines of the same make, as a pipeline with all else of the second.
 
-    python scripts/average_models.py training/en_luke_mini/third/start training/en_luke_mini/third/model-last
+    python -m scripts.average_models training/en_luke_mini/third/start training/en_luke_mini/third/model-last
         training/en_luke_mini/averaged
 
 Where a training went on from weights that had learned the same tasks, the mean of those that it began and ended with

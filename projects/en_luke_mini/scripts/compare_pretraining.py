@@ -1,6 +1,6 @@
 """Train components from an encoder before and after pretraining, on the same data, seeds and steps, and compare them.
 
-    python scripts/compare_pretraining.py training/encoder training/pretrained/model-best corpus training/ablation
+    python -m scripts.compare_pretraining training/encoder training/pretrained/model-best corpus training/ablation
 
 What is finished is not done again, so a killed run goes on where it was. The last model of each training is taken and
 measured on the dev part: luke_ner on every file of corpus/dev, the others on that of their corpus.
@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compare_fast_mode import ROOT, python, train
+from . import LIBRARY_CONFIGS
+from .compare_fast_mode import python, train
 
 STARTS = ("without", "with")
 
@@ -26,7 +27,7 @@ STARTS = ("without", "with")
 class Task:
     """A component, its data below the folder of the corpora, and the score that counts."""
 
-    config: str
+    config: Path
     data: str
     steps: int
     score: str
@@ -34,9 +35,9 @@ class Task:
 
 
 TASKS: Mapping[str, Task] = {
-    "entities": Task("ner_fast.cfg", ".", 250, "mean_ents_f"),
+    "entities": Task(LIBRARY_CONFIGS / "ner_fast.cfg", ".", 250, "mean_ents_f"),
     "entity types": Task(
-        "entity_typer.cfg",
+        LIBRARY_CONFIGS / "entity_typer.cfg",
         "typing",
         176,
         "types_micro_f",
@@ -51,7 +52,7 @@ TASKS: Mapping[str, Task] = {
         },
     ),
     "relations": Task(
-        "relations.cfg",
+        LIBRARY_CONFIGS / "relations.cfg",
         "knowledgenet",
         237,
         "rel_micro_f",
@@ -96,12 +97,12 @@ def run(name: str, start: str, seed: int, args: argparse.Namespace) -> None:
     if not (target / "scores.json").exists():
         model, scores = target / "model-last", ("--output", target / "scores.json")
         if name == "entities":
-            script, more = "evaluate_ner.py", (args.corpus / "dev", "--limit", args.limit)
+            script, more = "scripts.evaluate_ner", (args.corpus / "dev", "--limit", args.limit)
         else:
-            script, more = "evaluate_tasks.py", (data / "dev.spacy",)
+            script, more = "scripts.evaluate_tasks", (data / "dev.spacy",)
         if "corpora.dev.spans_key" in task.changes:
             more = (*more, "--spans-key", task.changes["corpora.dev.spans_key"])
-        python(ROOT / "scripts" / script, model, *more, *scores)
+        python("-m", script, model, *more, *scores)
 
 
 def table(args: argparse.Namespace) -> str:

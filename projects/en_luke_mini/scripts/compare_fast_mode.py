@@ -1,8 +1,8 @@
 """Train luke_ner in its modes, and a token classifier, on the same encoder, data, seeds and steps, and compare them.
 
-    python scripts/compare_fast_mode.py training/encoder corpus training/fast --steps 250 --seeds 0 1 2
-    python scripts/compare_fast_mode.py training/encoder corpus training/fast --steps 250 --seeds 0 1 2 --speed
-    python scripts/compare_fast_mode.py training/encoder corpus training/fast --training-speed
+    python -m scripts.compare_fast_mode training/encoder corpus training/fast --steps 250 --seeds 0 1 2
+    python -m scripts.compare_fast_mode training/encoder corpus training/fast --steps 250 --seeds 0 1 2 --speed
+    python -m scripts.compare_fast_mode training/encoder corpus training/fast --training-speed
 
 What is finished is not done again, so a killed run goes on where it was. Each model is trained on corpus/train.spacy
 for a fixed number of steps, the last one is taken, and measured on every file of corpus/dev. The threshold of the span
@@ -25,21 +25,22 @@ from typing import Any
 
 import spacy
 import torch
-from evaluate_ner import bare, evenly
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.util import minibatch
 
 from spacy_luke.converters import read_docbin
 
-ROOT = Path(__file__).parents[1]
+from . import LIBRARY_CONFIGS, RECIPE_CONFIGS
+from .evaluate_ner import bare, evenly
+
 # Name -> config and what is changed in it.
-VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "full attention": ("mini.cfg", {}),
-    "full attention, all candidates": ("mini.cfg", {"components.luke_ner.max_negatives": "null"}),
-    "independent, span filter": ("ner_fast.cfg", {}),
+VARIANTS: Mapping[str, tuple[Path, Mapping[str, Any]]] = {
+    "full attention": (RECIPE_CONFIGS / "mini.cfg", {}),
+    "full attention, all candidates": (RECIPE_CONFIGS / "mini.cfg", {"components.luke_ner.max_negatives": "null"}),
+    "independent, span filter": (LIBRARY_CONFIGS / "ner_fast.cfg", {}),
     "token classifier": (
-        "token_classifier.cfg",
+        LIBRARY_CONFIGS / "token_classifier.cfg",
         {
             "components.luke_token_classifier.windows.context": "none",
             "components.luke_token_classifier.max_batch_pieces": 2048,
@@ -96,7 +97,7 @@ def run(name: str, seed: int, args: argparse.Namespace) -> None:
             python("-m", "spacy", "luke", "tune-filter", target / "model-last", args.corpus / "dev.spacy", *options)
     if not (target / "scores.json").exists():
         options = ["--limit", args.limit, "--output", target / "scores.json"]
-        python(ROOT / "scripts" / "evaluate_ner.py", model, args.corpus / "dev", *options)
+        python("-m", "scripts.evaluate_ner", model, args.corpus / "dev", *options)
 
 
 def paths_of(args: argparse.Namespace) -> dict[str, Path]:
@@ -105,7 +106,13 @@ def paths_of(args: argparse.Namespace) -> dict[str, Path]:
 
 
 def train(
-    config: str, target: Path, paths: Mapping[str, Path], steps: int, seed: int, gpu_id: int, changes: Mapping[str, Any]
+    config: Path,
+    target: Path,
+    paths: Mapping[str, Path],
+    steps: int,
+    seed: int,
+    gpu_id: int,
+    changes: Mapping[str, Any],
 ) -> None:
     """Train one model: the same rate, falling over all steps, for all that are compared.
 
@@ -113,7 +120,7 @@ def train(
     """
     changed = {**overrides(paths, steps, seed), **changes}
     options = [str(part) for item in changed.items() for part in (f"--{item[0]}", item[1])]
-    python("-m", "spacy", "train", ROOT / "configs" / config, "--output", target, "--gpu-id", gpu_id, *options)
+    python("-m", "spacy", "train", config, "--output", target, "--gpu-id", gpu_id, *options)
 
 
 def overrides(paths: Mapping[str, Path], steps: int, seed: int) -> dict[str, Any]:
@@ -183,7 +190,7 @@ def training_speed_table(args: argparse.Namespace) -> str:
         config, changes = VARIANTS[name]
         changes = {key: None if value == "null" else value for key, value in changes.items()}
         changed = {**overrides(paths_of(args), args.steps, args.seeds[0]), **changes}
-        pipelines[name] = init_nlp(spacy.util.load_config(ROOT / "configs" / config, changed), use_gpu=args.gpu_id)
+        pipelines[name] = init_nlp(spacy.util.load_config(config, changed), use_gpu=args.gpu_id)
         optimizers[name] = pipelines[name].create_optimizer()
     gold = evenly(read_docbin(args.corpus / "train.spacy", next(iter(pipelines.values())).vocab), 6 * BATCH)
     seconds: dict[str, list[float]] = {name: [] for name in names}

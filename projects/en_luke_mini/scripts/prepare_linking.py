@@ -1,6 +1,6 @@
 """Linked text in assets/ -> DocBins, a knowledge base and entity titles in corpus/linking, for luke_entity_linker.
 
-    python scripts/prepare_linking.py assets corpus/linking --encoder training/encoder
+    python -m scripts.prepare_linking assets corpus/linking --encoder training/encoder
 
 writes
 

@@ -1,7 +1,7 @@
 """Measure en_luke_mini on every task beside plain baselines, for its model card.
 
-    python scripts/evaluate_joint.py training/mini/model-best corpus/joint --entities --output metrics/alone.json
-    python scripts/evaluate_joint.py training/en_luke_mini/box corpus/joint --output metrics/en_luke_mini.json
+    python -m scripts.evaluate_joint training/mini/model-best corpus/joint --entities --output metrics/alone.json
+    python -m scripts.evaluate_joint training/en_luke_mini/box corpus/joint --output metrics/en_luke_mini.json
         --ner "spaCy's ner=training/baseline/model-best" --ner "luke_ner alone=metrics/alone.json"
 
 Entities are found in bare text with gold tokens and sentences; types, relations and links are given to gold entities.
@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import spacy
-from evaluate_ner import bare, evenly
-from plain_baselines import nearest_words, prior, relation_between, types_in_training
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -35,6 +33,9 @@ from spacy_luke.pipeline.ner.scorer import build_ner_scorer
 from spacy_luke.pipeline.qa.scorer import build_qa_scorer
 from spacy_luke.pipeline.relations.scorer import build_relations_scorer
 from spacy_luke.training.corpus import build_gold_mentions_corpus
+
+from .evaluate_ner import bare, evenly
+from .plain_baselines import nearest_words, prior, relation_between, types_in_training
 
 FLAT = ("PER", "ORG", "LOC")
 ENTITIES = {

@@ -1,6 +1,6 @@
 """Train a config in parts, each a `spacy train` of its own, so that a run that was killed goes on at the last part.
 
-    python scripts/train_in_parts.py configs/en_luke_mini.cfg training/en_luke_mini --steps 1500 --parts 3
+    python -m scripts.train_in_parts configs/en_luke_mini.cfg training/en_luke_mini --steps 1500 --parts 3
         --paths.corpus corpus/joint --paths.checkpoint training/pretrained/model-best
 
 Part N, in training/en_luke_mini/N, takes its components from the model that the part before ended with. The rate

@@ -1,0 +1,144 @@
+"""Calibration: scores of what a component predicts become the share of it that is right."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from spacy.attrs import ENT_ID, ENT_IOB, ENT_KB_ID, ENT_TYPE
+from spacy.training import Example
+
+from ...encoders.heads import TaskModule
+from ...errors import LukeError
+
+TEMPERATURES = tuple(step / 20 for step in range(8, 61))
+BIASES = tuple(step / 5 for step in range(-15, 16))
+_ENTITIES = [ENT_IOB, ENT_TYPE, ENT_KB_ID, ENT_ID]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What changes the raw scores of a component.
+
+    temperature: what they are divided by.
+    bias: added before to that of the negative label.
+    error_before, error_after: expected calibration error on the Docs that it was chosen on.
+    f1: of what is predicted with it there.
+    """
+
+    temperature: float = 1.0
+    bias: float = 0.0
+    error_before: float | None = None
+    error_after: float | None = None
+    f1: float | None = None
+
+
+class CalibratedPipe:
+    """A component whose `score` gives the expected calibration error of its probabilities."""
+
+    name: str
+    _module: TaskModule
+    predict: Callable[..., Any]
+    set_annotations: Callable[..., None]
+    score: Callable[..., dict[str, Any]]
+
+    @property
+    @abstractmethod
+    def _calibration_scores(self) -> tuple[str, str]:
+        """Names of F1 and of the expected calibration error among the component's scores."""
+
+    @property
+    def _biased_row(self) -> int | None:
+        """The row of the head whose bias is chosen; None = calibration leaves biases alone."""
+        return None
+
+    def calibrate(self, examples: Iterable[Example]) -> Calibration:
+        """Choose a temperature, with the least calibration error, and apply it to the weights of the head.
+
+        `luke_ner` gets a bias of its negative label, too: the one with the best F1. Otherwise the temperature (Guo et
+        al. 2017, "On Calibration of Modern Neural Networks", section 4.2) changes no prediction, apart from thresholds
+        and joint decoding. The predicted Docs are left as they are.
+
+        examples: predicted Docs as the component gets them, references with gold annotation; not those that it was
+            trained on, nor those that scores are reported for.
+
+        RETURNS: what was applied. L159 if nothing is predicted that has gold annotation beside it.
+        """
+        found = self.find_calibration([list(examples)])
+        self.apply_calibration(found)
+        return found
+
+    def find_calibration(self, corpora: Sequence[Sequence[Example]]) -> Calibration:
+        """As `calibrate`, but nothing is changed, and F1 is the mean over several corpora."""
+        trials = _Trials(self, corpora)
+        error_before = trials.error(Calibration())
+        # The bias moves the best temperature little, and joint decoding depends on the temperature.
+        found = trials.with_best_bias(Calibration())
+        errors = {t: trials.error(replace(found, temperature=t)) for t in TEMPERATURES}
+        known = {t: error for t, error in errors.items() if error is not None}
+        if not known:
+            raise LukeError("L159", name=self.name)
+        # Of equal errors, the temperature that changes least.
+        best = min(known, key=lambda t: (known[t], abs(t - 1)))
+        found = trials.with_best_bias(replace(found, temperature=best))
+        return replace(found, error_before=error_before, error_after=trials.error(found), f1=trials.f1(found))
+
+    def apply_calibration(self, calibration: Calibration) -> None:
+        """Change the weights of the head by a calibration: the bias first, then all of them by the temperature."""
+        output = self._module.output
+        with torch.no_grad():
+            if calibration.bias:
+                row = self._biased_row
+                if row is None or output.bias is None:
+                    reason = "the component has no bias of a negative label"
+                    raise LukeError("L047", setting="bias", value=calibration.bias, reason=reason)
+                output.bias[row] += calibration.bias
+            if calibration.temperature != 1:
+                for parameter in output.parameters():
+                    parameter.div_(calibration.temperature)
+
+
+class _Trials:
+    """Scores of a component under calibrations, from raw scores that are made once, on copies of the Docs."""
+
+    def __init__(self, pipe: CalibratedPipe, corpora: Sequence[Sequence[Example]]):
+        self.pipe = pipe
+        self.corpora = [[Example(e.predicted.copy(), e.reference) for e in examples] for examples in corpora]
+        self.examples = [example for examples in self.corpora for example in examples]
+        self.docs = [example.predicted for example in self.examples]
+        self.before = [doc.to_array(_ENTITIES) for doc in self.docs]
+        self.scores = pipe.predict(self.docs)
+        self.f1_name, self.error_name = pipe._calibration_scores
+
+    def error(self, calibration: Calibration) -> float | None:
+        self._annotate(calibration)
+        found: float | None = self.pipe.score(self.examples).get(self.error_name)
+        return found
+
+    def f1(self, calibration: Calibration) -> float:
+        self._annotate(calibration)
+        found = [self.pipe.score(examples).get(self.f1_name) or 0.0 for examples in self.corpora]
+        return sum(found) / len(found)
+
+    def with_best_bias(self, calibration: Calibration) -> Calibration:
+        """The calibration with the bias that gives the best F1; of equal ones, the least."""
+        if self.pipe._biased_row is None:
+            return calibration
+        tried = [replace(calibration, bias=bias) for bias in BIASES]
+        return max(tried, key=lambda one: (self.f1(one), -abs(one.bias)))
+
+    def _annotate(self, calibration: Calibration) -> None:
+        # Entities of the trial before would stand in the way, and those of other components would be lost.
+        for doc, entities in zip(self.docs, self.before, strict=True):
+            doc.from_array(_ENTITIES, entities)
+        self.pipe.set_annotations(self.docs, [self._changed(scored, calibration) for scored in self.scores])
+
+    def _changed(self, scored: Any, calibration: Calibration) -> Any:
+        logits = scored.logits
+        if calibration.bias:
+            logits = logits.copy()
+            logits[:, self.pipe._biased_row] += calibration.bias
+        return replace(scored, logits=logits / calibration.temperature)

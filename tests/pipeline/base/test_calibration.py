@@ -1,0 +1,158 @@
+"""`calibrate`, `tune` and `spacy luke tune`, on the bundled model with a head that is made too sure of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spacy
+import torch
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
+from spacy.training import Example
+from typer.testing import CliRunner
+
+from spacy_luke.annotations import get_entity_types, get_relations, set_entity_types, set_relations
+from spacy_luke.cli import luke_cli
+from spacy_luke.default_model import bundled_pipeline
+from spacy_luke.errors import LukeError
+from spacy_luke.pipeline.base.calibration import TEMPERATURES, Calibration
+from spacy_luke.pipeline.tuning import tune
+
+TEXTS = (
+    "Grace Hopper was born in New York City in 1906. She worked for Remington Rand in Philadelphia.",
+    "Marie Curie was born in Warsaw. She studied in Paris with Pierre Curie, her husband.",
+    "Steve Jobs and Steve Wozniak founded Apple in California. Tim Cook leads Apple now.",
+    "Ada Lovelace lived in London, where Charles Babbage worked on the Analytical Engine.",
+)
+NAMES = ("luke_ner", "luke_entity_typer", "luke_relations")
+SURE = 3.0
+
+
+@pytest.fixture
+def nlp() -> Language:
+    return spacy.load(bundled_pipeline())
+
+
+def with_errors(doc: Doc) -> Doc:
+    """A reference in which a part of what the pipeline found is missing or another."""
+    gold = doc.copy()
+    ents = list(gold.ents)
+    for i, ent in enumerate(ents):
+        types = get_entity_types(ent)
+        set_entity_types(ent, ["person"] if i % 3 == 1 else types)
+    set_relations(gold, [r for i, r in enumerate(get_relations(gold)) if i % 2])
+    gold.set_ents([ent for i, ent in enumerate(ents) if i % 3])
+    return gold
+
+
+def examples_of(nlp: Language, name: str) -> list[Example]:
+    """Predicted Docs as a component of the pipeline gets them."""
+    made = []
+    for text in TEXTS:
+        before, gold = nlp.get_pipe("sentencizer")(nlp.make_doc(text)), with_errors(nlp(text))
+        if name != "luke_ner":
+            before.set_ents([before.char_span(e.start_char, e.end_char, e.label_) for e in nlp(text).ents])
+        made.append(Example(before, gold))
+    return made
+
+
+def make_sure(pipe) -> None:
+    with torch.no_grad():
+        for parameter in pipe._module.output.parameters():
+            parameter.mul_(SURE)
+
+
+def raw(pipe, examples: list[Example]) -> np.ndarray:
+    return np.concatenate([scored.logits for scored in pipe.predict([e.predicted for e in examples])])
+
+
+def scores(pipe, examples: list[Example]) -> dict:
+    copies = [Example(e.predicted.copy(), e.reference) for e in examples]
+    docs = [e.predicted for e in copies]
+    pipe.set_annotations(docs, pipe.predict(docs))
+    return pipe.score(copies)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_calibration_divides_the_scores_and_lowers_their_error(nlp: Language, name: str) -> None:
+    pipe = nlp.get_pipe(name)
+    examples = examples_of(nlp, name)
+    make_sure(pipe)
+    before, f1 = raw(pipe, examples), scores(pipe, examples)[pipe._calibration_scores[0]]
+    docs = [example.predicted.to_bytes() for example in examples]
+    found = pipe.calibrate(examples)
+    assert [example.predicted.to_bytes() for example in examples] == docs
+    assert found.temperature in TEMPERATURES
+    assert found.temperature > 1
+    assert found.error_after < found.error_before
+    if name == "luke_ner":
+        before[:, pipe.logit_labels.index(pipe.negative_label)] += found.bias
+    else:
+        assert found.bias == 0
+    np.testing.assert_allclose(raw(pipe, examples), before / found.temperature, rtol=1e-3, atol=1e-4)
+    after = scores(pipe, examples)
+    assert after[pipe._calibration_scores[1]] == pytest.approx(found.error_after, abs=1e-3)
+    assert after[pipe._calibration_scores[0]] >= f1
+
+
+def test_what_is_calibrated_stays_so_when_it_is_saved(nlp: Language, tmp_path: Path) -> None:
+    pipe = nlp.get_pipe("luke_relations")
+    examples = examples_of(nlp, "luke_relations")
+    pipe.apply_calibration(Calibration(temperature=2.0))
+    nlp.to_disk(tmp_path / "saved")
+    loaded = spacy.load(tmp_path / "saved").get_pipe("luke_relations")
+    np.testing.assert_array_equal(raw(loaded, examples), raw(pipe, examples))
+
+
+def test_nothing_to_compare_with_is_an_error_and_changes_nothing(nlp: Language) -> None:
+    pipe = nlp.get_pipe("luke_relations")
+    weights = pipe._module.output.weight.clone()
+    doc = nlp.make_doc("It rains.")
+    with pytest.raises(LukeError, match="L159"):
+        pipe.calibrate([Example(doc, doc.copy())])
+    assert torch.equal(pipe._module.output.weight, weights)
+
+
+def test_only_luke_ner_has_a_bias_that_is_calibrated(nlp: Language) -> None:
+    with pytest.raises(LukeError, match="L047"):
+        nlp.get_pipe("luke_relations").apply_calibration(Calibration(bias=0.2))
+
+
+def test_the_threshold_with_the_best_f1_is_chosen(nlp: Language) -> None:
+    pipe = nlp.get_pipe("luke_relations")
+    examples = examples_of(nlp, "luke_relations")
+    found = tune(pipe, [examples])
+    assert pipe.threshold == found.settings["threshold"]
+    best = scores(pipe, examples)["rel_micro_f"]
+    assert best == pytest.approx(found.f1)
+    for threshold in (0.0, 0.5, 0.9):
+        pipe.threshold = threshold
+        assert (scores(pipe, examples)["rel_micro_f"] or 0.0) <= best
+
+
+def test_other_components_are_not_tuned(nlp: Language) -> None:
+    with pytest.raises(LukeError, match="L080"):
+        tune(nlp.get_pipe("luke_entity_linker"), [[]])
+
+
+def test_the_command_saves_what_it_chose(nlp: Language, tmp_path: Path) -> None:
+    data, output = tmp_path / "dev.spacy", tmp_path / "tuned"
+    DocBin(docs=[with_errors(nlp(text)) for text in TEXTS], store_user_data=True).to_disk(data)
+    arguments = ["tune", str(bundled_pipeline()), str(data), "--component", "luke_ner", "--output", str(output)]
+    result = CliRunner().invoke(luke_cli, arguments)
+    assert result.exit_code == 0, result.output
+    tuned = spacy.load(output)
+    shown = f"span_filter.threshold = {tuned.config['components']['luke_ner']['span_filter']['threshold']}"
+    assert shown in result.output
+    temperature = float(result.output.split("temperature ")[1].split(",")[0])
+    weights = [p.get_pipe("luke_ner")._module.output.weight for p in (nlp, tuned)]
+    torch.testing.assert_close(weights[1], weights[0] / temperature)
+
+
+def test_the_command_asks_for_a_component_where_several_can_be_tuned(tmp_path: Path) -> None:
+    result = CliRunner().invoke(luke_cli, ["tune", str(bundled_pipeline()), str(tmp_path / "dev.spacy")])
+    assert result.exit_code == 1
+    assert "L080" in result.output
+    assert "luke_ner, luke_entity_typer, luke_relations" in " ".join(result.output.split())
