@@ -83,10 +83,9 @@ def target(row: QuestionRow, answers: Sequence[PieceAnswer]) -> tuple[int, int]:
     The first alternative that lies in the window; the first piece of the row (`<s>`) twice if none does, as in the
     paper's code.
     """
-    start, end = row.range
     for first, last in answers:
-        if start <= first and last < end:
-            return row.context_at + first - start, row.context_at + last - start
+        if row.start <= first and last < row.end:
+            return row.window_at + first - row.start, row.window_at + last - row.start
     return 0, 0
 
 

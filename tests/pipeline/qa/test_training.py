@@ -131,13 +131,13 @@ def test_the_target_is_the_first_gold_answer_in_the_window(blank, pipe) -> None:
     ada, hastings = (_first_and_last(context, TEXT, text) for text in ("Ada", "Hastings"))
     rows = list(reader.rows(0, 0, context, "Who?"))
     for row in rows:
-        start, end = row.range
+        start, end = row.start, row.end
         shown = [a for a in (hastings, ada) if start <= a[0] and a[1] < end]
         first, last = target(row, [hastings, ada])
         if not shown:
             assert (first, last) == (0, 0)
         else:
-            assert (first, last) == tuple(row.context_at + piece - start for piece in shown[0])
+            assert (first, last) == tuple(row.window_at + piece - start for piece in shown[0])
     assert {bool(target(row, [ada])[0]) for row in rows} == {True, False}
 
 
@@ -220,7 +220,7 @@ def test_answers_are_found_in_docs_of_other_tokens_and_other_white_space(blank, 
             pipe._prepare(lambda predicted=predicted: [Example(predicted, reference)])
         [(rows, answers)] = gold_rows(Example(predicted, reference), reader, AnswerReport())
         [(first, last)] = answers
-        chars = rows[0].context.text_chars
+        chars = rows[0].text.text_chars
         assert predicted.text[chars[first, 0] : chars[last, 1]] == "Bo"
 
 
