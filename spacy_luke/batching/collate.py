@@ -17,6 +17,9 @@ _SMALLEST = 256
 _PADDING = 1.1
 # Memory does not grow with the number of rows, where they are made as they are needed.
 _AT_A_TIME = 1024
+_NO_IDS, _NO_RANGES = np.zeros(0, dtype=np.int64), np.zeros((0, 2), dtype=np.int64)
+# Pieces that give an entity its position; LukeTokenizer's max_mention_length.
+MAX_MENTION_PIECES = 30
 
 
 class Row(Protocol):
@@ -74,6 +77,99 @@ class RowInput:
     @property
     def entities(self) -> int:
         return len(self.entity_ids)
+
+
+class PieceIds(Protocol):
+    """Pieces of a text, as `WordPieces` and `TextPieces` have them."""
+
+    @property
+    def ids(self) -> np.ndarray:
+        """*Shape:* (pieces,), int64"""
+
+    @property
+    def types(self) -> np.ndarray:
+        """*Shape:* (pieces,), int64"""
+
+
+@dataclass(frozen=True)
+class WindowRow:
+    """A row that shows a window of a text: `<s> window </s>`; its tensors are made when its batch is.
+
+    doc: index of the Doc.
+    text: the pieces that the window is cut from.
+    start, end: the window, a half-open range of these pieces.
+
+    A task that shows more than this says in its own class what stands before the window (`window_at`, `_lead`), which
+    entities the row has and which of its pieces are global (`make`).
+    """
+
+    doc: int
+    text: PieceIds
+    start: int
+    end: int
+
+    @property
+    def window_at(self) -> int:
+        """Position in the row of the window's first piece."""
+        return 1
+
+    @property
+    def pieces(self) -> int:
+        """Pieces, special ones included."""
+        return self.window_at + self.end - self.start + 1
+
+    @property
+    def entities(self) -> int:
+        """Entities beside the pieces; none, where the task reads its states off the pieces."""
+        return 0
+
+    def make(self, special: SpecialPieces) -> RowInput:
+        """The row's tensors."""
+        return self._input(special)
+
+    def _lead(self, special: SpecialPieces) -> tuple[Sequence[int] | np.ndarray, Sequence[int] | np.ndarray]:
+        """Ids and types of the pieces before the window. *Shape:* (window_at,) each"""
+        return [special.bos], [0]
+
+    def _input(
+        self,
+        special: SpecialPieces,
+        entity_ids: np.ndarray = _NO_IDS,
+        entity_ranges: np.ndarray = _NO_RANGES,
+        *,
+        max_mention_pieces: int | None = None,
+        **parts: np.ndarray | None,
+    ) -> RowInput:
+        """The row's tensors with these entities.
+
+        entity_ids: *Shape:* (entities,)
+        entity_ranges: in pieces of the text. *Shape:* (entities, 2)
+        max_mention_pieces: pieces that give an entity its position; the rest does not count. None = all.
+        parts: other fields of `RowInput`.
+        """
+        at, lead = self.window_at, self._lead(special)
+        ids, types = np.empty(self.pieces, dtype=np.int64), np.zeros(self.pieces, dtype=np.int64)
+        ids[:at], ids[at:-1], ids[-1] = lead[0], self.text.ids[self.start : self.end], special.eos
+        types[:at], types[at:-1] = lead[1], self.text.types[self.start : self.end]
+        spans = entity_ranges + (at - self.start)
+        if max_mention_pieces is not None:
+            spans[:, 1] = np.minimum(spans[:, 1], spans[:, 0] + max_mention_pieces)
+        return RowInput(ids, types, entity_ids, spans, **parts)
+
+
+@dataclass(frozen=True)
+class ReadyRow:
+    """A row whose tensors are there already; subclasses add what belongs to it."""
+
+    row: RowInput
+
+    @property
+    def pieces(self) -> int:
+        return self.row.pieces
+
+    @property
+    def entities(self) -> int:
+        return self.row.entities
 
 
 def batch_rows(rows: Sequence[RowT], max_batch_pieces: int) -> Iterator[list[RowT]]:

@@ -11,7 +11,6 @@ from spacy.tokens import Doc
 
 from ..errors import warn
 from ..tokenization.added_tokens import AddedTokenFinder
-from ..tokenization.loading import SpecialPieces
 from ..tokenization.pieces import PieceTokenizer, WordPieces
 
 
@@ -35,13 +34,6 @@ class DocPieces:
         ranges[:, 0] = self.pieces.starts[self.sentences[:, 0]]
         ranges[:, 1] = self.pieces.ends[self.sentences[:, 1] - 1]
         return ranges
-
-    def row(self, start: int, end: int, special: SpecialPieces) -> tuple[np.ndarray, np.ndarray]:
-        """Ids and types of a range of pieces between the two special ones. *Shape:* (pieces + 2,) each"""
-        ids, types = np.empty(end - start + 2, dtype=np.int64), np.zeros(end - start + 2, dtype=np.int64)
-        ids[0], ids[-1] = special.bos, special.eos
-        ids[1:-1], types[1:-1] = self.pieces.ids[start:end], self.pieces.types[start:end]
-        return ids, types
 
 
 def doc_pieces(doc: Doc, tokenizer: PieceTokenizer) -> DocPieces:

@@ -8,40 +8,27 @@ from dataclasses import dataclass
 import numpy as np
 from spacy.tokens import Span
 
-from ..tokenization.loading import SpecialPieces
-from .collate import RowInput
+from ..tokenization.pieces import WordPieces
+from .collate import WindowRow
 from .pieces import DocPieces
 from .strided import StridedWindows
 
 
 @dataclass(frozen=True)
-class SpanRow:
+class SpanRow(WindowRow):
     """A span, or as much of it as a row can take.
 
     span: tokens that have their pieces, or some of them, in the row.
-    start, end: half-open range of the Doc's pieces.
     """
 
+    text: WordPieces
     span: Span
-    doc_pieces: DocPieces
-    start: int
-    end: int
-
-    @property
-    def pieces(self) -> int:
-        """Pieces, the two special ones included."""
-        return self.end - self.start + 2
-
-    def make(self, special: SpecialPieces) -> RowInput:
-        """The row's tensors, without entities or global pieces."""
-        none = np.zeros(0, dtype=np.int64)
-        ids, types = self.doc_pieces.row(self.start, self.end, special)
-        return RowInput(ids, types, none, none.reshape(0, 2))
 
 
-def span_rows(spans: Iterable[Span], pieces: DocPieces, max_pieces: int) -> list[SpanRow]:
+def span_rows(doc: int, spans: Iterable[Span], pieces: DocPieces, max_pieces: int) -> list[SpanRow]:
     """The rows of some spans of one Doc, in the order of the spans; none for an empty span.
 
+    doc: index of the Doc.
     max_pieces: of a row, without special pieces. A longer span becomes several rows that overlap by a quarter, so that
         nothing is cut off.
     """
@@ -57,7 +44,7 @@ def span_rows(spans: Iterable[Span], pieces: DocPieces, max_pieces: int) -> list
             # Tokens without pieces, such as white space, may stand at the edges of the span.
             begin = span.start if a == 0 else int(np.searchsorted(ends, first + a, side="right"))
             end = span.end if first + b == last else int(np.searchsorted(starts, first + b, side="left"))
-            rows.append(SpanRow(span.doc[begin:end], pieces, first + a, first + b))
+            rows.append(SpanRow(doc, pieces.pieces, first + a, first + b, span.doc[begin:end]))
     return rows
 
 
@@ -74,8 +61,8 @@ def places_of_tokens(rows: Sequence[SpanRow], tokens: int, width: int) -> tuple[
     owners, places = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     for index, row in enumerate(rows):
         inside = slice(row.span.start, row.span.end)
-        starts = row.doc_pieces.pieces.starts[inside].clip(row.start, row.end)
-        ends = row.doc_pieces.pieces.ends[inside].clip(row.start, row.end)
+        starts = row.text.starts[inside].clip(row.start, row.end)
+        ends = row.text.ends[inside].clip(row.start, row.end)
         counts = ends - starts
         first = index * width + 1 + starts - row.start
         before = counts.cumsum() - counts

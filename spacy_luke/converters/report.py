@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from spacy.tokens import Doc
 
@@ -12,6 +13,7 @@ from ..annotations import RELATIONS, get_answers, get_entity_types, get_question
 from ..annotations import typed_spans as get_typed_spans
 from ..errors import warn
 
+# ruff: noqa: RUF009 - `noted` makes a dataclass field, no value that objects share
 SHOWN = 5
 SHOWN_LABELS = 25
 
@@ -37,9 +39,9 @@ class Noted:
         return f"{self.count}" + (f" ({', '.join(self.first)}{more})" if self.first else "")
 
 
-def titled(title: str) -> dict[str, str]:
-    """Metadata of a field that is shown under this title, with the first places where it happened."""
-    return {"title": title}
+def noted(title: str) -> Any:
+    """A field of `ConversionReport` that is shown under this title, with the first places where it happened."""
+    return field(default_factory=Noted, metadata={"title": title})
 
 
 @dataclass(kw_only=True)
@@ -69,99 +71,44 @@ class ConversionReport:
     dropped: Counter[str] = field(default_factory=Counter)
     dropped_relations: Counter[str] = field(default_factory=Counter)
     # Columns
-    repaired_tags: Noted = field(
-        default_factory=Noted, metadata=titled("Tags repaired")
-    )  # read, but not as written (I- without B-)
-    bad_tags: Noted = field(default_factory=Noted, metadata=titled("Not a tag, read as O"))
-    bad_lines: Noted = field(
-        default_factory=Noted, metadata=titled("Lines without all columns")
-    )  # or a multi-word line: left out or read as O
-    split_lines: Noted = field(
-        default_factory=Noted, metadata=titled("Lines with blanks where the file has tabs, split there")
-    )
-    split_misc: Noted = field(
-        default_factory=Noted, metadata=titled("MISC columns whose parts are not separated by '|', read all the same")
-    )
-    bad_misc: Noted = field(
-        default_factory=Noted, metadata=titled("Parts of MISC that are not NAME=VALUE and may be entities, left out")
-    )
-    empty_tokens: Noted = field(
-        default_factory=Noted, metadata=titled("Empty tokens left out")
-    )  # no token but whitespace
-    unaligned_texts: Noted = field(
-        default_factory=Noted, metadata=titled("'# text' is not the tokens, whose own spaces are written instead")
-    )
-    merged_words: Noted = field(
-        default_factory=Noted, metadata=titled("Words of a multi-word token, written as the one token of the text")
-    )
-    empty_nodes: Noted = field(default_factory=Noted, metadata=titled("Empty nodes left out"))
+    repaired_tags: Noted = noted("Tags repaired")  # read, but not as written (I- without B-)
+    bad_tags: Noted = noted("Not a tag, read as O")
+    bad_lines: Noted = noted("Lines without all columns")  # or a multi-word line: left out or read as O
+    split_lines: Noted = noted("Lines with blanks where the file has tabs, split there")
+    split_misc: Noted = noted("MISC columns whose parts are not separated by '|', read all the same")
+    bad_misc: Noted = noted("Parts of MISC that are not NAME=VALUE and may be entities, left out")
+    empty_tokens: Noted = noted("Empty tokens left out")  # no token but whitespace
+    unaligned_texts: Noted = noted("'# text' is not the tokens, whose own spaces are written instead")
+    merged_words: Noted = noted("Words of a multi-word token, written as the one token of the text")
+    empty_nodes: Noted = noted("Empty nodes left out")
     # Entities and relations
-    expanded_spans: Noted = field(
-        default_factory=Noted, metadata=titled("Spans with an edge inside a token, expanded to whole tokens")
+    expanded_spans: Noted = noted("Spans with an edge inside a token, expanded to whole tokens")
+    overlapping_entities: Noted = noted("Entities left out, because they overlap a longer one or one in the same place")
+    repeated_mentions: Noted = noted("Mentions that are there more than once, written once")
+    empty_entities: Noted = noted("Entities left out, because all their tokens are empty")
+    broken_entities: Noted = noted("Entities left out, because they have gaps, or no start or no end")
+    other_names: Noted = noted("Entities whose tokens are not the name that the file gives them")
+    ambiguous_ids: Noted = noted("Entities with several ids, of which the first is written")
+    repeated_relations: Noted = noted("Relations that are there more than once, written once")
+    lost_relations: Noted = noted("Relations left out, because an entity of theirs is, or both are the same")
+    nearest_mentions: Noted = noted(
+        "Relations of entities that are together in no sentence, written between the nearest mentions"
     )
-    overlapping_entities: Noted = field(
-        default_factory=Noted,
-        metadata=titled("Entities left out, because they overlap a longer one or one in the same place"),
-    )
-    repeated_mentions: Noted = field(
-        default_factory=Noted, metadata=titled("Mentions that are there more than once, written once")
-    )
-    empty_entities: Noted = field(
-        default_factory=Noted, metadata=titled("Entities left out, because all their tokens are empty")
-    )
-    broken_entities: Noted = field(
-        default_factory=Noted, metadata=titled("Entities left out, because they have gaps, or no start or no end")
-    )
-    other_names: Noted = field(
-        default_factory=Noted, metadata=titled("Entities whose tokens are not the name that the file gives them")
-    )
-    ambiguous_ids: Noted = field(
-        default_factory=Noted, metadata=titled("Entities with several ids, of which the first is written")
-    )
-    repeated_relations: Noted = field(
-        default_factory=Noted, metadata=titled("Relations that are there more than once, written once")
-    )
-    lost_relations: Noted = field(
-        default_factory=Noted,
-        metadata=titled("Relations left out, because an entity of theirs is, or both are the same"),
-    )
-    nearest_mentions: Noted = field(
-        default_factory=Noted,
-        metadata=titled("Relations of entities that are together in no sentence, written between the nearest mentions"),
-    )
-    other_pages: Noted = field(
-        default_factory=Noted, metadata=titled("Pages that are no articles (redirects, other namespaces), left out")
-    )
-    untyped: Noted = field(default_factory=Noted, metadata=titled("Mentions that the file gives no type to"))
-    rejected: Noted = field(
-        default_factory=Noted, metadata=titled("Examples that are not answered with 'accept', left out")
-    )
-    unlabelled: Noted = field(
-        default_factory=Noted, metadata=titled("Sentences without a label, not annotated with relations")
-    )
+    other_pages: Noted = noted("Pages that are no articles (redirects, other namespaces), left out")
+    untyped: Noted = noted("Mentions that the file gives no type to")
+    rejected: Noted = noted("Examples that are not answered with 'accept', left out")
+    unlabelled: Noted = noted("Sentences without a label, not annotated with relations")
     # Questions and answers
-    repeated_questions: Noted = field(
-        default_factory=Noted,
-        metadata=titled("Questions asked more than once about a text, written once with all answers"),
+    repeated_questions: Noted = noted("Questions asked more than once about a text, written once with all answers")
+    unannotated_questions: Noted = noted("Questions that the file gives no answer to, written without")
+    moved_answers: Noted = noted("Answers found elsewhere than the file says")
+    lost_answers: Noted = noted(
+        "Answers left out, because their text is not where the file says, nor in one other place"
     )
-    unannotated_questions: Noted = field(
-        default_factory=Noted, metadata=titled("Questions that the file gives no answer to, written without")
-    )
-    moved_answers: Noted = field(default_factory=Noted, metadata=titled("Answers found elsewhere than the file says"))
-    lost_answers: Noted = field(
-        default_factory=Noted,
-        metadata=titled("Answers left out, because their text is not where the file says, nor in one other place"),
-    )
-    denied_answers: Noted = field(
-        default_factory=Noted, metadata=titled("Answers left out, because their question is said to have none")
-    )
-    lost_questions: Noted = field(
-        default_factory=Noted, metadata=titled("Questions left out, because all their answers are")
-    )
-    filled_answers: Noted = field(default_factory=Noted, metadata=titled("Answers with small gaps, which were filled"))
-    cut_answers: Noted = field(
-        default_factory=Noted, metadata=titled("Answers with large gaps, cut to their longest part")
-    )
+    denied_answers: Noted = noted("Answers left out, because their question is said to have none")
+    lost_questions: Noted = noted("Questions left out, because all their answers are")
+    filled_answers: Noted = noted("Answers with small gaps, which were filled")
+    cut_answers: Noted = noted("Answers with large gaps, cut to their longest part")
 
     def count(self, docs: Iterable[Doc]) -> None:
         """Add what was written into these Docs."""

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..batching.collate import RowInput
+from ..batching.collate import MAX_MENTION_PIECES, RowInput, WindowRow
 from ..batching.pieces import characters
 from ..batching.strided import build_strided_windows
 from ..tokenization.case import NO_CASE
 from ..tokenization.loading import SpecialPieces
 from ..tokenization.pieces import PieceTokenizer
-
-# Pieces that give an entity its position; LukeTokenizer's max_mention_length.
-_MAX_ENTITY_PIECES = 30
 
 
 @dataclass(frozen=True)
@@ -38,24 +35,14 @@ class MaskedText:
 
 
 @dataclass(frozen=True)
-class MaskRow:
-    """A window of a text with the masks that are read from it; the row's tensors are made when its batch is.
+class MaskRow(WindowRow):
+    """A window of a text with the masks that are read from it.
 
-    doc: index of the text.
-    start, end: the window, in pieces of the text.
     masks: their indices among those of the text, in order. *Shape:* (masks,)
     """
 
-    doc: int
     text: MaskedText
-    start: int
-    end: int
     masks: np.ndarray
-
-    @property
-    def pieces(self) -> int:
-        """Pieces, the two special ones included."""
-        return self.end - self.start + 2
 
     @property
     def entities(self) -> int:
@@ -74,15 +61,8 @@ class MaskRow:
 
     def make(self, special: SpecialPieces) -> RowInput:
         """The row's tensors, without global pieces."""
-        window, inside = slice(self.start, self.end), self._inside
-        spans = self.text.entity_ranges[inside] - self.start + 1
-        spans[:, 1] = np.minimum(spans[:, 1], spans[:, 0] + _MAX_ENTITY_PIECES)
-        return RowInput(
-            np.concatenate([[special.bos], self.text.ids[window], [special.eos]]),
-            np.concatenate([[0], self.text.types[window], [0]]),
-            self.text.entity_ids[inside],
-            spans,
-        )
+        ids, ranges = self.text.entity_ids[self._inside], self.text.entity_ranges[self._inside]
+        return self._input(special, ids, ranges, max_mention_pieces=MAX_MENTION_PIECES)
 
 
 def masked_text(text: str, tokenizer: PieceTokenizer, entities: Sequence[tuple[int, int, int]]) -> MaskedText:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from thinc.api import Model
-from thinc.types import Floats2d, Floats3d
 
 from ..encoders.inputs import EncoderInput
 from ..errors import LukeError
@@ -14,6 +14,7 @@ from .wrapper import wrap_encoder, wrap_task_module
 
 Precision = Literal["float32", "bfloat16", "int8"]
 EntityAttention = Literal["full", "independent"]
+TaskArchitecture = Callable[..., Model[EncoderInput, Any]]
 
 # The registered name of each encoder, by what config.json of its checkpoints has as `model_type`.
 ENCODERS = {"luke": "spacy-luke.LukeEncoder.v1", "longformer": "spacy-luke.LongformerEncoder.v1"}
@@ -75,41 +76,32 @@ def build_shared_encoder(upstream: str = "*") -> Model[Any, Any]:
     return wrap_encoder("shared_encoder", {SHARED: SharedEncoder(upstream)})
 
 
-def build_span_classifier(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats3d]:
-    """A label for every span, as `spacy-luke.SpanClassifier.v1`: LukeForEntitySpanClassification."""
-    return wrap_task_module("luke_span_classifier", encoder, head_rate)
+def _task(name: str, head: str, output: str) -> TaskArchitecture:
+    """The architecture of a task: a function of its encoder and of `head_rate`; see `wrap_task_module`.
+
+    name: "span_classifier" makes `build_span_classifier`, the Thinc model "luke_span_classifier", and is registered as
+        "spacy-luke.SpanClassifier.v1".
+    head: the class of transformers with the same head, after "LukeFor".
+    output: of the model, for the docstring.
+    """
+
+    def build(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Any]:
+        return wrap_task_module(f"luke_{name}", encoder, head_rate)
+
+    build.__name__ = build.__qualname__ = f"build_{name}"
+    build.__doc__ = f"""{output}, as `spacy-luke.{name.title().replace("_", "")}.v1`: LukeFor{head}.
+
+    encoder: its settings. head_rate: learning rate of the head's weights, as a multiple of the encoder's.
+    """
+    return build
 
 
-def build_pair_classifier(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats2d]:
-    """Labels for every pair, as `spacy-luke.PairClassifier.v1`: LukeForEntityPairClassification."""
-    return wrap_task_module("luke_pair_classifier", encoder, head_rate)
-
-
-def build_entity_classifier(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats2d]:
-    """Labels for every entity, as `spacy-luke.EntityClassifier.v1`: LukeForEntityClassification."""
-    return wrap_task_module("luke_entity_classifier", encoder, head_rate)
-
-
-def build_token_classifier(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats3d]:
-    """A label for every piece, as `spacy-luke.TokenClassifier.v1`: LukeForTokenClassification."""
-    return wrap_task_module("luke_token_classifier", encoder, head_rate)
-
-
-def build_sequence_classifier(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats2d]:
-    """Labels for every text, as `spacy-luke.SequenceClassifier.v1`: LukeForSequenceClassification."""
-    return wrap_task_module("luke_sequence_classifier", encoder, head_rate)
-
-
-def build_multiple_choice(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats2d]:
-    """A score for every option, as `spacy-luke.MultipleChoice.v1`: LukeForMultipleChoice."""
-    return wrap_task_module("luke_multiple_choice", encoder, head_rate)
-
-
-def build_question_answering(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats3d]:
-    """Start and end of an answer, as `spacy-luke.QuestionAnswering.v1`: LukeForQuestionAnswering."""
-    return wrap_task_module("luke_question_answering", encoder, head_rate)
-
-
-def build_entity_prediction(encoder: Model[Any, Any], head_rate: float = 1.0) -> Model[EncoderInput, Floats2d]:
-    """Which entity a masked one is, as `spacy-luke.EntityPrediction.v1`: LukeForMaskedLM."""
-    return wrap_task_module("luke_entity_prediction", encoder, head_rate)
+# The table of tasks, whose rows the entry points name.
+build_span_classifier = _task("span_classifier", "EntitySpanClassification", "A label for every span")
+build_pair_classifier = _task("pair_classifier", "EntityPairClassification", "Labels for every pair")
+build_entity_classifier = _task("entity_classifier", "EntityClassification", "Labels for every entity")
+build_token_classifier = _task("token_classifier", "TokenClassification", "A label for every piece")
+build_sequence_classifier = _task("sequence_classifier", "SequenceClassification", "Labels for every text")
+build_multiple_choice = _task("multiple_choice", "MultipleChoice", "A score for every option")
+build_question_answering = _task("question_answering", "QuestionAnswering", "Start and end of an answer")
+build_entity_prediction = _task("entity_prediction", "MaskedLM", "Which entity a masked one is")

@@ -14,7 +14,7 @@ from spacy.tokens import Doc, Span
 from thinc.api import ArgsKwargs, Model, chain
 from thinc.types import Floats2d, Ragged
 
-from ..batching.collate import RowInput, batch_rows, collate
+from ..batching.collate import ReadyRow, batch_rows, collate
 from ..batching.device import is_finite
 from ..batching.pieces import doc_pieces
 from ..batching.span_rows import span_rows
@@ -143,11 +143,14 @@ def _forward(model: Model, docs: Sequence[Doc], is_train: bool, *, max_batch_pie
     longest = shim.encoder.config.max_pieces - 2
     with naming_key_errors(COMPONENT, "model.get_spans", model.attrs["get_spans"]):
         spans = model.attrs["get_spans"](docs)
-    rows = [span_rows(of_doc, doc_pieces(doc, tokenizer), longest) for doc, of_doc in zip(docs, spans, strict=True)]
+    rows = [
+        span_rows(index, of_doc, doc_pieces(doc, tokenizer), longest)
+        for index, (doc, of_doc) in enumerate(zip(docs, spans, strict=True))
+    ]
     inputs = [row.make(tokenizer.special) for of_doc in rows for row in of_doc]
     if not inputs:
         return FullTransformerBatch.empty(len(docs)), lambda _: docs
-    groups = batch_rows([_Place(index, row) for index, row in enumerate(inputs)], max_batch_pieces)
+    groups = batch_rows([_NumberedRow(row, index) for index, row in enumerate(inputs)], max_batch_pieces)
     batches = [_padded(group, tokenizer.special).to(shim.device) for group in groups]
     if is_train and model.attrs["dropout_rate"] is not None:
         set_dropout(shim.encoder, model.attrs["dropout_rate"])
@@ -177,24 +180,15 @@ def _recording(outputs: frozenset[str], layers: int) -> Recording | None:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _NumberedRow(ReadyRow):
     """A row and its index among those of all Docs."""
 
     index: int
-    row: RowInput
-
-    @property
-    def pieces(self) -> int:
-        return self.row.pieces
-
-    @property
-    def entities(self) -> int:
-        return self.row.entities
 
 
-def _padded(group: Sequence[_Place], special: SpecialPieces) -> Batch:
-    rows = collate([place.row for place in group], piece_pad=special.pad, entity_pad=0)
-    return Batch([place.index for place in group], rows)
+def _padded(group: Sequence[_NumberedRow], special: SpecialPieces) -> Batch:
+    rows = collate([numbered.row for numbered in group], piece_pad=special.pad, entity_pad=0)
+    return Batch([numbered.index for numbered in group], rows)
 
 
 def _require_spacy_transformers() -> None:

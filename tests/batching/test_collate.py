@@ -11,6 +11,9 @@ from spacy_luke.batching.collate import RowInput, batch_bundles, batch_rows, col
 from spacy_luke.batching.mentions import Candidates
 from spacy_luke.batching.windows import Window
 from spacy_luke.pipeline.ner.inputs import MentionRow, mention_rows
+from spacy_luke.tokenization.pieces import WordPieces
+
+TEXT = WordPieces(*[np.zeros(0, dtype=np.int64)] * 4)  # rows are made of it, but not their tensors
 
 
 def candidates(counts: list[int]) -> Candidates:
@@ -18,7 +21,7 @@ def candidates(counts: list[int]) -> Candidates:
     total = sum(counts)
     window_of = np.repeat(np.arange(len(counts)), counts)
     spans = np.zeros((total, 2), dtype=np.int64)
-    windows = [Window(0, 10, (i, i + 1)) for i in range(len(counts))]
+    windows = [Window(i, i + 10, (i, i + 1)) for i in range(len(counts))]
     return Candidates(spans, np.arange(total), spans, window_of, windows, Counter())
 
 
@@ -38,10 +41,10 @@ def test_what_is_to_be_predicted_is_counted_through_all_rows() -> None:
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=4), st.integers(1, 150))
 def test_chunks_are_as_equal_as_the_paper_makes_them(counts: list[int], chunk_size: int) -> None:
     found = candidates(counts)
-    rows = mention_rows(0, found, np.arange(sum(counts)), chunk_size)
+    rows = mention_rows(0, TEXT, found, np.arange(sum(counts)), chunk_size, mask=2)
     assert sorted(np.concatenate([r.mentions for r in rows]).tolist() if rows else []) == list(range(sum(counts)))
     for i, n in enumerate(counts):
-        sizes = [len(r.mentions) for r in rows if r.window.scores[0] == i]
+        sizes = [len(r.mentions) for r in rows if r.start == i]
         assert len(sizes) <= (math.ceil(n / chunk_size) if n else 0)
         assert all(size <= chunk_size for size in sizes)
         if n:
@@ -50,7 +53,7 @@ def test_chunks_are_as_equal_as_the_paper_makes_them(counts: list[int], chunk_si
 
 rows_strategy = st.lists(
     st.tuples(st.integers(1, 300), st.integers(1, 128)).map(
-        lambda p: MentionRow(0, Window(0, p[0], (0, p[0])), np.zeros(p[1]))
+        lambda p: MentionRow(0, TEXT, 0, p[0], np.zeros(p[1]), np.zeros((p[1], 2)), 2)
     ),
     max_size=60,
 )

@@ -33,7 +33,7 @@ def ids_of(pieces: DocPieces, token: int) -> list[int]:
 def test_the_rows_of_a_span_are_short_enough_and_show_all_of_it(example, most) -> None:
     doc, pieces, spans = example
     for start, end in spans:
-        rows = span_rows([doc[start:end]], pieces, most)
+        rows = span_rows(0, [doc[start:end]], pieces, most)
         assert all(row.pieces <= most + 2 and len(row.span) for row in rows)
         shown = {i for row in rows for i in range(row.start, row.end)}
         assert shown == {i for t in range(start, end) for i in range(pieces.pieces.starts[t], pieces.pieces.ends[t])}
@@ -45,7 +45,7 @@ def test_the_rows_of_a_span_are_short_enough_and_show_all_of_it(example, most) -
 @given(examples(), st.integers(1, 12), st.integers(0, 3))
 def test_places_of_a_token_have_its_pieces_in_every_row_that_shows_it(example, most, padding) -> None:
     doc, pieces, spans = example
-    rows = span_rows([doc[start:end] for start, end in spans], pieces, most)
+    rows = span_rows(0, [doc[start:end] for start, end in spans], pieces, most)
     width = max((row.pieces for row in rows), default=0) + padding
     table = np.full((len(rows), width), -1)
     for index, row in enumerate(rows):
@@ -60,13 +60,13 @@ def test_places_of_a_token_have_its_pieces_in_every_row_that_shows_it(example, m
 
 def test_a_span_that_fits_is_one_row_between_special_pieces() -> None:
     doc, pieces = Doc(VOCAB, words=list("abcd")), made([1, 2, 0, 1], [])
-    (row,) = span_rows([doc[1:4]], pieces, 3)
+    (row,) = span_rows(0, [doc[1:4]], pieces, 3)
     assert row.span.text == "b c d"
     assert row.make(SPECIAL).piece_ids.tolist() == [0, 11, 12, 13, 2]
 
 
 def test_a_span_that_does_not_fit_is_cut_with_an_overlap() -> None:
     doc, pieces = Doc(VOCAB, words=list("abcd")), made([1, 8, 1, 1], [])
-    rows = span_rows([doc[:]], pieces, 8)
+    rows = span_rows(0, [doc[:]], pieces, 8)
     assert [(row.start, row.end) for row in rows] == [(0, 8), (6, 11)]
     assert [[t.text for t in row.span] for row in rows] == [["a", "b"], ["b", "c", "d"]]

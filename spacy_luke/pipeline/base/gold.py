@@ -15,6 +15,8 @@ from ...annotations import get_entity_labels
 from ...batching.mentions import Candidates
 from ...errors import warn
 
+_SHOWN = 5
+
 
 @dataclass
 class GoldSpans:
@@ -57,10 +59,17 @@ class GoldSpans:
 
 @dataclass
 class GoldReport:
-    """What the gold spans of a corpus lose on their way to the candidates, or its gold texts on theirs to targets."""
+    """What the gold annotation of a corpus loses on its way to the targets: spans, tags, links, answers, texts, items.
 
+    max_pieces: longest that is predicted, of what may be too long for that; None = any.
+    total: how much there is. missed: reason -> how many cannot be learned. first: the first of them, as text.
+    several_labels: of how many another label is learned. too_long: how many are longer than `max_pieces`.
+    """
+
+    max_pieces: int | None = None
     total: int = 0
     several_labels: int = 0
+    too_long: int = 0
     missed: Counter[str] = field(default_factory=Counter)
     first: list[str] = field(default_factory=list)
 
@@ -69,31 +78,27 @@ class GoldReport:
         self.total += spans
         self.several_labels += gold.several_labels
         self.missed += gold.missed
-        self.first += gold.missed_texts[: 5 - len(self.first)]
+        self.first += gold.missed_texts[: _SHOWN - len(self.first)]
 
     def miss(self, reason: str, text: str) -> None:
         """Count one that cannot be learned."""
         self.missed[reason] += 1
-        if len(self.first) < 5:
+        if len(self.first) < _SHOWN:
             self.first.append(text)
 
-    def warn(self, name: str, code: str = "W003", **values: Any) -> None:
-        """Give W003, or another code for what is missed, and W009 if there is something to tell.
+    def warn(self, name: str, code: str = "W003", *, several: str = "spans", **values: Any) -> None:
+        """Give W003, or another code for what is missed, W009 and W029, if there is something to tell.
 
-        values: of the message, beside those that W003 has.
+        several: what may have several labels, for W009.
+        values: of the message, beside those that W003 has, or instead of them.
         """
         if self.missed:
-            warn(
-                code,
-                name=name,
-                missed=self.missed.total(),
-                total=self.total,
-                reasons=listed(self.missed),
-                examples="; ".join(self.first),
-                **values,
-            )
+            known: dict[str, Any] = {"missed": self.missed.total(), "total": self.total, "reasons": listed(self.missed)}
+            warn(code, **{"name": name, **known, "examples": "; ".join(self.first), **values})
         if self.several_labels:
-            warn("W009", name=name, count=self.several_labels, what="spans")
+            warn("W009", name=name, count=self.several_labels, what=several)
+        if self.too_long:
+            warn("W029", name=name, count=self.too_long, total=self.total, max_pieces=self.max_pieces)
 
 
 def listed(counts: Counter[str]) -> str:

@@ -6,47 +6,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...batching.collate import RowInput
+from ...batching.collate import RowInput, WindowRow
 from ...batching.pieces import DocPieces
 from ...batching.windows import Windows, best_windows
 from ...tokenization.loading import SpecialPieces
 
 
 @dataclass(frozen=True)
-class VectorRow:
-    """A window with the pieces and entities that are read from it; the row's tensors are made when its batch is.
+class VectorRow(WindowRow):
+    """A window with the pieces and entities that are read from it.
 
-    doc: index of the Doc.
-    start, end: the window, in pieces of the Doc.
     wanted: the pieces that are read from it. *Shape:* (wanted,)
     members: the entities, as given to `vector_rows`. *Shape:* (entities,)
     entity_ids: ids of the entity vocabulary. *Shape:* (entities,)
     entity_ranges: pieces of the Doc. *Shape:* (entities, 2)
     """
 
-    doc: int
-    doc_pieces: DocPieces
-    start: int
-    end: int
     wanted: np.ndarray
     members: np.ndarray
     entity_ids: np.ndarray
     entity_ranges: np.ndarray
 
     @property
-    def pieces(self) -> int:
-        """Pieces, the two special ones included."""
-        return self.end - self.start + 2
-
-    @property
     def entities(self) -> int:
-        """Entity inputs."""
         return len(self.members)
 
     def make(self, special: SpecialPieces) -> RowInput:
-        """The row's tensors."""
-        ids, types = self.doc_pieces.row(self.start, self.end, special)
-        return RowInput(ids, types, self.entity_ids, self.entity_ranges - self.start + 1)
+        return self._input(special, self.entity_ids, self.entity_ranges)
 
 
 def vector_rows(
@@ -70,5 +56,5 @@ def vector_rows(
         wanted, inside = np.flatnonzero(window_of_piece == index), np.flatnonzero(window_of_entity == index)
         if len(wanted) or len(inside):
             inputs = entities[inside], ids[inside], ranges[inside]
-            rows.append(VectorRow(doc, pieces, window.start, window.end, wanted, *inputs))
+            rows.append(VectorRow(doc, pieces.pieces, window.start, window.end, wanted, *inputs))
     return rows

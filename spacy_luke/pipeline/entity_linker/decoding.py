@@ -61,7 +61,8 @@ class Mentions:
         ids = [found.ids for i in members[predicted] if (found := self.candidates[i]) is not None]
         known = [of_one for of_one in ids if of_one is not None]
         candidates = listed_candidates(known) if known else None
-        return EntityRow(doc, self.placed, window, members, self.ids[members], predicted, candidates)
+        text, shown = self.placed.pieces.pieces, (members, self.ids[members], self.placed.spans[members])
+        return EntityRow(doc, text, window.start, window.end, *shown, predicted, candidates)
 
 
 class LinkPipe(KnowledgeBasePipe):

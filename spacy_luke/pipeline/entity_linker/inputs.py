@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...batching.collate import RowInput
+from ...batching.collate import RowInput, WindowRow
 from ...batching.mentions import WHITE_SPACE, trim
 from ...batching.pieces import DocPieces
 from ...batching.windows import Window, Windows, best_windows
@@ -52,29 +52,21 @@ def place_entities(pieces: DocPieces, tokens: np.ndarray, windows: Windows, long
 
 
 @dataclass(frozen=True)
-class EntityRow:
-    """A window with entities of its Doc; the row's tensors are made when its batch is.
+class EntityRow(WindowRow):
+    """A window with entities of its Doc.
 
-    doc: index of the Doc.
-    placed: the entities of the Doc.
-    members: those of the window, as indices. *Shape:* (members,)
+    members: the entities, as indices among those of the Doc. *Shape:* (members,)
     ids: what each is given as: its id in the entity vocabulary, or that of [MASK]. *Shape:* (members,)
+    ranges: their pieces in the Doc. *Shape:* (members, 2)
     predicted: those that are to be predicted. *Shape:* (members,), bool
     candidates: ids that each of these may be, filled up with -1; None = any. *Shape:* (predicted, candidates)
     """
 
-    doc: int
-    placed: PlacedEntities
-    window: Window
     members: np.ndarray
     ids: np.ndarray
+    ranges: np.ndarray
     predicted: np.ndarray
     candidates: np.ndarray | None
-
-    @property
-    def pieces(self) -> int:
-        """Pieces, the two special ones included."""
-        return self.window.end - self.window.start + 2
 
     @property
     def entities(self) -> int:
@@ -86,15 +78,7 @@ class EntityRow:
         return self.members[self.predicted]
 
     def make(self, special: SpecialPieces) -> RowInput:
-        """The row's tensors."""
-        start, end = self.window.start, self.window.end
-        return RowInput(
-            *self.placed.pieces.row(start, end, special),
-            self.ids,
-            self.placed.spans[self.members] - start + 1,
-            predicted=self.predicted,
-            candidates=self.candidates,
-        )
+        return self._input(special, self.ids, self.ranges, predicted=self.predicted, candidates=self.candidates)
 
 
 def windows_with_entities(placed: PlacedEntities) -> list[tuple[Window, np.ndarray]]:

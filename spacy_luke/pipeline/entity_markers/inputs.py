@@ -13,11 +13,11 @@ from typing import Any, Protocol
 import numpy as np
 from spacy.tokens import Doc
 
-from ...batching.collate import RowInput, collate
+from ...batching.collate import ReadyRow, RowInput, WindowRow, collate
 from ...batching.mentions import WHITE_SPACE, distinct_ranges, token_ranges, too_long, trim
 from ...batching.pieces import DocPieces, doc_pieces
 from ...batching.strided import StridedWindows
-from ...batching.windows import PassageWindows, Window
+from ...batching.windows import PassageWindows
 from ...encoders.inputs import EncoderInput
 from ...tokenization.entity_vocab import PAD
 from ...tokenization.loading import SpecialPieces
@@ -59,20 +59,14 @@ class MarkedItem:
 
 
 @dataclass(frozen=True)
-class MarkedRow:
-    """One item, marked in its passage."""
+class MarkedRow(ReadyRow):
+    """One item, marked in its passage.
+
+    doc: index of the Doc. items: index of the item among the Doc's. *Shape:* (1,)
+    """
 
     doc: int
     items: np.ndarray
-    row: RowInput
-
-    @property
-    def pieces(self) -> int:
-        return self.row.pieces
-
-    @property
-    def entities(self) -> int:
-        return self.row.entities
 
 
 class MarkedLayout:
@@ -102,7 +96,7 @@ class MarkedLayout:
             if row is None:
                 self.left_out[too_long(len(place.passage.spans))] += 1
             else:
-                made.append(MarkedRow(place.doc, place.items, row))
+                made.append(MarkedRow(row, place.doc, place.items))
         return made
 
     def collate(self, rows: Sequence[MarkedRow]) -> EncoderInput:
@@ -136,46 +130,27 @@ class DocumentLayout:
 
 
 @dataclass(frozen=True)
-class ItemRow:
-    """A window with all items that are classified in it; the row's tensors are made when its batch is.
+class ItemRow(WindowRow):
+    """A window with all items that are classified in it; their mentions are read off the pieces.
 
-    doc: index of the Doc.
     items: indices among the Doc's items. *Shape:* (items,)
     mentions: piece ranges in the Doc, each once. *Shape:* (mentions, 2)
     members: indices of the mentions of each item. *Shape:* (items, mentions of an item)
     """
 
-    doc: int
     items: np.ndarray
-    doc_pieces: DocPieces
-    window: Window
     mentions: np.ndarray
     members: np.ndarray
 
-    @property
-    def pieces(self) -> int:
-        """Pieces, the two special ones included."""
-        return self.window.end - self.window.start + 2
-
-    @property
-    def entities(self) -> int:
-        """None beside the pieces: mentions are read off them."""
-        return 0
-
     def make(self, special: SpecialPieces) -> RowInput:
         """The row's tensors; the first piece and those of the mentions are global."""
-        start, end = self.window.start, self.window.end
-        spans = self.mentions - start + 1
+        spans = self.mentions + (self.window_at - self.start)
         steps = np.zeros(self.pieces + 1, dtype=np.int64)
         np.add.at(steps, spans[:, 0], 1)
         np.add.at(steps, spans[:, 1], -1)
-        return RowInput(
-            *self.doc_pieces.row(start, end, special),
-            np.zeros(len(spans), dtype=np.int64),
-            spans,
-            items=self.members,
-            global_mask=(steps.cumsum()[:-1] > 0) | (np.arange(self.pieces) == 0),
-        )
+        inside = (steps.cumsum()[:-1] > 0) | (np.arange(self.pieces) == 0)
+        ids = np.zeros(len(spans), dtype=np.int64)
+        return self._input(special, ids, self.mentions, items=self.members, global_mask=inside)
 
 
 def item_rows(
@@ -204,6 +179,6 @@ def item_rows(
         inside = np.flatnonzero(window_of == number)
         if len(inside):
             mentions, members = distinct_ranges(ranges[inside].reshape(-1, 2))
-            shape = (len(inside), spans.shape[1])
-            rows.append(ItemRow(index, visible[inside], pieces, window, mentions, members.reshape(shape)))
+            of_items = mentions, members.reshape(len(inside), spans.shape[1])
+            rows.append(ItemRow(index, pieces.pieces, window.start, window.end, visible[inside], *of_items))
     return rows, left_out

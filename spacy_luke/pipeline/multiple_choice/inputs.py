@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...batching.collate import RowInput
+from ...batching.collate import RowInput, WindowRow
 from ...tokenization.loading import SpecialPieces
 from ...tokenization.pieces import PieceTokenizer, TextPieces
 
@@ -21,42 +21,32 @@ _SHOWN = 60
 
 
 @dataclass(frozen=True)
-class ChoiceRow:
-    """A context with one option; the row's tensors are made when its batch is.
+class ChoiceRow(WindowRow):
+    """A context with one option, which is the window: as much of it as is read.
 
-    doc, question, option: indices of the Doc, of the question among those asked about it, and of the option.
-    context_pieces, option_pieces: how much of both is read, from their begin.
+    question, option: indices of the question among those asked about the Doc, and of the option.
+    context: what the question is about.
+    context_pieces: how much of it is read, from its begin.
     """
 
-    doc: int
     question: int
     option: int
     context: TextPieces
-    text: TextPieces
     context_pieces: int
-    option_pieces: int
 
     @property
-    def pieces(self) -> int:
-        return self.context_pieces + self.option_pieces + SPECIAL_PIECES
-
-    @property
-    def entities(self) -> int:
-        """None: options are read off their pieces."""
-        return 0
+    def window_at(self) -> int:
+        """Position in the row of the option's first piece: after `<s> context </s></s>`."""
+        return self.context_pieces + 3
 
     def make(self, special: SpecialPieces) -> RowInput:
         """The row's tensors; what comes after the two separators is global."""
-        context, option = slice(self.context_pieces), slice(self.option_pieces)
-        eos, none = [special.eos], np.zeros(0, dtype=np.int64)
-        ids, types = self.context.ids[context], self.context.types[context]
-        return RowInput(
-            np.concatenate([[special.bos], ids, eos, eos, self.text.ids[option], eos]),
-            np.concatenate([[0], types, [0, 0], self.text.types[option], [0]]),
-            none,
-            none.reshape(0, 2),
-            global_mask=np.arange(self.pieces) > self.context_pieces + 2,
-        )
+        return self._input(special, global_mask=np.arange(self.pieces) >= self.window_at)
+
+    def _lead(self, special: SpecialPieces) -> tuple[np.ndarray, np.ndarray]:
+        read, eos = slice(self.context_pieces), special.eos
+        ids = np.concatenate([[special.bos], self.context.ids[read], [eos, eos]])
+        return ids, np.concatenate([[0], self.context.types[read], [0, 0]])
 
 
 class ChoiceReader:
@@ -95,7 +85,7 @@ class ChoiceReader:
             if lengths[1] < len(text.ids):
                 self.first_cut = self.first_cut or read[:_SHOWN]
                 self.cut_options += 1
-            rows.append(ChoiceRow(doc, number, index, context, text, *lengths))
+            rows.append(ChoiceRow(doc, text, 0, lengths[1], number, index, context, lengths[0]))
         return rows
 
 

@@ -7,59 +7,46 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...batching.collate import RowInput
+from ...batching.collate import RowInput, WindowRow
 from ...batching.mentions import Candidates
-from ...batching.pieces import DocPieces
-from ...batching.windows import Window
-from ...tokenization.entity_vocab import MASK, EntityVocab
 from ...tokenization.loading import SpecialPieces
+from ...tokenization.pieces import WordPieces
 
 
 @dataclass(frozen=True)
-class MentionRow:
-    """A window with some of its mentions.
+class MentionRow(WindowRow):
+    """A window with some of its mentions, every one a [MASK] entity.
 
-    doc: index of the Doc.
     mentions: indices of mentions of the Doc's `Candidates`. *Shape:* (mentions,)
+    ranges: their pieces in the Doc. *Shape:* (mentions, 2)
+    mask: id of [MASK].
     share: of the mentions for which the encoder computes a row: 1 for LUKE, 0 for an encoder that reads mentions off
         their pieces, and an estimate for a span filter.
     drawn: those that a span filter is to keep in training; None outside it. *Shape:* (mentions,), bool
     """
 
-    doc: int
-    window: Window
     mentions: np.ndarray
+    ranges: np.ndarray
+    mask: int
     share: float = 1.0
     drawn: np.ndarray | None = None
-
-    @property
-    def pieces(self) -> int:
-        """Pieces, the two special ones included."""
-        return self.window.end - self.window.start + 2
 
     @property
     def entities(self) -> int:
         return math.ceil(len(self.mentions) * self.share)
 
-    def make(
-        self, pieces: DocPieces, candidates: Candidates, special: SpecialPieces, entity_vocab: EntityVocab
-    ) -> RowInput:
-        """The row's tensors; every mention is a [MASK] entity."""
-        start, end = self.window.start, self.window.end
-        return RowInput(
-            *pieces.row(start, end, special),
-            np.full(len(self.mentions), entity_vocab[MASK]),
-            candidates.mentions[self.mentions] + (1 - start),
-            entity_drawn=self.drawn,
-        )
+    def make(self, special: SpecialPieces) -> RowInput:
+        return self._input(special, np.full(len(self.mentions), self.mask), self.ranges, entity_drawn=self.drawn)
 
 
 def mention_rows(
     doc: int,
+    text: WordPieces,
     candidates: Candidates,
     mentions: np.ndarray,
     chunk_size: int | None,
     *,
+    mask: int,
     share: float = 1.0,
     drawn: np.ndarray | None = None,
 ) -> list[MentionRow]:
@@ -68,7 +55,7 @@ def mention_rows(
     chunk_size: most mentions in a row. n mentions of a window are split in order into k = ceil(n / chunk_size) chunks
         of ceil(n / k), as in the paper's code: under full attention a span's scores depend on those beside it. None,
         for encoders where they do not: all of a window are in one row.
-    share: as in `MentionRow`.
+    mask, share: as in `MentionRow`.
     drawn: which of the mentions of the Doc a span filter is to keep; None outside training. *Shape:* (mentions,), bool
     """
     rows = []
@@ -87,5 +74,7 @@ def mention_rows(
         size = math.ceil(len(group) / math.ceil(len(group) / (chunk_size or len(group))))
         for i in range(0, len(group), size):
             part = group[i : i + size]
-            rows.append(MentionRow(doc, window, part, share, None if drawn is None else drawn[part]))
+            shown = part, candidates.mentions[part]
+            kept = None if drawn is None else drawn[part]
+            rows.append(MentionRow(doc, text, window.start, window.end, *shown, mask, share, kept))
     return rows

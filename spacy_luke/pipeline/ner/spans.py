@@ -22,7 +22,7 @@ from ...encoders.encoder import Encoder
 from ...encoders.heads import EntitySpanClassification
 from ...encoders.span_filter import SpanFilter, SpanFilterSettings, build_span_filter
 from ...errors import LukeError, warn
-from ...tokenization.entity_vocab import PAD
+from ...tokenization.entity_vocab import MASK, PAD
 from ...user_functions import naming_key_errors
 from ..base.component import LukePipe
 from ..base.entities import SpanLogits
@@ -177,11 +177,19 @@ class SpanPipe(LukePipe):
             for doc, (candidates, chosen, kept) in enumerate(
                 zip(encoded.candidates, mentions, drawn or [None] * len(mentions), strict=True)
             )
-            for row in mention_rows(doc, candidates, chosen, chunk_size, share=share, drawn=kept)
+            for row in mention_rows(
+                doc,
+                encoded.pieces[doc].pieces,
+                candidates,
+                chosen,
+                chunk_size,
+                mask=vocab[MASK],
+                share=share,
+                drawn=kept,
+            )
         ]
         for group in batch_rows(rows, self.max_batch_pieces):
-            inputs = [row.make(encoded.pieces[row.doc], encoded.candidates[row.doc], special, vocab) for row in group]
-            yield group, collate(inputs, piece_pad=special.pad, entity_pad=vocab[PAD])
+            yield group, collate([row.make(special) for row in group], piece_pad=special.pad, entity_pad=vocab[PAD])
 
     @property
     def _encoding(self) -> tuple[int | None, float]:

@@ -19,9 +19,10 @@ from ...checkpoints.heads import QUESTION_ANSWERING
 from ...checks import require_at_least
 from ...encoders.luke import LukeEncoder
 from ...errors import LukeError, warn
+from ..base.gold import GoldReport
 from ..base.losses import cross_entropy
 from .decoding import N_BEST, NOTHING, FoundAnswers, merged, to_answers, window_answers
-from .gold import AnswerReport, PieceAnswer, gold_rows, target
+from .gold import PieceAnswer, gold_rows, target
 from .inputs import QuestionRow
 from .questions import QuestionPipe
 
@@ -238,7 +239,7 @@ class LukeQA(QuestionPipe):
         gold: list[list[list[PieceAnswer]]] = []
         for index, example in enumerate(examples):
             gold.append([])
-            for of_question, answers in gold_rows(example, reader, AnswerReport(), index):
+            for of_question, answers in gold_rows(example, reader, GoldReport(), index):
                 rows += of_question
                 gold[-1].append(answers)
         self._begin_update(drop)
@@ -256,7 +257,7 @@ class LukeQA(QuestionPipe):
         return losses
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
-        reader, report = self._reader(), AnswerReport(self.max_answer_pieces)
+        reader, report = self._reader(), GoldReport(self.max_answer_pieces)
         docs = annotated = 0
         for example in get_examples():
             docs += 1
@@ -266,4 +267,4 @@ class LukeQA(QuestionPipe):
         if docs and not annotated:
             warn("W018", name=self.name, count=docs, place=self.gold_place)
         self._warn_of(reader)
-        report.warn(self.name)
+        report.warn(self.name, "W017")

@@ -46,9 +46,9 @@ def window_answers(row: QuestionRow, logits: np.ndarray, max_answer_pieces: int,
     best `N_BEST` starts (`keep` if that is more) with one of as many best ends. If no two of them fit, all are tried,
     so that some answer is found unless the window has only white space to start from; the reference has none then.
     """
-    start, end = row.range
-    scores = logits[row.context_at : row.context_at + end - start].astype(np.float64)
-    text = row.context.text_chars[start:end]
+    start, end = row.start, row.end
+    scores = logits[row.window_at : row.window_at + end - start].astype(np.float64)
+    text = row.text.text_chars[start:end]
     may_start = np.flatnonzero(row.has_most_context)
     no_answer = float(logits[0, 0]) + float(logits[0, 1])
     for most in (max(N_BEST, keep), end - start):

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from spacy.training import Example
 
 from ...annotations import Answer, get_answers
 from ...batching.strided import ContextWindow
-from ...errors import warn
-from ..base.gold import aligned_tokens, listed
+from ..base.gold import GoldReport, aligned_tokens
 from .inputs import Context, QuestionReader, QuestionRow
 
 NOT_IN_TEXT, NOTHING_ASKED, NO_WINDOW = "not in the text of the Doc", "to an empty question", "in no window as a whole"
@@ -21,42 +18,12 @@ NOT_IN_TEXT, NOTHING_ASKED, NO_WINDOW = "not in the text of the Doc", "to an emp
 PieceAnswer = tuple[int, int]
 
 
-@dataclass
-class AnswerReport:
-    """What the gold answers of a corpus lose on their way to the encoder.
-
-    max_pieces: longest answer that is predicted.
-    total: gold answers, those that say "no answer" left out. missed: reason -> how many. first: the first of them.
-    too_long: those that can be learned, but have more than `max_pieces`.
-    """
-
-    max_pieces: int | None = None
-    total: int = 0
-    too_long: int = 0
-    missed: Counter[str] = field(default_factory=Counter)
-    first: list[str] = field(default_factory=list)
-
-    def miss(self, answer: Answer, reason: str) -> None:
-        """Count an answer that cannot be learned."""
-        self.missed[reason] += 1
-        if len(self.first) < 5:
-            self.first.append(f"{answer.text!r} ({answer.question})")
-
-    def warn(self, name: str) -> None:
-        """Give W017 and W029 if there is something to tell."""
-        if self.missed:
-            count, reasons = self.missed.total(), listed(self.missed)
-            warn("W017", name=name, missed=count, total=self.total, reasons=reasons, examples="; ".join(self.first))
-        if self.too_long:
-            warn("W029", name=name, count=self.too_long, total=self.total, max_pieces=self.max_pieces)
-
-
 def gold_rows(
-    example: Example, reader: QuestionReader, report: AnswerReport, index: int = 0
+    example: Example, reader: QuestionReader, report: GoldReport, index: int = 0
 ) -> Iterator[tuple[list[QuestionRow], list[PieceAnswer]]]:
     """The rows of each question that can be learned, and its alternative gold answers; [] if it is unanswerable.
 
-    index: of the Doc, for the rows. Questions are numbered as they come.
+    report: counts what is lost. index: of the Doc, for the rows. Questions are numbered as they come.
 
     A question without gold Answer says nothing and is left out; so is one with answers none of which is in a window.
     An alternative with a span wins over one without.
@@ -83,10 +50,9 @@ def target(row: QuestionRow, answers: Sequence[PieceAnswer]) -> tuple[int, int]:
     The first alternative that lies in the window; the first piece of the row (`<s>`) twice if none does, as in the
     paper's code.
     """
-    start, end = row.range
     for first, last in answers:
-        if start <= first and last < end:
-            return row.context_at + first - start, row.context_at + last - start
+        if row.start <= first and last < row.end:
+            return row.window_at + first - row.start, row.window_at + last - row.start
     return 0, 0
 
 
@@ -95,19 +61,19 @@ def _find(
     answers: Iterable[Answer],
     context: Context,
     windows: Sequence[ContextWindow],
-    report: AnswerReport,
+    report: GoldReport,
 ) -> list[PieceAnswer]:
     """The answers to a question as pieces, those that lie in a window as a whole."""
     found = []
     for answer in answers:
         report.total += 1
-        pieces = _pieces(context, _characters(example, answer))
+        pieces, shown = _pieces(context, _characters(example, answer)), f"{answer.text!r} ({answer.question})"
         if pieces is None:
-            report.miss(answer, NOT_IN_TEXT)
+            report.miss(NOT_IN_TEXT, shown)
         elif not windows:
-            report.miss(answer, NOTHING_ASKED)
+            report.miss(NOTHING_ASKED, shown)
         elif not any(start <= pieces[0] and pieces[1] < end for start, end in windows):
-            report.miss(answer, NO_WINDOW)
+            report.miss(NO_WINDOW, shown)
         else:
             found.append(pieces)
             report.too_long += report.max_pieces is not None and pieces[1] - pieces[0] >= report.max_pieces

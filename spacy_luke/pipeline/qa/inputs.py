@@ -13,15 +13,12 @@ from functools import cached_property
 import numpy as np
 from spacy.tokens import Doc
 
-from ...batching.collate import RowInput
+from ...batching.collate import MAX_MENTION_PIECES, RowInput, WindowRow
 from ...batching.pieces import characters
 from ...batching.strided import ContextWindow, ContextWindows, max_context
 from ...tokenization.entity_vocab import EntityVocab
 from ...tokenization.loading import SpecialPieces
 from ...tokenization.pieces import PieceTokenizer
-
-# Pieces that give an entity its position; LukeTokenizer's max_mention_length.
-_MAX_ENTITY_PIECES = 30
 
 
 @dataclass(frozen=True)
@@ -70,35 +67,24 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class QuestionRow:
-    """A question with one window of the context; the row's tensors are made when its batch is.
+class QuestionRow(WindowRow):
+    """A question with one window of the context.
 
-    doc, question: indices of the Doc and of the question among those asked about it.
+    question: index of the question among those asked about the Doc.
     window: index among the windows of the plan.
     shown: indices of the entities that lie in the window. *Shape:* (entities,)
     """
 
-    doc: int
+    text: Context
     question: int
-    context: Context
     plan: Plan
     window: int
     shown: np.ndarray
 
     @property
-    def range(self) -> ContextWindow:
-        """The pieces of the context."""
-        return self.plan.windows[self.window]
-
-    @property
-    def context_at(self) -> int:
-        """Position in the row of the first piece of the window: after `<s> question </s></s>`."""
+    def window_at(self) -> int:
+        """Position in the row of the first piece of the context: after `<s> question </s></s>`."""
         return 1 + len(self.plan.ids) + self.plan.separators
-
-    @property
-    def pieces(self) -> int:
-        start, end = self.range
-        return self.context_at + end - start + 1
 
     @property
     def entities(self) -> int:
@@ -107,22 +93,22 @@ class QuestionRow:
     @property
     def has_most_context(self) -> np.ndarray:
         """Which pieces of the window have no more context in another. *Shape:* (pieces of the window,), bool"""
-        start, end = self.range
-        return self.plan.window_of[start:end] == self.window
+        return self.plan.window_of[self.start : self.end] == self.window
 
     def make(self, special: SpecialPieces) -> RowInput:
         """The row's tensors; entities and positions are those of LukeTokenizer(question, context, …)."""
-        start, end = self.range
-        bos, eos, between = [special.bos], [special.eos], [special.eos] * self.plan.separators
-        spans = self.context.entity_spans[self.shown] - start + self.context_at
-        spans[:, 1] = np.minimum(spans[:, 1], spans[:, 0] + _MAX_ENTITY_PIECES)
-        return RowInput(
-            np.concatenate([bos, self.plan.ids, between, self.context.ids[start:end], eos]),
-            np.concatenate([[0], self.plan.types, [0] * len(between), self.context.types[start:end], [0]]),
-            self.context.entity_ids[self.shown],
-            spans,
+        return self._input(
+            special,
+            self.text.entity_ids[self.shown],
+            self.text.entity_spans[self.shown],
+            max_mention_pieces=MAX_MENTION_PIECES,
             global_mask=np.arange(self.pieces) <= len(self.plan.ids),
         )
+
+    def _lead(self, special: SpecialPieces) -> tuple[np.ndarray, np.ndarray]:
+        between = self.plan.separators
+        ids = np.concatenate([[special.bos], self.plan.ids, [special.eos] * between])
+        return ids, np.concatenate([[0], self.plan.types, [0] * between])
 
 
 class QuestionReader:
@@ -181,7 +167,7 @@ class QuestionReader:
         first, last = context.entity_spans[:, 0], context.entity_spans[:, 1]
         for index, (start, end) in enumerate(plan.windows):
             shown = np.flatnonzero((first >= start) & (last <= end))[: self.max_entities]
-            yield QuestionRow(doc, number, context, plan, index, shown)
+            yield QuestionRow(doc, context, start, end, number, plan, index, shown)
 
 
 def _without_space(text: str, chars: np.ndarray) -> np.ndarray:

@@ -74,9 +74,9 @@ class QuestionPipe(LukePipe):
         found: list[dict[tuple[int, int], tuple[QuestionWindow, np.ndarray]]] = [{} for _ in docs]
         for group, scores in self._scored(docs, questions):
             for row, row_scores in zip(group, scores, strict=True):
-                start, end = row.range
+                start, end = row.start, row.end
                 chars = np.full((row.pieces, 2), -1, dtype=np.int64)
-                chars[row.context_at : -1] = row.context.chars[start:end]
+                chars[row.window_at : -1] = row.text.chars[start:end]
                 window = QuestionWindow(questions[row.doc][row.question], chars)
                 found[row.doc][row.question, row.window] = (window, row_scores[: row.pieces].copy())
         in_order = [[of_doc[key] for key in sorted(of_doc)] for of_doc in found]

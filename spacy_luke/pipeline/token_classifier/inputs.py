@@ -6,42 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...batching.collate import RowInput
+from ...batching.collate import WindowRow
 from ...batching.pieces import DocPieces
-from ...batching.windows import Window, Windows, best_windows
-from ...tokenization.loading import SpecialPieces
+from ...batching.windows import Windows, best_windows
 
 
 @dataclass(frozen=True)
-class TokenRow:
-    """A window with the tokens that it scores; the row's tensors are made when its batch is.
+class TokenRow(WindowRow):
+    """A window with the tokens that it scores, which are read off their pieces.
 
-    doc: index of the Doc.
     words: the tokens, as indices among those given to `token_rows`. *Shape:* (words,)
     places: where the row has the first piece of each. *Shape:* (words,)
     """
 
-    doc: int
-    doc_pieces: DocPieces
-    window: Window
     words: np.ndarray
     places: np.ndarray
-
-    @property
-    def pieces(self) -> int:
-        """Pieces, the two special ones included."""
-        return self.window.end - self.window.start + 2
-
-    @property
-    def entities(self) -> int:
-        """None: tokens are read off their pieces."""
-        return 0
-
-    def make(self, special: SpecialPieces) -> RowInput:
-        """The row's tensors, without entities or global pieces."""
-        none = np.zeros(0, dtype=np.int64)
-        ids, types = self.doc_pieces.row(self.window.start, self.window.end, special)
-        return RowInput(ids, types, none, none.reshape(0, 2))
 
 
 def token_rows(doc: int, pieces: DocPieces, tokens: np.ndarray, windows: Windows) -> list[TokenRow]:
@@ -59,5 +38,6 @@ def token_rows(doc: int, pieces: DocPieces, tokens: np.ndarray, windows: Windows
     for words in groups:
         if len(words):
             window = cut[int(window_of[words[0]])]
-            rows.append(TokenRow(doc, pieces, window, words, first[words] - window.start + 1))
+            places = first[words] - window.start + 1
+            rows.append(TokenRow(doc, pieces.pieces, window.start, window.end, words, places))
     return rows

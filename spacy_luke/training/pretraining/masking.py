@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...batching.collate import RowInput
+from ...batching.collate import ReadyRow, RowInput
 from ...checks import require_probability
 from ...errors import LukeError
 from ...tokenization.case import NO_CASE
@@ -41,7 +41,7 @@ class MaskVocab:
 
 
 @dataclass(frozen=True)
-class MaskedRow:
+class MaskedRow(ReadyRow):
     """A window in which something is masked.
 
     piece_places: where pieces are to be predicted, in order. *Shape:* (masked,)
@@ -50,20 +50,11 @@ class MaskedRow:
     words: how many the window has.
     """
 
-    row: RowInput
     piece_places: np.ndarray
     piece_targets: np.ndarray
     entity_places: np.ndarray
     entity_targets: np.ndarray
     words: int
-
-    @property
-    def pieces(self) -> int:
-        return self.row.pieces
-
-    @property
-    def entities(self) -> int:
-        return self.row.entities
 
 
 @dataclass(frozen=True)

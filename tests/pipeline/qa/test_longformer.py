@@ -18,7 +18,8 @@ from transformers import LongformerForQuestionAnswering, LongformerTokenizer
 import spacy_luke
 from spacy_luke import Answer
 from spacy_luke.errors import LukeError, LukeWarning
-from spacy_luke.pipeline.qa.gold import AnswerReport, gold_rows, target
+from spacy_luke.pipeline.base.gold import GoldReport
+from spacy_luke.pipeline.qa.gold import gold_rows, target
 from tests.pipeline.longformer_model import TEXT, gradients, watch
 from tests.tokenization.ugly import plain, texts
 from tests.util import longformer_config, randomise, write_longformer
@@ -133,7 +134,7 @@ def test_loss_and_gradient_are_those_of_transformers(folder, reference, tokenize
     example = Example(asked(nlp), gold)
     reference.zero_grad()
     total = torch.zeros(())
-    for [row], answers in gold_rows(example, pipe._reader(), AnswerReport()):
+    for [row], answers in gold_rows(example, pipe._reader(), GoldReport()):
         first, last = target(row, answers)
         assert first > 0
         positions = {"start_positions": torch.tensor([first]), "end_positions": torch.tensor([last])}

@@ -17,7 +17,8 @@ from transformers import BertConfig, BertModel, LukeForQuestionAnswering, Robert
 from spacy_luke import Answer
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.errors import LukeWarning
-from spacy_luke.pipeline.qa.gold import AnswerReport, gold_rows, target
+from spacy_luke.pipeline.base.gold import GoldReport
+from spacy_luke.pipeline.qa.gold import gold_rows, target
 from tests.pipeline.qa.model import QUESTIONS, TEXT, link, reference_input, write_qa_checkpoint
 from tests.util import luke_tokenizer, write_byte_bpe, write_word_piece
 
@@ -131,13 +132,13 @@ def test_the_target_is_the_first_gold_answer_in_the_window(blank, pipe) -> None:
     ada, hastings = (_first_and_last(context, TEXT, text) for text in ("Ada", "Hastings"))
     rows = list(reader.rows(0, 0, context, "Who?"))
     for row in rows:
-        start, end = row.range
+        start, end = row.start, row.end
         shown = [a for a in (hastings, ada) if start <= a[0] and a[1] < end]
         first, last = target(row, [hastings, ada])
         if not shown:
             assert (first, last) == (0, 0)
         else:
-            assert (first, last) == tuple(row.context_at + piece - start for piece in shown[0])
+            assert (first, last) == tuple(row.window_at + piece - start for piece in shown[0])
     assert {bool(target(row, [ada])[0]) for row in rows} == {True, False}
 
 
@@ -218,9 +219,9 @@ def test_answers_are_found_in_docs_of_other_tokens_and_other_white_space(blank, 
         with warnings.catch_warnings():
             warnings.simplefilter("error", LukeWarning)
             pipe._prepare(lambda predicted=predicted: [Example(predicted, reference)])
-        [(rows, answers)] = gold_rows(Example(predicted, reference), reader, AnswerReport())
+        [(rows, answers)] = gold_rows(Example(predicted, reference), reader, GoldReport())
         [(first, last)] = answers
-        chars = rows[0].context.text_chars
+        chars = rows[0].text.text_chars
         assert predicted.text[chars[first, 0] : chars[last, 1]] == "Bo"
 
 
@@ -238,7 +239,7 @@ def test_answers_that_cannot_be_learned_are_counted_and_reported(blank, qa_check
     assert "1 to an empty question" in messages
     assert "1 in no window as a whole" in messages
     assert "'London' ()" in messages
-    rows = sum(len(rows) for e in gold for rows, _ in gold_rows(e, pipe._reader(), AnswerReport()))
+    rows = sum(len(rows) for e in gold for rows, _ in gold_rows(e, pipe._reader(), GoldReport()))
     assert rows == 2, "they take no part, and are not learned as unanswerable"
 
 

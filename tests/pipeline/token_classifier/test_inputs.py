@@ -43,7 +43,7 @@ def test_every_token_with_pieces_is_in_one_row_where_its_first_piece_is(lengths,
     assert sorted(word for row in rows for word in row.words.tolist()) == list(range(len(tokens)))
     for row in rows:
         assert row.doc == 7
-        assert (row.pieces, row.entities) == (row.window.end - row.window.start + 2, 0)
+        assert (row.pieces, row.entities) == (row.end - row.start + 2, 0)
         assert row.pieces <= cut.max_pieces + 2
         inputs = row.make(SPECIAL)
         assert (inputs.pieces, inputs.entities) == (row.pieces, 0)
@@ -55,4 +55,4 @@ def test_every_token_with_pieces_is_in_one_row_where_its_first_piece_is(lengths,
 
 def test_a_token_in_two_windows_is_read_where_its_poorer_side_is_longer() -> None:
     rows = token_rows(0, made([1] * 7, []), np.arange(7), StridedWindows(4, 3))
-    assert [(row.window.start, row.words.tolist()) for row in rows] == [(0, [0, 1, 2, 3]), (3, [4, 5, 6])]
+    assert [(row.start, row.words.tolist()) for row in rows] == [(0, [0, 1, 2, 3]), (3, [4, 5, 6])]
