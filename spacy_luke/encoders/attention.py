@@ -7,10 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import EncoderConfig, LukeConfig
-from .kernels.dropout import Dropout, dropout, is_drawn_by_bits
-from .kernels.entity_aware_attention import attend_to_both
+from .kernels.attention import entity_aware_kernel, self_attention_kernel
+from .kernels.dropout import Dropout, dropout
 from .kernels.int8 import Linear
-from .kernels.per_head_attention import attend_by_head, is_by_head
 
 ALL_ROWS = slice(None)
 
@@ -42,12 +41,8 @@ class Attention(nn.Module):
         """*Shapes:* (batch, heads, rows, head width), rows of keys as many as of values; mask (batch or 1, 1, rows
         or 1, keys) -> those of the queries"""
         rate = self._dropped_weights
-        if rate and queries.dtype == torch.float32 and is_drawn_by_bits(queries):
-            scores = queries @ (keys * keys.shape[-1] ** -0.5).transpose(2, 3)
-            scores = scores if mask is None else scores + mask
-            return dropout(scores.softmax(-1), rate) @ values
-        if not rate and is_by_head(queries, keys.shape[2]):
-            return attend_by_head([queries], [keys], values, mask)
+        if (kernel := self_attention_kernel(queries, keys, rate)) is not None:
+            return kernel(queries, keys, values, mask, rate)
         return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=rate)
 
     def _weigh(self, scores: Tensor, mask: Tensor | None) -> Tensor:
@@ -114,15 +109,19 @@ class SelfAttention(Attention):
             to_pieces, to_entities = self._entity_aware_queries(rows, pieces, ALL_ROWS)
         else:
             to_pieces = to_entities = self._split(self.query(rows))
-        keys, values = self._split(self.key(rows)).transpose(2, 3), self._split(self.value(rows))
-        scores = torch.cat([to_pieces @ keys[..., :pieces], to_entities @ keys[..., pieces:]], dim=-1)
-        weights = self._weigh(scores, mask)
+        keys, values = self._split(self.key(rows)), self._split(self.value(rows))
+        weights = self._weigh(_entity_aware_scores(to_pieces, to_entities, keys, pieces), mask)
         return self._finish(self._joined(weights.to(values.dtype) @ values), rows), weights
 
     def _entity_aware(self, rows: Tensor, pieces: int, mask: Tensor | None, wanted: slice) -> Tensor:
-        queries = self._entity_aware_queries(rows, pieces, wanted)
+        """*Shape:* -> (batch, heads, wanted rows, head width)"""
+        to_pieces, to_entities = self._entity_aware_queries(rows, pieces, wanted)
         keys, values = self._split(self.key(rows)), self._split(self.value(rows))
-        return attend_to_both(*queries, keys, values, pieces, mask, self._dropped_weights)
+        rate = self._dropped_weights
+        if (kernel := entity_aware_kernel(to_pieces, keys, rate)) is not None:
+            return kernel(to_pieces, to_entities, keys, values, pieces, mask, rate)
+        weights = self._weigh(_entity_aware_scores(to_pieces, to_entities, keys, pieces), mask)
+        return weights.to(values.dtype) @ values
 
     def _entity_aware_queries(self, rows: Tensor, pieces: int, wanted: slice) -> tuple[Tensor, Tensor]:
         """Queries for the keys of pieces, and for those of entities. *Shape:* 2 x (batch, heads, wanted, head width)"""
@@ -133,3 +132,12 @@ class SelfAttention(Attention):
             [self.piece_to_entity_query(piece_rows), self.entity_to_entity_query(entity_rows)], dim=1
         )
         return self._split(to_pieces), self._split(to_entities)
+
+
+def _entity_aware_scores(to_pieces: Tensor, to_entities: Tensor, keys: Tensor, pieces: int) -> Tensor:
+    """Each row's scores, unscaled, for the keys of pieces and then for those of entities.
+
+    *Shapes:* 2 x (batch, heads, rows, head width), (batch, heads, keys, head width) -> (batch, heads, rows, keys)
+    """
+    keys = keys.transpose(2, 3)
+    return torch.cat([to_pieces @ keys[..., :pieces], to_entities @ keys[..., pieces:]], dim=-1)

@@ -13,6 +13,7 @@ from .config import EncoderConfig
 from .embeddings import PieceEmbeddings, init_weights
 from .inputs import EncoderInput, EncoderOutput, Recording
 from .kernels.int8 import Linear
+from .kernels.routes import with_same_routes
 
 States = Literal["all", "pieces", "entities", "pooled"]
 
@@ -75,7 +76,7 @@ class Encoder(nn.Module):
     def _run(self, layer: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """One layer, computed again in the backward pass if so wished."""
         if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
-            return checkpoint(layer, *inputs, use_reentrant=False)
+            return checkpoint(with_same_routes(layer), *inputs, use_reentrant=False)
         return layer(*inputs)
 
     def _pooled(self, pieces: Tensor) -> Tensor | None:

@@ -18,6 +18,7 @@ from .config import LongformerConfig
 from .inputs import EncoderInput
 from .kernels.dropout import dropout
 from .kernels.int8 import Linear
+from .kernels.routes import with_same_routes
 
 # Added to the score of a key that is out of reach: a finite number in every precision, so that rows that reach no key
 # (masked ones) do not become NaN.
@@ -250,7 +251,7 @@ class SlidingWindowAttention(Attention):
             near = slice(max(i - blocks.neighbours, 0), i + blocks.neighbours + 1)
             block = query, [*keys[near], *global_keys], [*values[near], *global_values], mask
             context.append(
-                checkpoint(self._attend_to_parts, *block, use_reentrant=False)
+                checkpoint(with_same_routes(self._attend_to_parts), *block, use_reentrant=False)
                 if recompute
                 else self._attend_to_parts(*block)
             )

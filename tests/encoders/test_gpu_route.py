@@ -19,6 +19,7 @@ from spacy_luke.encoders.heads import EntitySpanClassification, TaskModule
 from spacy_luke.encoders.independent_attention import IndependentLukeEncoder
 from spacy_luke.encoders.inputs import EncoderInput
 from spacy_luke.encoders.kernels.entity_aware_attention import attend_in_one_product
+from spacy_luke.encoders.kernels.routes import Mode
 from spacy_luke.encoders.longformer import LongformerEncoder
 from spacy_luke.encoders.luke import LukeEncoder
 from spacy_luke.encoders.masked_lm import MaskedLM, MaskedLMWithEntities
@@ -54,8 +55,9 @@ def batch_for(kind: str, name: str) -> EncoderInput:
 
 
 @pytest.fixture(autouse=True)
-def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spacy_luke.encoders.attention.attend_to_both", attend_in_one_product)
+def as_on_a_gpu(routes: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    if routes != "plain":
+        monkeypatch.setattr("spacy_luke.encoders.attention.entity_aware_kernel", lambda *_: attend_in_one_product)
     monkeypatch.setattr(Encoder, "_autocast", lambda *_: nullcontext())  # the meta device has none
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import platform
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from .routes import takes
 
 _LEVELS = 1 << 16
 
@@ -25,9 +24,9 @@ class Dropout(nn.Dropout):
 def dropout(states: Tensor, rate: float) -> Tensor:
     """Numbers, of which a share of `rate` is set to 0, at random; the others grow, so that the expected sum stays.
 
-    On a CPU (`is_drawn_by_bits`) PyTorch draws a number after the other, in three times the time, and keeps a float of
-    each for the backward pass. Here four share 64 random bits, and a byte is kept of each; so the rate is rounded to
-    1 / 65,536.
+    On a CPU PyTorch draws a number after the other, in three times the time, and keeps a float of each for the backward
+    pass; but on Intel's it draws with MKL, on all threads. Where `is_drawn_by_bits`, four share 64 random bits, and a
+    byte is kept of each; so the rate is rounded to 1 / 65,536.
 
     rate: in [0, 1].
 
@@ -42,22 +41,8 @@ def dropout(states: Tensor, rate: float) -> Tensor:
 
 
 def is_drawn_by_bits(states: Tensor) -> bool:
-    """Whether `dropout` draws its own random bits: on a CPU, but for Intel's, where PyTorch draws with MKL, on all
-    threads."""
-    return states.device.type == "cpu" and not _has_parallel_draws()
-
-
-@cache
-def _has_parallel_draws() -> bool:
-    return torch.backends.mkl.is_available() and "GenuineIntel" in _vendor()
-
-
-def _vendor() -> str:
-    """What there is to tell whose processor it is."""
-    try:
-        return Path("/proc/cpuinfo").read_text(encoding="utf8")
-    except OSError:
-        return platform.processor()
+    """Whether `dropout` draws its own random bits."""
+    return states.device.type == "cpu" and takes("dropout by bits")
 
 
 class _Dropout(torch.autograd.Function):

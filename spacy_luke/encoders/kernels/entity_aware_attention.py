@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from . import per_head_attention
 from .dropout import dropout
-from .per_head_attention import attend_by_head, is_by_head
 
 # Most scores of a head that are computed apart and then copied. With 2 threads of an AMD EPYC, products and copy were
 # 6 to 10 times as fast as the other way for 20 rows, 1.2 times for 130, as fast for 200; with one thread 2 to 3 times,
@@ -18,7 +18,7 @@ from .per_head_attention import attend_by_head, is_by_head
 _COPIED = 40_000
 
 
-def attend_to_both(
+def attend_into_one_buffer(
     to_pieces: Tensor,
     to_entities: Tensor,
     keys: Tensor,
@@ -27,7 +27,7 @@ def attend_to_both(
     mask: Tensor | None,
     rate: float,
 ) -> Tensor:
-    """Attend: on a GPU in one product, on a CPU a head at a time where that pays, else in two products.
+    """Attend with two products, whose scores lie side by side (`JointScores`).
 
     to_pieces, to_entities: queries for the keys of pieces and for those of entities.
         *Shape:* (batch, heads, rows, head width)
@@ -38,10 +38,6 @@ def attend_to_both(
 
     *Shape of the result:* (batch, heads, rows, head width)
     """
-    if keys.is_cuda:
-        return attend_in_one_product(to_pieces, to_entities, keys, values, pieces, mask, rate)
-    if not rate and is_by_head(to_pieces, keys.shape[2]):
-        return attend_by_head([to_pieces, to_entities], _by_kind(keys, pieces), values, mask)
     batch, heads, rows, width = to_pieces.shape
     scaled = (keys * width**-0.5).flatten(0, 1)  # one tensor instead of both queries
     scores = JointScores.apply(to_pieces.flatten(0, 1), to_entities.flatten(0, 1), scaled, pieces)
@@ -60,8 +56,8 @@ def attend_in_one_product(
     mask: Tensor | None,
     rate: float,
 ) -> Tensor:
-    """`attend_to_both` by scaled dot products of twice the width, for which PyTorch has kernels on a GPU that keep no
-    scores in memory. Not yet measured there.
+    """`attend_into_one_buffer` by scaled dot products of twice the width, for which PyTorch has kernels on a GPU that
+    keep no scores in memory. Not yet measured there.
 
     Each row asks with both queries side by side, and each key answers one of them, with zeros in the other half:
 
@@ -73,6 +69,20 @@ def attend_in_one_product(
     queries = torch.cat([to_pieces, to_entities], dim=-1)
     scale = keys.shape[-1] ** -0.5
     return F.scaled_dot_product_attention(queries, wide, values, attn_mask=mask, dropout_p=rate, scale=scale)
+
+
+def attend_by_head(
+    to_pieces: Tensor,
+    to_entities: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    pieces: int,
+    mask: Tensor | None,
+    rate: float,
+) -> Tensor:
+    """`attend_into_one_buffer` a head at a time, without dropout (rate 0) or autograd."""
+    queries = [to_pieces, to_entities]
+    return per_head_attention.attend_by_head(queries, _by_kind(keys, pieces), values, mask)
 
 
 class JointScores(torch.autograd.Function):

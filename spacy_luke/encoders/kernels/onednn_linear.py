@@ -12,27 +12,33 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from .routes import takes
+
 Activation = Callable[[Tensor], Tensor]
 _SHAPES = ((40, 24), (48, 24), (40, 48), (1, 48))  # of rows, weight, gradient and bias that oneDNN is tried with
 
 
 def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None, activation: Activation | None = None) -> Tensor:
-    """`F.linear`, then the activation; sums are rounded in another order if oneDNN computes.
+    """`F.linear`, then the activation; sums are rounded in another order if oneDNN computes ("linear by oneDNN").
 
     *Shapes:* rows (…, inputs), weight (outputs, inputs), bias (outputs,) -> (…, outputs)
     """
     # For a slice of a weight oneDNN takes hundreds of times as long.
-    if not (rows.numel() and weight.is_contiguous() and is_for_onednn(rows, weight)):
-        product = F.linear(rows, weight, bias)
+    if takes("linear by oneDNN") and rows.numel() and weight.is_contiguous() and can_multiply(rows, weight):
+        return _linear_by_onednn(rows, weight, bias, activation)
+    product = F.linear(rows, weight, bias)
+    return product if activation is None else activation(product)
+
+
+def _linear_by_onednn(rows: Tensor, weight: Tensor, bias: Tensor | None, activation: Activation | None) -> Tensor:
+    flat = rows.reshape(-1, rows.shape[-1]).contiguous()
+    shape = (*rows.shape[:-1], len(weight))
+    if torch.is_grad_enabled():
+        product = _Product.apply(flat, weight, bias).view(shape)
+    elif activation is F.gelu:
+        return multiply(flat, weight, bias, "gelu").view(shape)
     else:
-        flat = rows.reshape(-1, rows.shape[-1]).contiguous()
-        shape = (*rows.shape[:-1], len(weight))
-        if torch.is_grad_enabled():
-            product = _Product.apply(flat, weight, bias).view(shape)
-        elif activation is F.gelu:
-            return multiply(flat, weight, bias, "gelu").view(shape)
-        else:
-            product = multiply(flat, weight, bias).view(shape)
+        product = multiply(flat, weight, bias).view(shape)
     return product if activation is None else activation(product)
 
 
@@ -64,8 +70,8 @@ def multiply(rows: Tensor, weight: Tensor, bias: Tensor | None = None, activatio
     return product
 
 
-def is_for_onednn(*factors: Tensor) -> bool:
-    """Whether oneDNN is to multiply them: float32 on a CPU for which PyTorch would take MKL."""
+def can_multiply(*factors: Tensor) -> bool:
+    """Whether oneDNN can multiply them, and may: float32 on a CPU, in a build of PyTorch that would take MKL."""
     return (
         all(factor.dtype == torch.float32 and factor.device.type == "cpu" for factor in factors)
         and not torch.is_autocast_enabled("cpu")

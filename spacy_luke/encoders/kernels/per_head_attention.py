@@ -8,20 +8,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from .onednn_linear import is_for_onednn, multiply
-
-_SMALLEST = 400 * 400  # scores of a head; with fewer, calls for each head cost about what the products gain
-_MOST_THREADS = 2  # measured; over many threads PyTorch's own attention spreads the heads
-
-
-def is_by_head(queries: Tensor, keys: int) -> bool:
-    """Whether `attend_by_head` is the faster way for queries to so many keys. *Shape:* (…, rows, width)"""
-    return (
-        not torch.is_grad_enabled()
-        and queries.shape[-2] * keys >= _SMALLEST
-        and torch.get_num_threads() <= _MOST_THREADS
-        and is_for_onednn(queries)
-    )
+from .onednn_linear import multiply
 
 
 def attend_by_head(queries: Sequence[Tensor], keys: Sequence[Tensor], values: Tensor, mask: Tensor | None) -> Tensor:

@@ -11,15 +11,11 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from spacy_luke.encoders.attention import Attention
+from spacy_luke.encoders.kernels import routes
 from spacy_luke.encoders.kernels.dropout import Dropout, dropout
 from spacy_luke.encoders.layers import set_dropout
 from spacy_luke.errors import LukeError
 from tests.encoders.test_gpu_route import batch_for, module_of
-
-
-@pytest.fixture(autouse=True)
-def on_any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spacy_luke.encoders.kernels.dropout._has_parallel_draws", lambda: False)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
@@ -87,6 +83,7 @@ def test_the_type_stays() -> None:
 
 
 def test_where_pytorch_draws_in_parallel_it_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Intel's processors, by MKL."""
     states = torch.randn(1000)
 
     def drawn(drop: Callable[[torch.Tensor, float], torch.Tensor]) -> torch.Tensor:
@@ -94,8 +91,14 @@ def test_where_pytorch_draws_in_parallel_it_draws(monkeypatch: pytest.MonkeyPatc
         return drop(states, 0.5)
 
     assert not torch.equal(drawn(dropout), drawn(F.dropout))
-    monkeypatch.setattr("spacy_luke.encoders.kernels.dropout._has_parallel_draws", lambda: True)
-    assert torch.equal(drawn(dropout), drawn(F.dropout))
+    monkeypatch.setattr(routes, "_vendor", lambda: routes.INTEL)
+    with routes.use("auto"):
+        assert torch.equal(drawn(dropout), drawn(F.dropout))
+    monkeypatch.setattr(routes, "_vendor", lambda: routes.AMD)
+    with routes.use("auto"):
+        assert not torch.equal(drawn(dropout), drawn(F.dropout))
+    with routes.use("plain"):
+        assert torch.equal(drawn(dropout), drawn(F.dropout))
 
 
 @pytest.mark.parametrize("rate", [10, -0.1, float("nan"), True])
@@ -114,9 +117,9 @@ def test_only_training_drops() -> None:
 @pytest.mark.parametrize(
     ("kind", "places"),
     [
-        ("luke", {"joint_attention"}),
-        ("longformer", {"attention", "sliding_window"}),
-        ("independent", {"attention", "independent"}),
+        ("luke", {"kernels.entity_aware_attention"}),
+        ("longformer", {"kernels.attention", "sliding_window"}),
+        ("independent", {"kernels.attention", "independent_attention"}),
     ],
 )
 def test_attention_with_dropout_is_that_without_but_for_what_is_dropped(

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_luke.encoders.kernels.entity_aware_attention import attend_in_one_product, attend_to_both
+from spacy_luke.encoders.kernels.entity_aware_attention import attend_in_one_product, attend_into_one_buffer
 from tests.encoders.test_luke import BATCHES, TOLERANCE, largest_difference, pair
 from tests.util import make_input
 
@@ -35,7 +35,7 @@ def test_one_product_gives_what_two_give(batch, heads, rows, pieces, entities, m
         mask[:, ..., 1:].masked_fill_(torch.rand(batch, 1, 1, keys - 1) < 0.4, torch.finfo(torch.float32).min)
     one = attend_in_one_product(*leaves, pieces, mask, 0.0)
     with patch("spacy_luke.encoders.kernels.entity_aware_attention._COPIED", copied):
-        two = attend_to_both(*leaves, pieces, mask, 0.0)
+        two = attend_into_one_buffer(*leaves, pieces, mask, 0.0)
     assert torch.allclose(one, two, atol=1e-5)
     weights = torch.randn_like(two)
     gradients = [torch.autograd.grad((found * weights).sum(), leaves) for found in (one, two)]
@@ -50,7 +50,7 @@ def test_one_product_under_autocast(masked: bool) -> None:
     mask[1, ..., 5:] = torch.finfo(torch.float32).min
     arguments = queries, -queries, keys, values, 4, mask if masked else None, 0.0
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
-        one, two = attend_in_one_product(*arguments), attend_to_both(*arguments)
+        one, two = attend_in_one_product(*arguments), attend_into_one_buffer(*arguments)
     assert one.dtype == torch.bfloat16
     assert torch.allclose(one.float(), two.float(), atol=0.05)
 
@@ -58,7 +58,7 @@ def test_one_product_under_autocast(masked: bool) -> None:
 @pytest.mark.parametrize("name", [name for name, (_, spans) in BATCHES.items() if spans])
 def test_states_from_one_product_equal_those_of_transformers(tmp_path, monkeypatch, name: str) -> None:
     """The way of a GPU, which a CPU goes as well."""
-    monkeypatch.setattr("spacy_luke.encoders.attention.attend_to_both", attend_in_one_product)
+    monkeypatch.setattr("spacy_luke.encoders.attention.entity_aware_kernel", lambda *_: attend_in_one_product)
     model, encoder = pair(tmp_path)
     assert largest_difference(model, encoder, make_input(*BATCHES[name])) < TOLERANCE
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spacy_luke.encoders import attention
-from spacy_luke.encoders.kernels import entity_aware_attention as joint_attention
+from spacy_luke.encoders.kernels import attention, per_head_attention
 from spacy_luke.encoders.kernels import onednn_linear as products
-from spacy_luke.encoders.kernels.per_head_attention import attend_by_head, is_by_head
+from spacy_luke.encoders.kernels.attention import is_by_head
+from spacy_luke.encoders.kernels.per_head_attention import attend_by_head
 from tests.encoders.test_luke import TOLERANCE, largest_difference, pair
 from tests.util import make_input
 
@@ -63,7 +63,7 @@ def asked(monkeypatch) -> list[int]:
         found.append(len(queries))
         return attend_by_head(queries, *rest)
 
-    for module in (attention, joint_attention):
+    for module in (attention, per_head_attention):
         monkeypatch.setattr(module, "attend_by_head", counted)
     return found
 
