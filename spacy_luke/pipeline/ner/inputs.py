@@ -16,6 +16,14 @@ from ...tokenization.loading import SpecialPieces
 
 
 @dataclass(frozen=True)
+class Encoded:
+    """Docs on their way to the encoder."""
+
+    pieces: list[DocPieces]
+    candidates: list[Candidates]
+
+
+@dataclass(frozen=True)
 class MentionRow:
     """A window with some of its mentions.
 
