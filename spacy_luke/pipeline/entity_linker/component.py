@@ -294,9 +294,8 @@ class LukeEntityLinker(LukePipe):
         )
 
     def _every_entity(self) -> AnyEntity:
-        description: Any = self._require_weights()
-        rows = description.config.entity_vocab_size
-        return AnyEntity(description.entity_vocab, rows, self._ids_of_titles, self.n_best)
+        vocab = self._require_weights().entity_vocab
+        return AnyEntity(vocab, self._vocabulary_rows, self._ids_of_titles, self.n_best)
 
     # Weights
 
