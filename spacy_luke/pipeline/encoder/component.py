@@ -20,7 +20,7 @@ from ...encoders.encoder import Encoder
 from ...errors import LukeError
 from ...models.shared import SHARED, EncoderOwner, SharedEncoder
 from ...models.wrapper import attach_module
-from ..base.shared_encoder import OwnerPipe
+from ..base.shared_encoder import GradClip, OwnerPipe
 from .vectors import VectorPipe
 
 DEFAULT_CONFIG = """
@@ -57,19 +57,31 @@ def make_luke_encoder(
 ) -> LukeEncoderPipe | SharedVectorsPipe:
     """Make a `luke_encoder` component; see `LukeEncoderPipe` for the settings, `SharedVectorsPipe` for one whose model
     is `spacy-luke.SharedEncoder.v1`."""
-    settings: dict[str, Any] = {
-        "windows": windows,
-        "entities": entities,
-        "spans_key": spans_key,
-        "set_vectors": set_vectors,
-        "max_batch_pieces": max_batch_pieces,
-    }
     if SHARED not in model.attrs:
-        return LukeEncoderPipe(nlp.vocab, model, name, component_grad_clip=component_grad_clip, **settings)
+        return LukeEncoderPipe(
+            nlp.vocab,
+            model,
+            name,
+            windows=windows,
+            entities=entities,
+            spans_key=spans_key,
+            set_vectors=set_vectors,
+            max_batch_pieces=max_batch_pieces,
+            component_grad_clip=component_grad_clip,
+        )
     if component_grad_clip is not None:
         reason = f"component {name!r} shares the encoder of another one, which has this setting"
         raise LukeError("L047", setting="component_grad_clip", value=component_grad_clip, reason=reason)
-    return SharedVectorsPipe(nlp.vocab, model, name, **settings)
+    return SharedVectorsPipe(
+        nlp.vocab,
+        model,
+        name,
+        windows=windows,
+        entities=entities,
+        spans_key=spans_key,
+        set_vectors=set_vectors,
+        max_batch_pieces=max_batch_pieces,
+    )
 
 
 class LukeEncoderPipe(VectorPipe, OwnerPipe):
@@ -92,6 +104,29 @@ class LukeEncoderPipe(VectorPipe, OwnerPipe):
 
     factory = "luke_encoder"
     bundled_warning = "W026"
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        windows: Windows | None,
+        entities: str,
+        spans_key: str | None,
+        set_vectors: bool,
+        max_batch_pieces: int,
+        component_grad_clip: GradClip,
+    ):
+        super().__init__(
+            vocab,
+            model,
+            name,
+            windows=windows,
+            max_batch_pieces=max_batch_pieces,
+            component_grad_clip=component_grad_clip,
+        )
+        self._set_vector_settings(entities=entities, spans_key=spans_key, set_vectors=set_vectors)
 
     def _check_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._check_entities(checkpoint, trimmed=self._encoder_settings["entity_vocab"] == "special")
@@ -117,8 +152,20 @@ class SharedVectorsPipe(VectorPipe):
 
     factory = "luke_encoder"
 
-    def __init__(self, vocab: Vocab, model: Model, name: str, **settings: Any):
-        super().__init__(vocab, model, name, scorer=None, **settings)
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        windows: Windows | None,
+        entities: str,
+        spans_key: str | None,
+        set_vectors: bool,
+        max_batch_pieces: int,
+    ):
+        super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=None)
+        self._set_vector_settings(entities=entities, spans_key=spans_key, set_vectors=set_vectors)
         self._shared.user = self
 
     @property

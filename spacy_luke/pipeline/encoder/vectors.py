@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 from spacy.tokens import Doc, Span
-from spacy.vocab import Vocab
-from thinc.api import Model
 from thinc.types import Floats2d
 
 from ...annotations import set_entity_vectors
@@ -52,20 +50,14 @@ class DocVectors:
 
 
 class VectorPipe(CheckpointPipe):
-    """A component that writes vectors; see `LukeEncoderPipe` for the settings."""
+    """A component that writes vectors, with its own encoder or another's; see `LukeEncoderPipe` for the settings."""
 
-    def __init__(
-        self,
-        vocab: Vocab,
-        model: Model,
-        name: str,
-        *,
-        entities: str,
-        spans_key: str | None,
-        set_vectors: bool,
-        **settings: Any,
-    ):
-        super().__init__(vocab, model, name, **settings)
+    entities: str
+    spans_key: str | None
+    set_vectors: bool
+
+    def _set_vector_settings(self, *, entities: str, spans_key: str | None, set_vectors: bool) -> None:
+        """Check and keep what the constructors of both components are given."""
         if entities not in ENTITIES:
             reason = f"it must be one of {', '.join(ENTITIES)}"
             raise LukeError("L047", setting="entities", value=entities, reason=reason)

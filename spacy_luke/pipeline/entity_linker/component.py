@@ -2,40 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from spacy.kb import KnowledgeBase
 from spacy.language import Language
 from spacy.tokens import Doc, Span
-from spacy.training import Example
+from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Config, Model, Optimizer
 
 from ...annotations import set_linked_entities
+from ...batching.collate import batch_rows, collate
+from ...batching.pieces import doc_pieces
 from ...batching.windows import Windows
 from ...checkpoints.checkpoint import Checkpoint, Description
 from ...checkpoints.heads import MASKED_LM, architecture_on
+from ...checks import require_at_least, require_one_of, require_probability
+from ...default_model import bundled_component
 from ...encoders.encoder import Encoder
 from ...encoders.heads import TaskModule
-from ...errors import LukeError
-from ...knowledge_base import NIL, CandidateGenerator, load_kb
-from ...tokenization.entity_vocab import EntityVocab, read_titles
+from ...errors import LukeError, warn
+from ...knowledge_base import NIL, CandidateGenerator, KeptKnowledgeBase, KnowledgeBaseLoader, load_kb
+from ...tokenization.entity_vocab import MASK, PAD, EntityVocab, read_titles
+from ..base.checkpoint_component import CFG
+from ..base.component import LukePipe
+from ..base.gold import GoldReport, listed
+from ..base.losses import cross_entropy
 from ..base.stored_head import StoredHead
-from .decoding import Mentions
-from .knowledge_base import read_kb_titles
-from .training import LearningLinkPipe
-
-BIAS = "entity_predictions.bias"
-# What L085 advises.
-_SETTING = "Set entity_vocab = 'full', or a file of titles, in [components.{place}]"
-_IF_IT_HAS = " and load a checkpoint with titles; lite models have none"
-_NO_TITLES = (
-    "The checkpoint has no others, as lite models: take the one with entities (studio-ousia/luke-base, not "
-    "luke-base-lite), or give [initialize.components.{name}] entities, a file of titles, and train. For other "
-    "components and for FillMask it will do"
+from .candidates import AnyEntity, CandidateFinder, Candidates, KnownCandidates, entity_id
+from .decoding import DECODINGS, LinkDecoder, Mentions, bounded, listed_scores, saved_windows, split_logits
+from .gold import Lesson, draw_masked, gold_links
+from .inputs import EntityRow, PlacedEntities, place_entities, windows_with_entities
+from .knowledge_base import (
+    KB,
+    UNKNOWN_CANDIDATES,
+    no_titles,
+    read_kb_titles,
+    read_saved_kb,
+    warn_unknown,
+    warn_without_aliases,
 )
+
+LOSSES = ("candidates", "vocabulary")
+BIAS = "entity_predictions.bias"
 DEFAULT_CONFIG = """
 [luke_entity_linker]
 windows = null
@@ -130,7 +143,7 @@ def make_luke_entity_linker(
     )
 
 
-class LukeEntityLinker(LearningLinkPipe):
+class LukeEntityLinker(LukePipe):
     """Links of entities, predicted behind a mask (Yamada et al. 2022, "Global Entity Disambiguation with BERT").
 
     windows: how a Doc is cut; null = as the checkpoint was trained, else windows of 510 pieces. The entities of a
@@ -169,12 +182,120 @@ class LukeEntityLinker(LearningLinkPipe):
         model: Model,
         name: str,
         *,
+        windows: Windows | None,
+        decoding: str,
+        mentions_per_pass: int,
+        prior_weight: float,
+        max_candidates: int,
+        unknown_candidates: str,
+        threshold: float,
+        n_best: int,
+        labels_discard: list[str],
+        overwrite: bool,
+        max_mention_pieces: int,
+        mask_rate: float,
+        loss: str,
         freeze_entities: bool,
-        **settings: Any,
+        max_batch_pieces: int,
+        get_candidates: CandidateGenerator,
+        generate_empty_kb: Callable[[Vocab, int], KnowledgeBase],
+        scorer: Callable[..., dict[str, Any]] | None,
     ):
-        super().__init__(vocab, model, name, **settings)
+        super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=scorer)
+        require_at_least(
+            1,
+            max_candidates=max_candidates,
+            n_best=n_best,
+            mentions_per_pass=mentions_per_pass,
+            max_mention_pieces=max_mention_pieces,
+        )
+        require_one_of(UNKNOWN_CANDIDATES, unknown_candidates=unknown_candidates)
+        require_one_of(DECODINGS, decoding=decoding)
+        require_one_of(LOSSES, loss=loss)
+        require_probability(threshold=threshold, mask_rate=mask_rate)
+        if isinstance(prior_weight, bool) or not prior_weight >= 0:
+            raise LukeError("L047", setting="prior_weight", value=prior_weight, reason="it must be 0 or more")
+        self.decoding = decoding
+        self.mentions_per_pass = mentions_per_pass
+        self.prior_weight = prior_weight
+        self.max_candidates = max_candidates
+        self.unknown_candidates = unknown_candidates
+        self.threshold = threshold
+        self.n_best = n_best
+        self.labels_discard = frozenset(labels_discard)
+        self.overwrite = overwrite
+        self.max_mention_pieces = max_mention_pieces
+        self.mask_rate = mask_rate
+        self.loss = loss
         self.freeze_entities = freeze_entities
+        self.get_candidates = get_candidates
+        self.kb_titles = {}
+        self._kept = KeptKnowledgeBase(vocab, generate_empty_kb)
         self._new_entities: list[str] = []
+
+    @property
+    def windows(self) -> Windows:
+        """The windows in use; never longer than the encoder's positions allow."""
+        return self._windows(saved_windows, special_pieces=2)
+
+    # Knowledge base
+
+    @property
+    def kb(self) -> KnowledgeBase | None:
+        """The knowledge base in use."""
+        return self._kept.kb
+
+    @property
+    def kb_titles(self) -> Mapping[str, str]:
+        """kb_id -> title of the entity vocabulary, where they differ."""
+        return self._kb_titles
+
+    @kb_titles.setter
+    def kb_titles(self, titles: Mapping[str, str]) -> None:
+        self._kb_titles = dict(titles)
+        self._ids_of_titles = {title: kb_id for kb_id, title in titles.items()}
+
+    def set_kb(
+        self, kb_loader: KnowledgeBaseLoader | str | Path | None, titles: Mapping[str, str] | None = None
+    ) -> None:
+        """Take candidates from another knowledge base.
+
+        kb_loader: as for spaCy's `entity_linker`, a function from a Vocab to a knowledge base; or the folder of a saved
+            `InMemoryLookupKB`; None = none, every entity of the vocabulary is a candidate.
+        titles: kb_id -> title in the entity vocabulary, where they differ.
+
+        L086 if there is none, L087 if it is empty; W042 if it has no alias, and W023 tells how many of its entities the
+        model cannot score.
+        """
+        self._kept.kb = load_kb(kb_loader, self.vocab, self.name) if kb_loader is not None else None
+        warn_without_aliases(self.name, self.kb, self.get_candidates)
+        self.kb_titles = titles or {}
+        if self.has_weights:
+            warn_unknown(self.name, self.kb, self.entity_id, self.unknown_candidates)
+
+    def entity_id(self, kb_id: str) -> int:
+        """The id of an entity of the knowledge base in the entity vocabulary; -1 if it is not there."""
+        return entity_id(self._require_weights().entity_vocab, self.kb_titles, kb_id)
+
+    def _finder(self) -> Callable[[Span], Candidates]:
+        """Finds the candidates of a mention."""
+        if self.kb is None:
+            every = self._every_entity()
+            return lambda mention: every
+        return CandidateFinder(
+            self.name,
+            self.kb,
+            self.get_candidates,
+            self._require_weights().entity_vocab,
+            self.kb_titles,
+            self.max_candidates,
+            self.unknown_candidates == "prior",
+            self.prior_weight,
+        )
+
+    def _every_entity(self) -> AnyEntity:
+        vocab = self._require_weights().entity_vocab
+        return AnyEntity(vocab, self._vocabulary_rows, self._ids_of_titles, self.n_best)
 
     # Weights
 
@@ -204,12 +325,18 @@ class LukeEntityLinker(LearningLinkPipe):
             self.kb_titles = read_kb_titles(titles)
         if kb_loader is not None:
             self._kept.kb = load_kb(kb_loader, self.vocab, self.name)
-            self._warn_without_aliases()
+            warn_without_aliases(self.name, self.kb, self.get_candidates)
         super().initialize(get_examples, nlp=nlp, checkpoint=checkpoint, revision=revision)
 
     def _load_bundled(self, *, to_train: bool = False) -> bool:
+        """With its knowledge base, if the component has none."""
+        folder = bundled_component(self.factory)
         # With further entities, the head of the bundled model has too few rows.
-        return not self._new_entities and super()._load_bundled(to_train=to_train)
+        if folder is None or self._new_entities or not super()._load_bundled(to_train=to_train):
+            return False
+        if self.kb is None:
+            self._kept.kb, self.kb_titles = read_saved_kb(self._kept, folder, self._read_cfg(folder))
+        return True
 
     def _open(self, path: Path, *, to_train: bool = False) -> Checkpoint:
         checkpoint = super()._open(path, to_train=to_train)
@@ -221,10 +348,19 @@ class LukeEntityLinker(LearningLinkPipe):
         if not source.config.entity_inputs:
             raise LukeError("L023", architecture=architecture_on(kind, MASKED_LM), model_type=kind, known=MASKED_LM)
 
-    def _take(self, module: TaskModule, source: Description, entity_vocab: EntityVocab, *args: Any, **kw: Any) -> None:
+    def _take(
+        self,
+        module: TaskModule,
+        source: Description,
+        entity_vocab: EntityVocab,
+        labels: tuple[str, ...],
+        options: Mapping[str, Any],
+        *,
+        new_head: bool,
+    ) -> None:
         if not entity_vocab.title_of:
-            raise self._no_entities(source)
-        super()._take(module, source, entity_vocab, *args, **kw)
+            raise no_titles(self.name, source, None if isinstance(source, Checkpoint) else self._owner.name)
+        super()._take(module, source, entity_vocab, labels, options, new_head=new_head)
         if self.freeze_entities:
             head: Any = module
             head.entity_predictions.bias.requires_grad_(False)
@@ -232,19 +368,6 @@ class LukeEntityLinker(LearningLinkPipe):
                 head.entity_predictions.decoder.requires_grad_(False)
             if self._owns_encoder:
                 head.encoder.entity_embeddings.entity.requires_grad_(False)
-
-    def _no_entities(self, source: Description) -> LukeError:
-        """source: of the encoder. Settings help only if its checkpoint has titles, as far as that is known."""
-        if not isinstance(source, Checkpoint):
-            owner = self._owner.name
-            return LukeError(
-                "L085", name=self.name, path=owner, remedy=_SETTING.format(place=f"{owner}.model") + _IF_IT_HAS
-            )
-        if source.entity_vocab.title_of:
-            remedy = _SETTING.format(place=f"{self.name}.model.encoder")
-        else:
-            remedy = _NO_TITLES.format(name=self.name)
-        return LukeError("L085", name=self.name, path=source.path, remedy=remedy)
 
     def _restore(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
         if BIAS in head.weights:  # else the head as a whole is refused
@@ -264,6 +387,31 @@ class LukeEntityLinker(LearningLinkPipe):
 
     # Prediction
 
+    def logits(self, docs: Iterable[Doc]) -> list[tuple[list[tuple[Span, tuple[str, ...]]], np.ndarray]]:
+        """Per Doc its entities, each with the ids of its candidates, and their raw scores, without priors, when all
+        entities are masked.
+
+        *Shape:* (entities, most candidates), float32, filled up with -inf. Left out are entities and candidates that
+        the model does not score.
+        """
+        found = self._mentions(docs)
+        scores: list[dict[int, np.ndarray]] = [{} for _ in found]
+        rows = [
+            mentions.row(i, window, members, predicted)
+            for i, mentions in enumerate(found)
+            for window, members in windows_with_entities(mentions.placed)
+            if (predicted := mentions.is_scored(members)).any()
+        ]
+        for row, of_row in self._scored(rows):
+            scores[row.doc].update(zip(row.wanted.tolist(), of_row, strict=True))
+        return [listed_scores(mentions, of_doc) for mentions, of_doc in zip(found, scores, strict=True)]
+
+    def predict(self, docs: Iterable[Doc]) -> list[Mentions]:
+        """The entities of each Doc with their candidates, ranked."""
+        mentions = self._mentions(docs)
+        self._decode(mentions)
+        return mentions
+
     def set_annotations(self, docs: Iterable[Doc], mentions: Sequence[Mentions]) -> None:
         """Write `kb_id_` of the entities, and their best candidates with probabilities to `span._.linked_entities`."""
         for doc, of_doc in zip(docs, mentions, strict=True):
@@ -278,7 +426,187 @@ class LukeEntityLinker(LearningLinkPipe):
                     _write_link(ent, NIL)
                     set_linked_entities(ent, ())
 
+    def _mentions(self, docs: Iterable[Doc]) -> list[Mentions]:
+        docs = self._listed(docs)
+        self._require_weights_or_bundled(docs)
+        find = self._finder()
+        found = []
+        for doc in docs:
+            spans = self._shown(doc)
+            ids = self._masked(len(spans))
+            candidates: list[Candidates | None] = []
+            for i, span in enumerate(spans):
+                given = bool(span.kb_id_) and not self.overwrite
+                candidates.append(None if given else find(span))
+                if given and (entity := self.entity_id(span.kb_id_)) >= 0:
+                    ids[i] = entity
+            found.append(Mentions(spans, self._place(doc, spans), candidates, ids))
+        self._warn_left_out(found)
+        return found
+
+    def _shown(self, doc: Doc) -> list[Span]:
+        """The entities that are linked."""
+        return [ent for ent in doc.ents if ent.label_ not in self.labels_discard]
+
+    def _place(self, doc: Doc, spans: Sequence[Span]) -> PlacedEntities:
+        tokens = np.array([(span.start, span.end) for span in spans], dtype=np.int64).reshape(-1, 2)
+        pieces = doc_pieces(doc, self._require_weights().tokenizer)
+        return place_entities(pieces, tokens, self.windows, self.max_mention_pieces)
+
+    def _warn_left_out(self, mentions: Iterable[Mentions]) -> None:
+        left_out: Counter[str] = sum((m.placed.left_out for m in mentions), Counter())
+        if left_out:
+            warn("W014", name=self.name, what="entities", count=left_out.total(), reasons=listed(left_out))
+
+    def _decode(self, docs: Sequence[Mentions]) -> None:
+        """Rank the candidates of all entities; see `LinkDecoder`."""
+        LinkDecoder(self.decoding, self.mentions_per_pass, self.threshold).rank(docs, self._scored)
+
+    def _masked(self, count: int) -> np.ndarray:
+        """Ids of masked entities. *Shape:* (count,)"""
+        return np.full(count, self._require_weights().entity_vocab[MASK], dtype=np.int64)
+
+    def _scored(self, rows: Sequence[EntityRow]) -> Iterator[tuple[EntityRow, list[np.ndarray]]]:
+        """Rows with the logits of the candidates of each entity that they predict."""
+        for group, logits in self._predicted(self._batches(rows)):
+            yield from zip(group, split_logits(group, logits), strict=True)
+
+    def _batches(self, rows: Sequence[EntityRow]) -> Iterator[tuple[list[EntityRow], Any]]:
+        """Padded inputs and the rows they are made of."""
+        description = self._require_weights()
+        special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
+        for group in batch_rows(rows, self.max_batch_pieces):
+            for part in bounded(group, self._vocabulary_rows):
+                yield part, collate([row.make(special) for row in part], piece_pad=special.pad, entity_pad=entity_pad)
+
+    @property
+    def _vocabulary_rows(self) -> int:
+        """Rows of the entity table."""
+        config: Any = self._require_weights().config
+        return int(config.entity_vocab_size)
+
+    # Training
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Accumulate the gradient of the mean cross entropy of the gold links that are masked, and step if `sgd` is
+        given.
+
+        drop: every dropout rate of the model (0.1 in the paper).
+
+        A gold link is always a candidate, if it is in the entity vocabulary. Several updates before a step add up.
+        """
+        losses = losses if losses is not None else {}
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, f"{type(self).__name__}.update")
+        self._require_weights_to_learn()
+        lessons = [self._lesson(example) for example in examples]
+        self._warn_left_out([lesson.mentions for lesson in lessons])
+        find = self._finder() if self.loss == "candidates" else None
+        rows = [row for index, lesson in enumerate(lessons) for row in self._masked_rows(index, lesson, find)]
+        total = sum(len(row.wanted) for row in rows)
+        self._begin_update(drop)
+        for group, batch in self._ahead(self._batches(rows)):
+            logits, backprop = self.model.begin_update(batch)
+            gradient, loss = _gradient(group, self.model.ops.to_numpy(logits), lessons)
+            backprop(self.model.ops.asarray2f(gradient / total))  # type: ignore[arg-type]
+            losses[self.name] += loss / total
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
+
+    def _lesson(self, example: Example) -> Lesson:
+        spans = self._shown(example.predicted)
+        placed = self._place(example.predicted, spans)
+        mentions = Mentions(spans, placed, [None] * len(spans), self._masked(len(spans)))
+        return Lesson(mentions, gold_links(example, spans, self.entity_id))
+
+    def _masked_rows(self, index: int, lesson: Lesson, find: Callable[[Any], Candidates] | None) -> Iterable[EntityRow]:
+        """The windows of a Doc that have a gold link, with some of these masked.
+
+        find: the candidates of a mention; None = the whole vocabulary.
+        """
+        mentions, gold = lesson.mentions, lesson.gold
+        every = self._every_entity() if find is None else None
+        for window, members in windows_with_entities(mentions.placed):
+            known = gold.known[members]
+            masked = draw_masked(known, self.mask_rate)
+            given = members[known & ~masked]
+            mentions.ids[given] = gold.targets[given]
+            for i in members[masked].tolist():
+                found = every if find is None else find(mentions.spans[i])
+                if isinstance(found, KnownCandidates):
+                    found = found.with_gold(gold.kb_ids[i], int(gold.targets[i]))
+                mentions.candidates[i] = found
+            if masked.any():
+                yield mentions.row(index, window, members, masked)
+
+    def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
+        """Tell what of knowledge base and gold annotation the model has no entity for."""
+        warn_unknown(self.name, self.kb, self.entity_id, self.unknown_candidates)
+        report = GoldReport()
+        docs = 0
+        for example in get_examples():
+            docs += 1
+            gold = gold_links(example, self._shown(example.predicted), self.entity_id)
+            report.add(gold, gold.total)
+        if docs and not report.total:
+            warn("W024", name=self.name, count=docs)
+        report.warn(self.name, "W020", what="links")
+
+    # Saving
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> LukeEntityLinker:
+        """Load what `to_disk` saved, or leave the component as it was.
+
+        exclude: as for every component, and "kb", the knowledge base with its titles.
+        """
+        path, exclude = Path(path), set(exclude)
+        kb, titles = self.kb, self.kb_titles
+        if KB not in exclude:
+            cfg = self._read_cfg(path, exclude)
+            kb, titles = read_saved_kb(self._kept, path, cfg, without_cfg=CFG in exclude)
+        super().from_disk(path, exclude=exclude)
+        self._kept.kb, self.kb_titles = kb, titles
+        return self
+
+    def _cfg(self, exclude: Collection[str]) -> dict[str, Any]:
+        saved = self.kb is not None and KB not in exclude
+        return {**super()._cfg(exclude), KB: saved, "titles": dict(self.kb_titles) if saved else {}}
+
+    def _more_files(self, exclude: Collection[str]) -> dict[str, bytes]:
+        files = super()._more_files(exclude)
+        return files if self.kb is None or KB in exclude else {**files, KB: self._kept.to_bytes()}
+
 
 def _write_link(span: Span, kb_id: str) -> None:
     for token in span:
         token.ent_kb_id_ = kb_id
+
+
+def _gradient(group: Sequence[EntityRow], logits: np.ndarray, lessons: Sequence[Lesson]) -> tuple[np.ndarray, float]:
+    """Gradient and sum of the cross entropy of the entities that some rows predict.
+
+    *Shape:* (predicted, candidates) -> the same, float32
+    """
+    gradient = np.zeros(logits.shape, dtype=np.float32)
+    total = 0.0
+    place = 0
+    for row, of_row in zip(group, split_logits(group, logits), strict=True):
+        mentions, gold = lessons[row.doc].mentions, lessons[row.doc].gold
+        for i, of_mention in zip(row.wanted.tolist(), of_row, strict=True):
+            found = mentions.candidates[i]
+            assert found is not None
+            target = np.array([found.target(int(gold.targets[i]))])
+            of_one, loss = cross_entropy(found.scores(of_mention)[None], target)
+            gradient[place, : len(of_mention)] = of_one[0]
+            total += loss
+            place += 1
+    return gradient, total

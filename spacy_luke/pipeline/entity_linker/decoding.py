@@ -1,27 +1,19 @@
-"""What `luke_entity_linker` does before it writes links: from the entities of Docs to candidates in order."""
+"""From the entities of Docs to their candidates in order, most probable first."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from spacy.tokens import Doc, Span
+from spacy.tokens import Span
 
-from ...batching.collate import batch_rows, collate
 from ...batching.device import is_finite
-from ...batching.pieces import doc_pieces
 from ...batching.strided import StridedWindows, build_strided_windows
 from ...batching.windows import Windows, build_sentence_windows
-from ...checks import require_at_least, require_one_of, require_probability
-from ...errors import warn
-from ...tokenization.entity_vocab import MASK, PAD
-from ..base.gold import listed
 from .candidates import Candidates, KnownCandidates, Ranking
-from .inputs import EntityRow, PlacedEntities, listed_candidates, place_entities, windows_with_entities
-from .knowledge_base import KnowledgeBasePipe
+from .inputs import EntityRow, PlacedEntities, listed_candidates, windows_with_entities
 
 DECODINGS = ("local", "global")
 # Most logits of one forward pass over the whole entity vocabulary: 256 MB.
@@ -65,95 +57,21 @@ class Mentions:
         return EntityRow(doc, text, window.start, window.end, *shown, predicted, candidates)
 
 
-class LinkPipe(KnowledgeBasePipe):
-    """A component that predicts masked entities; see `LukeEntityLinker` for the settings."""
+# Rows -> each with the logits of the candidates of each entity that it predicts.
+Score = Callable[[Sequence[EntityRow]], Iterable[tuple[EntityRow, list[np.ndarray]]]]
 
-    def __init__(
-        self,
-        *args: Any,
-        decoding: str,
-        mentions_per_pass: int,
-        threshold: float,
-        max_mention_pieces: int,
-        labels_discard: list[str],
-        overwrite: bool,
-        **settings: Any,
-    ):
-        super().__init__(*args, **settings)
-        require_one_of(DECODINGS, decoding=decoding)
-        require_at_least(1, mentions_per_pass=mentions_per_pass, max_mention_pieces=max_mention_pieces)
-        require_probability(threshold=threshold)
-        self.decoding = decoding
-        self.mentions_per_pass = mentions_per_pass
-        self.threshold = threshold
-        self.max_mention_pieces = max_mention_pieces
-        self.labels_discard = frozenset(labels_discard)
-        self.overwrite = overwrite
 
-    @property
-    def windows(self) -> Windows:
-        """The windows in use; never longer than the encoder's positions allow."""
-        return self._windows(_saved_windows, special_pieces=2)
+@dataclass(frozen=True)
+class LinkDecoder:
+    """Decides what entities are linked to, in one pass of the encoder or, one link after the other, in several; see
+    `LukeEntityLinker` for the settings."""
 
-    def logits(self, docs: Iterable[Doc]) -> list[tuple[list[tuple[Span, tuple[str, ...]]], np.ndarray]]:
-        """Per Doc its entities, each with the ids of its candidates, and their raw scores, without priors, when all
-        entities are masked.
+    decoding: str
+    mentions_per_pass: int
+    threshold: float
 
-        *Shape:* (entities, most candidates), float32, filled up with -inf. Left out are entities and candidates that
-        the model does not score.
-        """
-        found = self._mentions(docs)
-        scores: list[dict[int, np.ndarray]] = [{} for _ in found]
-        rows = [
-            mentions.row(i, window, members, predicted)
-            for i, mentions in enumerate(found)
-            for window, members in windows_with_entities(mentions.placed)
-            if (predicted := mentions.is_scored(members)).any()
-        ]
-        for row, of_row in self._scored(rows):
-            scores[row.doc].update(zip(row.wanted.tolist(), of_row, strict=True))
-        return [_listed_scores(mentions, of_doc) for mentions, of_doc in zip(found, scores, strict=True)]
-
-    def predict(self, docs: Iterable[Doc]) -> list[Mentions]:
-        """The entities of each Doc with their candidates, ranked."""
-        mentions = self._mentions(docs)
-        self._decode(mentions)
-        return mentions
-
-    def _mentions(self, docs: Iterable[Doc]) -> list[Mentions]:
-        docs = self._listed(docs)
-        self._require_weights_or_bundled(docs)
-        find = self._finder()
-        found = []
-        for doc in docs:
-            spans = self._shown(doc)
-            ids = self._masked(len(spans))
-            candidates: list[Candidates | None] = []
-            for i, span in enumerate(spans):
-                given = bool(span.kb_id_) and not self.overwrite
-                candidates.append(None if given else find(span))
-                if given and (entity := self.entity_id(span.kb_id_)) >= 0:
-                    ids[i] = entity
-            found.append(Mentions(spans, self._place(doc, spans), candidates, ids))
-        self._warn_left_out(found)
-        return found
-
-    def _shown(self, doc: Doc) -> list[Span]:
-        """The entities that are linked."""
-        return [ent for ent in doc.ents if ent.label_ not in self.labels_discard]
-
-    def _place(self, doc: Doc, spans: Sequence[Span]) -> PlacedEntities:
-        tokens = np.array([(span.start, span.end) for span in spans], dtype=np.int64).reshape(-1, 2)
-        pieces = doc_pieces(doc, self._require_weights().tokenizer)
-        return place_entities(pieces, tokens, self.windows, self.max_mention_pieces)
-
-    def _warn_left_out(self, mentions: Iterable[Mentions]) -> None:
-        left_out: Counter[str] = sum((m.placed.left_out for m in mentions), Counter())
-        if left_out:
-            warn("W014", name=self.name, what="entities", count=left_out.total(), reasons=listed(left_out))
-
-    def _decode(self, docs: Sequence[Mentions]) -> None:
-        """Rank the candidates of all entities; see `LukeEntityLinker` for how."""
+    def rank(self, docs: Sequence[Mentions], score: Score) -> None:
+        """Rank the candidates of all entities that have no ranking yet."""
         for mentions in docs:
             self._decide_without_model(mentions)
         shown = [(i, *part) for i, mentions in enumerate(docs) for part in windows_with_entities(mentions.placed)]
@@ -162,8 +80,8 @@ class LinkPipe(KnowledgeBasePipe):
             for i, window, members in shown
             if (predicted := docs[i].is_open(members)).any()
         ]:
-            for row, of_row in self._scored(rows):
-                self._settle(docs[row.doc], row, of_row)
+            for row, of_row in score(rows):
+                self._link_row(docs[row.doc], row, of_row)
 
     def _decide_without_model(self, mentions: Mentions) -> None:
         """What the model cannot change: entities without or with a single candidate, or that no window shows."""
@@ -174,7 +92,7 @@ class LinkPipe(KnowledgeBasePipe):
             elif found is not None and hidden:
                 self._link(mentions, i, Ranking())
 
-    def _settle(self, mentions: Mentions, row: EntityRow, logits: Sequence[np.ndarray]) -> None:
+    def _link_row(self, mentions: Mentions, row: EntityRow, logits: Sequence[np.ndarray]) -> None:
         """Link all entities that a row predicts, or those whose best candidate is most probable."""
         ranked = []
         for i, of_mention in zip(row.wanted.tolist(), logits, strict=True):
@@ -195,33 +113,16 @@ class LinkPipe(KnowledgeBasePipe):
         if self.decoding == "global" and ranking.entity >= 0 and ranking.probabilities[0] >= self.threshold:
             mentions.ids[index] = ranking.entity
 
-    def _masked(self, count: int) -> np.ndarray:
-        """Ids of masked entities. *Shape:* (count,)"""
-        return np.full(count, self._require_weights().entity_vocab[MASK], dtype=np.int64)
 
-    def _scored(self, rows: Sequence[EntityRow]) -> Iterator[tuple[EntityRow, list[np.ndarray]]]:
-        """Rows with the logits of the candidates of each entity that they predict."""
-        for group, logits in self._predicted(self._batches(rows)):
-            yield from zip(group, split_logits(group, logits), strict=True)
-
-    def _batches(self, rows: Sequence[EntityRow]) -> Iterator[tuple[list[EntityRow], Any]]:
-        """Padded inputs and the rows they are made of."""
-        description = self._require_weights()
-        special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
-        for group in batch_rows(rows, self.max_batch_pieces):
-            for part in _bounded(group, self._vocabulary_rows):
-                yield part, collate([row.make(special) for row in part], piece_pad=special.pad, entity_pad=entity_pad)
-
-    @property
-    def _vocabulary_rows(self) -> int:
-        """Rows of the entity table."""
-        config: Any = self._require_weights().config
-        return int(config.entity_vocab_size)
-
-
-def _listed_scores(
+def listed_scores(
     mentions: Mentions, scores: Mapping[int, np.ndarray]
 ) -> tuple[list[tuple[Span, tuple[str, ...]]], np.ndarray]:
+    """The entities of a Doc that have scores, each with the ids of its candidates, and the scores as one array.
+
+    scores: entity -> scores of its candidates. *Shape:* (candidates,)
+
+    *Shape:* (entities, most candidates), float32, filled up with -inf
+    """
     filled = np.full((len(scores), max(map(len, scores.values()), default=0)), -np.inf, dtype=np.float32)
     items = []
     for row, i in zip(filled, sorted(scores), strict=True):
@@ -232,7 +133,7 @@ def _listed_scores(
     return items, filled
 
 
-def _saved_windows(**saved: Any) -> Windows:
+def saved_windows(**saved: Any) -> Windows:
     """Windows of a checkpoint, and by default such as a document needs."""
     if saved:
         return build_sentence_windows(**saved)
@@ -254,7 +155,7 @@ def split_logits(group: Sequence[EntityRow], logits: np.ndarray) -> Iterator[lis
             yield [one[:length] for one, length in zip(of_row, lengths, strict=True)]
 
 
-def _bounded(group: list[EntityRow], vocabulary: int) -> Iterator[list[EntityRow]]:
+def bounded(group: list[EntityRow], vocabulary: int) -> Iterator[list[EntityRow]]:
     """Parts of a group whose logits fit into memory, where those of the whole vocabulary are wanted."""
     part: list[EntityRow] = []
     logits = 0

@@ -11,6 +11,7 @@ from spacy.training import Example
 
 from ...knowledge_base import NIL
 from ..base.gold import GoldSpans, aligned_tokens
+from .decoding import Mentions
 
 NOT_THERE = "no entities of the predicted Doc, which a corpus reader with mentions = true gives the gold ones"
 UNKNOWN = "to entities that are not in the entity vocabulary"
@@ -25,6 +26,14 @@ class GoldLinks(GoldSpans):
     """
 
     kb_ids: list[str]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """The entities of a Doc with their gold links."""
+
+    mentions: Mentions
+    gold: GoldLinks
 
 
 def gold_links(example: Example, spans: Sequence[Span], find: Callable[[str], int]) -> GoldLinks:

@@ -102,10 +102,25 @@ class LukeEntityTyper(MarkedPipe):
         model: Model,
         name: str,
         *,
+        windows: PassageWindows | None,
+        max_mention_pieces: int,
+        multi_label: bool | None,
+        threshold: float | None,
         spans_key: str | None,
-        **settings: Any,
+        max_batch_pieces: int,
+        scorer: Callable[..., dict[str, Any]] | None,
     ):
-        super().__init__(vocab, model, name, **settings)
+        super().__init__(
+            vocab,
+            model,
+            name,
+            windows=windows,
+            max_mention_pieces=max_mention_pieces,
+            multi_label=multi_label,
+            threshold=threshold,
+            max_batch_pieces=max_batch_pieces,
+            scorer=scorer,
+        )
         self.spans_key = spans_key
 
     @property

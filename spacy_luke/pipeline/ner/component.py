@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example, validate_examples
@@ -13,20 +15,35 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
 
 from ...annotations import annotated_entities
-from ...batching.mentions import Candidates, Suggester
-from ...batching.windows import Windows
+from ...batching.collate import batch_rows, collate
+from ...batching.docs import Joined
+from ...batching.mentions import Candidates, Suggester, find_candidates, suggest
+from ...batching.pieces import doc_pieces
+from ...batching.windows import Windows, build_sentence_windows
+from ...checkpoints.checkpoint import Description
 from ...checkpoints.heads import SPAN_CLASSIFIER
 from ...checks import require_at_least, require_one_of, require_probability
-from ...encoders.span_filter import SpanFilterSettings
-from ...errors import LukeError
+from ...encoders.config import LukeConfig
+from ...encoders.encoder import Encoder
+from ...encoders.heads import EntitySpanClassification
+from ...encoders.span_filter import SpanFilter, SpanFilterSettings
+from ...errors import LukeError, warn
 from ...extensions import write_scored_spans
+from ...tokenization.entity_vocab import MASK, PAD
+from ...user_functions import naming_key_errors
 from ..base.calibration import CalibratedPipe
+from ..base.component import LukePipe
 from ..base.entities import DECODINGS, SpanLogits, positive_spans, write_entities
-from ..base.gold import GoldReport, GoldSpans, gold_spans, has_entity_annotation
+from ..base.gold import GoldReport, GoldSpans, gold_spans, has_entity_annotation, listed
 from ..base.negative_label import NO_ENTITY, find_negative
 from ..base.score_weights import ENTS_WEIGHTS, ScoreWeights, spans_weights
+from ..base.stored_head import StoredHead
+from .filter import SPAN_FILTER, FilterProbabilities, filter_probabilities, usable_filter, without_filter
+from .inputs import Encoded, MentionRow, mention_rows
 from .loss import batch_loss, sample_negatives
-from .spans import SpanPipe
+
+# For the memory budget: with a span filter about this share of the candidates is encoded.
+FILTERED_SHARE = 1 / 16
 
 DEFAULT_CONFIG = """
 [luke_ner]
@@ -108,7 +125,7 @@ def make_luke_ner(
     )
 
 
-class LukeNER(SpanPipe, CalibratedPipe):
+class LukeNER(LukePipe, CalibratedPipe):
     """Named entities by classifying candidate spans (Yamada et al. 2020, section 4.3).
 
     windows: how a Doc is cut; null = as the checkpoint was trained, else the paper's document context (LUKE) or the
@@ -157,23 +174,17 @@ class LukeNER(SpanPipe, CalibratedPipe):
         max_batch_pieces: int,
         scorer: Callable[..., dict[str, Any]] | None,
     ):
-        super().__init__(
-            vocab,
-            model,
-            name,
-            windows=windows,
-            suggester=suggester,
-            span_filter=span_filter,
-            max_mention_pieces=max_mention_pieces,
-            chunk_size=chunk_size,
-            max_batch_pieces=max_batch_pieces,
-            scorer=scorer,
-        )
-        self._negative_setting = negative_label
+        super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=scorer)
+        require_at_least(1, max_mention_pieces=max_mention_pieces, chunk_size=chunk_size)
         if max_negatives is not None:
             require_at_least(0, max_negatives=max_negatives)
         require_one_of(DECODINGS, decoding=decoding)
         require_probability(threshold=threshold)
+        self.suggester = suggester
+        self.max_mention_pieces = max_mention_pieces
+        self.chunk_size = chunk_size
+        self._span_filter_setting = span_filter
+        self._negative_setting = negative_label
         self.max_negatives = max_negatives
         self.overlap = overlap
         self.overwrite = overwrite
@@ -181,6 +192,19 @@ class LukeNER(SpanPipe, CalibratedPipe):
         self.threshold = threshold
         self.spans_key = spans_key
         self.missed_gold: Counter[str] = Counter()
+
+    @property
+    def windows(self) -> Windows:
+        """The windows in use: those of the config, else those that the checkpoint was trained with, else the
+        paper's; never longer than the encoder's positions allow."""
+        return self._windows(build_sentence_windows, special_pieces=2)
+
+    @property
+    def span_filter(self) -> SpanFilter | None:
+        """The filter in use."""
+        module = self._module
+        assert isinstance(module, EntitySpanClassification)
+        return module.span_filter
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -214,7 +238,53 @@ class LukeNER(SpanPipe, CalibratedPipe):
         negative = self._negative_setting or NO_ENTITY[0]
         return (negative, *(label for label in labels if label != negative)) if labels else ()
 
+    # Weights
+
+    def _head_options(self, source: Description) -> dict[str, Any]:
+        settings = usable_filter(self._span_filter_setting, source, self.name)
+        return {SPAN_FILTER: settings} if settings else {}
+
+    def _settings_to_save(self, source: Description, options: Mapping[str, Any]) -> dict[str, Any]:
+        settings = super()._settings_to_save(source, options)
+        return {name: value for name, value in settings.items() if name != SPAN_FILTER or name in options}
+
+    def _restore(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
+        if SPAN_FILTER in head.settings and not self._head_options(replace(source, settings=head.settings)):
+            head = without_filter(head)
+        super()._restore(head, source, encoder)
+
     # Prediction
+
+    def logits(self, docs: Iterable[Doc]) -> list[tuple[list[Span], np.ndarray]]:
+        """Per Doc its candidate spans and their raw scores, before softmax; with a span filter, of those it keeps.
+
+        *Shape:* (spans, labels), float32; labels in the order of `logit_labels`, the negative one included.
+        """
+        docs = self._listed(docs)
+        return [
+            ([doc[start:end] for start, end in scored.spans.tolist()], scored.logits)
+            for doc, scored in zip(docs, self.predict(docs), strict=True)
+        ]
+
+    def predict(self, docs: Iterable[Doc]) -> list[SpanLogits]:
+        """Raw scores of the candidates of each Doc, or of those that the span filter keeps."""
+        encoded, scores = self._score(docs)
+        found = []
+        for candidates, of_mentions in zip(encoded.candidates, scores, strict=True):
+            logits = of_mentions[candidates.mention_of][:, : len(self.logit_labels)]
+            kept = logits[:, 0] != -np.inf
+            found.append(SpanLogits(candidates.spans[kept], logits[kept]))
+        return found
+
+    def filter_probabilities(self, docs: Iterable[Doc]) -> list[FilterProbabilities]:
+        """What the span filter says of the candidates of each Doc; L056 without one."""
+        if self.span_filter is None:
+            raise LukeError("L056", name=self.name)
+        encoded, scores = self._score(docs)
+        return [
+            filter_probabilities(candidates, of_mentions[:, -1])
+            for candidates, of_mentions in zip(encoded.candidates, scores, strict=True)
+        ]
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[SpanLogits]) -> None:
         """Decode raw scores into `doc.ents` (or `doc.spans`, with `overlap`) and scores of spans."""
@@ -228,6 +298,74 @@ class LukeNER(SpanPipe, CalibratedPipe):
             write_scored_spans(doc, self.spans_key, found.in_doc(doc, labels), found.probabilities.tolist())
         else:
             write_entities(doc, found, labels, self.spans_key, overwrite=self.overwrite, decoding=self.decoding)
+
+    def _score(self, docs: Iterable[Doc]) -> tuple[Encoded, list[np.ndarray]]:
+        """What the model gives for the mentions of each Doc: see `EntitySpanClassification.forward`."""
+        docs = self._listed(docs)
+        self._require_weights_or_bundled(docs)
+        self._warn_without_sentences(docs)
+        encoded = self._encode(docs)
+        width = len(self.logit_labels) + (self.span_filter is not None)
+        scores = [np.zeros((len(c.mentions), width), dtype=np.float32) for c in encoded.candidates]
+        batches = self._batches(encoded, [np.arange(len(c.mentions)) for c in encoded.candidates])
+        for rows, found in self._predicted(batches):
+            for row, row_scores in zip(rows, found, strict=True):
+                scores[row.doc][row.mentions] = row_scores[: len(row.mentions)]
+        return encoded, scores
+
+    def _encode(self, docs: list[Doc]) -> Encoded:
+        tokenizer = self._require_weights().tokenizer
+        pieces = [doc_pieces(doc, tokenizer) for doc in docs]
+        joined = Joined.of_pieces(pieces)
+        with naming_key_errors(self.name, "suggester", self.suggester):
+            suggested = suggest(self.suggester, docs, joined, self.model.ops)
+        candidates = find_candidates(pieces, joined, suggested, self.windows, self.max_mention_pieces)
+        left_out: Counter[str] = sum((c.left_out for c in candidates if c.left_out), Counter())
+        if left_out:
+            warn("W005", name=self.name, count=left_out.total(), reasons=listed(left_out))
+        return Encoded(pieces, candidates)
+
+    def _batches(
+        self,
+        encoded: Encoded,
+        mentions: Sequence[np.ndarray],
+        drawn: Sequence[np.ndarray | None] | None = None,
+    ) -> Iterable[tuple[list[MentionRow], Any]]:
+        """Padded inputs that show the given mentions of each Doc, with the rows they are made of.
+
+        drawn: for each Doc the mentions that a span filter is to keep in training.
+        """
+        description = self._require_weights()
+        special, vocab = description.tokenizer.special, description.entity_vocab
+        chunk_size, share = self._encoding
+        rows = [
+            row
+            for doc, (candidates, chosen, kept) in enumerate(
+                zip(encoded.candidates, mentions, drawn or [None] * len(mentions), strict=True)
+            )
+            for row in mention_rows(
+                doc,
+                encoded.pieces[doc].pieces,
+                candidates,
+                chosen,
+                chunk_size,
+                mask=vocab[MASK],
+                share=share,
+                drawn=kept,
+            )
+        ]
+        for group in batch_rows(rows, self.max_batch_pieces):
+            yield group, collate([row.make(special) for row in group], piece_pad=special.pad, entity_pad=vocab[PAD])
+
+    @property
+    def _encoding(self) -> tuple[int | None, float]:
+        """Most mentions of a row, and the share of them that the encoder computes a row for."""
+        config = self._require_weights().config
+        if not isinstance(config, LukeConfig):
+            return None, 0.0
+        if config.entity_attention == "full":
+            return self.chunk_size, 1.0
+        return None, 1.0 if self.span_filter is None else FILTERED_SHARE
 
     # Training
 

@@ -1,13 +1,48 @@
-"""What a span filter says of the candidates of a Doc."""
+"""The span filter of `luke_ner`: whether there is one, and what it says of the candidates of a Doc."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...batching.mentions import Candidates
+from ...checkpoints.checkpoint import Description
+from ...encoders.config import LukeConfig
+from ...encoders.span_filter import SpanFilterSettings, build_span_filter
+from ...errors import LukeError
 from ..base.losses import sigmoid
+from ..base.stored_head import StoredHead
+
+SPAN_FILTER = "span_filter"  # its settings, in our own block of config.json
+
+
+def usable_filter(wanted: SpanFilterSettings | None, source: Description, name: str) -> SpanFilterSettings | None:
+    """Settings of the filter of component `name` on an encoder: those `wanted`, else those saved; None for no filter.
+
+    L055 if one is wanted and the encoder has no independent attention; L047 if the saved one was trained on another
+    layer.
+    """
+    saved = source.build_setting(SPAN_FILTER, build_span_filter) if source.settings.get(SPAN_FILTER) else None
+    settings = wanted or saved
+    if settings is None:
+        return None
+    config = source.config
+    if not (isinstance(config, LukeConfig) and config.entity_attention == "independent"):
+        if wanted is None:  # that of a checkpoint which is trained for full attention
+            return None
+        raise LukeError("L055", name=name)
+    if saved and saved.layer != settings.layer:
+        reason = f"the filter of the checkpoint was trained on layer {saved.layer}"
+        raise LukeError("L047", setting="layer", value=settings.layer, reason=reason)
+    return settings
+
+
+def without_filter(head: StoredHead) -> StoredHead:
+    """The same head without its filter."""
+    settings = {name: value for name, value in head.settings.items() if name != SPAN_FILTER}
+    weights = {name: value for name, value in head.weights.items() if not name.startswith(f"{SPAN_FILTER}.")}
+    return replace(head, settings=settings, weights=weights)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,17 @@ import numpy as np
 
 from ...batching.collate import RowInput, WindowRow
 from ...batching.mentions import Candidates
+from ...batching.pieces import DocPieces
 from ...tokenization.loading import SpecialPieces
 from ...tokenization.pieces import WordPieces
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Docs on their way to the encoder."""
+
+    pieces: list[DocPieces]
+    candidates: list[Candidates]
 
 
 @dataclass(frozen=True)

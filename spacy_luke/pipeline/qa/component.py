@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,20 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
 
 from ...annotations import Answer, get_answers, get_questions, set_answers
-from ...batching.strided import ContextWindows
+from ...batching.collate import make_batches
+from ...batching.strided import ContextWindows, build_strided_windows
 from ...checkpoints.checkpoint import Checkpoint
 from ...checkpoints.heads import QUESTION_ANSWERING
 from ...checks import require_at_least
 from ...encoders.luke import LukeEncoder
 from ...errors import LukeError, warn
+from ...tokenization.entity_vocab import PAD
+from ..base.component import LukePipe
 from ..base.gold import GoldReport
 from ..base.losses import cross_entropy
 from .decoding import N_BEST, NOTHING, FoundAnswers, merged, to_answers, window_answers
 from .gold import PieceAnswer, gold_rows, target
-from .inputs import QuestionRow
-from .questions import QuestionPipe
+from .inputs import QuestionReader, QuestionRow, QuestionWindow
 
 DEFAULT_CONFIG = """
 [luke_qa]
@@ -93,7 +95,7 @@ def make_luke_qa(
     )
 
 
-class LukeQA(QuestionPipe):
+class LukeQA(LukePipe):
     """Answers from the text of a Doc to the questions in `doc._.questions` (Yamada et al. 2020, section 4.5).
 
     windows: how a long Doc is cut; null = as the checkpoint was trained, else the paper's windows of 508 pieces,
@@ -134,21 +136,28 @@ class LukeQA(QuestionPipe):
         max_batch_pieces: int,
         scorer: Callable[..., dict[str, Any]] | None,
     ):
-        super().__init__(
-            vocab,
-            model,
-            name,
-            windows=windows,
-            max_question_pieces=max_question_pieces,
-            max_entities=max_entities,
-            separators=separators,
-            max_batch_pieces=max_batch_pieces,
-            scorer=scorer,
-        )
-        require_at_least(1, max_answer_pieces=max_answer_pieces, n_best=n_best)
+        super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=scorer)
+        require_at_least(1, max_question_pieces=max_question_pieces, max_answer_pieces=max_answer_pieces, n_best=n_best)
+        require_at_least(0, max_entities=max_entities)
+        if separators not in (1, 2):
+            raise LukeError("L047", setting="separators", value=separators, reason="it must be 1 or 2")
+        if windows is not None and not isinstance(windows, ContextWindows):
+            reason = "they must cut a context beside a question, as spacy-luke.strided_windows.v1 does"
+            raise LukeError("L047", setting="windows", value=windows, reason=reason)
+        self.max_question_pieces = max_question_pieces
+        self.max_entities = max_entities
+        self.separators = separators
         self.max_answer_pieces = max_answer_pieces
         self.n_best = n_best
         self.no_answer_threshold = no_answer_threshold
+
+    @property
+    def windows(self) -> ContextWindows:
+        """The windows in use: those of the config, else those that the checkpoint was trained with, else the
+        paper's; never longer than the encoder's positions allow."""
+        return self._windows(build_strided_windows, special_pieces=2 + self.separators)
+
+    # Weights
 
     def freeze_encoder(self, frozen: bool = True) -> None:
         """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""
@@ -184,6 +193,26 @@ class LukeQA(QuestionPipe):
         [[found]] = self._find([doc], [(question,)], n_best)
         return to_answers(doc, question, found, n_best, self.no_answer_threshold)
 
+    def logits(self, docs: Iterable[Doc]) -> list[tuple[list[QuestionWindow], list[np.ndarray]]]:
+        """Per Doc the windows of its questions, in the order of the questions and of the text, and their raw logits of
+        start and end, before softmax.
+
+        Empty questions and Docs without text have no windows. *Shape:* (pieces, 2) each, float32
+        """
+        docs = self._listed(docs)
+        self._require_weights_or_bundled(docs)
+        questions = [get_questions(doc) for doc in docs]
+        found: list[dict[tuple[int, int], tuple[QuestionWindow, np.ndarray]]] = [{} for _ in docs]
+        for group, scores in self._scored(docs, questions):
+            for row, row_scores in zip(group, scores, strict=True):
+                start, end = row.start, row.end
+                chars = np.full((row.pieces, 2), -1, dtype=np.int64)
+                chars[row.window_at : -1] = row.text.chars[start:end]
+                window = QuestionWindow(questions[row.doc][row.question], chars)
+                found[row.doc][row.question, row.window] = (window, row_scores[: row.pieces].copy())
+        in_order = [[of_doc[key] for key in sorted(of_doc)] for of_doc in found]
+        return [([window for window, _ in of_doc], [scores for _, scores in of_doc]) for of_doc in in_order]
+
     def predict(self, docs: Iterable[Doc]) -> list[list[FoundAnswers]]:
         """The best answers to each question in `doc._.questions`, with raw scores."""
         docs = self._listed(docs)
@@ -210,6 +239,46 @@ class LukeQA(QuestionPipe):
                 found = window_answers(row, row_scores, self.max_answer_pieces, keep)
                 best[row.doc][row.question] = merged(best[row.doc][row.question], found, keep)
         return best
+
+    def _scored(
+        self, docs: Sequence[Doc], questions: Sequence[Sequence[str]]
+    ) -> Iterator[tuple[list[QuestionRow], np.ndarray]]:
+        """Rows and their logits, in batches. *Shape:* (rows, pieces with padding, 2)"""
+        reader = self._reader()
+        contexts = [reader.context(doc) if of_doc else None for doc, of_doc in zip(docs, questions, strict=True)]
+        rows = (
+            row
+            for index, (context, of_doc) in enumerate(zip(contexts, questions, strict=True))
+            for number, question in enumerate(of_doc)
+            if context is not None
+            for row in reader.rows(index, number, context, question)
+        )
+        yield from self._predicted(self._batches(rows))
+        self._warn_of(reader)
+
+    def _reader(self) -> QuestionReader:
+        description = self._require_weights()
+        return QuestionReader(
+            description.tokenizer,
+            description.entity_vocab,
+            self.windows,
+            max_question_pieces=self.max_question_pieces,
+            max_entities=self.max_entities,
+            separators=self.separators,
+        )
+
+    def _warn_of(self, reader: QuestionReader) -> None:
+        if reader.too_long:
+            maximum, first = reader.max_question_pieces, reader.first_too_long
+            warn("W015", name=self.name, count=reader.too_long, maximum=maximum, first=first, stacklevel=4)
+        if reader.empty:
+            warn("W016", name=self.name, count=reader.empty, stacklevel=4)
+
+    def _batches(self, rows: Iterable[QuestionRow]) -> Iterator[tuple[list[QuestionRow], Any]]:
+        """Padded inputs and the rows they are made of. Rows of all Docs go together, sorted by length."""
+        description = self._require_weights()
+        special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
+        return make_batches(rows, self.max_batch_pieces, special, entity_pad=entity_pad)
 
     # Training
 

@@ -111,6 +111,19 @@ class QuestionRow(WindowRow):
         return ids, np.concatenate([[0], self.plan.types, [0] * between])
 
 
+@dataclass(frozen=True)
+class QuestionWindow:
+    """What a row of logits is about.
+
+    question: as it was asked.
+    chars: the half-open range of characters of the Doc that each piece of `<s> question </s></s> window </s>` stands
+        for, (-1, -1) for pieces that are not the Doc's. *Shape:* (pieces, 2), int64
+    """
+
+    question: str
+    chars: np.ndarray
+
+
 class QuestionReader:
     """Tokenises Docs and questions, and lays them out as rows.
 

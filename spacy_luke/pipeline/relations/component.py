@@ -139,14 +139,29 @@ class LukeRelations(MarkedPipe):
         model: Model,
         name: str,
         *,
+        windows: PassageWindows | None,
         pairs: PairGetter,
+        max_mention_pieces: int,
         max_negatives: int | None,
+        multi_label: bool | None,
+        threshold: float | None,
         negative_label: str | None,
         directed_labels: bool | None,
         symmetric: list[str],
-        **settings: Any,
+        max_batch_pieces: int,
+        scorer: Callable[..., dict[str, Any]] | None,
     ):
-        super().__init__(vocab, model, name, **settings)
+        super().__init__(
+            vocab,
+            model,
+            name,
+            windows=windows,
+            max_mention_pieces=max_mention_pieces,
+            multi_label=multi_label,
+            threshold=threshold,
+            max_batch_pieces=max_batch_pieces,
+            scorer=scorer,
+        )
         if not callable(pairs):
             reason = "it must be a function from a Doc to pairs of its Spans"
             raise LukeError("L047", setting="pairs", value=pairs, reason=reason)

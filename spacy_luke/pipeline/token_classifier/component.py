@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
 from spacy.language import Language
 from spacy.parts_of_speech import IDS as PARTS_OF_SPEECH
-from spacy.tokens import Doc
-from spacy.training import Example
+from spacy.tokens import Doc, Token
+from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Config, Model, Optimizer
 
 from ...annotations import LUKE_TAG, annotated_entities
-from ...batching.windows import Windows
+from ...batching.collate import make_batches
+from ...batching.pieces import doc_pieces
+from ...batching.strided import StridedWindows
+from ...batching.windows import Windows, build_sentence_windows
 from ...checkpoints.checkpoint import OWN_SETTINGS, Checkpoint, Description
 from ...checkpoints.heads import TOKEN_CLASSIFIER
 from ...checks import require_probability
 from ...errors import LukeError
+from ...tokenization.entity_vocab import PAD
+from ..base.component import LukePipe
 from ..base.entities import write_entities
-from ..base.gold import GoldSpans
-from ..base.losses import softmax
+from ..base.gold import GoldReport, GoldSpans
+from ..base.losses import cross_entropy_of_sets, softmax
 from ..base.score_weights import ENTS_WEIGHTS, ScoreWeights
 from .decoding import TokenLogits, tagged_spans
 from .gold import ENTS, TOKEN_ATTRIBUTES, gold_entity_tokens, gold_token_tags
+from .inputs import TokenRow, token_rows
 from .tag_scheme import OUTSIDE, SCHEMES, TagScheme, scheme_labels
-from .tokens import TokenPipe
 
 DEFAULT_CONFIG = """
 [luke_token_classifier]
@@ -97,7 +105,7 @@ def make_luke_token_classifier(
     )
 
 
-class LukeTokenClassifier(TokenPipe):
+class LukeTokenClassifier(LukePipe):
     """Entities or tags by classifying each token, as transformers' classes for token classification do.
 
     windows: how a Doc is cut; null = as the checkpoint was trained, else a window for each sentence alone (LUKE) or the
@@ -114,6 +122,8 @@ class LukeTokenClassifier(TokenPipe):
 
     The label of a token is that of its first piece, as is usual in fine-tuning (Devlin et al. 2019, section 5.3, and
     transformers' examples). White space has none. How tags become entities is in `TagScheme.decode` and `tagged_spans`.
+
+    missed_gold: reason -> how much gold annotation updates could not learn from.
     """
 
     architecture = TOKEN_CLASSIFIER
@@ -147,6 +157,12 @@ class LukeTokenClassifier(TokenPipe):
         self.overwrite = overwrite
         self.threshold = threshold
         self.spans_key = spans_key
+        self.missed_gold: Counter[str] = Counter()
+
+    @property
+    def windows(self) -> Windows:
+        """The windows in use; never longer than the encoder's positions allow."""
+        return self._windows(partial(build_sentence_windows, context="none"), special_pieces=2)
 
     @property
     def attribute(self) -> str:
@@ -167,6 +183,8 @@ class LukeTokenClassifier(TokenPipe):
         """How labels are read as tags of entities; None if entities are not what is written."""
         return TagScheme.find(labels, bare=True) if self.attribute == ENTS else None
 
+    # Weights
+
     def _load(self, checkpoint: Checkpoint) -> None:
         if checkpoint.architecture == checkpoint.architecture_of(self.architecture):
             saved = checkpoint.settings.get("attribute")
@@ -186,7 +204,48 @@ class LukeTokenClassifier(TokenPipe):
         chosen = {"attribute": self._attribute_setting} if self._attribute_setting else {}
         return {**super()._settings_to_save(source, options), **chosen}
 
+    def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if (self._attribute_setting or ENTS) != ENTS:
+            self._check(labels, self._attribute_setting)
+            return labels
+        if OUTSIDE in labels:
+            reason = "they must be types of entities, without O and prefixes"
+            raise LukeError("L047", setting="labels", value=", ".join(labels), reason=reason)
+        return scheme_labels(labels, self.scheme) if labels else ()
+
+    def _rows_of(self, label: str) -> tuple[str, ...]:
+        scheme = self._scheme_of(self.logit_labels)
+        if scheme is None:
+            if self._description is not None:
+                self._check((label,), self.attribute)
+            return (label,)
+        if scheme.tags != self.logit_labels:  # types without prefixes
+            return (label,)
+        prefixes = dict.fromkeys(tag.partition("-")[0] for tag in self.logit_labels if tag != OUTSIDE)
+        return tuple(f"{prefix}-{label}" for prefix in prefixes)
+
     # Prediction
+
+    def logits(self, docs: Iterable[Doc]) -> list[tuple[list[Token], np.ndarray]]:
+        """Per Doc its tokens but white space, and their raw scores, before softmax.
+
+        *Shape:* (tokens, labels), float32; labels in the order of `logit_labels`.
+        """
+        docs = self._listed(docs)
+        return [
+            ([doc[i] for i in scored.tokens.tolist()], scored.logits)
+            for doc, scored in zip(docs, self.predict(docs), strict=True)
+        ]
+
+    def predict(self, docs: Iterable[Doc]) -> list[TokenLogits]:
+        """Raw scores of the tokens of each Doc."""
+        docs = self._listed(docs)
+        labels = len(self._require_weights_or_bundled(docs).labels)
+        scored, rows = self._rows(docs, labels)
+        for group, scores in self._predicted(self._batches(rows)):
+            for row, row_scores in zip(group, scores, strict=True):
+                scored[row.doc].logits[row.words] = row_scores[row.places]
+        return scored
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[TokenLogits]) -> None:
         """Decode raw scores into `doc.ents` and scores of spans, or write the tags of tokens."""
@@ -205,6 +264,27 @@ class LukeTokenClassifier(TokenPipe):
                 best = int(row.argmax())
                 attribute.set(doc[i], self.logit_labels[best] if softmax(row)[best] >= self.threshold else None)
 
+    def _rows(self, docs: list[Doc], labels: int) -> tuple[list[TokenLogits], list[TokenRow]]:
+        """The tokens of each Doc that are classified, without scores yet, and the rows that show them."""
+        tokenizer, windows = self._require_weights().tokenizer, self.windows
+        if not isinstance(windows, StridedWindows):
+            self._warn_without_sentences(docs)
+        scored: list[TokenLogits] = []
+        rows: list[TokenRow] = []
+        for index, doc in enumerate(docs):
+            pieces = doc_pieces(doc, tokenizer)
+            tokens = np.flatnonzero(pieces.visible)
+            rows += token_rows(index, pieces, tokens, windows)
+            sentence_of = np.repeat(np.arange(len(pieces.sentences)), np.diff(pieces.sentences, axis=1)[:, 0])
+            scored.append(TokenLogits(tokens, sentence_of[tokens], np.zeros((len(tokens), labels), dtype=np.float32)))
+        return scored, rows
+
+    def _batches(self, rows: Sequence[TokenRow]) -> Iterator[tuple[list[TokenRow], Any]]:
+        """Padded inputs and the rows they are made of."""
+        description = self._require_weights()
+        special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
+        return make_batches(rows, self.max_batch_pieces, special, entity_pad=entity_pad)
+
     # Training
 
     @property
@@ -216,9 +296,52 @@ class LukeTokenClassifier(TokenPipe):
         """Scores of what the component writes; see the scorer."""
         return super().score(examples, **{"attribute": self.attribute, **kwargs})
 
-    @property
-    def _gold_what(self) -> str:
-        return "entities" if self.attribute == ENTS else "tags"
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Accumulate the gradient of the mean cross entropy over the annotated tokens, and step if `sgd` is given.
+
+        drop: every dropout rate of the model.
+
+        Several updates before a step add up. Tokens without annotation are left out. Where the entities of a Doc are
+        annotated with some labels only (`set_entity_labels`), the others remain possible for tokens without label.
+        """
+        losses = losses if losses is not None else {}
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, f"{type(self).__name__}.update")
+        scored, rows = self._rows(
+            [example.predicted for example in examples], len(self._require_weights_to_learn().labels)
+        )
+        gold = [self._known_gold(example, words) for example, words in zip(examples, scored, strict=True)]
+        for of_doc in gold:
+            self.missed_gold += of_doc.missed
+        total = sum(int(of_doc.known.sum()) for of_doc in gold)
+        outside = self.logit_labels.index(OUTSIDE) if OUTSIDE in self.logit_labels else -1
+        self._begin_update(drop)
+        wanted = [row for row in rows if gold[row.doc].known[row.words].any()]
+        for group, batch in self._ahead(self._batches(wanted)):
+            logits, backprop = self.model.begin_update(batch)
+            known = [row.words[gold[row.doc].known[row.words]] for row in group]
+            places = [row.places[gold[row.doc].known[row.words]] for row in group]
+            index = (np.repeat(np.arange(len(group)), [len(words) for words in known]), np.concatenate(places))
+            chosen = [
+                gold[row.doc].possible(words, len(self.logit_labels), outside)
+                for row, words in zip(group, known, strict=True)
+            ]
+            gradient, loss = cross_entropy_of_sets(self.model.ops.to_numpy(logits)[index], np.concatenate(chosen))
+            d_logits = np.zeros(logits.shape, dtype=np.float32)
+            d_logits[index] = gradient / total
+            backprop(self.model.ops.asarray3f(d_logits))  # type: ignore[arg-type]
+            losses[self.name] += loss / total
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
 
     @property
     def _gold_place(self) -> str:
@@ -242,28 +365,25 @@ class LukeTokenClassifier(TokenPipe):
         scheme = TagScheme.find(labels, bare=self._attribute_setting == ENTS)
         return scheme is not None and set(wanted) <= set(scheme.types)
 
-    def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
-        if (self._attribute_setting or ENTS) != ENTS:
-            self._check(labels, self._attribute_setting)
-            return labels
-        if OUTSIDE in labels:
-            reason = "they must be types of entities, without O and prefixes"
-            raise LukeError("L047", setting="labels", value=", ".join(labels), reason=reason)
-        return scheme_labels(labels, self.scheme) if labels else ()
-
-    def _rows_of(self, label: str) -> tuple[str, ...]:
-        scheme = self._scheme_of(self.logit_labels)
-        if scheme is None:
-            if self._description is not None:
-                self._check((label,), self.attribute)
-            return (label,)
-        if scheme.tags != self.logit_labels:  # types without prefixes
-            return (label,)
-        prefixes = dict.fromkeys(tag.partition("-")[0] for tag in self.logit_labels if tag != OUTSIDE)
-        return tuple(f"{prefix}-{label}" for prefix in prefixes)
+    def _known_gold(self, example: Example, words: TokenLogits) -> GoldSpans:
+        """L041 for labels that the component does not have."""
+        gold = self._gold(example, words)
+        if gold.unknown_labels:
+            unknown, known = ", ".join(sorted(set(gold.unknown_labels))), ", ".join(self.labels)
+            raise LukeError("L041", labels=unknown, name=self.name, known=known)
+        return gold
 
     def _gold(self, example: Example, words: TokenLogits) -> GoldSpans:
+        """Targets of the tokens that are classified."""
         scheme = self._scheme_of(self.logit_labels)
         if scheme:
             return gold_entity_tokens(example, words, scheme)
         return gold_token_tags(example, words, TOKEN_ATTRIBUTES[self.attribute], self.logit_labels)
+
+    def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
+        report = GoldReport()
+        for example in get_examples():
+            [words], _ = self._rows([example.predicted], 0)
+            gold = self._known_gold(example, words)
+            report.add(gold, gold.total)
+        report.warn(self.name, "W020", what="entities" if self.attribute == ENTS else "tags")

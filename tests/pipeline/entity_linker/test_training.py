@@ -90,7 +90,7 @@ def test_loss_and_gradient_are_those_of_transformers(folder, monkeypatch, loss, 
 
     nlp, pipe = component(folder, loss=loss)
     drawn = np.array([i in masked for i in range(len(ENTS))])
-    monkeypatch.setattr("spacy_luke.pipeline.entity_linker.training.draw_masked", lambda known, rate: drawn)
+    monkeypatch.setattr("spacy_luke.pipeline.entity_linker.component.draw_masked", lambda known, rate: drawn)
     ours = pipe.update([example(nlp)], losses={})[NAME]
     model = LukeForMaskedLM.from_pretrained(folder).eval()
     expected = expected_loss(model, pipe, nlp, masked, over_candidates=loss == "candidates")
