@@ -59,13 +59,14 @@ def tune(pipe: Any, corpora: Sequence[Sequence[Example]], *, f1_loss: float = 0.
         setting, f1_name, values = "no_answer_threshold", "qa_f1", DIFFERENCES
     else:
         f1_name, _ = pipe._calibration_scores
+    tuned: Any = pipe
     copies = [[Example(e.predicted.copy(), e.reference) for e in examples] for examples in corpora]
     docs = [example.predicted for examples in copies for example in examples]
-    scores = pipe.predict(docs)
+    scores = tuned.predict(docs)
 
     def f1(value: float) -> float:
         setattr(pipe, setting, value)
-        pipe.set_annotations(docs, scores)
+        tuned.set_annotations(docs, scores)
         return _mean_f1(pipe, copies, f1_name)
 
     best = max(values, key=f1)

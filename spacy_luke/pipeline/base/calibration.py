@@ -40,10 +40,14 @@ class CalibratedPipe:
     """A component whose `score` gives the expected calibration error of its probabilities."""
 
     name: str
-    _module: TaskModule
     predict: Callable[..., Any]
     set_annotations: Callable[..., None]
     score: Callable[..., dict[str, Any]]
+
+    @property
+    @abstractmethod
+    def _module(self) -> TaskModule:
+        """The PyTorch module."""
 
     @property
     @abstractmethod
@@ -133,7 +137,7 @@ class _Trials:
     def _annotate(self, calibration: Calibration) -> None:
         # Entities of the trial before would stand in the way, and those of other components would be lost.
         for doc, entities in zip(self.docs, self.before, strict=True):
-            doc.from_array(_ENTITIES, entities)
+            doc.from_array(_ENTITIES, entities)  # type: ignore[arg-type]
         self.pipe.set_annotations(self.docs, [self._changed(scored, calibration) for scored in self.scores])
 
     def _changed(self, scored: Any, calibration: Calibration) -> Any:
