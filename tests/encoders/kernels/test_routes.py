@@ -173,6 +173,16 @@ def test_the_routes_agree_with_the_weights_that_are_recorded(tmp_path, name: str
     assert torch.allclose(fast, expected, atol=1e-5)
 
 
+def test_no_route_rounds_double_precision(tmp_path) -> None:
+    part = pair(tmp_path)[1].double().layers[0].attention
+    rows = torch.randn(2, 9, 32, dtype=torch.float64)
+    found = []
+    for mode in ("plain", "all"):
+        with kernels.use(mode), torch.no_grad():
+            found.append(part(rows, 5, None))
+    assert torch.allclose(*found, rtol=0, atol=1e-12)
+
+
 def test_a_block_sets_its_own_thread_alone() -> None:
     def current(_: int) -> str:
         return kernels.current()
