@@ -113,7 +113,7 @@ class _Trials:
         self.corpora = [[Example(e.predicted.copy(), e.reference) for e in examples] for examples in corpora]
         self.examples = [example for examples in self.corpora for example in examples]
         self.docs = [example.predicted for example in self.examples]
-        self.before = [doc.to_array(_ENTITIES) for doc in self.docs]
+        self.before: list[Any] = [doc.to_array(_ENTITIES) for doc in self.docs]
         self.scores = pipe.predict(self.docs)
         self.f1_name, self.error_name = pipe._calibration_scores
 
