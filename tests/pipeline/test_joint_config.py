@@ -21,8 +21,8 @@ from spacy_luke.annotations import (
     set_relations,
 )
 from tests.pipeline.entity_linker.model import make_doc, make_kb, write_linker
+from tests.pipeline.short_training import CONFIGS
 
-CONFIGS = Path(__file__).parents[2] / "configs"
 TEXT = "Ada Lovelace met Charles Babbage in London on June 5 , 1833 ."
 NLP = spacy.blank("en")
 NAMES = ("luke_ner", "luke_entity_typer", "luke_relations", "luke_entity_linker", "luke_qa")
