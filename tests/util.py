@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,16 @@ TEXTS = [
 ]
 ENTITIES = {"[PAD]": 0, "[UNK]": 1, "[MASK]": 2, "London": 3, "[MASK2]": 4, "Ada Lovelace": 5, "Babbage": 6}
 SPECIAL_STRINGS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "<ent>", "<ent2>", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
+
+
+@contextmanager
+def restored(pipe: Any) -> Iterator[Any]:
+    """A component whose settings are afterwards what they were before."""
+    before = dict(vars(pipe))
+    try:
+        yield pipe
+    finally:
+        vars(pipe).update(before)
 
 
 # --- tokenizers

@@ -26,7 +26,7 @@ from .sentences import (
     read_sentences,
     sentence_numbers,
 )
-from .texts import Fact, Place, set_entities, write_relations
+from .texts import Fact, TokenRange, set_entities, write_relations
 from .words import Spaces
 
 
@@ -80,7 +80,7 @@ def make_doc(record: Record, names: Names, spaces: Spaces, vocab: Vocab, report:
     if "labels" not in record.values:
         report.unlabelled.add(record.short)
         return doc
-    places: list[list[Place]] = [[] for _ in entities]
+    places: list[list[TokenRange]] = [[] for _ in entities]
     for span in doc.ents:
         places[int(span.id_)].append((span.start, span.end))
     write_facts(doc, record, places, names, report)
@@ -107,7 +107,9 @@ def read_mentions(record: Record, number: int, mentions: object) -> list[tuple[R
     return found
 
 
-def write_facts(doc: Doc, record: Record, places: list[list[Place]], names: Names, report: ConversionReport) -> None:
+def write_facts(
+    doc: Doc, record: Record, places: list[list[TokenRange]], names: Names, report: ConversionReport
+) -> None:
     """Write the relations of the entities between their mentions. places: those of each entity that were kept."""
     facts: list[Fact] = []
     seen: set[tuple[int, int, str]] = set()

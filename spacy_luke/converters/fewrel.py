@@ -27,7 +27,7 @@ from .sentences import (
     read_sentences,
     sentence_numbers,
 )
-from .texts import ENTITY, Place, set_entities, write_relations
+from .texts import ENTITY, TokenRange, set_entities, write_relations
 from .words import Spaces
 
 
@@ -70,8 +70,8 @@ def make_doc(
     check_names(record, [words], [place for found in named.values() for place in found], report)
     sentences = read_sentences(record, [words], spaces, vocab, report)
     doc = sentences.doc
-    mentions: list[list[Place]] = []
-    places: dict[Place, tuple[str, str, str]] = {}
+    mentions: list[list[TokenRange]] = []
+    places: dict[TokenRange, tuple[str, str, str]] = {}
     for role, found in named.items():
         value = record.get(role, list)
         mentions.append([find_mention(record, role, place, sentences) for place in found])
@@ -105,7 +105,7 @@ def read_mentions(record: Record, role: str) -> list[NamedPlace]:
     return found
 
 
-def find_mention(record: Record, role: str, place: NamedPlace, sentences: Sentences) -> Place:
+def find_mention(record: Record, role: str, place: NamedPlace, sentences: Sentences) -> TokenRange:
     found = sentences.place(record, f"{role!r}", place.start, place.end)
     if found is None:
         record.fail(f"all tokens of {role!r} are empty")

@@ -17,7 +17,7 @@ from spacy.vocab import Vocab
 
 from .records import Record, read_records
 from .report import ConversionReport
-from .texts import Fact, Place, TextTokenizer, char_span, mark_one_sentence, set_entities, write_relations
+from .texts import Fact, TextTokenizer, TokenRange, char_span, mark_one_sentence, set_entities, write_relations
 
 
 def read_knowledgenet(path: str | Path, *, vocab: Vocab | None = None) -> tuple[list[Doc], ConversionReport]:
@@ -45,12 +45,12 @@ def make_doc(
     name: str, text: str, records: Iterable[Record], tokenizer: TextTokenizer, report: ConversionReport
 ) -> Doc:
     doc = mark_one_sentence(tokenizer(text))
-    spans: dict[Place, Span] = {}
+    spans: dict[TokenRange, Span] = {}
     facts: list[Fact] = []
     place = ""
     seen: set[tuple[int, int]] = set()  # characters that were looked at, so that each is reported once
 
-    def find(record: Record, role: str) -> Place:
+    def find(record: Record, role: str) -> TokenRange:
         value = record.get(role, list)
         edges = [type(edge) is int for edge in value[:2]]
         if len(value) != 3 or not all(edges) or not isinstance(value[2], str | None):

@@ -21,7 +21,7 @@ from ..annotations.store import Characters
 from ..errors import LukeError
 from .records import Record, read_records
 from .report import ConversionReport
-from .texts import Fact, Place, set_entities, shown, write_relations
+from .texts import Fact, TokenRange, set_entities, shown, write_relations
 
 ACCEPTED = "accept"
 
@@ -90,10 +90,10 @@ def read_tokens(record: Record, vocab: Vocab) -> Doc:
     return doc
 
 
-def read_place(record: Record, characters: Characters) -> Place:
+def read_place(record: Record, characters: Characters) -> TokenRange:
     """The tokens of a span; of its characters, where it does not name tokens. Where it has both, they must agree."""
     doc = characters.doc
-    found: Place | None = None
+    found: TokenRange | None = None
     if "token_start" in record.values:
         first, last = record.get("token_start", int), record.get("token_end", int)
         if not 0 <= first <= last < len(doc):
@@ -113,7 +113,7 @@ def read_place(record: Record, characters: Characters) -> Place:
     return span.start, span.end
 
 
-def read_end(record: Record, role: str, places: list[Place], characters: Characters) -> Place:
+def read_end(record: Record, role: str, places: list[TokenRange], characters: Characters) -> TokenRange:
     """The head or the child of a relation: a span, or else the one span that ends with, or else has, that token."""
     name = f"{role}_span"
     given = record.values.get(name)

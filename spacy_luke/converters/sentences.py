@@ -16,7 +16,7 @@ from spacy.vocab import Vocab
 from ..errors import LukeError
 from .records import Record, read_object
 from .report import ConversionReport
-from .texts import Fact, Place, shown
+from .texts import Fact, TokenRange, shown
 from .words import Spaces, find_spaces, plain_word
 
 # Characters, with a blank and some to spare, that one character of a name may have in the tokens: "-LRB-".
@@ -39,7 +39,7 @@ class Sentences:
     doc: Doc
     kept: list[list[int]]
 
-    def place(self, record: Record, role: str, start: int, end: int, *, sentence: int = 0) -> Place | None:
+    def place(self, record: Record, role: str, start: int, end: int, *, sentence: int = 0) -> TokenRange | None:
         """The tokens of the Doc for those of a sentence; None if all are empty. L064 if they are not in it."""
         if not 0 <= sentence < len(self.kept):
             record.fail(f"{role} is in sentence {sentence} of {len(self.kept)}")
@@ -154,7 +154,7 @@ def sentence_numbers(doc: Doc) -> list[int]:
 
 
 def pair_mentions(
-    heads: Sequence[Place], tails: Sequence[Place], numbers: Sequence[int], label: str
+    heads: Sequence[TokenRange], tails: Sequence[TokenRange], numbers: Sequence[int], label: str
 ) -> tuple[list[Fact], bool]:
     """The pairs of mentions that say a relation of two entities, and whether they are in the same sentences.
 
@@ -162,7 +162,7 @@ def pair_mentions(
 
     numbers: of each token, the number of its sentence.
     """
-    by_sentence: dict[int, list[Place]] = {}
+    by_sentence: dict[int, list[TokenRange]] = {}
     for tail in tails:
         by_sentence.setdefault(numbers[tail[0]], []).append(tail)
     together = [(head, tail, label) for head in heads for tail in by_sentence.get(numbers[head[0]], ()) if head != tail]
@@ -179,7 +179,7 @@ def pair_mentions(
     return [(head, tail, label)], False
 
 
-def label_spans(doc: Doc, places: Mapping[Place, tuple[str, str, str]]) -> list[Span]:
+def label_spans(doc: Doc, places: Mapping[TokenRange, tuple[str, str, str]]) -> list[Span]:
     """Spans for places with their label, knowledge base id and entity number."""
     return [
         Span(doc, start, end, label=label, kb_id=kb_id, span_id=number)

@@ -17,7 +17,7 @@ from spacy.vocab import Vocab
 from .records import Record, read_records
 from .report import ConversionReport
 from .sentences import read_sentences
-from .texts import Place, set_entities, write_relations
+from .texts import TokenRange, set_entities, write_relations
 from .words import Spaces
 
 UNRELATED = "no_relation"
@@ -48,7 +48,7 @@ def make_doc(record: Record, spaces: Spaces, vocab: Vocab, report: ConversionRep
     doc = sentences.doc
     for name in ("id", "docid"):
         doc.user_data[name] = str(record.get(name, str | int, ""))
-    places: list[Place] = []
+    places: list[TokenRange] = []
     spans: list[Span] = []
     for role in ("subj", "obj"):
         first, last = record.get(f"{role}_start", int), record.get(f"{role}_end", int)

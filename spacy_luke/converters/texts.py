@@ -26,7 +26,7 @@ MAX_RUN = 300
 LONG_RUN = re.compile(rf"\S{{{MAX_RUN + 1},}}")
 
 # Half-open token range
-Place = tuple[int, int]
+TokenRange = tuple[int, int]
 
 
 class Mention(NamedTuple):
@@ -40,7 +40,7 @@ class Mention(NamedTuple):
 
 
 # Head, tail, label
-Fact = tuple[Place, Place, str]
+Fact = tuple[TokenRange, TokenRange, str]
 
 
 class TextTokenizer:

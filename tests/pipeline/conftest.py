@@ -10,6 +10,7 @@ from tokenizers import ByteLevelBPETokenizer
 from transformers import LukeConfig, LukeForEntitySpanClassification
 
 import spacy_luke
+from tests.util import write_longformer, write_luke
 
 TEXT = [
     "Ada Lovelace met Charles Babbage in London.",
@@ -17,6 +18,28 @@ TEXT = [
     "Élodie O'Neil  moved to São Paulo; \n\n她在北京。",
 ]
 LABELS = ["NIL", "LOC", "ORG", "PER"]
+ENCODERS = ["luke", "longformer"]
+
+
+@pytest.fixture(params=ENCODERS)
+def encoder(request) -> str:
+    """The tests that take it run on LUKE and on a Longformer."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def encoders(tmp_path_factory) -> dict[str, str]:
+    """A LukeModel and a LongformerModel without head."""
+    folders = {encoder: tmp_path_factory.mktemp(encoder) for encoder in ENCODERS}
+    write_luke(folders["luke"])
+    write_longformer(folders["longformer"])
+    return {encoder: str(folder) for encoder, folder in folders.items()}
+
+
+@pytest.fixture(scope="module")
+def pipelines(folders):
+    """A pipeline for each of the `folders` of a test file, whose keys are the encoders."""
+    return {encoder: spacy_luke.from_checkpoint(folder, sentences=None) for encoder, folder in folders.items()}
 
 
 @pytest.fixture(scope="session")

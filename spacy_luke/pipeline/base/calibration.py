@@ -137,7 +137,7 @@ class _Trials:
     def _annotate(self, calibration: Calibration) -> None:
         # Entities of the trial before would stand in the way, and those of other components would be lost.
         for doc, entities in zip(self.docs, self.before, strict=True):
-            doc.from_array(_ENTITIES, entities)  # type: ignore[arg-type]
+            doc.from_array(_ENTITIES, entities)
         self.pipe.set_annotations(self.docs, [self._changed(scored, calibration) for scored in self.scores])
 
     def _changed(self, scored: Any, calibration: Calibration) -> Any:

@@ -14,7 +14,7 @@ from spacy.training import Example
 from ...annotations import get_entity_labels
 
 # First and end, in characters that are no white space.
-Place = tuple[int, int]
+CharRange = tuple[int, int]
 
 
 class Places:
@@ -30,7 +30,7 @@ class Places:
         widths = (0 if char.isspace() else len(char.lower()) for char in doc.text)
         self._before = list(accumulate(widths, initial=0))
 
-    def __call__(self, span: Span) -> Place:
+    def __call__(self, span: Span) -> CharRange:
         return self._before[span.start_char], self._before[span.end_char]
 
 

@@ -22,7 +22,7 @@ from ...checks import require_at_least, require_probability
 from ...errors import LukeError, warn
 from ..base.calibration import CalibratedPipe
 from ..base.component import LukePipe
-from ..base.gold import listed
+from ..base.gold import GoldReport, listed
 from ..base.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
 from ..base.problem_type import MULTI_LABEL, SINGLE_LABEL, problem_entry, problem_of
 from .inputs import DocumentLayout, Layout, MarkedLayout
@@ -267,20 +267,15 @@ class MarkedPipe(LukePipe, CalibratedPipe):
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         """Tell how much of the gold annotation cannot be learned."""
-        total = missed = several = 0
-        first: list[str] = []
+        report = GoldReport()
         for example in get_examples():
             if self._is_annotated(example.reference):
                 targets = self._targets(example, self._items(example.predicted))
-                total += targets.gold
-                missed += len(targets.missed)
-                several += targets.several_labels
-                first += targets.missed[: 5 - len(first)]
-        if missed:
-            named: dict[str, Any] = {"what": self.gold_what, "reasons": self.no_item, "examples": "; ".join(first)}
-            warn("W019", name=self.name, missed=missed, total=total, **named)
-        if several:
-            warn("W009", name=self.name, count=several, what=self.what)
+                report.total += targets.gold
+                report.several_labels += targets.several_labels
+                for text in targets.missed:
+                    report.miss(self.no_item, text)
+        report.warn(self.name, "W019", what=self.gold_what, reasons=self.no_item, several=self.what)
 
     def _unknown_labels(self, labels: Iterable[str]) -> LukeError:
         return LukeError("L041", labels=", ".join(sorted(set(labels))), name=self.name, known=", ".join(self.labels))

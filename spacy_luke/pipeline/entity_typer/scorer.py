@@ -12,7 +12,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from ...annotations import get_entity_type_scores, get_entity_types, typed_spans
-from ..base.scoring import Place, Places, calibration_error, per_label, places, prf
+from ..base.scoring import CharRange, Places, calibration_error, per_label, places, prf
 
 Types = frozenset[str]
 
@@ -88,5 +88,5 @@ def _scored(example: Example) -> Iterator[tuple[float, bool]]:
                 yield from ((scores[label], label in right) for label in get_entity_types(span) if label in scores)
 
 
-def _types(doc: Doc, place: Places) -> dict[Place, Types]:
+def _types(doc: Doc, place: Places) -> dict[CharRange, Types]:
     return {place(span): frozenset(get_entity_types(span)) for span in typed_spans(doc)}

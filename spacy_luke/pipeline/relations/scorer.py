@@ -13,10 +13,10 @@ from spacy.training import Example
 
 from ...annotations import RELATIONS, get_relations, has_annotation
 from ..base.negative_label import NO_RELATION
-from ..base.scoring import Place, Places, calibration_error, per_label, places, prf
+from ..base.scoring import CharRange, Places, calibration_error, per_label, places, prf
 
-# Place and labels of an end of a relation; several labels only where spans under a key overlap completely.
-End = tuple[Place, tuple[str, ...]]
+# Range and labels of an end of a relation; several labels only where spans under a key overlap completely.
+End = tuple[CharRange, tuple[str, ...]]
 # Head, tail, label
 Fact = tuple[End, End, str]
 
@@ -99,9 +99,9 @@ def score_relations(
 
 def _facts(
     doc: Doc, place: Places, symmetric: frozenset[str], negative: frozenset[str], spans_key: str | None
-) -> tuple[set[Fact], set[Place]]:
+) -> tuple[set[Fact], set[CharRange]]:
     """The relations of a Doc, and the places of its entities."""
-    entities: defaultdict[Place, set[str]] = defaultdict(set)
+    entities: defaultdict[CharRange, set[str]] = defaultdict(set)
     for span in doc.ents if spans_key is None else doc.spans.get(spans_key, ()):
         entities[place(span)].update(_label(span))
 
@@ -120,7 +120,7 @@ def _facts(
 
 
 def _scored(
-    example: Example, gold: set[tuple[Place, Place, str]], symmetric: frozenset[str], negative: frozenset[str]
+    example: Example, gold: set[tuple[CharRange, CharRange, str]], symmetric: frozenset[str], negative: frozenset[str]
 ) -> Iterator[tuple[float, bool]]:
     """Probability of each predicted relation, and whether it is right."""
     place, _ = places(example)
@@ -135,13 +135,15 @@ def _label(span: Span) -> set[str]:
     return {span.label_} if span.label_ else set()
 
 
-def _without_labels(facts: set[Fact]) -> set[tuple[Place, Place, str]]:
+def _without_labels(facts: set[Fact]) -> set[tuple[CharRange, CharRange, str]]:
     return {(head, tail, label) for (head, _), (tail, _), label in facts}
 
 
-def _labelled(facts: set[tuple[Place, Place, str]], label: str) -> set[tuple[Place, Place, str]]:
+def _labelled(facts: set[tuple[CharRange, CharRange, str]], label: str) -> set[tuple[CharRange, CharRange, str]]:
     return {fact for fact in facts if fact[-1] == label}
 
 
-def _between(facts: set[tuple[Place, Place, str]], entities: set[Place]) -> set[tuple[Place, Place, str]]:
+def _between(
+    facts: set[tuple[CharRange, CharRange, str]], entities: set[CharRange]
+) -> set[tuple[CharRange, CharRange, str]]:
     return {fact for fact in facts if fact[0] in entities and fact[1] in entities}

@@ -16,9 +16,9 @@ from thinc.api import Config
 from spacy_luke.errors import LukeWarning
 from spacy_luke.pipeline.base.score_weights import fit_score_weights
 from spacy_luke.pipeline.relations.scorer import build_relations_scorer
+from tests.pipeline.short_training import CONFIGS
 from tests.pipeline.token_classifier.model import BILUO, write_tagger
 
-CONFIGS = Path(__file__).parents[3] / "configs"
 WINDOWS = {"@misc": "spacy-luke.sentence_windows.v1", "context": "none"}
 
 

@@ -29,9 +29,8 @@ from tests.pipeline.encoder.shared_model import (
     write_bare,
 )
 from tests.pipeline.entity_markers.model import TEXT
+from tests.pipeline.short_training import CONFIGS, assert_complete, short
 from tests.util import luke_config, randomise, write_longformer, write_luke
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -244,19 +243,9 @@ def test_the_span_filter_of_the_fast_mode_is_shared_and_saved(checkpoint: Path, 
 def test_the_config_is_complete_and_trains(checkpoint: Path, tmp_path: Path) -> None:
     references = [example.reference for example in examples(spacy.blank("en")) * 2]
     DocBin(docs=references, store_user_data=True).to_disk(tmp_path / "corpus.spacy")
-    overrides = {
-        "paths.train": str(tmp_path / "corpus.spacy"),
-        "paths.dev": str(tmp_path / "corpus.spacy"),
-        "paths.checkpoint": str(checkpoint),
-        "training.max_steps": 2,
-        "training.max_epochs": 0,
-        "training.eval_frequency": 1,
-    }
-    config = Config().from_disk(ROOT / "configs" / "shared.cfg", overrides=overrides)
-    made = spacy.util.load_model_from_config(config, auto_fill=False, validate=True)
-    filled = spacy.util.load_model_from_config(config, auto_fill=True).config
-    assert made.config["components"] == filled["components"]
-    assert set(filled["training"]["score_weights"]) == set(config["training"]["score_weights"])
+    overrides = short(tmp_path / "corpus.spacy", checkpoint, steps=2)
+    config = Config().from_disk(CONFIGS / "shared.cfg", overrides=overrides)
+    assert_complete(config)
     (tmp_path / "out").mkdir()
     train(init_nlp(config), tmp_path / "out")
     loaded = spacy.load(tmp_path / "out" / "model-last")

@@ -13,8 +13,6 @@ import spacy
 import torch
 from spacy.tokens import DocBin
 from spacy.training import Example
-from spacy.training.initialize import init_nlp
-from spacy.training.loop import train
 from thinc.api import Config
 
 from spacy_luke.checkpoints.key_maps import to_hugging_face
@@ -33,10 +31,11 @@ from tests.pipeline.entity_linker.model import (
     write_linker,
 )
 from tests.pipeline.entity_markers.model import adam
+from tests.pipeline.short_training import CONFIGS, trained
 from tests.util import write_luke
 
 SPECIAL_ENTITIES = {"[PAD]": 0, "[UNK]": 1, "[MASK]": 2, "[MASK2]": 4}
-CONFIG = Path(__file__).parents[3] / "configs" / "entity_linker.cfg"
+CONFIG = CONFIGS / "entity_linker.cfg"
 NAME = "luke_entity_linker"
 GOLD = {0: "Ada Lovelace", 1: "Charles Babbage", 2: "London", 3: "Ada Lovelace", 4: "London", 6: "Ada (language)"}
 
@@ -297,10 +296,7 @@ def test_the_config_trains(folder, tmp_path) -> None:
         "training.eval_frequency": 1,
         "training.optimizer.learn_rate.warmup_steps": 1,
     }
-    nlp = init_nlp(Config().from_disk(CONFIG, overrides=overrides))
-    (tmp_path / "out").mkdir()
-    train(nlp, tmp_path / "out")
-    best = spacy.load(tmp_path / "out" / "model-best")
+    best = trained(Config().from_disk(CONFIG, overrides=overrides), tmp_path / "out")
     assert best.meta["performance"]["nel_micro_f"] is not None
     for name in ("config.json", "cfg"):
         assert str(tmp_path) not in (tmp_path / "out" / "model-best" / NAME / name).read_text()

@@ -31,7 +31,7 @@ from tests.pipeline.multiple_choice.model import (
     write_chooser,
 )
 from tests.tokenization.ugly import plain, texts
-from tests.util import luke_tokenizer
+from tests.util import luke_tokenizer, restored
 
 ENCODERS = list(CLASSES)
 LONG = " ".join(f"{TEXT} In {year} Ada saw London." for year in range(1800, 1806))
@@ -42,16 +42,6 @@ def folders(tmp_path_factory) -> dict[str, Path]:
     return {encoder: write_chooser(tmp_path_factory.mktemp(encoder), encoder) for encoder in ENCODERS}
 
 
-@pytest.fixture(scope="module")
-def pipelines(folders):
-    return {encoder: spacy_luke.from_checkpoint(folder, sentences=None) for encoder, folder in folders.items()}
-
-
-@pytest.fixture(params=ENCODERS)
-def encoder(request) -> str:
-    return request.param
-
-
 @pytest.fixture
 def nlp(pipelines, encoder):
     return pipelines[encoder]
@@ -60,10 +50,8 @@ def nlp(pipelines, encoder):
 @pytest.fixture
 def pipe(nlp):
     """The component; settings that a test changes are restored."""
-    pipe = nlp.get_pipe("luke_multiple_choice")
-    before = dict(vars(pipe))
-    yield pipe
-    vars(pipe).update(before)
+    with restored(nlp.get_pipe("luke_multiple_choice")) as pipe:
+        yield pipe
 
 
 def asked(nlp, text: str = TEXT, choices=CHOICES) -> Doc:

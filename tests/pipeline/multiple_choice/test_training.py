@@ -10,37 +10,21 @@ import spacy
 import torch
 from spacy.tokens import DocBin
 from spacy.training import Example
-from spacy.training.initialize import init_nlp
-from spacy.training.loop import train
 from thinc.api import Adam, Config
 
 from spacy_luke.errors import LukeWarning
 from tests.pipeline.longformer_model import LONGFORMER, gradients, watch
 from tests.pipeline.multiple_choice.model import CHOICES, CLASSES, TEXT, encode, tokenizer_of, write_chooser
-from tests.util import write_longformer, write_luke
+from tests.pipeline.short_training import CONFIGS, short, trained
 
-CONFIG = Path(__file__).parents[3] / "configs" / "multiple_choice.cfg"
+CONFIG = CONFIGS / "multiple_choice.cfg"
 NLP = spacy.blank("en")
 ENCODERS = list(CLASSES)
 
 
 @pytest.fixture(scope="module")
-def encoders(tmp_path_factory) -> dict[str, str]:
-    """A LukeModel and a LongformerModel without head."""
-    folders = {encoder: tmp_path_factory.mktemp(encoder) for encoder in ENCODERS}
-    write_luke(folders["luke"])
-    write_longformer(folders["longformer"])
-    return {encoder: str(folder) for encoder, folder in folders.items()}
-
-
-@pytest.fixture(scope="module")
 def choosers(tmp_path_factory) -> dict[str, str]:
     return {encoder: str(write_chooser(tmp_path_factory.mktemp(encoder), encoder)) for encoder in ENCODERS}
-
-
-@pytest.fixture(params=ENCODERS)
-def encoder(request) -> str:
-    return request.param
 
 
 def add(encoder: str = "luke", **config):
@@ -147,18 +131,8 @@ def test_data_without_gold_choices_and_texts_that_do_not_fit_are_reported(encode
 
 def test_the_config_trains(encoders, tmp_path) -> None:
     DocBin(docs=[example().reference] * 4, store_user_data=True).to_disk(tmp_path / "corpus.spacy")
-    overrides = {
-        "paths.train": str(tmp_path / "corpus.spacy"),
-        "paths.dev": str(tmp_path / "corpus.spacy"),
-        "paths.checkpoint": encoders["luke"],
-        "training.max_steps": 4,
-        "training.max_epochs": 0,
-        "training.eval_frequency": 2,
-    }
-    nlp = init_nlp(Config().from_disk(CONFIG, overrides=overrides))
-    (tmp_path / "out").mkdir()
-    train(nlp, tmp_path / "out")
-    best = spacy.load(tmp_path / "out" / "model-best")
+    overrides = short(tmp_path / "corpus.spacy", encoders["luke"])
+    best = trained(Config().from_disk(CONFIG, overrides=overrides), tmp_path / "out")
     assert best.meta["performance"]["choice_acc"] is not None
     assert len(best(example(None).predicted)._.chosen) == 2
     assert str(tmp_path) not in (tmp_path / "out" / "model-best" / "luke_multiple_choice" / "config.json").read_text()

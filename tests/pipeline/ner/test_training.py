@@ -11,8 +11,6 @@ import spacy
 import torch
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
-from spacy.training.initialize import init_nlp
-from spacy.training.loop import train
 from thinc.api import Adam, Config
 
 from spacy_luke.checkpoints.reader import open_checkpoint
@@ -20,8 +18,8 @@ from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.models.architectures import build_luke_encoder
 from spacy_luke.pipeline.base.losses import cross_entropy
 from spacy_luke.pipeline.ner.loss import sample_negatives
+from tests.pipeline.short_training import CONFIGS, short, trained
 
-ROOT = Path(__file__).parents[3]
 DATA = [
     ("Ada Lovelace met Charles Babbage in London.", [(0, 12, "PER"), (17, 32, "PER"), (36, 42, "LOC")]),
     ("The Royal Society is in London.", [(4, 17, "ORG"), (24, 30, "LOC")]),
@@ -288,20 +286,12 @@ def corpus(tmp_path: Path) -> Path:
 
 def test_the_config_trains_from_a_checkpoint(checkpoint, corpus, tmp_path) -> None:
     overrides = {
-        "paths.train": str(corpus),
-        "paths.dev": str(corpus),
-        "paths.checkpoint": str(checkpoint),
-        "training.max_steps": 4,
-        "training.max_epochs": 0,
-        "training.eval_frequency": 2,
+        **short(corpus, checkpoint),
         "training.accumulate_gradient": 2,
         "components.luke_ner.windows.max_pieces": 100,
     }
-    config = Config().from_disk(ROOT / "configs" / "ner.cfg", overrides=overrides)
-    nlp = init_nlp(config)
-    (tmp_path / "out").mkdir()
-    train(nlp, tmp_path / "out")
-    best = spacy.load(tmp_path / "out" / "model-best")
+    config = Config().from_disk(CONFIGS / "ner.cfg", overrides=overrides)
+    best = trained(config, tmp_path / "out")
     assert best.get_pipe("luke_ner").logit_labels == ("NIL", "LOC", "ORG", "PER")
     assert "ents_f" in best.meta["performance"]
     assert str(tmp_path) not in (tmp_path / "out" / "model-best" / "luke_ner" / "config.json").read_text()
@@ -322,7 +312,7 @@ def test_the_config_trains_from_a_checkpoint(checkpoint, corpus, tmp_path) -> No
     ],
 )
 def test_configs_are_complete(name: str, corpus) -> None:
-    config = Config().from_disk(ROOT / name, overrides={"paths.train": str(corpus), "paths.dev": str(corpus)})
+    config = Config().from_disk(CONFIGS.parent / name, overrides={"paths.train": str(corpus), "paths.dev": str(corpus)})
     nlp = spacy.util.load_model_from_config(config, auto_fill=False, validate=True)
     filled = spacy.util.load_model_from_config(config, auto_fill=True).config
     component = nlp.pipe_names[-1]

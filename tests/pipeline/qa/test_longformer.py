@@ -22,7 +22,7 @@ from spacy_luke.pipeline.base.gold import GoldReport
 from spacy_luke.pipeline.qa.gold import gold_rows, target
 from tests.pipeline.longformer_model import TEXT, gradients, watch
 from tests.tokenization.ugly import plain, texts
-from tests.util import longformer_config, randomise, write_longformer
+from tests.util import longformer_config, randomise, restored, write_longformer
 
 QUESTIONS = ("Who met Babbage?", "When was the battle?")
 LONG = " ".join(f"{TEXT} In {year} Ada saw London." for year in range(1800, 1806))
@@ -55,10 +55,8 @@ def nlp(folder) -> spacy.language.Language:
 @pytest.fixture
 def pipe(nlp):
     """The component; settings that a test changes are restored."""
-    pipe = nlp.get_pipe("luke_qa")
-    before = dict(vars(pipe))
-    yield pipe
-    vars(pipe).update(before)
+    with restored(nlp.get_pipe("luke_qa")) as pipe:
+        yield pipe
 
 
 def asked(nlp, text: str = TEXT, questions=QUESTIONS) -> Doc:

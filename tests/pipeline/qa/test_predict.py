@@ -27,7 +27,7 @@ from tests.pipeline.qa.model import (
     write_qa_checkpoint,
 )
 from tests.tokenization.ugly import plain, texts
-from tests.util import luke_tokenizer
+from tests.util import luke_tokenizer, restored
 
 LONG = " ".join(f"{TEXT} In {year} Ada saw London." for year in range(1800, 1806))
 
@@ -56,10 +56,8 @@ def nlp(qa_checkpoint) -> spacy.language.Language:
 @pytest.fixture
 def pipe(nlp):
     """The component; settings that a test changes are restored."""
-    pipe = nlp.get_pipe("luke_qa")
-    before = dict(vars(pipe))
-    yield pipe
-    vars(pipe).update(before)
+    with restored(nlp.get_pipe("luke_qa")) as pipe:
+        yield pipe
 
 
 def asked(nlp, text: str = TEXT, questions=QUESTIONS) -> Doc:

@@ -9,8 +9,6 @@ import spacy
 import torch
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
-from spacy.training.initialize import init_nlp
-from spacy.training.loop import train
 from thinc.api import Adam, Config
 from transformers import BertConfig, BertModel, LukeForQuestionAnswering, RobertaConfig, RobertaModel
 
@@ -20,9 +18,10 @@ from spacy_luke.errors import LukeWarning
 from spacy_luke.pipeline.base.gold import GoldReport
 from spacy_luke.pipeline.qa.gold import gold_rows, target
 from tests.pipeline.qa.model import QUESTIONS, TEXT, link, reference_input, write_qa_checkpoint
+from tests.pipeline.short_training import CONFIGS, short, trained
 from tests.util import luke_tokenizer, write_byte_bpe, write_word_piece
 
-CONFIG = Path(__file__).parents[3] / "configs" / "qa.cfg"
+CONFIG = CONFIGS / "qa.cfg"
 UNANSWERABLE = "Who lives on the moon?"
 DATA = [
     (TEXT, [("Who met Babbage?", "Ada Lovelace"), ("When was the battle?", "1066"), (UNANSWERABLE, None)]),
@@ -373,19 +372,11 @@ def corpus(tmp_path: Path) -> Path:
 
 def test_the_config_trains_from_a_checkpoint(qa_checkpoint, corpus, tmp_path) -> None:
     overrides = {
-        "paths.train": str(corpus),
-        "paths.dev": str(corpus),
-        "paths.checkpoint": str(qa_checkpoint),
-        "training.max_steps": 4,
-        "training.max_epochs": 0,
-        "training.eval_frequency": 2,
+        **short(corpus, qa_checkpoint),
         "training.accumulate_gradient": 2,
         "components.luke_qa.windows.max_pieces": 100,
     }
-    nlp = init_nlp(Config().from_disk(CONFIG, overrides=overrides))
-    (tmp_path / "out").mkdir()
-    train(nlp, tmp_path / "out")
-    best = spacy.load(tmp_path / "out" / "model-best")
+    best = trained(Config().from_disk(CONFIG, overrides=overrides), tmp_path / "out")
     assert best.get_pipe("luke_qa").windows.max_pieces == 100
     assert 0 <= best.meta["performance"]["qa_f1"] <= 1
     assert str(tmp_path) not in (tmp_path / "out" / "model-best" / "luke_qa" / "config.json").read_text()

@@ -11,8 +11,6 @@ import spacy
 import torch
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
-from spacy.training.initialize import init_nlp
-from spacy.training.loop import train
 from thinc.api import Config
 from transformers import BertConfig, BertModel, LukeModel
 
@@ -28,9 +26,10 @@ from tests.pipeline.entity_markers.model import (
     with_ents,
     write_checkpoint,
 )
+from tests.pipeline.short_training import CONFIGS, assert_complete, short, trained
 from tests.util import luke_config, randomise, write_luke, write_word_piece
 
-CONFIG = Path(__file__).parents[3] / "configs" / "relations.cfg"
+CONFIG = CONFIGS / "relations.cfg"
 ENTS = [(0, 1, "PER"), (2, 3, "PER"), (4, 5, "LOC")]
 DATA = [
     ("Ada met Bo in London .", [(0, 2, "met"), (0, 4, "lives_in")]),
@@ -545,22 +544,12 @@ def test_the_config_trains_and_is_complete(folder, tmp_path) -> None:
     references = [one.reference for one in examples(nlp) * 3]
     DocBin(docs=references, store_user_data=True).to_disk(tmp_path / "corpus.spacy")
     overrides = {
-        "paths.train": str(tmp_path / "corpus.spacy"),
-        "paths.dev": str(tmp_path / "corpus.spacy"),
-        "paths.checkpoint": str(folder),
-        "training.max_steps": 4,
-        "training.max_epochs": 0,
-        "training.eval_frequency": 2,
+        **short(tmp_path / "corpus.spacy", folder),
         "training.accumulate_gradient": 2,
     }
     config = Config().from_disk(CONFIG, overrides=overrides)
-    made = spacy.util.load_model_from_config(config, auto_fill=False, validate=True)
-    filled = spacy.util.load_model_from_config(config, auto_fill=True).config
-    assert made.config["components"] == filled["components"]
-    assert set(filled["training"]["score_weights"]) == set(config["training"]["score_weights"])
-    (tmp_path / "out").mkdir()
-    train(init_nlp(config), tmp_path / "out")
-    best = spacy.load(tmp_path / "out" / "model-best")
+    assert_complete(config)
+    best = trained(config, tmp_path / "out")
     assert best.get_pipe("luke_relations").logit_labels == RELATIONS
     assert 0 <= best.meta["performance"]["rel_micro_f"] <= 1
 

@@ -18,6 +18,7 @@ from spacy_luke.errors import LukeError
 from tests.pipeline.longformer_model import watch
 from tests.pipeline.textcat.model import CLASSES, LABELS, TEXT, reference_logits, tokenizer_of, write_classifier
 from tests.tokenization.ugly import plain, texts
+from tests.util import restored
 
 ENCODERS = list(CLASSES)
 LONG = " ".join(f"{TEXT} In {year} Ada saw London." for year in range(1800, 1806))
@@ -30,16 +31,6 @@ def folders(tmp_path_factory) -> dict[str, Path]:
     return {encoder: write_classifier(tmp_path_factory.mktemp(encoder), encoder) for encoder in ENCODERS}
 
 
-@pytest.fixture(scope="module")
-def pipelines(folders):
-    return {encoder: spacy_luke.from_checkpoint(folder, sentences=None) for encoder, folder in folders.items()}
-
-
-@pytest.fixture(params=ENCODERS)
-def encoder(request) -> str:
-    return request.param
-
-
 @pytest.fixture
 def nlp(pipelines, encoder):
     return pipelines[encoder]
@@ -48,10 +39,8 @@ def nlp(pipelines, encoder):
 @pytest.fixture
 def pipe(nlp):
     """The component; settings that a test changes are restored."""
-    pipe = nlp.get_pipe("luke_textcat")
-    before = dict(vars(pipe))
-    yield pipe
-    vars(pipe).update(before)
+    with restored(nlp.get_pipe("luke_textcat")) as pipe:
+        yield pipe
 
 
 def cats(doc: Doc) -> dict[str, float]:

@@ -10,16 +10,14 @@ import spacy
 import torch
 from spacy.tokens import DocBin
 from spacy.training import Example
-from spacy.training.initialize import init_nlp
-from spacy.training.loop import train
 from thinc.api import Adam, Config
 
 from spacy_luke.errors import LukeError, LukeWarning
 from tests.pipeline.longformer_model import LONGFORMER, gradients, watch
+from tests.pipeline.short_training import CONFIGS, short, trained
 from tests.pipeline.textcat.model import CLASSES, LABELS, TEXT, tokenizer_of, write_classifier
-from tests.util import write_longformer, write_luke
 
-CONFIG = Path(__file__).parents[3] / "configs" / "textcat.cfg"
+CONFIG = CONFIGS / "textcat.cfg"
 NLP = spacy.blank("en")
 ENCODERS = list(CLASSES)
 LONG = f"{TEXT} {TEXT} {TEXT}"
@@ -28,22 +26,8 @@ DATA = [(TEXT, "good"), ("Nobody knows why London was poor.", "poor"), (LONG, "n
 
 
 @pytest.fixture(scope="module")
-def encoders(tmp_path_factory) -> dict[str, str]:
-    """A LukeModel and a LongformerModel without head."""
-    folders = {encoder: tmp_path_factory.mktemp(encoder) for encoder in ENCODERS}
-    write_luke(folders["luke"])
-    write_longformer(folders["longformer"])
-    return {encoder: str(folder) for encoder, folder in folders.items()}
-
-
-@pytest.fixture(scope="module")
 def classifiers(tmp_path_factory) -> dict[str, str]:
     return {encoder: str(write_classifier(tmp_path_factory.mktemp(encoder), encoder)) for encoder in ENCODERS}
-
-
-@pytest.fixture(params=ENCODERS)
-def encoder(request) -> str:
-    return request.param
 
 
 def add(encoder: str = "luke", **config):
@@ -263,18 +247,10 @@ def test_the_budget_does_not_change_the_gradient(classifiers, encoder, multi_lab
 def test_the_config_trains(encoders, tmp_path, multi_label: bool) -> None:
     DocBin(docs=[of_doc.reference for of_doc in examples()]).to_disk(tmp_path / "corpus.spacy")
     overrides = {
-        "paths.train": str(tmp_path / "corpus.spacy"),
-        "paths.dev": str(tmp_path / "corpus.spacy"),
-        "paths.checkpoint": encoders["luke"],
+        **short(tmp_path / "corpus.spacy", encoders["luke"]),
         "components.luke_textcat.multi_label": multi_label,
-        "training.max_steps": 4,
-        "training.max_epochs": 0,
-        "training.eval_frequency": 2,
     }
-    nlp = init_nlp(Config().from_disk(CONFIG, overrides=overrides))
-    (tmp_path / "out").mkdir()
-    train(nlp, tmp_path / "out")
-    best = spacy.load(tmp_path / "out" / "model-best")
+    best = trained(Config().from_disk(CONFIG, overrides=overrides), tmp_path / "out")
     pipe = best.get_pipe("luke_textcat")
     assert (pipe.labels, pipe.multi_label) == (LABELS, multi_label)
     assert best.meta["performance"]["cats_score"] is not None

@@ -22,6 +22,7 @@ from spacy_luke.tokenization.pieces import WordPieces
 from tests.pipeline.longformer_model import cut, watch
 from tests.pipeline.token_classifier.model import BILUO, CLASSES, POS, TEXT, reference_logits, write_tagger
 from tests.tokenization.ugly import texts
+from tests.util import restored
 
 ENCODERS = list(CLASSES)
 LONG = " ".join(f"{TEXT} In {year} Ada saw London." for year in range(1800, 1806))
@@ -32,23 +33,11 @@ def folders(tmp_path_factory) -> dict[str, Path]:
     return {encoder: write_tagger(tmp_path_factory.mktemp(encoder), encoder, BILUO) for encoder in ENCODERS}
 
 
-@pytest.fixture(scope="module")
-def pipelines(folders):
-    return {encoder: spacy_luke.from_checkpoint(folder, sentences=None) for encoder, folder in folders.items()}
-
-
-@pytest.fixture(params=ENCODERS)
-def encoder(request) -> str:
-    return request.param
-
-
 @pytest.fixture
 def nlp(pipelines, encoder):
     """A pipeline; settings of its component that a test changes are restored."""
-    pipe = pipelines[encoder].get_pipe("luke_token_classifier")
-    before = dict(vars(pipe))
-    yield pipelines[encoder]
-    vars(pipe).update(before)
+    with restored(pipelines[encoder].get_pipe("luke_token_classifier")):
+        yield pipelines[encoder]
 
 
 @pytest.fixture

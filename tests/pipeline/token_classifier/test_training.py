@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,18 +10,17 @@ import spacy
 import torch
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
-from spacy.training.initialize import init_nlp
-from spacy.training.loop import train
 from thinc.api import Adam, Config
 from transformers import LukeForTokenClassification
 
 from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.pipeline.token_classifier.tag_scheme import SCHEMES
 from tests.pipeline.longformer_model import cut, gradients
+from tests.pipeline.short_training import CONFIGS, short, trained
 from tests.pipeline.token_classifier.model import BILUO, write_tagger
 from tests.util import write_luke
 
-CONFIG = Path(__file__).parents[3] / "configs" / "token_classifier.cfg"
+CONFIG = CONFIGS / "token_classifier.cfg"
 TEXT = "Ada Lovelace met Charles Babbage in London ."
 ENTS = [(0, 2, "PER"), (3, 5, "PER"), (6, 7, "LOC")]
 NLP = spacy.blank("en")
@@ -331,20 +329,12 @@ def test_the_config_trains_entities_and_tags(folder, tmp_path, attribute) -> Non
     DocBin(docs=docs, store_user_data=True).to_disk(tmp_path / "corpus.spacy")
     score = "ents_f" if attribute is None else f"{attribute}_acc"
     overrides = {
-        "paths.train": str(tmp_path / "corpus.spacy"),
-        "paths.dev": str(tmp_path / "corpus.spacy"),
-        "paths.checkpoint": folder,
+        **short(tmp_path / "corpus.spacy", folder),
         "components.luke_token_classifier.attribute": attribute,
-        "training.max_steps": 4,
-        "training.max_epochs": 0,
-        "training.eval_frequency": 2,
         "training.score_weights.ents_f": None,
         f"training.score_weights.{score}": 1.0,
     }
-    nlp = init_nlp(Config().from_disk(CONFIG, overrides=overrides))
-    (tmp_path / "out").mkdir()
-    train(nlp, tmp_path / "out")
-    best = spacy.load(tmp_path / "out" / "model-best")
+    best = trained(Config().from_disk(CONFIG, overrides=overrides), tmp_path / "out")
     pipe = best.get_pipe("luke_token_classifier")
     assert pipe.label_data == (("LOC", "PER") if attribute is None else ("A", "B", "C"))
     assert best.meta["performance"][score] is not None

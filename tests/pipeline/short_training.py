@@ -1,0 +1,41 @@
+"""A few steps of spaCy's own training, from a config of the `configs` folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import spacy
+from spacy.language import Language
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train
+from thinc.api import Config
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def short(corpus: Path, checkpoint: Path | str, steps: int = 4) -> dict[str, Any]:
+    """Overrides of a config: some steps on a corpus, which is the dev set, too, with two evaluations."""
+    return {
+        "paths.train": str(corpus),
+        "paths.dev": str(corpus),
+        "paths.checkpoint": str(checkpoint),
+        "training.max_steps": steps,
+        "training.max_epochs": 0,
+        "training.eval_frequency": steps // 2,
+    }
+
+
+def trained(config: Config, out: Path) -> Language:
+    """The best pipeline of a training run, as it was saved to `out`."""
+    out.mkdir()
+    train(init_nlp(config), out)
+    return spacy.load(out / "model-best")
+
+
+def assert_complete(config: Config) -> None:
+    """A config spells out all settings of its components, and weights for all of their scores."""
+    made = spacy.util.load_model_from_config(config, auto_fill=False, validate=True)
+    filled = spacy.util.load_model_from_config(config, auto_fill=True).config
+    assert made.config["components"] == filled["components"]
+    assert set(filled["training"]["score_weights"]) == set(config["training"]["score_weights"])
