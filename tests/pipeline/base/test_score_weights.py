@@ -18,7 +18,7 @@ from spacy_luke.pipeline.base.score_weights import fit_score_weights
 from spacy_luke.pipeline.relations.scorer import build_relations_scorer
 from tests.pipeline.token_classifier.model import BILUO, write_tagger
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[3] / "configs"
 WINDOWS = {"@misc": "spacy-luke.sentence_windows.v1", "context": "none"}
 
 

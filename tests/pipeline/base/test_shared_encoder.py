@@ -31,7 +31,7 @@ from tests.pipeline.encoder.shared_model import (
 from tests.pipeline.entity_markers.model import TEXT
 from tests.util import luke_config, randomise, write_longformer, write_luke
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

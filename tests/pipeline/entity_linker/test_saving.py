@@ -181,7 +181,7 @@ if __name__ == "__main__":
 
 def test_two_spawned_processes_give_the_same_results(nlp, tmp_path) -> None:
     nlp.to_disk(tmp_path / "saved")
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     (tmp_path / "spawned.py").write_text(f"import sys; sys.path.insert(0, {str(root)!r})\n{SPAWNED}")
     command = [sys.executable, str(tmp_path / "spawned.py"), str(tmp_path / "saved")]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -36,7 +36,7 @@ from tests.pipeline.entity_markers.model import adam
 from tests.util import write_luke
 
 SPECIAL_ENTITIES = {"[PAD]": 0, "[UNK]": 1, "[MASK]": 2, "[MASK2]": 4}
-CONFIG = Path(__file__).parents[2] / "configs" / "entity_linker.cfg"
+CONFIG = Path(__file__).parents[3] / "configs" / "entity_linker.cfg"
 NAME = "luke_entity_linker"
 GOLD = {0: "Ada Lovelace", 1: "Charles Babbage", 2: "London", 3: "Ada Lovelace", 4: "London", 6: "Ada (language)"}
 

@@ -28,7 +28,7 @@ from tests.pipeline.entity_markers.model import (
 )
 from tests.util import luke_config, randomise, write_luke
 
-CONFIG = Path(__file__).parents[2] / "configs" / "entity_typer.cfg"
+CONFIG = Path(__file__).parents[3] / "configs" / "entity_typer.cfg"
 NAME = "luke_entity_typer"
 ENTS = [(0, 1, "X"), (2, 3, "X"), (4, 5, "X")]
 DATA = [

@@ -19,7 +19,7 @@ from tests.pipeline.longformer_model import LONGFORMER, gradients, watch
 from tests.pipeline.multiple_choice.model import CHOICES, CLASSES, TEXT, encode, tokenizer_of, write_chooser
 from tests.util import write_longformer, write_luke
 
-CONFIG = Path(__file__).parents[2] / "configs" / "multiple_choice.cfg"
+CONFIG = Path(__file__).parents[3] / "configs" / "multiple_choice.cfg"
 NLP = spacy.blank("en")
 ENCODERS = list(CLASSES)
 

@@ -21,7 +21,7 @@ from spacy_luke.models.architectures import build_luke_encoder
 from spacy_luke.pipeline.base.losses import cross_entropy
 from spacy_luke.pipeline.ner.loss import sample_negatives
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[3] / "configs"
 DATA = [
     ("Ada Lovelace met Charles Babbage in London.", [(0, 12, "PER"), (17, 32, "PER"), (36, 42, "LOC")]),
     ("The Royal Society is in London.", [(4, 17, "ORG"), (24, 30, "LOC")]),

@@ -21,7 +21,7 @@ from spacy_luke.pipeline.qa.gold import AnswerReport, gold_rows, target
 from tests.pipeline.qa.model import QUESTIONS, TEXT, link, reference_input, write_qa_checkpoint
 from tests.util import luke_tokenizer, write_byte_bpe, write_word_piece
 
-CONFIG = Path(__file__).parents[2] / "configs" / "qa.cfg"
+CONFIG = Path(__file__).parents[3] / "configs" / "qa.cfg"
 UNANSWERABLE = "Who lives on the moon?"
 DATA = [
     (TEXT, [("Who met Babbage?", "Ada Lovelace"), ("When was the battle?", "1066"), (UNANSWERABLE, None)]),

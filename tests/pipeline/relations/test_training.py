@@ -30,7 +30,7 @@ from tests.pipeline.entity_markers.model import (
 )
 from tests.util import luke_config, randomise, write_luke, write_word_piece
 
-CONFIG = Path(__file__).parents[2] / "configs" / "relations.cfg"
+CONFIG = Path(__file__).parents[3] / "configs" / "relations.cfg"
 ENTS = [(0, 1, "PER"), (2, 3, "PER"), (4, 5, "LOC")]
 DATA = [
     ("Ada met Bo in London .", [(0, 2, "met"), (0, 4, "lives_in")]),

@@ -19,7 +19,7 @@ from tests.pipeline.longformer_model import LONGFORMER, gradients, watch
 from tests.pipeline.textcat.model import CLASSES, LABELS, TEXT, tokenizer_of, write_classifier
 from tests.util import write_longformer, write_luke
 
-CONFIG = Path(__file__).parents[2] / "configs" / "textcat.cfg"
+CONFIG = Path(__file__).parents[3] / "configs" / "textcat.cfg"
 NLP = spacy.blank("en")
 ENCODERS = list(CLASSES)
 LONG = f"{TEXT} {TEXT} {TEXT}"

@@ -22,7 +22,7 @@ from tests.pipeline.longformer_model import cut, gradients
 from tests.pipeline.token_classifier.model import BILUO, write_tagger
 from tests.util import write_luke
 
-CONFIG = Path(__file__).parents[2] / "configs" / "token_classifier.cfg"
+CONFIG = Path(__file__).parents[3] / "configs" / "token_classifier.cfg"
 TEXT = "Ada Lovelace met Charles Babbage in London ."
 ENTS = [(0, 2, "PER"), (3, 5, "PER"), (6, 7, "LOC")]
 NLP = spacy.blank("en")
