@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from spacy.tokens import Doc, Span
 
 import spacy_luke
 from spacy_luke.errors import LukeError
+from spacy_luke.pipeline.base.losses import softmax
 from spacy_luke.pipeline.base.negative_label import NO_RELATION, find_negative
 from spacy_luke.pipeline.entity_markers.component import ScoredItems
 from spacy_luke.pipeline.relations.labels import both_directions, is_directed, split_direction
@@ -67,6 +69,14 @@ def test_a_threshold_leaves_out_what_is_less_probable(folders) -> None:
     score = probability(LIVES, 1)
     for threshold, count in ((score - 0.01, 1), (score + 0.01, 0)):
         assert len(relations(component(folders["plain"], threshold=threshold), {(0, 2): LIVES})) == count
+
+
+def test_a_probability_equal_to_the_threshold_is_enough(folders) -> None:
+    exact = float(softmax(np.array([LIVES], dtype=np.float32))[0, 1])
+    for threshold, count in ((exact, 1), (math.nextafter(exact, 1), 0)):
+        assert len(relations(component(folders["plain"], threshold=threshold), {(0, 2): LIVES})) == count
+    several = component(folders["plain"], multi_label=True, threshold=0.5)
+    assert relations(several, {(0, 2): [0.0, 0.0, -0.1, -0.1]}) == [(0, "lives_in", 2, 0.5)]
 
 
 def test_the_threshold_can_be_changed(folders) -> None:
@@ -242,6 +252,13 @@ def test_one_type_is_the_most_probable(folders) -> None:
     assert types == ("person",)
     np.testing.assert_allclose([*scores.values()], torch.tensor(row).softmax(0).numpy(), atol=1e-6)
     assert typed(component(folders["types"], multi_label=False, threshold=0.9), row)[0] == ()
+
+
+def test_a_type_with_a_probability_equal_to_the_threshold_is_predicted(folders) -> None:
+    row = [0.1, -0.1, 2.0, 0.0]
+    exact = float(softmax(np.array([row], dtype=np.float32)).max())
+    for threshold, types in ((exact, ("person",)), (math.nextafter(exact, 1), ())):
+        assert typed(component(folders["types"], multi_label=False, threshold=threshold), row)[0] == types
 
 
 def test_spans_that_differ_in_label_only_are_typed_once(folders) -> None:
