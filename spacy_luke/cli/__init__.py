@@ -13,6 +13,7 @@ luke_cli = typer.Typer(
 )
 
 # The modules add their commands to luke_cli, which therefore exists before them.
+from . import build_kb, card, convert, import_, pretrain, tune_filter, upcycle  # noqa: E402
 
 app.add_typer(luke_cli, name="luke")
 
