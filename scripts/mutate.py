@@ -3,8 +3,8 @@
     python scripts/mutate.py spacy_luke/pipeline/qa/decoding.py
     python scripts/mutate.py spacy_luke/pipeline/base/entities.py --tests tests/pipeline/base tests/pipeline/ner
 
-`make mutate MODULE=... TESTS=...` calls it. The work is mutmut's (https://mutmut.readthedocs.io), in a temporary copy of what git
-tracks or does not ignore, so that the working tree stays as it is.
+`make mutate MODULE=... TESTS=...` calls it. The work is mutmut's (https://mutmut.readthedocs.io), in a temporary copy
+of what git tracks or does not ignore, so that the working tree stays as it is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ UNNOTICED = ("survived", "no tests", "suspicious")
 
 
 def mirrored_tests(module: str) -> str:
-    """The folder of tests that mirrors the folder of a module: `spacy_luke/pipeline/qa/decoding.py` -> `tests/pipeline/qa`."""
+    """The tests that mirror the folder of a module: `spacy_luke/pipeline/qa/decoding.py` -> `tests/pipeline/qa`."""
     folder = Path("tests", *Path(module).parts[1:-1])
     while not (ROOT / folder).is_dir():
         folder = folder.parent
@@ -36,10 +36,9 @@ def mirrored_tests(module: str) -> str:
 
 def copy_tree(target: Path) -> None:
     """Copy the files that git tracks or does not ignore."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True
-    )
-    for name in filter(None, listed.stdout.decode().split("\0")):
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout.decode()
+    for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, target / name)

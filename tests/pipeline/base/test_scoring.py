@@ -33,6 +33,12 @@ def test_a_bin_has_its_upper_edge() -> None:
     assert calibration_error([(0.1, False), (0.05, True)]) == pytest.approx(abs(0.15 - 1) / 2)
 
 
+def test_bins_are_apart() -> None:
+    """Errors in opposite directions cancel out within a bin only."""
+    assert calibration_error([(0.05, True), (0.15, False)]) == pytest.approx((0.95 + 0.15) / 2)
+    assert calibration_error([(0.05, True), (0.15, False)], bins=5) == pytest.approx(0.8 / 2)
+
+
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1), st.integers(1, 20))
 def test_it_lies_between_the_distance_of_the_means_and_that_of_each(pairs: list[tuple[float, bool]], bins: int) -> None:
     found = calibration_error(pairs, bins)
