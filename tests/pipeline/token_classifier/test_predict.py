@@ -337,7 +337,7 @@ def test_another_packages_tag_is_left_alone(tagger_folder, monkeypatch) -> None:
     saved = Token.get_extension("luke_tag")
     Token.set_extension("luke_tag", getter=lambda token: "theirs", force=True)
     try:
-        with pytest.warns(LukeWarning, match=r"W004.*Token.*luke_tag.*test_token_classifier"):
+        with pytest.warns(LukeWarning, match=r"W004.*Token.*luke_tag.*token_classifier.test_predict"):
             package_extensions.register_extensions()
         doc = nlp("Ada met Bo")
         assert {token._.luke_tag for token in doc} == {"theirs"}
