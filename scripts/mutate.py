@@ -53,6 +53,8 @@ def configure(folder: Path, modules: Sequence[str], tests: Sequence[str]) -> Non
         "also_copy": sorted(path.name for path in folder.iterdir() if path.name not in own),
         "pytest_add_cli_args_test_selection": list(tests),
         "do_not_mutate_patterns": NOT_MUTATED,
+        # Tests run several times in one process, and what has kept the standard output of the first run needs it open.
+        "pytest_add_cli_args": ["--capture=no"],
     }
     with (folder / "pyproject.toml").open("a", encoding="utf8") as file:
         file.write("\n[tool.mutmut]\n")

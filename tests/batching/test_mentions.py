@@ -83,6 +83,9 @@ def test_default_suggester_is_a_spacy_suggester_that_counts_tokens() -> None:
     ragged = SpanSuggester(2)([doc, Doc(VOCAB)], ops=NumpyOps())
     assert ragged.lengths.tolist() == [5, 0]
     assert ragged.data.tolist() == brute_force(doc, pieces, 2)
+    ragged = SpanSuggester(2)([doc, Doc(VOCAB), doc])
+    assert ragged.lengths.tolist() == [5, 0, 5]
+    assert ragged.data.tolist() == brute_force(doc, pieces, 2) * 2, "each in its own tokens"
 
 
 def test_a_token_longer_than_the_limit_is_in_no_candidate() -> None:
