@@ -130,6 +130,17 @@ def test_the_filter_reads_the_first_and_the_last_piece_and_the_length():
                 torch.testing.assert_close(logits[row, i], expected[0], rtol=0, atol=1e-5)
 
 
+def test_padding_of_what_is_kept_points_at_the_first_entity():
+    """Which is there even if a window has one alone."""
+    config = LukeConfig(hidden_size=32, num_attention_heads=4, num_hidden_layers=2)
+    span_filter = SpanFilter(config, build_span_filter(layer=1, threshold=0)).eval()
+    batch = make_input([5, 5], [[(0, 1)], []])
+    with torch.no_grad():
+        kept = span_filter(torch.zeros(2, 5, 32), batch)
+    assert kept.index.tolist() == [[0], [0]]
+    assert kept.batch.entity_mask.tolist() == [[True], [False]]
+
+
 def test_gradients_reach_the_filter_the_layers_below_it_and_the_classifier(folder):
     module = classifier(folder, hard_negatives=2).train()
     drawn = torch.zeros_like(BATCH.entity_mask)  # type: ignore[arg-type]

@@ -17,7 +17,14 @@ from spacy_luke.errors import LukeError
 from spacy_luke.pipeline.base.losses import softmax
 from spacy_luke.pipeline.base.negative_label import NO_RELATION, find_negative
 from spacy_luke.pipeline.entity_markers.component import ScoredItems
-from spacy_luke.pipeline.relations.labels import both_directions, is_directed, split_direction
+from spacy_luke.pipeline.relations.gold import related_types
+from spacy_luke.pipeline.relations.labels import (
+    RelationLabels,
+    both_directions,
+    in_text_order,
+    is_directed,
+    split_direction,
+)
 from tests.pipeline.entity_markers.model import ENTITY, PAIR, RELATIONS, TYPES, one_sentence, write_checkpoint
 
 SEMEVAL = ("Cause-Effect(e1,e2)", "Cause-Effect(e2,e1)", "Member(e1,e2)", "Member(e2,e1)", "Other")
@@ -224,6 +231,33 @@ def test_a_negative_label_that_is_no_label_is_an_error(folders) -> None:
     with pytest.raises(LukeError, match="L044"):
         pipe.load_checkpoint(folders["plain"])
     assert not pipe.has_weights
+
+
+# Labels and their order
+
+
+def test_of_two_spans_the_first_is_that_which_begins_first_or_is_longer() -> None:
+    doc = Doc(spacy.blank("en").vocab, words=["a", "b", "c", "d"])
+    short, long, later = doc[1:2], doc[1:3], doc[2:4]
+    for first, second in ((short, later), (long, short), (long, later), (doc[0:1], doc[0:1])):
+        assert [in_text_order(first, second), in_text_order(second, first)] == [(first, second)] * 2
+    same = doc[0:1], doc[0:1]
+    assert in_text_order(*same)[0] is same[0]
+
+
+def test_types_of_related_pairs_are_learned_from_all_relations() -> None:
+    doc = Doc(spacy.blank("en").vocab, words=["Ada", "met", "Bo", "in", "Rome"])
+    doc.set_ents([Span(doc, 0, 1, "PER"), Span(doc, 4, 5, "LOC")])
+    doc._.relations = [
+        (doc[4:5], doc[0:1], "no_relation"),
+        (doc[0:1], doc[4:5], "lives_in"),
+        (Span(doc, 0, 1, "HERO"), doc[2:3], "met"),
+    ]
+    scheme = RelationLabels(RELATIONS, "no_relation", False, directed=False, symmetric=frozenset(["met"]))
+    found = related_types([doc], lambda doc: doc.ents, scheme)
+    assert found == {("PER", "LOC"), ("HERO", ""), ("", "HERO")}, "no label: none is given, and it is no entity"
+    directed = RelationLabels(RELATIONS, "no_relation", False, directed=True, symmetric=frozenset())
+    assert ("LOC", "PER") in related_types([doc], lambda doc: doc.ents, directed)
 
 
 # Types
