@@ -6,6 +6,8 @@
 #   VENV5       where that with transformers 5 lies, which spacy-transformers does not allow in the first
 #   TORCH_ARGS  options of pip for PyTorch alone, e.g. the index of the builds without CUDA:
 #               make demo TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
+#   MODULE      of make mutate: files of the package
+#   TESTS       of make mutate: files or folders of tests; without it, those that mirror the module's folder
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -21,7 +23,7 @@ DESCRIPTIONS := setup.cfg pyproject.toml constraints.txt $(wildcard packages/en_
 ENCODER_TESTS := $(addprefix tests/encoders/test_, luke.py heads.py longformer.py longformer_heads.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-transformers5 bench clean
+.PHONY: help demo test test-transformers5 mutate bench clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +40,9 @@ test: $(VENV)/.installed-test  ## set up, run every check: style, types, imports
 
 test-transformers5: $(VENV5)/.installed  ## set up transformers 5, run the tests of checkpoints with it
 	$(VENV5)/bin/python -m pytest -q tests/interchange $(ENCODER_TESTS)
+
+mutate: $(VENV)/.installed-mutate  ## change MODULE in small ways, list the changes that TESTS do not notice
+	@$(BIN)/python scripts/mutate.py $(MODULE) $(if $(TESTS),--tests $(TESTS))
 
 bench: $(VENV)/.installed-test  ## set up, measure speed and memory beside other libraries
 	$(BIN)/python -m benchmarks
@@ -59,6 +64,11 @@ $(VENV)/.installed: $(DESCRIPTIONS)
 $(VENV)/.installed-test: $(VENV)/.installed
 	@echo "Adding the tools of the tests to $(VENV)."
 	@$(PIP) install --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+$(VENV)/.installed-mutate: $(VENV)/.installed-test
+	@echo "Adding the mutation tester to $(VENV)."
+	@$(PIP) install --constraint constraints.txt --editable '.[test,mutate]'
 	@touch $@
 
 $(VENV5)/.installed: setup.cfg pyproject.toml constraints-transformers5.txt

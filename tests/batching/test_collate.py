@@ -2,12 +2,14 @@
 
 import math
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_luke.batching.collate import RowInput, batch_bundles, batch_rows, collate, padded_size
+from spacy_luke.batching.collate import RowInput, batch_bundles, batch_rows, collate, joined_candidates, padded_size
 from spacy_luke.batching.mentions import Candidates
 from spacy_luke.batching.windows import Window
 from spacy_luke.pipeline.ner.inputs import MentionRow, mention_rows
@@ -36,6 +38,85 @@ def test_what_is_to_be_predicted_is_counted_through_all_rows() -> None:
     assert batch.predicted_places is not None
     assert batch.predicted_places.tolist() == [3, 7]
     assert collate(rows[:1], piece_pad=1, entity_pad=0).predicted_places is None
+
+
+def test_rows_are_padded_to_the_longest() -> None:
+    first = RowInput(np.array([5, 6, 7]), np.array([0, 1, 1]), np.array([8]), np.array([[1, 3]]))
+    spans = np.array([[0, 1], [1, 2]])
+    second = RowInput(
+        np.array([9, 10]),
+        np.array([1, 1]),
+        np.array([3, 4]),
+        spans,
+        entity_drawn=np.array([True, False]),
+        items=np.array([[0, 1], [1, 0], [1, 1]]),
+        global_mask=np.array([True, False]),
+    )
+    batch = collate([first, second], piece_pad=2, entity_pad=11)
+    assert batch.piece_ids.tolist() == [[5, 6, 7], [9, 10, 2]]
+    assert batch.piece_mask.tolist() == [[True, True, True], [True, True, False]]
+    assert batch.piece_types.tolist() == [[0, 1, 1], [1, 1, 0]]
+    assert batch.entity_ids.tolist() == [[8, 11], [3, 4]]
+    assert batch.entity_spans.tolist() == [[[1, 3], [0, 0]], [[0, 1], [1, 2]]]
+    assert batch.entity_mask.tolist() == [[True, False], [True, True]]
+    integers = (batch.piece_ids, batch.piece_types, batch.entity_ids, batch.entity_spans)
+    assert {tensor.dtype for tensor in integers} == {torch.int64}
+    assert {batch.piece_mask.dtype, batch.entity_mask.dtype} == {torch.bool}
+    assert batch.candidates is None
+    alone = collate([second], piece_pad=2, entity_pad=11)
+    assert alone.entity_drawn.tolist() == [[True, False]]
+    assert alone.items.tolist() == [[[0, 1], [1, 0], [1, 1]]]
+    assert alone.global_mask.tolist() == [[True, False]]
+
+
+def test_a_batch_without_entities_has_no_entity_tensors() -> None:
+    none = np.zeros((0, 2), dtype=np.int64)
+    batch = collate([RowInput(np.arange(3), np.zeros(3, dtype=np.int64), none[:, 0], none)], piece_pad=1, entity_pad=0)
+    assert batch.entity_ids is batch.entity_spans is batch.entity_mask is batch.items is batch.global_mask is None
+
+
+def test_lists_of_candidates_are_filled_up_with_minus_1() -> None:
+    parts = [np.array([[1, 2], [3, -1]]), np.array([[4, 5, 6]])]
+    assert joined_candidates(parts).tolist() == [[1, 2, -1], [3, -1, -1], [4, 5, 6]]
+    spans = np.zeros((1, 2), dtype=np.int64)
+    rows = [
+        RowInput(np.arange(3), np.zeros(3, dtype=np.int64), np.array([2]), spans, candidates=part) for part in parts
+    ]
+    batch = collate(rows, piece_pad=1, entity_pad=0)
+    assert batch.candidates.tolist() == [[1, 2, -1], [3, -1, -1], [4, 5, 6]]
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A row that only has a size."""
+
+    pieces: int
+    entities: int = 0
+
+
+def sizes(rows: list[Sized], budget: int) -> list[list[tuple[int, int]]]:
+    return [[(row.pieces, row.entities) for row in batch] for batch in batch_rows(rows, budget)]
+
+
+def test_a_batch_fills_the_budget_to_the_last_piece() -> None:
+    rows = [Sized(5, 3), Sized(4, 4), Sized(4, 4)]
+    assert sizes(rows, 27) == [[(4, 4), (4, 4), (5, 3)]], "three times five pieces and four entities"
+    assert sizes(rows, 26) == [[(4, 4), (4, 4)], [(5, 3)]]
+    assert sizes(rows, 1) == [[(4, 4)], [(4, 4)], [(5, 3)]]
+    assert padded_size(rows) == 27
+
+
+def test_a_batch_ends_before_a_tenth_of_it_is_padding_once_it_is_large_enough() -> None:
+    large = [Sized(100)] * 40
+    assert sizes([*large, Sized(110)], 10**6) == [[(100, 0)] * 40 + [(110, 0)]], "41 x 110 is within 1.1 x 4,110"
+    assert sizes([*large, Sized(111)], 10**6) == [[(100, 0)] * 40, [(111, 0)]]
+    assert sizes([Sized(100), Sized(200)], 10**6) == [[(100, 0), (200, 0)]], "too small to be cut for that"
+
+
+def test_a_bundle_counts_as_its_largest_row_times_its_rows() -> None:
+    bundles = [[Sized(2, 9), Sized(8, 1)], [Sized(3, 3)]]
+    assert list(batch_bundles(bundles, 3 * (8 + 9))) == [[bundles[1], bundles[0]]]
+    assert list(batch_bundles(bundles, 3 * (8 + 9) - 1)) == [[bundles[1]], [bundles[0]]]
 
 
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=4), st.integers(1, 150))

@@ -83,6 +83,9 @@ def test_default_suggester_is_a_spacy_suggester_that_counts_tokens() -> None:
     ragged = SpanSuggester(2)([doc, Doc(VOCAB)], ops=NumpyOps())
     assert ragged.lengths.tolist() == [5, 0]
     assert ragged.data.tolist() == brute_force(doc, pieces, 2)
+    ragged = SpanSuggester(2)([doc, Doc(VOCAB), doc])
+    assert ragged.lengths.tolist() == [5, 0, 5]
+    assert ragged.data.tolist() == brute_force(doc, pieces, 2) * 2, "each in its own tokens"
 
 
 def test_a_token_longer_than_the_limit_is_in_no_candidate() -> None:
@@ -163,8 +166,14 @@ def test_docs_together_have_the_candidates_of_each_alone(docs, data):
 
 
 def test_suggester_needs_a_positive_limit() -> None:
-    with pytest.raises(LukeError, match="L047"):
+    with pytest.raises(LukeError, match=r"L047.*max_pieces"):
         build_span_suggester(0)
+
+
+def test_the_default_suggester_has_the_limit_of_the_paper() -> None:
+    for suggester, limit in ((build_span_suggester(), 16), (build_span_suggester(1), 1)):
+        assert isinstance(suggester, SpanSuggester)
+        assert suggester.max_pieces == limit
 
 
 @given(ranges=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 5)), max_size=30))

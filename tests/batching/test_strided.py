@@ -92,6 +92,35 @@ def test_windows_too_short_for_a_mention_are_refused() -> None:
         StridedWindows(20, 10)(5, np.array([[0, 5]]), 16)
 
 
+def test_neighbours_share_the_longest_mention_whatever_the_stride() -> None:
+    def cut(stride: int, longest: int) -> list[tuple[int, int]]:
+        return [(w.start, w.end) for w in StridedWindows(10, stride)(25, np.array([[0, 25]]), longest)]
+
+    assert cut(10, 4) == [(0, 10), (6, 16), (12, 22), (18, 25)]
+    assert cut(5, 4) == [(0, 10), (5, 15), (10, 20), (15, 25)]
+    assert cut(10, 5) == [(0, 10), (5, 15), (10, 20), (15, 25)], "twice the longest mention is long enough"
+    with pytest.raises(LukeError, match=r"L046.*10.*12"):
+        cut(10, 6)
+
+
+def test_the_shortest_windows_and_strides() -> None:
+    assert build_strided_windows(2, 1) == StridedWindows(2, 1)
+    assert StridedWindows(5, 3).cover(3, reserved=7) == [(0, 1), (1, 2), (2, 3)], "at least one piece beside a question"
+
+
+def test_a_window_of_its_own_has_its_range_in_the_middle() -> None:
+    def own(hull: tuple[int, int]) -> tuple[int, int]:
+        windows, [number] = StridedWindows(10, 10).place(np.array([hull]), 40)
+        assert windows[number].scores == (0, 40)
+        return windows[number].start, windows[number].end
+
+    assert own((7, 12)) == (5, 15)
+    assert own((8, 12)) == (5, 15)
+    assert own((5, 15)) == (5, 15), "as long as a window"
+    assert own((29, 31)) == (25, 35)
+    assert StridedWindows(10, 10).place(np.array([[5, 16]]), 40)[1].tolist() == [-1]
+
+
 ranges = st.tuples(st.integers(0, 250), st.integers(1, 60)).map(lambda r: (r[0], min(r[0] + r[1], 251)))
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_luke.batching.windows import SentenceWindows, best_windows, build_sentence_windows
+from spacy_luke.batching.windows import SentenceWindows, Window, best_windows, build_sentence_windows
 from spacy_luke.errors import LukeError
 
 
@@ -75,3 +75,55 @@ def test_windows_too_short_for_a_mention_are_refused() -> None:
 def test_wrong_settings_are_named(settings: dict) -> None:
     with pytest.raises(LukeError, match="L047"):
         build_sentence_windows(**settings)
+
+
+def test_the_defaults_and_the_limits_of_settings() -> None:
+    assert build_sentence_windows() == SentenceWindows(510, "document")
+    assert build_sentence_windows(2, "none") == SentenceWindows(2, "none")
+    with pytest.raises(LukeError, match=r"L047.*max_pieces = 1"):
+        build_sentence_windows(1)
+    windows = build_sentence_windows(100, "none")
+    assert windows.shortened(50) == SentenceWindows(50, "none")
+    assert windows.shortened(200) == windows
+
+
+def test_windows_of_twice_the_longest_mention_are_long_enough() -> None:
+    assert len(SentenceWindows(20, "none")(5, np.array([[0, 5]]), 10)) == 1
+    with pytest.raises(LukeError, match=r"L046.*20.*22"):
+        SentenceWindows(20, "none")(5, np.array([[0, 5]]), 11)
+
+
+def test_a_sentence_of_a_window_is_not_cut_and_a_longer_one_is_covered_with_overlap() -> None:
+    windows = SentenceWindows(8, "document")
+
+    def cut(length: int, longest: int) -> list[tuple[int, int]]:
+        found = windows(10 + length + 5, np.array([[10, 10 + length]]), longest)
+        assert {w.scores for w in found} == {(10, 10 + length)}
+        return [(w.start, w.end) for w in found]
+
+    assert cut(8, 1) == [(10, 18)]
+    assert cut(9, 1) == [(10, 18), (11, 19)], "the last one ends with the sentence"
+    assert cut(20, 1) == [(10, 18), (16, 24), (22, 30)], "a quarter of a window overlaps"
+    assert cut(20, 4) == [(10, 18), (14, 22), (18, 26), (22, 30)], "or the longest mention, if that is more"
+
+
+def test_spans_are_seen_with_their_passage_or_as_much_of_it_as_fits() -> None:
+    document, none = SentenceWindows(10, "document"), SentenceWindows(10, "none")
+    for windows in (document, none):
+        assert windows.around((5, 14), (0, 20), 30, 2) is None, "9 pieces do not fit beside 2 markers"
+        assert windows.around((5, 13), (0, 20), 30, 2) == (5, 13)
+        assert windows.around((5, 7), (4, 20), 30, 2) == (4, 12), "one piece before it, all others after it"
+        assert windows.around((17, 19), (4, 20), 30, 2) == (12, 20)
+        assert windows.around((10, 12), (4, 20), 30, 2) == (7, 15)
+    assert none.around((5, 7), (4, 12), 30, 2) == (4, 12)
+    assert document.around((5, 7), (4, 12), 30, 2) == (4, 12), "as long as a window: no room for more"
+    assert none.around((5, 7), (4, 9), 30, 2) == (4, 9)
+    assert document.around((5, 7), (4, 9), 30, 2) == (3, 11), "with half of the room before it"
+    assert document.around((5, 7), (1, 6), 30, 2) == (0, 8), "pieces before it end where the Doc begins"
+    assert document.around((5, 7), (4, 9), 10, 2) == (2, 10)
+
+
+def test_ranges_of_several_docs_count_on() -> None:
+    windows = [Window(0, 6, (0, 10)), Window(4, 10, (0, 10)), Window(0, 6, (0, 9)), Window(3, 9, (0, 9))]
+    ranges = np.array([[0, 2], [4, 5], [8, 10], [3, 8], [10, 11], [13, 15], [15, 16], [18, 19]])
+    assert best_windows(ranges, windows, np.array([0, 0, 10, 10])).tolist() == [0, 0, 1, -1, 2, 2, 3, 3]

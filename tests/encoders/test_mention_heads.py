@@ -53,6 +53,21 @@ def test_pairs_have_an_order_and_are_scored_one_by_one() -> None:
     torch.testing.assert_close(logits[:, [2, 0]].diagonal(dim1=0, dim2=1).T, alone[:, 0])
 
 
+def test_a_pair_has_the_logits_of_the_formula() -> None:
+    """GELU(A head + a + B tail + C (head * tail)), one pair at a time."""
+    module = make(MentionPairClassification)
+    assert module.from_tail.bias is module.from_both.bias is None
+    pairs = [(0, 1), (1, 0), (2, 2)]
+    logits = run(module, [pairs, [(0, 1), (1, 0), (0, 0)]])
+    with torch.no_grad():
+        states = module.encoder(make_input([40, 30], SPANS, entities=4)).entities[0]
+        for found, (head, tail) in zip(logits[0], pairs, strict=True):
+            own = module.from_head.weight @ states[head] + module.from_head.bias
+            met = own + module.from_tail.weight @ states[tail] + module.from_both.weight @ (states[head] * states[tail])
+            expected = module.classifier(torch.nn.functional.gelu(met))
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
 def test_a_pair_is_more_than_what_its_mentions_say_alone() -> None:
     """A classifier of both states side by side would give sums: (a, b) + (c, d) = (a, d) + (c, b)."""
     module = make(MentionPairClassification)

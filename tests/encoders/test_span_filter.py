@@ -13,9 +13,10 @@ from transformers import LukeForEntitySpanClassification
 
 from spacy_luke.checkpoints.heads import SPAN_CLASSIFIER
 from spacy_luke.checkpoints.reader import open_checkpoint
+from spacy_luke.encoders.config import LukeConfig
 from spacy_luke.encoders.heads import EntitySpanClassification
 from spacy_luke.encoders.inputs import EncoderInput
-from spacy_luke.encoders.span_filter import best_of_each, build_span_filter
+from spacy_luke.encoders.span_filter import SpanFilter, SpanFilterSettings, best_of_each, build_span_filter
 from spacy_luke.errors import LukeError
 from tests.util import luke_config, make_input, randomise, write_luke
 
@@ -93,6 +94,53 @@ def test_while_training_the_drawn_and_the_hardest_are_kept(folder):
     assert torch.equal(~scores[..., 0].isneginf(), expected)
 
 
+def test_marks_of_what_was_drawn_count_in_training_only(folder):
+    module = classifier(folder)
+    drawn = replace(BATCH, entity_drawn=torch.ones_like(BATCH.entity_mask))  # type: ignore[arg-type]
+    with torch.no_grad():
+        expected = module(BATCH)
+        assert expected[..., 0].isneginf().any()
+        assert torch.equal(module(drawn), expected)
+        unmarked = module.train()(BATCH)[..., 0].isneginf()
+        assert torch.equal(unmarked, expected[..., 0].isneginf()), "then the threshold decides in training, too"
+
+
+def test_a_probability_equal_to_the_threshold_is_enough(folder):
+    module = classifier(folder, threshold=0.5)
+    with torch.no_grad():
+        for parameter in module.span_filter.score.parameters():  # type: ignore[union-attr]
+            parameter.zero_()
+        assert torch.equal(~module(BATCH)[..., 0].isneginf(), BATCH.entity_mask)
+
+
+def test_the_filter_reads_the_first_and_the_last_piece_and_the_length():
+    """Each span alone, spans of one piece and those longer than the longest length that is learned included."""
+    spans = [(0, 1), (1, 2), (0, 2), (3, 9), (0, 30), (2, 33), (2, 34), (1, 34), (0, 39), (38, 40)]
+    config = LukeConfig(hidden_size=32, num_attention_heads=4, num_hidden_layers=2)
+    span_filter = SpanFilter(config, build_span_filter(layer=1, threshold=0))
+    pieces = torch.randn(2, 40, 32, generator=torch.Generator().manual_seed(3))
+    batch = make_input([40, 40], [spans, spans[:3]])
+    with torch.no_grad():
+        logits = span_filter(pieces, batch).logits
+        for row, of_row in enumerate((spans, spans[:3])):
+            for i, (start, end) in enumerate(of_row):
+                length = span_filter.length.weight[min(end - start, 31)]
+                inner = span_filter.first(pieces[row, start]) + span_filter.last(pieces[row, end - 1]) + length
+                expected = span_filter.score(torch.nn.functional.gelu(inner))
+                torch.testing.assert_close(logits[row, i], expected[0], rtol=0, atol=1e-5)
+
+
+def test_padding_of_what_is_kept_points_at_the_first_entity():
+    """Which is there even if a window has one alone."""
+    config = LukeConfig(hidden_size=32, num_attention_heads=4, num_hidden_layers=2)
+    span_filter = SpanFilter(config, build_span_filter(layer=1, threshold=0)).eval()
+    batch = make_input([5, 5], [[(0, 1)], []])
+    with torch.no_grad():
+        kept = span_filter(torch.zeros(2, 5, 32), batch)
+    assert kept.index.tolist() == [[0], [0]]
+    assert kept.batch.entity_mask.tolist() == [[True], [False]]
+
+
 def test_gradients_reach_the_filter_the_layers_below_it_and_the_classifier(folder):
     module = classifier(folder, hard_negatives=2).train()
     drawn = torch.zeros_like(BATCH.entity_mask)  # type: ignore[arg-type]
@@ -125,6 +173,13 @@ def test_an_input_without_entities_passes(folder):
     alone = EncoderInput(BATCH.piece_ids, BATCH.piece_mask)
     with torch.no_grad():
         assert module.encoder(alone).entities is None
+
+
+def test_the_defaults():
+    assert build_span_filter() == SpanFilterSettings(layer=2, threshold=0.02, floor=4, hard_negatives=8)
+    limits = {"layer": 1, "threshold": 1.0, "floor": 0, "hard_negatives": 0}
+    assert build_span_filter(**limits) == SpanFilterSettings(**limits)
+    assert build_span_filter(threshold=0.0).threshold == 0
 
 
 @pytest.mark.parametrize(

@@ -120,3 +120,11 @@ def test_probabilities_are_torchs(kind: str) -> None:
     np.testing.assert_allclose(softmax(values), given.softmax(-1).numpy(), atol=1e-12)
     np.testing.assert_allclose(log_softmax(values), given.log_softmax(-1).numpy(), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(sigmoid(values), given.sigmoid().numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(7,), (5, 7), (2, 5, 7), (0, 7)])
+def test_probabilities_are_along_the_last_axis(shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(0).normal(scale=4, size=shape).astype(np.float32)
+    expected = torch.tensor(values, dtype=torch.float64).softmax(-1).numpy()
+    np.testing.assert_allclose(softmax(values), expected, atol=1e-12)
+    assert softmax(values).dtype == np.float64

@@ -6,11 +6,12 @@ import pytest
 import spacy
 from hypothesis import given
 from hypothesis import strategies as st
+from spacy.scorer import PRFScore
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
 from spacy_luke.annotations import set_entity_labels, set_entity_type_scores, set_entity_types, set_relations
-from spacy_luke.pipeline.base.scoring import calibration_error
+from spacy_luke.pipeline.base.scoring import calibration_error, per_label, places, prf, with_annotated_labels
 from spacy_luke.pipeline.entity_typer.scorer import build_entity_typer_scorer
 from spacy_luke.pipeline.ner.scorer import build_ner_scorer
 from spacy_luke.pipeline.relations.scorer import build_relations_scorer
@@ -31,6 +32,12 @@ def test_it_is_the_mean_distance_of_the_bins() -> None:
 def test_a_bin_has_its_upper_edge() -> None:
     """0.1 is in the first of ten bins, as in the paper."""
     assert calibration_error([(0.1, False), (0.05, True)]) == pytest.approx(abs(0.15 - 1) / 2)
+
+
+def test_bins_are_apart() -> None:
+    """Errors in opposite directions cancel out within a bin only."""
+    assert calibration_error([(0.05, True), (0.15, False)]) == pytest.approx((0.95 + 0.15) / 2)
+    assert calibration_error([(0.05, True), (0.15, False)], bins=5) == pytest.approx(0.8 / 2)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1), st.integers(1, 20))
@@ -79,3 +86,70 @@ def test_of_types() -> None:
         set_entity_types(ent, ["person", "writer"])
         set_entity_type_scores(ent, {"person": 0.9, "writer": 0.6, "place": 0.1})
     assert build_entity_typer_scorer()([one])["types_ece"] == pytest.approx((0.1 + 0.6) / 2)
+
+
+# Labels that the reference is not annotated with
+
+
+def labelled(predicted: list[tuple[int, int, str]], gold: list[tuple[int, int, str]]) -> Example:
+    made = Example(*(Doc(NLP.vocab, words=["Ada", "met", "Bo", "in", "Rome"]) for _ in range(2)))
+    for doc, ents in ((made.predicted, predicted), (made.reference, gold)):
+        doc.set_ents([Span(doc, *ent) for ent in ents])
+        doc.spans["sc"] = SpanGroup(doc, name="sc", spans=list(doc.ents), attrs={"own": 1})
+    made.predicted.spans["sc"].attrs["scores"] = [0.9 - i / 10 for i in range(len(predicted))]
+    return made
+
+
+def test_entities_and_spans_of_labels_that_are_not_annotated_do_not_count() -> None:
+    one = labelled([(0, 1, "PER"), (2, 3, "ORG"), (4, 5, "LOC")], [(0, 1, "PER"), (2, 3, "ORG")])
+    assert with_annotated_labels(one) is one
+    set_entity_labels(one.reference, ["PER", "LOC"])
+    found = with_annotated_labels(one)
+    assert [ent.label_ for ent in found.predicted.ents] == ["PER", "LOC"]
+    assert [ent.label_ for ent in found.reference.ents] == ["PER"]
+    assert [token.ent_iob_ for token in found.reference] == ["B", "O", "", "O", "O"], "not known, where ORG was"
+    group = found.predicted.spans["sc"]
+    assert group.name == "sc"
+    assert [span.label_ for span in group] == ["PER", "LOC"]
+    assert group.attrs == {"own": 1, "scores": [0.9, pytest.approx(0.7)]}
+    assert [span.label_ for span in found.reference.spans["sc"]] == ["PER"]
+    assert found.reference.spans["sc"].attrs == {"own": 1}
+    assert len(one.predicted.ents) == len(one.predicted.spans["sc"]) == 3, "the Example itself stays"
+    assert len(one.predicted.spans["sc"].attrs["scores"]) == 3
+
+
+def test_with_no_label_annotated_nothing_is_known() -> None:
+    one = labelled([(0, 1, "PER")], [(2, 3, "ORG")])
+    set_entity_labels(one.reference, [])
+    found = with_annotated_labels(one)
+    assert not found.predicted.ents
+    assert not found.reference.has_annotation("ENT_IOB")
+
+
+# Places and results
+
+
+def test_places_do_not_depend_on_tokens_white_space_and_case() -> None:
+    one = Example(
+        Doc(NLP.vocab, words=["In", "New York", "Ada"]),
+        Doc(NLP.vocab, words=["in", "New", "York", "\n", "ada"], spaces=[True, True, True, False, False]),
+    )
+    predicted, reference = places(one)
+    assert predicted(one.predicted[1:2]) == reference(one.reference[1:3]) == (2, 9)
+    assert predicted(one.predicted[2:3]) == reference(one.reference[4:5]) == (9, 12)
+    assert predicted(one.predicted[0:1]) == (0, 2)
+
+
+def test_places_of_different_texts_are_an_error() -> None:
+    with pytest.raises(ValueError, match="E949"):
+        places(Example(NLP.make_doc("Ada met Bo"), NLP.make_doc("Cy")))
+
+
+def test_results_are_none_where_there_is_nothing() -> None:
+    nothing = {"x_p": None, "x_r": None, "x_f": None}
+    assert prf("x", None) == prf("x", PRFScore()) == nothing
+    assert prf("x", PRFScore(tp=1, fp=1)) == {"x_p": 0.5, "x_r": pytest.approx(1.0), "x_f": pytest.approx(2 / 3)}
+    assert per_label("x", {}) == {"x": None}
+    found = per_label("x", {"B": PRFScore(tp=1), "A": PRFScore(fp=1)})["x"]
+    assert list(found) == ["A", "B"]
+    assert (found["A"]["p"], found["B"]["p"]) == (pytest.approx(0.0), pytest.approx(1.0))

@@ -249,6 +249,19 @@ def test_improbable_links_are_nil_and_are_not_given_to_the_next_pass(nlp, pipe) 
     assert again.ids.tolist() == ids
 
 
+@pytest.mark.parametrize("decoding", ["local", "global"])
+def test_a_probability_equal_to_the_threshold_is_enough(nlp, pipe, decoding: str) -> None:
+    pipe.decoding, pipe.mentions_per_pass = decoding, len(ENTS)
+    [before] = pipe.predict([make_doc(nlp)])
+    surest = max((ranking for ranking in before.rankings if len(ranking.kb_ids) > 1), key=lambda r: r.probabilities[0])
+    pipe.threshold = float(surest.probabilities[0])
+    linked = links(nlp(make_doc(nlp)))
+    assert sorted(linked) == sorted(["Ada Lovelace", surest.kb_ids[0], *["NIL"] * 5])
+    [mentions] = pipe.predict([make_doc(nlp)])
+    given = [VOCAB.get(kb_id, MASK) for kb_id in linked]
+    assert mentions.ids.tolist() == (given if decoding == "global" else before.ids.tolist())
+
+
 def test_links_that_are_there_stay_and_are_given_to_the_encoder(nlp, pipe, reference) -> None:
     doc = make_doc(nlp, links={3: "Ada (language)", 4: "Elsewhere"})
     assert links(nlp(doc.copy()))[4] != "Elsewhere"

@@ -1,6 +1,7 @@
 """`luke_ner`: parity with the paper's pipeline, decoding, and a defined result for every text."""
 
 import itertools
+import math
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +17,7 @@ from transformers import LukeForEntitySpanClassification, LukeTokenizer
 
 import spacy_luke
 from spacy_luke.errors import LukeError, LukeWarning
-from spacy_luke.pipeline.base.entities import DECODINGS, LabelledSpans, greedy, joint, positive_spans
+from spacy_luke.pipeline.base.entities import DECODINGS, LabelledSpans, SpanLogits, greedy, joint, positive_spans
 from tests.pipeline.conftest import TEXT
 
 UGLY = [
@@ -192,6 +193,25 @@ def test_greedy_decoding_takes_the_best_of_overlapping_spans(data) -> None:
         if apart([spans[i], *(spans[j] for j in taken)]):
             taken.append(i)
     assert sorted(greedy(labelled_spans(spans, scores, scores))) == sorted(taken)
+
+
+def test_greedy_decoding_ranks_by_raw_score_and_not_by_probability() -> None:
+    """As the paper's code. The first has the higher logit, the second the higher probability."""
+    spans = np.array([[0, 2], [1, 3]])
+    found = positive_spans(SpanLogits(spans, np.array([[4.0, 5.0, 4.5], [0.0, 3.0, 0.0]], dtype=np.float32)), 0, 0.0)
+    assert found.logits.tolist() == [5.0, 3.0]
+    assert found.probabilities[0] < 0.6 < 0.9 < found.probabilities[1]
+    assert greedy(found) == [0]
+    assert joint(found) == [1]
+
+
+def test_a_probability_equal_to_the_threshold_is_enough() -> None:
+    scored = SpanLogits(np.array([[0, 1], [1, 2]]), np.array([[0.0, 2.0, 1.0], [0.0, 1.0, 1.5]], dtype=np.float32))
+    [first, second] = positive_spans(scored, 0, 0.0).probabilities.tolist()
+    assert first > second
+    assert positive_spans(scored, 0, first).spans.tolist() == [[0, 1]]
+    assert positive_spans(scored, 0, second).spans.tolist() == [[0, 1], [1, 2]]
+    assert positive_spans(scored, 0, math.nextafter(first, 1)).spans.tolist() == []
 
 
 @given(st.data())

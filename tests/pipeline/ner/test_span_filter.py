@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,9 +22,12 @@ from transformers import AutoModel, LukeForEntitySpanClassification
 from typer.testing import CliRunner
 
 import spacy_luke
+from spacy_luke.batching.mentions import Candidates
+from spacy_luke.batching.windows import Window
 from spacy_luke.cli import luke_cli
 from spacy_luke.errors import LukeError
 from spacy_luke.models.architectures import build_luke_encoder
+from spacy_luke.pipeline.ner.filter import filter_probabilities
 from spacy_luke.pipeline.ner.tune_filter import FilterPoint, choose_threshold, measure_filter
 from tests.pipeline.conftest import TEXT
 
@@ -261,3 +265,15 @@ def test_the_command_shows_the_recall_and_saves_the_threshold(tmp_path, saved):
     wrong = CliRunner().invoke(luke_cli, [*arguments, "--component", "sentencizer"])
     assert wrong.exit_code == 1
     assert "L080" in wrong.output
+
+
+def test_ranks_count_from_the_most_probable_mention_of_each_window():
+    spans, windows = np.array([[0, 1], [0, 2], [1, 2], [3, 4], [4, 5]]), [Window(0, 3, (0, 3)), Window(3, 5, (3, 5))]
+    # The first two candidates share a mention.
+    candidates = Candidates(spans, np.array([0, 0, 1, 2, 3]), spans[1:], np.array([1, 0, 0, 1]), windows, Counter())
+    found = filter_probabilities(candidates, np.array([2.0, -1.0, 0.0, 3.0], dtype=np.float32))
+    assert found.spans is spans
+    assert found.ranks.tolist() == [1, 1, 1, 0, 0]
+    assert found.ranks.dtype == np.int64
+    expected = torch.tensor([2.0, 2.0, -1.0, 0.0, 3.0]).sigmoid()
+    np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)

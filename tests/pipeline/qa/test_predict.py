@@ -255,6 +255,14 @@ def test_no_answer_is_ranked_by_the_threshold(nlp) -> None:
     assert [a.span for a in to_answers(doc, "?", found, 1, -1.0)] == [None]
 
 
+def test_an_answer_that_is_less_by_exactly_the_threshold_comes_before_no_answer(nlp) -> None:
+    """The reference evaluation predicts no answer only if the difference is greater than the threshold."""
+    doc = nlp.make_doc(TEXT)
+    found = FoundAnswers(np.array([[0, 3], [4, 12]]), np.array([2.0, 1.0]), 1.5)
+    texts = {t: [a.text for a in to_answers(doc, "?", found, 3, t)] for t in (-0.5, 0.5)}
+    assert texts == {-0.5: ["Ada", "", "Lovelace"], 0.5: ["Ada", "Lovelace", ""]}
+
+
 def test_the_logit_of_no_answer_is_the_smallest_over_the_windows(nlp, pipe) -> None:
     pipe._windows_setting = spacy.registry.misc.get("spacy-luke.strided_windows.v1")(max_pieces=60, stride=20)
     doc = asked(nlp, LONG, QUESTIONS[:1])

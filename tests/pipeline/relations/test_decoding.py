@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,17 @@ from spacy.tokens import Doc, Span
 
 import spacy_luke
 from spacy_luke.errors import LukeError
+from spacy_luke.pipeline.base.losses import softmax
 from spacy_luke.pipeline.base.negative_label import NO_RELATION, find_negative
 from spacy_luke.pipeline.entity_markers.component import ScoredItems
-from spacy_luke.pipeline.relations.labels import both_directions, is_directed, split_direction
+from spacy_luke.pipeline.relations.gold import related_types
+from spacy_luke.pipeline.relations.labels import (
+    RelationLabels,
+    both_directions,
+    in_text_order,
+    is_directed,
+    split_direction,
+)
 from tests.pipeline.entity_markers.model import ENTITY, PAIR, RELATIONS, TYPES, one_sentence, write_checkpoint
 
 SEMEVAL = ("Cause-Effect(e1,e2)", "Cause-Effect(e2,e1)", "Member(e1,e2)", "Member(e2,e1)", "Other")
@@ -67,6 +76,14 @@ def test_a_threshold_leaves_out_what_is_less_probable(folders) -> None:
     score = probability(LIVES, 1)
     for threshold, count in ((score - 0.01, 1), (score + 0.01, 0)):
         assert len(relations(component(folders["plain"], threshold=threshold), {(0, 2): LIVES})) == count
+
+
+def test_a_probability_equal_to_the_threshold_is_enough(folders) -> None:
+    exact = float(softmax(np.array([LIVES], dtype=np.float32))[0, 1])
+    for threshold, count in ((exact, 1), (math.nextafter(exact, 1), 0)):
+        assert len(relations(component(folders["plain"], threshold=threshold), {(0, 2): LIVES})) == count
+    several = component(folders["plain"], multi_label=True, threshold=0.5)
+    assert relations(several, {(0, 2): [0.0, 0.0, -0.1, -0.1]}) == [(0, "lives_in", 2, 0.5)]
 
 
 def test_the_threshold_can_be_changed(folders) -> None:
@@ -216,6 +233,33 @@ def test_a_negative_label_that_is_no_label_is_an_error(folders) -> None:
     assert not pipe.has_weights
 
 
+# Labels and their order
+
+
+def test_of_two_spans_the_first_is_that_which_begins_first_or_is_longer() -> None:
+    doc = Doc(spacy.blank("en").vocab, words=["a", "b", "c", "d"])
+    short, long, later = doc[1:2], doc[1:3], doc[2:4]
+    for first, second in ((short, later), (long, short), (long, later), (doc[0:1], doc[0:1])):
+        assert [in_text_order(first, second), in_text_order(second, first)] == [(first, second)] * 2
+    same = doc[0:1], doc[0:1]
+    assert in_text_order(*same)[0] is same[0]
+
+
+def test_types_of_related_pairs_are_learned_from_all_relations() -> None:
+    doc = Doc(spacy.blank("en").vocab, words=["Ada", "met", "Bo", "in", "Rome"])
+    doc.set_ents([Span(doc, 0, 1, "PER"), Span(doc, 4, 5, "LOC")])
+    doc._.relations = [
+        (doc[4:5], doc[0:1], "no_relation"),
+        (doc[0:1], doc[4:5], "lives_in"),
+        (Span(doc, 0, 1, "HERO"), doc[2:3], "met"),
+    ]
+    scheme = RelationLabels(RELATIONS, "no_relation", False, directed=False, symmetric=frozenset(["met"]))
+    found = related_types([doc], lambda doc: doc.ents, scheme)
+    assert found == {("PER", "LOC"), ("HERO", ""), ("", "HERO")}, "no label: none is given, and it is no entity"
+    directed = RelationLabels(RELATIONS, "no_relation", False, directed=True, symmetric=frozenset())
+    assert ("LOC", "PER") in related_types([doc], lambda doc: doc.ents, directed)
+
+
 # Types
 
 
@@ -242,6 +286,13 @@ def test_one_type_is_the_most_probable(folders) -> None:
     assert types == ("person",)
     np.testing.assert_allclose([*scores.values()], torch.tensor(row).softmax(0).numpy(), atol=1e-6)
     assert typed(component(folders["types"], multi_label=False, threshold=0.9), row)[0] == ()
+
+
+def test_a_type_with_a_probability_equal_to_the_threshold_is_predicted(folders) -> None:
+    row = [0.1, -0.1, 2.0, 0.0]
+    exact = float(softmax(np.array([row], dtype=np.float32)).max())
+    for threshold, types in ((exact, ("person",)), (math.nextafter(exact, 1), ())):
+        assert typed(component(folders["types"], multi_label=False, threshold=threshold), row)[0] == types
 
 
 def test_spans_that_differ_in_label_only_are_typed_once(folders) -> None:

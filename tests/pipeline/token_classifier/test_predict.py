@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from spacy_luke.annotations import get_tag
 from spacy_luke.batching.pieces import doc_pieces
 from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.pipeline.base.losses import softmax
+from spacy_luke.pipeline.token_classifier.decoding import tagged_spans
+from spacy_luke.pipeline.token_classifier.tag_scheme import TagScheme
 from spacy_luke.tokenization.pieces import WordPieces
 from tests.pipeline.longformer_model import cut, watch
 from tests.pipeline.token_classifier.model import BILUO, CLASSES, POS, TEXT, reference_logits, write_tagger
@@ -223,6 +226,18 @@ def test_unsure_entities_are_left_out_from_a_threshold_on(nlp, pipe, monkeypatch
     assert [ent.start for ent in doc.ents] == [0], "0.949 is enough, 0.900 is not"
 
 
+def test_a_probability_equal_to_the_threshold_is_enough(nlp, pipe) -> None:
+    [scored] = pipe.predict([nlp.make_doc("Ada met Bo")])
+    scored.logits[:] = 0
+    scored.logits[0, pipe.logit_labels.index("U-PER")] = 5
+    scored.logits[1:, pipe.logit_labels.index("O")] = 5
+    scheme = TagScheme.find(pipe.logit_labels)
+    assert scheme is not None
+    [sure] = tagged_spans(scored, scheme, 0.0).probabilities.tolist()
+    assert len(tagged_spans(scored, scheme, sure).spans) == 1
+    assert len(tagged_spans(scored, scheme, math.nextafter(sure, 1)).spans) == 0
+
+
 # Tags
 
 
@@ -255,6 +270,16 @@ def test_tags_stay_unless_overwritten_and_unsure_ones_are_none(tagger_folder) ->
     assert doc[1]._.luke_tag in POS
     pipe.threshold, pipe.overwrite = 1.0, True
     assert [token._.luke_tag for token in nlp(doc)] == [None] * 3
+
+
+def test_a_tag_with_a_probability_equal_to_the_threshold_is_written(tagger_folder) -> None:
+    nlp = spacy_luke.from_checkpoint(tagger_folder)
+    pipe = nlp.get_pipe("luke_token_classifier")
+    [(_, [row])] = pipe.logits([nlp.make_doc("Ada")])
+    pipe.threshold = float(softmax(row).max())
+    assert nlp("Ada")[0]._.luke_tag == POS[row.argmax()]
+    pipe.threshold = math.nextafter(pipe.threshold, 1)
+    assert nlp("Ada")[0]._.luke_tag is None
 
 
 @pytest.mark.parametrize("labels", [["O", "PER", "LOC"], ["O", "COMMA"]])
@@ -301,7 +326,7 @@ def test_another_packages_tag_is_left_alone(tagger_folder, monkeypatch) -> None:
     saved = Token.get_extension("luke_tag")
     Token.set_extension("luke_tag", getter=lambda token: "theirs", force=True)
     try:
-        with pytest.warns(LukeWarning, match=r"W004.*Token.*luke_tag.*test_token_classifier"):
+        with pytest.warns(LukeWarning, match=r"W004.*Token.*luke_tag.*token_classifier.test_predict"):
             package_extensions.register_extensions()
         doc = nlp("Ada met Bo")
         assert {token._.luke_tag for token in doc} == {"theirs"}
