@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
+import numpy as np
 import srsly
 from spacy.tokens import Doc
+from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
-from thinc.api import Model
+from thinc.api import Model, Optimizer
 
 from ...checkpoints.checkpoint import Description
 from ...checkpoints.heads import with_new_head
@@ -18,12 +21,28 @@ from ...checkpoints.writer import HEAD_WEIGHTS, save_files
 from ...default_model import bundled_component, bundled_encoder
 from ...encoders.encoder import Encoder
 from ...encoders.heads import TaskModule
+from ...encoders.inputs import EncoderInput
 from ...errors import LukeError, warn
 from ...models.shared import SHARED, EncoderOwner, SharedEncoder
 from ...models.wrapper import attach_module, torch_module
-from .checkpoint_component import CFG, MODEL
+from .checkpoint_component import CFG, MODEL, RowsT
 from .head import HeadPipe
 from .stored_head import HEAD, StoredHead
+
+
+@dataclass
+class Training(Generic[RowsT]):
+    """What a task learns from the examples of an update.
+
+    batches: encoder inputs, each with the rows that it is made of.
+    total: of what the loss is the mean: the number of items in all batches.
+    loss_of: rows, logits and encoder input of a batch -> gradient on the logits and loss, both summed over the items
+        of the batch. The logits are NumPy's; the gradient has their shape.
+    """
+
+    batches: Iterable[tuple[RowsT, EncoderInput]]
+    total: int
+    loss_of: Callable[[RowsT, np.ndarray, EncoderInput], tuple[np.ndarray, float]]
 
 
 class LukePipe(HeadPipe):
@@ -136,6 +155,52 @@ class LukePipe(HeadPipe):
         options = self._head_options(source)
         module = with_new_head(encoder, self.architecture, len(new), **options)
         self._take(module, source, source.entity_vocab, new, options, new_head=True)
+
+    # Training
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Accumulate the gradient of the task's mean loss, and step if `sgd` is given.
+
+        drop: every dropout rate of the model; default 0 (0.1 in the paper).
+
+        Several updates before a step add up. `_training` of a task says what its loss is, and which examples are left
+        out.
+        """
+        losses = losses if losses is not None else {}
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, f"{type(self).__name__}.update")
+        self._require_weights_to_learn()
+        training = self._training(examples)
+        self._begin_update(drop)
+        for loss in self._learn(training):
+            losses[self.name] += loss / training.total
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
+
+    @abstractmethod
+    def _training(self, examples: Sequence[Example]) -> Training[Any]:
+        """Return what is learned from examples. The component has weights by then."""
+
+    def _learn(self, training: Training[Any]) -> Iterator[float]:
+        """Accumulate the gradients of one batch after the other. YIELDS: the loss of each, summed over its items."""
+        for rows, batch in self._ahead(training.batches):
+            logits, backprop = self.model.begin_update(batch)
+            gradient, loss = training.loss_of(rows, self.model.ops.to_numpy(logits), batch)
+            backprop(self._mean_gradient(gradient, training.total))
+            yield loss
+
+    def _mean_gradient(self, gradient: np.ndarray, total: int) -> Any:
+        """Divide a summed gradient by the number of items, as an array of the model's device. *Shape:* any, float32"""
+        return self.model.ops.asarray((gradient / total).astype(np.float32))  # type: ignore[arg-type]
 
     # The encoder of another component
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from spacy.training import Example, validate_examples
-from thinc.api import Optimizer
+from spacy.training import Example
 
 from ...checks import require_one_of, require_probability
 from ...errors import warn
+from ..base.component import Training
 from ..base.gold import GoldReport
 from ..base.losses import cross_entropy
 from .candidates import Candidates, KnownCandidates
@@ -40,40 +40,17 @@ class LearningLinkPipe(LinkPipe):
         self.mask_rate = mask_rate
         self.loss = loss
 
-    def update(
-        self,
-        examples: Iterable[Example],
-        *,
-        drop: float = 0.0,
-        sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Accumulate the gradient of the mean cross entropy of the gold links that are masked, and step if `sgd` is
-        given.
+    def _training(self, examples: Sequence[Example]) -> Training[list[EntityRow]]:
+        """Return the windows that have gold links, some of them masked: the loss is the mean cross entropy of these.
 
-        drop: every dropout rate of the model (0.1 in the paper).
-
-        A gold link is always a candidate, if it is in the entity vocabulary. Several updates before a step add up.
+        A gold link is always a candidate, if it is in the entity vocabulary.
         """
-        losses = losses if losses is not None else {}
-        losses.setdefault(self.name, 0.0)
-        examples = list(examples)
-        validate_examples(examples, f"{type(self).__name__}.update")
-        self._require_weights_to_learn()
         lessons = [self._lesson(example) for example in examples]
         self._warn_left_out([lesson.mentions for lesson in lessons])
         find = self._finder() if self.loss == "candidates" else None
         rows = [row for index, lesson in enumerate(lessons) for row in self._masked_rows(index, lesson, find)]
         total = sum(len(row.wanted) for row in rows)
-        self._begin_update(drop)
-        for group, batch in self._ahead(self._batches(rows)):
-            logits, backprop = self.model.begin_update(batch)
-            gradient, loss = _gradient(group, self.model.ops.to_numpy(logits), lessons)
-            backprop(self.model.ops.asarray2f(gradient / total))  # type: ignore[arg-type]
-            losses[self.name] += loss / total
-        if sgd is not None:
-            self.finish_update(sgd)
-        return losses
+        return Training(self._batches(rows), total, lambda group, logits, _: _gradient(group, logits, lessons))
 
     def _lesson(self, example: Example) -> Lesson:
         spans = self._shown(example.predicted)

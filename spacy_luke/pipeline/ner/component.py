@@ -8,9 +8,9 @@ from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
-from spacy.training import Example, validate_examples
+from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model, Optimizer
+from thinc.api import Config, Model
 
 from ...annotations import annotated_entities
 from ...batching.mentions import Candidates, Suggester
@@ -20,10 +20,12 @@ from ...checks import require_at_least, require_one_of, require_probability
 from ...encoders.span_filter import SpanFilterSettings
 from ...errors import LukeError
 from ...extensions import write_scored_spans
+from ..base.component import Training
 from ..base.entities import DECODINGS, SpanLogits, positive_spans, write_entities
 from ..base.gold import GoldReport, GoldSpans, gold_spans, has_entity_annotation
 from ..base.negative_label import NO_ENTITY, find_negative
 from ..base.score_weights import ENTS_WEIGHTS, ScoreWeights, spans_weights
+from .inputs import MentionRow
 from .loss import batch_loss, sample_negatives
 from .spans import SpanPipe
 
@@ -231,28 +233,14 @@ class LukeNER(SpanPipe):
         settings = {"spans_key": self.spans_key, "overlap": self.overlap}
         return super().score(examples, **{**settings, **kwargs})
 
-    def update(
-        self,
-        examples: Iterable[Example],
-        *,
-        drop: float = 0.0,
-        sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Accumulate the gradient of the mean cross entropy over the candidates, and step if `sgd` is given.
+    def _training(self, examples: Sequence[Example]) -> Training[list[MentionRow]]:
+        """Return the candidates. The loss is their mean cross entropy and, with a span filter, that of its decisions.
 
-        drop: every dropout rate of the model (0.1 in the paper).
-
-        Several updates before a step add up. Docs without entity annotation and candidates with tokens whose
-        annotation is missing are left out. Where a Doc is annotated with some labels only (`set_entity_labels`), the
-        others remain possible for candidates without label, except those that overlap an entity.
+        Docs without entity annotation and candidates with tokens whose annotation is missing are left out. Where a Doc
+        is annotated with some labels only (`set_entity_labels`), the others remain possible for candidates without
+        label, except those that overlap an entity.
         """
-        losses = losses if losses is not None else {}
-        losses.setdefault(self.name, 0.0)
-        examples = list(examples)
-        validate_examples(examples, "LukeNER.update")
         examples = [e for e in examples if has_entity_annotation(e.reference, self.gold_of(e.reference))]
-        self._require_weights_to_learn()
         docs = [example.predicted for example in examples]
         self._warn_without_sentences(docs)
         encoded = self._encode(docs)
@@ -265,15 +253,7 @@ class LukeNER(SpanPipe):
         else:
             batches = self._batches(encoded, [s.known for s in samples], [s.drawn for s in samples])
         total = max(sum(len(sample.mentions) for sample in samples), 1)
-        self._begin_update(drop)
-        for rows, batch in self._ahead(batches):
-            logits, backprop = self.model.begin_update(batch)
-            gradient, loss = batch_loss(rows, self.model.ops.to_numpy(logits), gold, samples, negative, hard)
-            backprop(self.model.ops.asarray3f(gradient / total))  # type: ignore[arg-type]
-            losses[self.name] += loss / total
-        if sgd is not None:
-            self.finish_update(sgd)
-        return losses
+        return Training(batches, total, lambda rows, logits, _: batch_loss(rows, logits, gold, samples, negative, hard))
 
     @property
     def _gold_place(self) -> str:

@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.training import Example, validate_examples
+from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model, Optimizer
+from thinc.api import Config, Model
 
 from ...annotations import Answer, get_answers, get_questions, set_answers
 from ...batching.strided import ContextWindows
 from ...checkpoints.checkpoint import Checkpoint
 from ...checkpoints.heads import QUESTION_ANSWERING
 from ...checks import require_at_least
+from ...encoders.inputs import EncoderInput
 from ...encoders.luke import LukeEncoder
 from ...errors import LukeError, warn
+from ..base.component import Training
 from ..base.losses import cross_entropy
 from .decoding import N_BEST, NOTHING, FoundAnswers, merged, to_answers, window_answers
 from .gold import AnswerReport, PieceAnswer, gold_rows, target
@@ -212,27 +214,13 @@ class LukeQA(QuestionPipe):
 
     # Training
 
-    def update(
-        self,
-        examples: Iterable[Example],
-        *,
-        drop: float = 0.0,
-        sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Accumulate the gradient of the mean loss over the windows of all questions, and step if `sgd` is given.
+    def _training(self, examples: Sequence[Example]) -> Training[list[QuestionRow]]:
+        """Return the windows of all questions. The loss of a window is the mean of the cross entropies of start and end
+        over its pieces, as in the reference, but padding takes no part: so it does not depend on the other rows of the
+        batch.
 
-        drop: every dropout rate of the model (0.1 in the paper).
-
-        The loss of a window is the mean of the cross entropies of start and end over its pieces, as in the reference,
-        but padding takes no part: so it does not depend on the other rows of the batch. Questions are those of the
-        references that have a gold answer, which may be None. Several updates before a step add up.
+        Questions are those of the references that have a gold answer, which may be None.
         """
-        losses = losses if losses is not None else {}
-        losses.setdefault(self.name, 0.0)
-        examples = list(examples)
-        validate_examples(examples, "LukeQA.update")
-        self._require_weights_to_learn()
         reader = self._reader()
         rows: list[QuestionRow] = []
         gold: list[list[list[PieceAnswer]]] = []
@@ -241,19 +229,15 @@ class LukeQA(QuestionPipe):
             for of_question, answers in gold_rows(example, reader, AnswerReport(), index):
                 rows += of_question
                 gold[-1].append(answers)
-        self._begin_update(drop)
-        for group, batch in self._ahead(self._batches(rows)):
-            logits, backprop = self.model.begin_update(batch)
+
+        def loss_of(group: list[QuestionRow], logits: np.ndarray, batch: EncoderInput) -> tuple[np.ndarray, float]:
             targets = np.array([target(row, gold[row.doc][row.question]) for row in group])
-            scores = np.array(self.model.ops.to_numpy(logits), dtype=np.float32)
-            scores[~batch.piece_mask.numpy()] = -np.inf
-            by_edge = [cross_entropy(scores[:, :, edge], targets[:, edge]) for edge in (0, 1)]
-            gradient = np.stack([d for d, _ in by_edge], axis=-1) / (2 * len(rows))
-            backprop(self.model.ops.asarray3f(gradient))  # type: ignore[arg-type]
-            losses[self.name] += sum(loss for _, loss in by_edge) / (2 * len(rows))
-        if sgd is not None:
-            self.finish_update(sgd)
-        return losses
+            scores = np.array(logits, dtype=np.float32)
+            scores[~batch.piece_mask.cpu().numpy()] = -np.inf
+            (d_start, start), (d_end, end) = (cross_entropy(scores[:, :, edge], targets[:, edge]) for edge in (0, 1))
+            return np.stack([d_start, d_end], axis=-1), start + end
+
+        return Training(self._batches(rows), 2 * len(rows), loss_of)
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         reader, report = self._reader(), AnswerReport(self.max_answer_pieces)
