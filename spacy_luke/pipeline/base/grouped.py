@@ -13,7 +13,7 @@ from ...batching.collate import MadeRow, batch_bundles, batch_rows, collate, mak
 from ...encoders.inputs import EncoderInput
 from ...tokenization.entity_vocab import PAD
 from ...tokenization.loading import SpecialPieces
-from .component import LukePipe, Training
+from .component import TaskComponent, Training
 
 RowT = TypeVar("RowT", bound=MadeRow)
 # Rows of a group and their logits -> the gradient on these, and the loss. *Shape:* (rows, columns) -> the same
@@ -32,7 +32,7 @@ class GroupedTraining(Training[list[Sequence[RowT]]], Generic[RowT]):
     large: list[Sequence[RowT]]
 
 
-class BundlePipe(LukePipe, Generic[RowT]):
+class BundlePipe(TaskComponent, Generic[RowT]):
     """A component that puts the logits of several rows, a group, together before the softmax and before the loss."""
 
     def _row_logits(self, rows: Iterable[RowT]) -> Iterator[tuple[RowT, np.ndarray]]:

@@ -83,7 +83,7 @@ class OwnerPipe(CheckpointPipe):
         self._resting.clear()
         self.encoder.requires_grad_(not frozen)
 
-    def _load(self, checkpoint: Checkpoint) -> None:
+    def _from_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._check_checkpoint(checkpoint)
         encoder, described = self._load_encoder(checkpoint)
         settings = dict(checkpoint.settings)
@@ -122,7 +122,7 @@ class OwnerPipe(CheckpointPipe):
         revision: branch, tag or commit on the Hub.
         """
         source = locate(checkpoint, revision) if checkpoint is not None else bundled_encoder()
-        self._load(self._open(source, to_train=True))
+        self._from_checkpoint(self._open(source, to_train=True))
 
     def _require_weights_or_bundled(self, docs: Sequence[Doc]) -> Description:
         description = super()._require_weights_or_bundled(docs)
@@ -130,7 +130,7 @@ class OwnerPipe(CheckpointPipe):
         return description
 
     def _load_bundled(self, *, to_train: bool = False) -> bool:
-        self._load(self._open(bundled_encoder(), to_train=to_train))
+        self._from_checkpoint(self._open(bundled_encoder(), to_train=to_train))
         return True
 
     # Sharing: spaCy's `ListenedToComponent`

@@ -18,8 +18,9 @@ from ...checkpoints.checkpoint import Checkpoint, Description
 from ...checkpoints.writer import save_files
 from ...encoders.encoder import Encoder
 from ...errors import LukeError
-from ...models.shared import SHARED, EncoderOwner, SharedEncoder
+from ...models.shared import SHARED
 from ...models.wrapper import attach_module
+from ..base.encoder_source import OwnEncoder, SharedEncoderLink
 from ..base.shared_encoder import OwnerPipe
 from .vectors import VectorPipe
 
@@ -103,8 +104,7 @@ class LukeEncoderPipe(VectorPipe, OwnerPipe):
         """
         exclude = set(exclude)
         if self._read_cfg(Path(path), exclude).get(SHARED):
-            saved, configured = "the encoder of another component", "an encoder of its own"
-            raise LukeError("L069", path=path, name=self.name, saved=saved, configured=configured)
+            OwnEncoder().check_saved(Path(path), self.name, head_alone=True)
         return super().from_disk(path, exclude=exclude)
 
 
@@ -119,39 +119,31 @@ class SharedVectorsPipe(VectorPipe):
 
     def __init__(self, vocab: Vocab, model: Model, name: str, **settings: Any):
         super().__init__(vocab, model, name, scorer=None, **settings)
-        self._shared.user = self
-
-    @property
-    def _shared(self) -> SharedEncoder:
-        shared: SharedEncoder = self.model.attrs[SHARED]
-        return shared
-
-    @property
-    def _owner(self) -> EncoderOwner:
-        if self._shared.owner is None:
-            raise LukeError("L066", name=self.name, upstream=self._shared.upstream)
-        return self._shared.owner
+        self._encoder_source = SharedEncoderLink(model.attrs[SHARED])
+        self._encoder_source.connect(self)
 
     @property
     def _encoder_settings(self) -> dict[str, Any]:
         return self.model.attrs
 
     def _require_weights_or_bundled(self, docs: Sequence[Doc]) -> Description:
-        self._owner.settle(docs)
+        self._encoder_source.prepare(self.name, docs)
         return self._require_weights()
 
     def _no_weights(self) -> LukeError:
-        return LukeError("L040", name=self.name, how=f" for the encoder of {self._owner.name!r}")
+        provider = self._encoder_source.require_provider(self.name)
+        return LukeError("L040", name=self.name, how=f" for the encoder of {provider.name!r}")
 
     def _load_bundled(self, *, to_train: bool = False) -> bool:
         return False
 
-    def _load(self, checkpoint: Checkpoint) -> None:
-        raise LukeError("L067", name=self.name, upstream=self._shared.upstream)
+    def _from_checkpoint(self, checkpoint: Checkpoint) -> None:
+        self._encoder_source.require_own(self.name)
 
     def load_checkpoint(self, name: str | Path, *, revision: str | None = None) -> SharedVectorsPipe:
         """L067: a checkpoint is given to the component whose encoder is used."""
-        raise LukeError("L067", name=self.name, upstream=self._shared.upstream)
+        self._encoder_source.require_own(self.name)
+        return self
 
     def initialize(self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None) -> None:
         """Nothing: the component whose encoder is used is initialised."""
@@ -163,12 +155,12 @@ class SharedVectorsPipe(VectorPipe):
         self._check_entities(source, trimmed=not source.entity_vocab.title_of)
 
     def bind_encoder(self) -> None:
-        """Use the encoder of the owner, as soon as it has weights."""
-        owner = self._owner
-        if owner.description is not None:
-            self.check_encoder(owner.description, owner.encoder)
-            attach_module(self.model, owner.encoder)
-            self._description = owner.description
+        """Use the encoder of the provider, as soon as it has weights."""
+        provider = self._encoder_source.provider
+        if provider is not None and provider.description is not None:
+            self.check_encoder(provider.description, provider.encoder)
+            attach_module(self.model, provider.encoder)
+            self._description = provider.description
 
     def own_encoder(self, encoder: Encoder) -> None:
         """For `nlp.replace_listeners`, which cannot replace a whole model: L047."""
@@ -186,7 +178,7 @@ class SharedVectorsPipe(VectorPipe):
         losses: dict[str, float] | None = None,
     ) -> dict[str, float]:
         """Tell the owner that no gradient comes from here."""
-        self._owner.join_update(self.name, trains=False)
+        self._encoder_source.begin_update(self.name, frozen=True)
         return losses if losses is not None else {}
 
     def finish_update(self, sgd: Optimizer) -> None:
@@ -211,11 +203,9 @@ class SharedVectorsPipe(VectorPipe):
         exclude: as for `to_disk`.
         """
         cfg = self._read_cfg(Path(path), set(exclude))
-        if cfg["weights"]:
-            saved, configured = "an encoder of its own", "the encoder of another component"
-            raise LukeError("L069", path=path, name=self.name, saved=saved, configured=configured)
-        self._shared.read_cfg(cfg)
+        self._encoder_source.check_saved(Path(path), self.name, head_alone=not cfg["weights"])
+        self._encoder_source.read_cfg(cfg)
         return self
 
     def _cfg(self, exclude: Collection[str]) -> dict[str, Any]:
-        return {"weights": False, SHARED: True, **self._shared.cfg}
+        return {**self._encoder_source.cfg(None, None), SHARED: True}

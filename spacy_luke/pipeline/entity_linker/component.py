@@ -197,8 +197,8 @@ class LukeEntityLinker(LearningLinkPipe):
         entities: path of a JSON list or text file of titles that are added to the entity vocabulary of the checkpoint;
             see `GrownWeights` for what their rows start as. L067 if the encoder is that of another component.
         """
-        if entities is not None and not self._owns_encoder:
-            self._refuse_checkpoint()
+        if entities is not None:
+            self._encoder_source.require_own(self.name)
         self._new_entities = read_titles(entities, "entities") if entities is not None else []
         if titles is not None:
             self.kb_titles = read_kb_titles(titles)
@@ -221,10 +221,12 @@ class LukeEntityLinker(LearningLinkPipe):
         if not source.config.entity_inputs:
             raise LukeError("L023", architecture=architecture_on(kind, MASKED_LM), model_type=kind, known=MASKED_LM)
 
-    def _take(self, module: TaskModule, source: Description, entity_vocab: EntityVocab, *args: Any, **kw: Any) -> None:
+    def _set_module(
+        self, module: TaskModule, source: Description, entity_vocab: EntityVocab, *args: Any, **kw: Any
+    ) -> None:
         if not entity_vocab.title_of:
             raise self._no_entities(source)
-        super()._take(module, source, entity_vocab, *args, **kw)
+        super()._set_module(module, source, entity_vocab, *args, **kw)
         if self.freeze_entities:
             head: Any = module
             head.entity_predictions.bias.requires_grad_(False)
@@ -236,9 +238,9 @@ class LukeEntityLinker(LearningLinkPipe):
     def _no_entities(self, source: Description) -> LukeError:
         """source: of the encoder. Settings help only if its checkpoint has titles, as far as that is known."""
         if not isinstance(source, Checkpoint):
-            owner = self._owner.name
+            provider = self._provider.name
             return LukeError(
-                "L085", name=self.name, path=owner, remedy=_SETTING.format(place=f"{owner}.model") + _IF_IT_HAS
+                "L085", name=self.name, path=provider, remedy=_SETTING.format(place=f"{provider}.model") + _IF_IT_HAS
             )
         if source.entity_vocab.title_of:
             remedy = _SETTING.format(place=f"{self.name}.model.encoder")
@@ -246,10 +248,10 @@ class LukeEntityLinker(LearningLinkPipe):
             remedy = _NO_TITLES.format(name=self.name)
         return LukeError("L085", name=self.name, path=source.path, remedy=remedy)
 
-    def _restore(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
+    def _attach_saved_head(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
         if BIAS in head.weights:  # else the head as a whole is refused
             self._check_entities(head.weights[BIAS].numel(), source)
-        super()._restore(head, source, encoder)
+        super()._attach_saved_head(head, source, encoder)
 
     def _change_encoder(self, source: Description, encoder: Encoder) -> None:
         self._check_entities(len(self._module.entity_predictions.bias), source)

@@ -23,15 +23,15 @@ from ...knowledge_base import (
     entities_of,
     load_kb,
 )
-from ..base.checkpoint_component import CFG
-from ..base.component import LukePipe
+from ..base.component import TaskComponent
+from ..base.stored_head import CFG
 from .candidates import AnyEntity, CandidateFinder, Candidates, entity_id
 
 KB = "kb"  # file of a saved component
 _TREATMENT = {"prior": "they keep their prior probability", "drop": "they are left out"}
 
 
-class KnowledgeBasePipe(LukePipe):
+class KnowledgeBasePipe(TaskComponent):
     """A component whose candidates come from a spaCy `KnowledgeBase`, or, without one, are all of its vocabulary."""
 
     def __init__(

@@ -21,7 +21,7 @@ from ...checkpoints.checkpoint import Description
 from ...checks import require_at_least, require_probability
 from ...encoders.inputs import EncoderInput
 from ...errors import LukeError, warn
-from ..base.component import LukePipe, Training
+from ..base.component import TaskComponent, Training
 from ..base.gold import listed
 from ..base.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
 from ..base.problem_type import MULTI_LABEL, SINGLE_LABEL, problem_entry, problem_of
@@ -71,7 +71,7 @@ class Targets:
         return np.tile(none if self.log_rates is None else self.log_rates, (items, 1))
 
 
-class MarkedPipe(LukePipe):
+class MarkedPipe(TaskComponent):
     """Labels for items that are marked in their text.
 
     windows: how much of the Doc is seen with an item; null = as the checkpoint was trained, else its sentences (LUKE)

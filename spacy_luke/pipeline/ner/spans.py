@@ -24,7 +24,7 @@ from ...encoders.span_filter import SpanFilter, SpanFilterSettings, build_span_f
 from ...errors import LukeError, warn
 from ...tokenization.entity_vocab import PAD
 from ...user_functions import naming_key_errors
-from ..base.component import LukePipe
+from ..base.component import TaskComponent
 from ..base.entities import SpanLogits
 from ..base.gold import listed
 from ..base.stored_head import StoredHead
@@ -44,7 +44,7 @@ class Encoded:
     candidates: list[Candidates]
 
 
-class SpanPipe(LukePipe):
+class SpanPipe(TaskComponent):
     """A component whose candidates are spans, each a mention of the encoder's input; see `LukeNER` for the settings."""
 
     def __init__(
@@ -88,12 +88,12 @@ class SpanPipe(LukePipe):
         settings = super()._settings_to_save(source, options)
         return {name: value for name, value in settings.items() if name != SPAN_FILTER or name in options}
 
-    def _restore(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
+    def _attach_saved_head(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
         if SPAN_FILTER in head.settings and not self._head_options(replace(source, settings=head.settings)):
             settings = {name: value for name, value in head.settings.items() if name != SPAN_FILTER}
             weights = {name: value for name, value in head.weights.items() if not name.startswith(f"{SPAN_FILTER}.")}
             head = replace(head, settings=settings, weights=weights)
-        super()._restore(head, source, encoder)
+        super()._attach_saved_head(head, source, encoder)
 
     @property
     def span_filter(self) -> SpanFilter | None:

@@ -14,7 +14,7 @@ from thinc.api import Config, Model
 
 from ...annotations import Answer, get_answers, get_questions, set_answers
 from ...batching.strided import ContextWindows
-from ...checkpoints.checkpoint import Checkpoint
+from ...checkpoints.checkpoint import Description
 from ...checkpoints.heads import QUESTION_ANSWERING
 from ...checks import require_at_least
 from ...encoders.inputs import EncoderInput
@@ -156,14 +156,14 @@ class LukeQA(QuestionPipe):
         super().freeze_encoder(frozen)
         self._freeze_entity_table()
 
-    def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
-        super()._adopt(checkpoint, labels, new_head=new_head)
+    def _build_module(self, source: Description, labels: tuple[str, ...], *, new_head: bool) -> None:
+        super()._build_module(source, labels, new_head=new_head)
         self._freeze_entity_table()
 
     def _freeze_entity_table(self) -> None:
         """The rows of the entities are never trained, as in the paper's code: few of them are in the data."""
         encoder = self._module.encoder
-        if isinstance(encoder, LukeEncoder) and self._shared is None:
+        if isinstance(encoder, LukeEncoder) and self._owns_encoder:
             encoder.entity_embeddings.entity.requires_grad_(False)
 
     def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:

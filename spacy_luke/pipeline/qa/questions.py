@@ -15,7 +15,7 @@ from ...batching.strided import ContextWindows, build_strided_windows
 from ...checks import require_at_least
 from ...errors import LukeError, warn
 from ...tokenization.entity_vocab import PAD
-from ..base.component import LukePipe
+from ..base.component import TaskComponent
 from .inputs import QuestionReader, QuestionRow
 
 
@@ -32,7 +32,7 @@ class QuestionWindow:
     chars: np.ndarray
 
 
-class QuestionPipe(LukePipe):
+class QuestionPipe(TaskComponent):
     """A component that reads each question with each window of its Doc; see `LukeQA` for the settings."""
 
     def __init__(

@@ -148,12 +148,12 @@ class LukeTextCategorizer(BundlePipe[TextRow]):
     def _gold_place(self) -> str:
         return self.gold_place
 
-    def _load(self, checkpoint: Checkpoint) -> None:
+    def _from_checkpoint(self, checkpoint: Checkpoint) -> None:
         is_own = checkpoint.architecture == checkpoint.architecture_of(self.architecture)
         if is_own and problem_of(checkpoint.config.extra) == REGRESSION:
             reason = f"{checkpoint.path} was trained to predict numbers (problem_type = {REGRESSION!r})"
             raise LukeError("L082", name=self.name, reason=reason)
-        super()._load(checkpoint)
+        super()._from_checkpoint(checkpoint)
 
     def _check_labels(self, labels: tuple[str, ...]) -> None:
         if len(labels) == 1 and self._multi_label_setting is False:

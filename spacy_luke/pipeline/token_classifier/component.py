@@ -167,13 +167,13 @@ class LukeTokenClassifier(TokenPipe):
         """How labels are read as tags of entities; None if entities are not what is written."""
         return TagScheme.find(labels, bare=True) if self.attribute == ENTS else None
 
-    def _load(self, checkpoint: Checkpoint) -> None:
+    def _from_checkpoint(self, checkpoint: Checkpoint) -> None:
         if checkpoint.architecture == checkpoint.architecture_of(self.architecture):
             saved = checkpoint.settings.get("attribute")
             if saved not in (None, *_ATTRIBUTES):
                 raise LukeError("L004", problems=f"{OWN_SETTINGS}: attribute = {saved!r}")
             self._check(checkpoint.labels, self._attribute_setting or saved)
-        super()._load(checkpoint)
+        super()._from_checkpoint(checkpoint)
 
     def _check(self, labels: tuple[str, ...], attribute: str | None) -> None:
         """An error if the labels do not suit the attribute."""

@@ -19,7 +19,7 @@ from ...batching.windows import Windows, build_sentence_windows
 from ...encoders.inputs import EncoderInput
 from ...errors import LukeError
 from ...tokenization.entity_vocab import PAD
-from ..base.component import LukePipe, Training
+from ..base.component import TaskComponent, Training
 from ..base.gold import GoldReport, GoldSpans
 from ..base.losses import cross_entropy_of_sets
 from .decoding import TokenLogits
@@ -27,7 +27,7 @@ from .inputs import TokenRow, token_rows
 from .tag_scheme import OUTSIDE
 
 
-class TokenPipe(LukePipe):
+class TokenPipe(TaskComponent):
     """A component that gives every token but white space a label, which is read from its first piece.
 
     A token in several windows is read from the one that shows most around it.
