@@ -1,4 +1,4 @@
-"""What every component shares: an encoder that comes from a checkpoint, windows, and saving as a checkpoint."""
+"""The base of every component: an encoder that comes from a checkpoint, windows, and saving as a checkpoint."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ MODEL = "model"
 # gives a warning that comes once. One for all components: what happens to an encoder happens to all that share it, and
 # a lock of each could not be copied.
 STATE_LOCK = threading.RLock()
-PipeT = TypeVar("PipeT", bound="CheckpointPipe")
+ComponentT = TypeVar("ComponentT", bound="CheckpointComponent")
 RowsT = TypeVar("RowsT")
 
 
-class CheckpointPipe(TrainablePipe):
+class CheckpointComponent(TrainablePipe):
     """A component whose weights, tokenizer and entity vocabulary come from a checkpoint.
 
     A component that was added and never given weights takes those of the bundled model when it is first used, if
@@ -104,7 +104,7 @@ class CheckpointPipe(TrainablePipe):
         """Whether a checkpoint was loaded or the component initialised."""
         return self._description is not None
 
-    def load_checkpoint(self: PipeT, name: str | Path, *, revision: str | None = None) -> PipeT:
+    def load_checkpoint(self: ComponentT, name: str | Path, *, revision: str | None = None) -> ComponentT:
         """Take weights, labels, tokenizer and entity vocabulary from a checkpoint that has what the component needs.
 
         name: folder or Hub id. revision: branch, tag or commit on the Hub.
@@ -249,7 +249,7 @@ class CheckpointPipe(TrainablePipe):
         else:
             save_files(Path(path), files)
 
-    def from_disk(self: PipeT, path: str | Path, *, exclude: Iterable[str] = ()) -> PipeT:
+    def from_disk(self: ComponentT, path: str | Path, *, exclude: Iterable[str] = ()) -> ComponentT:
         """Load what `to_disk` saved, or leave the component as it was.
 
         exclude: as for `to_disk`.
@@ -266,7 +266,7 @@ class CheckpointPipe(TrainablePipe):
         files = checkpoint_bytes(self._require_weights(), self._module) if self._saves_checkpoint(exclude) else {}
         return srsly.msgpack_dumps({**files, **self._more_files(exclude)})
 
-    def from_bytes(self: PipeT, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> PipeT:
+    def from_bytes(self: ComponentT, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> ComponentT:
         """Load what `to_bytes` gave."""
         with unpacked(srsly.msgpack_loads(bytes_data)) as folder:
             return self.from_disk(folder, exclude=exclude)

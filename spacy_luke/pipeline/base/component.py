@@ -1,4 +1,4 @@
-"""The base of all components with a head: labels, weights, training and saving, whosoever the encoder is."""
+"""The base of all components with a head: labels, weights, training and saving."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from ...encoders.heads import TaskModule
 from ...encoders.inputs import EncoderInput
 from ...encoders.layers import set_dropout
 from ...errors import LukeError, warn
-from ...models.shared import EncoderOwner
+from ...models.shared import EncoderProvider
 from ...models.wrapper import EncoderShim, attach_module, torch_module
 from ...tokenization.entity_vocab import EntityVocab
-from .checkpoint_component import CFG, MODEL, CheckpointPipe, RowsT
+from .checkpoint_component import CFG, MODEL, CheckpointComponent, RowsT
 from .encoder_source import EncoderSource, OwnEncoder, SharedEncoderLink, encoder_source
 from .score_weights import ScoreWeights, fit_score_weights
 from .stored_head import HEAD, StoredHead
@@ -51,7 +51,7 @@ class Training(Generic[RowsT]):
     loss_of: Callable[[RowsT, np.ndarray, EncoderInput], tuple[np.ndarray, float]]
 
 
-class TaskComponent(CheckpointPipe):
+class TaskComponent(CheckpointComponent):
     """A component with a head, on an encoder of its own or on that of a `luke_encoder` earlier in the pipeline
     (`SharedEncoder`). In the latter case the component owns its head alone: that is what it saves, and what its
     optimiser steps.
@@ -93,7 +93,7 @@ class TaskComponent(CheckpointPipe):
         return self._encoder_source.owns_encoder
 
     @property
-    def _provider(self) -> EncoderOwner:
+    def _provider(self) -> EncoderProvider:
         """The component whose encoder is used; L066 if it is not in the pipeline."""
         assert isinstance(self._encoder_source, SharedEncoderLink)
         return self._encoder_source.require_provider(self.name)

@@ -16,7 +16,7 @@ from ...encoders.encoder import Encoder
 from ...encoders.heads import TaskModule
 from ...errors import LukeError, warn
 from ...models.encoder_settings import apply_settings, require_precision
-from ...models.shared import SHARED, EncoderOwner, EncoderUser, SharedEncoder
+from ...models.shared import SHARED, EncoderProvider, EncoderUser, SharedEncoder
 from ...tokenization.entity_vocab import EntityVocab
 from .stored_head import HEAD, StoredHead
 
@@ -35,7 +35,7 @@ class EncoderSource(Protocol):
         """Whether the component steps and saves the encoder."""
 
     @property
-    def provider(self) -> EncoderOwner | None:
+    def provider(self) -> EncoderProvider | None:
         """The component whose encoder is used; None if there is none, or none yet."""
 
     def require_own(self, name: str) -> None:
@@ -138,14 +138,14 @@ class SharedEncoderLink:
         self._shared.user = user
 
     @property
-    def provider(self) -> EncoderOwner | None:
-        return self._shared.owner
+    def provider(self) -> EncoderProvider | None:
+        return self._shared.provider
 
-    def require_provider(self, name: str) -> EncoderOwner:
+    def require_provider(self, name: str) -> EncoderProvider:
         """Return the provider; L066 if it is not in the pipeline."""
-        if self._shared.owner is None:
+        if self._shared.provider is None:
             raise LukeError("L066", name=name, upstream=self._shared.upstream)
-        return self._shared.owner
+        return self._shared.provider
 
     def require_own(self, name: str) -> None:
         raise LukeError("L067", name=name, upstream=self._shared.upstream)
@@ -154,7 +154,7 @@ class SharedEncoderLink:
         return f" for a new head on the encoder of {self.require_provider(name).name!r}"
 
     def prepare(self, name: str, docs: Sequence[Doc] = ()) -> None:
-        self.require_provider(name).settle(docs)
+        self.require_provider(name).flush_step(docs)
 
     def begin_update(self, name: str, *, frozen: bool) -> None:
         self.require_provider(name).join_update(name, trains=not frozen)
@@ -178,7 +178,7 @@ class SharedEncoderLink:
     def cfg(self, head: StoredHead | None, encoder: Encoder | None) -> dict[str, Any]:
         if head is not None and encoder is not None:
             if self.provider is not None:
-                self.provider.settle()
+                self.provider.flush_step()
             head = head.with_fingerprint(encoder)
         return {"weights": head is not None, **self._shared.cfg, **({HEAD: head.cfg} if head else {})}
 

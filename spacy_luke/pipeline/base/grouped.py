@@ -1,4 +1,4 @@
-"""What components share that read several rows for one result: the windows of a text, the choices of a question."""
+"""The base of components that read several rows for one result: the windows of a text, the choices of a question."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class GroupedTraining(Training[list[Sequence[RowT]]], Generic[RowT]):
     large: list[Sequence[RowT]]
 
 
-class BundlePipe(TaskComponent, Generic[RowT]):
+class GroupedComponent(TaskComponent, Generic[RowT]):
     """A component that puts the logits of several rows, a group, together before the softmax and before the loss."""
 
     def _row_logits(self, rows: Iterable[RowT]) -> Iterator[tuple[RowT, np.ndarray]]:

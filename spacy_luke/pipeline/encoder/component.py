@@ -21,7 +21,7 @@ from ...errors import LukeError
 from ...models.shared import SHARED
 from ...models.wrapper import attach_module
 from ..base.encoder_source import OwnEncoder, SharedEncoderLink
-from ..base.shared_encoder import OwnerPipe
+from ..base.shared_encoder import SharedEncoderProvider
 from .vectors import VectorPipe
 
 DEFAULT_CONFIG = """
@@ -73,7 +73,7 @@ def make_luke_encoder(
     return SharedVectorsPipe(nlp.vocab, model, name, **settings)
 
 
-class LukeEncoderPipe(VectorPipe, OwnerPipe):
+class LukeEncoderPipe(VectorPipe, SharedEncoderProvider):
     """An encoder without a head. Components whose model has `spacy-luke.SharedEncoder.v1` use its weights.
 
     windows: how a Doc is cut; null = windows as long as the encoder reads, each three quarters of that further than
@@ -111,8 +111,8 @@ class LukeEncoderPipe(VectorPipe, OwnerPipe):
 class SharedVectorsPipe(VectorPipe):
     """A `luke_encoder` that writes vectors with the encoder of another one (`spacy-luke.SharedEncoder.v1`).
 
-    The owner of a shared encoder comes before the components that find entities, so that it cannot give these vectors;
-    this one comes after them. It has no weights: it saves its settings, and its updates do nothing.
+    The provider of a shared encoder comes before the components that find entities, so that it cannot give these
+    vectors; this one comes after them. It has no weights: it saves its settings, and its updates do nothing.
     """
 
     factory = "luke_encoder"
@@ -177,12 +177,12 @@ class SharedVectorsPipe(VectorPipe):
         sgd: Optimizer | None = None,
         losses: dict[str, float] | None = None,
     ) -> dict[str, float]:
-        """Tell the owner that no gradient comes from here."""
+        """Tell the provider that no gradient comes from here."""
         self._encoder_source.begin_update(self.name, frozen=True)
         return losses if losses is not None else {}
 
     def finish_update(self, sgd: Optimizer) -> None:
-        """Nothing: the owner steps the encoder."""
+        """Nothing: the provider steps the encoder."""
 
     # Saving
 

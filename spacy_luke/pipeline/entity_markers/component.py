@@ -71,7 +71,7 @@ class Targets:
         return np.tile(none if self.log_rates is None else self.log_rates, (items, 1))
 
 
-class MarkedPipe(TaskComponent):
+class EntityMarkerComponent(TaskComponent):
     """Labels for items that are marked in their text.
 
     windows: how much of the Doc is seen with an item; null = as the checkpoint was trained, else its sentences (LUKE)

@@ -18,7 +18,7 @@ from ...checkpoints.checkpoint import Description
 from ...checkpoints.heads import MULTIPLE_CHOICE
 from ...checks import require_at_least
 from ...errors import LukeError, warn
-from ..base.grouped import BundlePipe, GroupedTraining
+from ..base.grouped import GroupedComponent, GroupedTraining
 from ..base.losses import cross_entropy, softmax
 from .inputs import SPECIAL_PIECES, ChoiceReader, ChoiceRow
 from .scorer import best_choices
@@ -69,7 +69,7 @@ def make_luke_multiple_choice(
     )
 
 
-class LukeMultipleChoice(BundlePipe[ChoiceRow]):
+class LukeMultipleChoice(GroupedComponent[ChoiceRow]):
     """The right options for the questions in `doc._.choices`, as transformers' classes for multiple choice find them.
 
     max_pieces: most pieces of Doc, question and option together, without special pieces; null = as the checkpoint was

@@ -20,7 +20,7 @@ from ...checkpoints.heads import SEQUENCE_CLASSIFIER
 from ...checks import require_probability
 from ...errors import LukeError
 from ..base.gold import GoldReport
-from ..base.grouped import BundlePipe, GroupedTraining
+from ..base.grouped import GroupedComponent, GroupedTraining
 from ..base.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
 from ..base.problem_type import MULTI_LABEL, REGRESSION, problem_entry, problem_of
 from .gold import GoldCats, gold_cats
@@ -87,7 +87,7 @@ def make_luke_textcat(
     )
 
 
-class LukeTextCategorizer(BundlePipe[TextRow]):
+class LukeTextCategorizer(GroupedComponent[TextRow]):
     """Labels for Docs, as transformers' classes for sequence classification give them.
 
     windows: how a long Doc is cut; null = as the checkpoint was trained, else windows of 510 pieces every 382 (LUKE),
