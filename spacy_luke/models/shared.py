@@ -15,7 +15,7 @@ SHARED = "shared_encoder"
 UPSTREAM = "upstream"
 
 
-class EncoderOwner(Protocol):
+class EncoderProvider(Protocol):
     """The component whose encoder is shared: it alone steps the weights."""
 
     name: str
@@ -34,7 +34,7 @@ class EncoderOwner(Protocol):
         trains: whether the component wants them to.
         """
 
-    def settle(self, docs: Sequence[Doc] = ()) -> None:
+    def flush_step(self, docs: Sequence[Doc] = ()) -> None:
         """Take the step that waits for the gradients of all components, if one does.
 
         docs: that are to be predicted; those of an update that is under way do not end it.
@@ -51,46 +51,46 @@ class EncoderUser(Protocol):
         """
 
     def bind_encoder(self) -> None:
-        """Use the encoder of the owner, as soon as it and the head have weights."""
+        """Use the encoder of the provider, as soon as it and the head have weights."""
 
     def own_encoder(self, encoder: Encoder) -> None:
         """Use an encoder of one's own from now on."""
 
 
 class SharedEncoder:
-    """The link from a task model to the component that owns its encoder.
+    """The link from a task model to the component whose encoder it uses.
 
-    upstream: name of the owner; "*" = the nearest one before the component. It follows an owner that is renamed.
+    upstream: name of the provider; "*" = the nearest one before the component. It follows one that is renamed.
     configured: the same as the config has it.
     """
 
     def __init__(self, upstream: str):
         self.upstream = self.configured = upstream
-        self.owner: EncoderOwner | None = None
+        self.provider: EncoderProvider | None = None
         self.user: EncoderUser | None = None
 
-    def connect(self, owner: EncoderOwner) -> None:
+    def connect(self, provider: EncoderProvider) -> None:
         """Use the encoder of this component from now on."""
-        self.owner = owner
+        self.provider = provider
         if self.upstream != "*":
-            self.upstream = owner.name
+            self.upstream = provider.name
         if self.user is not None:
             self.user.bind_encoder()
 
     @property
     def cfg(self) -> dict[str, Any]:
-        """The entry of a saved component's `cfg` that says how an owner is called that was renamed: the config that is
-        saved with it has the old name."""
+        """The entry of a saved component's `cfg` with the name of a provider that was renamed: the config that is saved
+        with it has the old one."""
         return {UPSTREAM: [self.configured, self.upstream]} if self.upstream != self.configured else {}
 
     def read_cfg(self, cfg: Mapping[str, Any]) -> None:
-        """Take what `cfg` gave, unless another owner is configured by now."""
+        """Take what `cfg` gave, unless another provider is configured by now."""
         configured, upstream = cfg.get(UPSTREAM) or (self.configured, self.upstream)
         if configured == self.configured and upstream != self.upstream:
-            self.upstream, self.owner = upstream, None  # spaCy links the components of a pipeline once more
+            self.upstream, self.provider = upstream, None  # spaCy links the components of a pipeline once more
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SharedEncoder:
         """A copy of the task model shares the same encoder."""
         copied = SharedEncoder(self.configured)
-        copied.upstream, copied.owner = self.upstream, self.owner
+        copied.upstream, copied.provider = self.upstream, self.provider
         return copied

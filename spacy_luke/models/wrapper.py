@@ -28,7 +28,7 @@ class EncoderShim(PyTorchShim):
     with the encoder that both share. Here a module is always in evaluation mode but while an update computes.
 
     head_rate: learning rate of the head's weights, as a multiple of the encoder's.
-    owns_encoder: whether the encoder's weights are stepped here; if not, its owner steps them (`SharedEncoder`).
+    owns_encoder: whether the encoder's weights are stepped here; if not, its provider steps them (`SharedEncoder`).
 
     is_sound: whether all that it has predicted with its weights is finite, as far as that was looked at.
     """

@@ -10,14 +10,14 @@ from spacy.training import Example
 
 from ..errors import LukeError
 from .base.calibration import CalibratedPipe, Calibration
-from .entity_markers.component import MarkedPipe
+from .entity_markers.component import EntityMarkerComponent
 from .ner.component import LukeNER
 from .ner.tune_filter import choose_threshold, measure_filter
 from .qa.component import LukeQA
 
 PROBABILITIES = tuple(step / 20 for step in range(19))
 DIFFERENCES = tuple(step / 2 for step in range(-10, 21))
-TUNABLE = (LukeNER, MarkedPipe, LukeQA)
+TUNABLE = (LukeNER, EntityMarkerComponent, LukeQA)
 
 
 @dataclass(frozen=True)

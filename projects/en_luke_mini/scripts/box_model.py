@@ -27,7 +27,7 @@ from spacy.util import load_model_from_path
 import spacy_luke
 from spacy_luke.checkpoints.writer import save_checkpoint
 from spacy_luke.model_card import model_card
-from spacy_luke.pipeline.base.checkpoint_component import CFG
+from spacy_luke.pipeline.base.stored_head import CFG
 from spacy_luke.pipeline.encoder.component import LukeEncoderPipe
 
 from . import ROOT

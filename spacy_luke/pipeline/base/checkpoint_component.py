@@ -1,4 +1,4 @@
-"""What every component shares: an encoder that comes from a checkpoint, windows, and saving as a checkpoint."""
+"""The base of every component: an encoder that comes from a checkpoint, windows, and saving as a checkpoint."""
 
 from __future__ import annotations
 
@@ -37,21 +37,23 @@ from ...encoders.encoder import Encoder
 from ...encoders.inputs import EncoderInput
 from ...errors import LukeError, warn
 from ...files import parse_json_object
-from ...models.encoder_settings import apply_settings, open_for_encoder, require_precision
+from ...models.encoder_settings import open_for_encoder, require_precision
 from ...models.wrapper import torch_module
 from ...user_functions import NamedWindows, naming_key_errors
+from .encoder_source import OwnEncoder, configure_encoder
+from .stored_head import CFG
 
 # What `exclude` may name when a component is saved or loaded.
-CFG, MODEL = "cfg", "model"
+MODEL = "model"
 # Held by a thread whose prediction changes what others read: it loads the bundled weights, takes a step that waited,
 # gives a warning that comes once. One for all components: what happens to an encoder happens to all that share it, and
 # a lock of each could not be copied.
 STATE_LOCK = threading.RLock()
-PipeT = TypeVar("PipeT", bound="CheckpointPipe")
+ComponentT = TypeVar("ComponentT", bound="CheckpointComponent")
 RowsT = TypeVar("RowsT")
 
 
-class CheckpointPipe(TrainablePipe):
+class CheckpointComponent(TrainablePipe):
     """A component whose weights, tokenizer and entity vocabulary come from a checkpoint.
 
     A component that was added and never given weights takes those of the bundled model when it is first used, if
@@ -102,14 +104,14 @@ class CheckpointPipe(TrainablePipe):
         """Whether a checkpoint was loaded or the component initialised."""
         return self._description is not None
 
-    def load_checkpoint(self: PipeT, name: str | Path, *, revision: str | None = None) -> PipeT:
+    def load_checkpoint(self: ComponentT, name: str | Path, *, revision: str | None = None) -> ComponentT:
         """Take weights, labels, tokenizer and entity vocabulary from a checkpoint that has what the component needs.
 
         name: folder or Hub id. revision: branch, tag or commit on the Hub.
 
         If anything is wrong with it (a coded error says what), the component stays as it was.
         """
-        self._load(self._open(locate(name, revision)))
+        self._from_checkpoint(self._open(locate(name, revision)))
         return self
 
     @property
@@ -118,7 +120,7 @@ class CheckpointPipe(TrainablePipe):
         """The settings of the encoder's architecture."""
 
     @abstractmethod
-    def _load(self, checkpoint: Checkpoint) -> None:
+    def _from_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Take over a checkpoint. Nothing changes until all of it has been read."""
 
     @property
@@ -130,10 +132,7 @@ class CheckpointPipe(TrainablePipe):
         return module
 
     def _no_weights(self) -> LukeError:
-        how = (
-            f" with [initialize.components.{self.name}] checkpoint, or nlp.get_pipe({self.name!r}).load_checkpoint(...)"
-        )
-        return LukeError("L040", name=self.name, how=how)
+        return LukeError("L040", name=self.name, how=OwnEncoder().how_to_load(self.name))
 
     def _require_weights(self) -> Description:
         if self._description is None:
@@ -170,19 +169,13 @@ class CheckpointPipe(TrainablePipe):
         where = f"[initialize.components.{self.name}] checkpoint"
         return open_for_encoder(path, self._encoder_settings, self.name, where=where, to_train=to_train)
 
-    def _configure(self, encoder: Encoder, checkpoint: Checkpoint) -> None:
-        """Give a new encoder its settings, and warn of a tokenizer that loses the case of the text."""
-        apply_settings(encoder, self._encoder_settings)
-        if checkpoint.tokenizer.lowercase and not checkpoint.tokenizer.case_types:
-            warn("W008", name=str(checkpoint.path))
-
     def _load_encoder(self, checkpoint: Checkpoint) -> tuple[Encoder, Description]:
         """The encoder of a checkpoint, as the settings have it, and what is known of it."""
         require_precision(self._encoder_settings)
         wanted = self._encoder_settings["entity_vocab"]
         vocab, _ = checkpoint.select_entities(wanted)
         encoder = checkpoint.load_encoder(wanted, mentions=True)
-        self._configure(encoder, checkpoint)
+        configure_encoder(encoder, checkpoint, self._encoder_settings)
         return encoder, replace(checkpoint.describe(encoder.config), entity_vocab=vocab)  # type: ignore[arg-type]
 
     # Docs
@@ -251,12 +244,12 @@ class CheckpointPipe(TrainablePipe):
         """
         exclude = set(exclude)
         files = self._more_files(exclude)
-        if self._description is not None and MODEL not in exclude:
-            save_checkpoint(Path(path), self._description, self._module, more_files=files, checksums=True)
+        if self._saves_checkpoint(exclude):
+            save_checkpoint(Path(path), self._require_weights(), self._module, more_files=files, checksums=True)
         else:
             save_files(Path(path), files)
 
-    def from_disk(self: PipeT, path: str | Path, *, exclude: Iterable[str] = ()) -> PipeT:
+    def from_disk(self: ComponentT, path: str | Path, *, exclude: Iterable[str] = ()) -> ComponentT:
         """Load what `to_disk` saved, or leave the component as it was.
 
         exclude: as for `to_disk`.
@@ -264,20 +257,23 @@ class CheckpointPipe(TrainablePipe):
         path, exclude = Path(path), set(exclude)
         if MODEL not in exclude and self._read_cfg(path, exclude)["weights"]:
             check_files(path, set(CHECKPOINT_FILES).difference(OF_COMPONENTS))
-            self._load(replace(self._open(path), saved=True))
+            self._from_checkpoint(replace(self._open(path), saved=True))
         return self
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """The files that `to_disk` writes, as one byte string."""
         exclude = set(exclude)
-        saves = self._description is not None and MODEL not in exclude
-        files = checkpoint_bytes(self._require_weights(), self._module) if saves else {}
+        files = checkpoint_bytes(self._require_weights(), self._module) if self._saves_checkpoint(exclude) else {}
         return srsly.msgpack_dumps({**files, **self._more_files(exclude)})
 
-    def from_bytes(self: PipeT, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> PipeT:
+    def from_bytes(self: ComponentT, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> ComponentT:
         """Load what `to_bytes` gave."""
         with unpacked(srsly.msgpack_loads(bytes_data)) as folder:
             return self.from_disk(folder, exclude=exclude)
+
+    def _saves_checkpoint(self, exclude: Collection[str]) -> bool:
+        """Whether the weights are saved as a checkpoint."""
+        return self._description is not None and MODEL not in exclude
 
     def _more_files(self, exclude: Collection[str]) -> dict[str, bytes]:
         """Files beside those of the checkpoint, by name."""

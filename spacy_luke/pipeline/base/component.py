@@ -1,64 +1,156 @@
-"""The base of the components: a head on an encoder of its own, or on that of another component."""
+"""The base of all components with a head: labels, weights, training and saving."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
-import srsly
+import numpy as np
+from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
-from thinc.api import Model
+from thinc.api import Model, Optimizer
 
-from ...checkpoints.checkpoint import Description
+from ...checkpoints.checkpoint import Checkpoint, Description
 from ...checkpoints.heads import with_new_head
-from ...checkpoints.writer import HEAD_WEIGHTS, save_files
+from ...checkpoints.source import locate
+from ...checkpoints.writer import HEAD_WEIGHTS
 from ...default_model import bundled_component, bundled_encoder
 from ...encoders.encoder import Encoder
 from ...encoders.heads import TaskModule
+from ...encoders.inputs import EncoderInput
+from ...encoders.layers import set_dropout
 from ...errors import LukeError, warn
-from ...models.shared import SHARED, EncoderOwner, SharedEncoder
-from ...models.wrapper import attach_module, torch_module
-from .checkpoint_component import CFG, MODEL
-from .head import HeadPipe
+from ...models.shared import EncoderProvider
+from ...models.wrapper import EncoderShim, attach_module, torch_module
+from ...tokenization.entity_vocab import EntityVocab
+from .checkpoint_component import CFG, MODEL, CheckpointComponent, RowsT
+from .encoder_source import EncoderSource, OwnEncoder, SharedEncoderLink, encoder_source
+from .score_weights import ScoreWeights, fit_score_weights
 from .stored_head import HEAD, StoredHead
 
+ComponentT = TypeVar("ComponentT", bound="TaskComponent")
 
-class LukePipe(HeadPipe):
+
+@dataclass
+class Training(Generic[RowsT]):
+    """What a task learns from the examples of an update.
+
+    batches: encoder inputs, each with the rows that it is made of.
+    total: of what the loss is the mean: the number of items in all batches.
+    loss_of: rows, logits and encoder input of a batch -> gradient on the logits and loss, both summed over the items
+        of the batch. The logits are NumPy's; the gradient has their shape.
+    """
+
+    batches: Iterable[tuple[RowsT, EncoderInput]]
+    total: int
+    loss_of: Callable[[RowsT, np.ndarray, EncoderInput], tuple[np.ndarray, float]]
+
+
+class TaskComponent(CheckpointComponent):
     """A component with a head, on an encoder of its own or on that of a `luke_encoder` earlier in the pipeline
     (`SharedEncoder`). In the latter case the component owns its head alone: that is what it saves, and what its
     optimiser steps.
+
+    Labels come from a checkpoint or from the data.
     """
 
-    def __init__(self, vocab: Vocab, model: Model, name: str, **settings: Any):
-        super().__init__(vocab, model, name, **settings)
+    architecture: ClassVar[str]  # the transformers class that a saved component is, with a LUKE encoder
+    needs_labels: ClassVar[bool] = True
+    gold_place: ClassVar[str]  # where references have the gold annotation
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        windows: Any,
+        max_batch_pieces: int,
+        scorer: Callable[..., dict[str, Any]] | None,
+    ):
+        super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=scorer)
+        # Labels that were added before there was a head.
+        self._added_labels: list[str] = []
+        # A head that was loaded before the encoder which it is used with.
         self._stored_head: StoredHead | None = None
-        self._frozen = False
-        if self._shared is not None:
-            self._shared.user = self
+        self._encoder_frozen = False
+        self._encoder_source: EncoderSource = encoder_source(model.layers[0])
+        if isinstance(self._encoder_source, SharedEncoderLink):
+            self._encoder_source.connect(self)
 
     @property
-    def _shared(self) -> SharedEncoder | None:
-        """The link to the component whose encoder is used; None = it is the component's own."""
-        return self._encoder_settings.get(SHARED)
+    def _encoder_settings(self) -> dict[str, Any]:
+        return self.model.layers[0].attrs
 
     @property
     def _owns_encoder(self) -> bool:
-        return self._shared is None
+        """Whether the encoder's weights are the component's own."""
+        return self._encoder_source.owns_encoder
 
     @property
-    def _owner(self) -> EncoderOwner:
+    def _provider(self) -> EncoderProvider:
         """The component whose encoder is used; L066 if it is not in the pipeline."""
-        assert self._shared is not None
-        if self._shared.owner is None:
-            raise LukeError("L066", name=self.name, upstream=self._shared.upstream)
-        return self._shared.owner
+        assert isinstance(self._encoder_source, SharedEncoderLink)
+        return self._encoder_source.require_provider(self.name)
+
+    # Labels
+
+    @property
+    def label_data(self) -> tuple[str, ...] | None:
+        """Labels for `[initialize.components.X] labels`: those that can be predicted; None if there are none."""
+        return self.labels or None
+
+    def add_label(self, label: str) -> int:
+        """Add a label to those that can be predicted. RETURNS: 1; 0 if it is there already.
+
+        Before the component has weights, the label is one of the head that `initialize` makes, or that of the bundled
+        model is given. A head that is there gets new rows, with random weights, which are still to be trained; its
+        other rows, and what the optimiser keeps of them, stay as they are. L131 if the component cannot learn it; L066
+        if the component is loaded, and the encoder that it uses is not there yet.
+        """
+        if self._stored_head is not None and self._description is None:
+            self._encoder_source.prepare(self.name)
+            self._require_weights()
+        if not isinstance(label, str) or not label:
+            raise LukeError("L131", name=self.name, label=label, reason="a label is a string that is not empty")
+        if not self.needs_labels:
+            raise LukeError("L131", name=self.name, label=label, reason="it has no labels")
+        known = (*self.labels, *self.logit_labels, *self._added_labels)
+        rows = self._rows_of(label) if label not in known else ()
+        if not rows:
+            return 0
+        if self._description is None:
+            self._added_labels.append(label)
+        else:
+            self._grow_head(rows)
+        return 1
+
+    def _rows_of(self, label: str) -> tuple[str, ...]:
+        """The rows of the head, as far as they are not there, that learn a label; L131 if it has none for it."""
+        return (label,)
+
+    def _grow_head(self, rows: tuple[str, ...]) -> None:
+        description, shim = self._require_weights(), self.model.shims[0]
+        assert isinstance(shim, EncoderShim)
+        shim.grow_head(len(rows))
+        self._description = replace(description, labels=(*description.labels, *rows))
+        for label in rows:
+            self.vocab.strings.add(label, allow_transient=False)  # type: ignore[call-arg]
+
+    @property
+    def score_weights(self) -> ScoreWeights | None:
+        """Default weights of the scores that the component gives, where its settings decide which; None = those of the
+        factory."""
+        return None
 
     # Weights
 
-    def load_checkpoint(self, name: str | Path, *, revision: str | None = None) -> Any:
+    def load_checkpoint(self: ComponentT, name: str | Path, *, revision: str | None = None) -> ComponentT:
         """Take weights, labels, tokenizer and entity vocabulary from a checkpoint with the component's head.
 
         name: folder or Hub id. revision: branch, tag or commit on the Hub.
@@ -66,76 +158,235 @@ class LukePipe(HeadPipe):
         If anything is wrong with it (a coded error says what), the component stays as it was. L067 if the encoder is
         that of another component.
         """
-        self._refuse_checkpoint()
+        self._encoder_source.require_own(self.name)
         return super().load_checkpoint(name, revision=revision)
 
+    def freeze_encoder(self, frozen: bool = True) -> None:
+        """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""
+        if self._owns_encoder:
+            self._module.encoder.requires_grad_(not frozen)
+        self._encoder_frozen = frozen
+
+    def _no_weights(self) -> LukeError:
+        return LukeError("L040", name=self.name, how=self._encoder_source.how_to_load(self.name))
+
+    def _require_weights_or_bundled(self, docs: Sequence[Doc]) -> Description:
+        self._encoder_source.prepare(self.name, docs)
+        return super()._require_weights_or_bundled(docs)
+
+    def _take_bundled(self, *, to_train: bool = False) -> None:
+        added = list(self._added_labels)
+        super()._take_bundled(to_train=to_train)
+        if self._description is not None:
+            for label in added:
+                self.add_label(label)
+
     def _load_bundled(self, *, to_train: bool = False) -> bool:
-        folder = bundled_component(self.factory)
+        folder = bundled_component(self.factory) if self._owns_encoder else None
         if folder is None:
             return False
         cfg = self._read_cfg(folder)
         if HEAD in cfg:
             encoder, described = self._load_encoder(self._open(bundled_encoder(), to_train=to_train))
-            self._restore(StoredHead.read(folder, cfg[HEAD]), described, encoder)
+            self._attach_saved_head(StoredHead.read(folder, cfg[HEAD]), described, encoder)
         else:
-            self._load(self._open(folder, to_train=to_train))
+            self._from_checkpoint(self._open(folder, to_train=to_train))
         return True
 
-    def add_label(self, label: str) -> int:
-        """As for every component with a head; L066 if it is loaded, and the encoder that it uses is not there yet."""
-        if self._stored_head is not None and self._description is None:
-            self._owner.settle()
-            self._require_weights()
-        return super().add_label(label)
+    def _from_checkpoint(self, checkpoint: Checkpoint) -> None:
+        found, expected = checkpoint.architecture, checkpoint.architecture_of(self.architecture)
+        if found != expected:
+            raise LukeError("L042", name=self.name, expected=expected, path=checkpoint.path, found=found)
+        self._check_labels(checkpoint.labels)
+        self._build_module(checkpoint, checkpoint.labels, new_head=False)
 
-    def freeze_encoder(self, frozen: bool = True) -> None:
-        """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""
-        if self._owns_encoder:
-            super().freeze_encoder(frozen)
-        self._frozen = frozen
+    def _check_labels(self, labels: tuple[str, ...]) -> None:
+        """An error if the labels of a checkpoint do not suit the settings."""
 
-    def _no_weights(self) -> LukeError:
-        if self._shared is None:
-            return super()._no_weights()
-        return LukeError("L040", name=self.name, how=f" for a new head on the encoder of {self._owner.name!r}")
-
-    def _refuse_checkpoint(self) -> None:
-        if self._shared is not None:
-            raise LukeError("L067", name=self.name, upstream=self._shared.upstream)
-
-    def _require_weights_or_bundled(self, docs: Sequence[Doc]) -> Description:
-        if self._owns_encoder:
-            return super()._require_weights_or_bundled(docs)
-        self._owner.settle(docs)
-        return self._require_weights()
-
-    def _require_weights_to_learn(self) -> Description:
-        return super()._require_weights_to_learn() if self._owns_encoder else self._require_weights()
-
-    def _begin_update(self, drop: float) -> None:
-        super()._begin_update(drop)
-        if not self._owns_encoder:
-            self._owner.join_update(self.name, trains=not self._frozen)
-
-    def _take(self, module: TaskModule, *args: Any, **settings: Any) -> None:
-        super()._take(module, *args, **settings)
-        self._stored_head, self._frozen = None, False
-
-    def _start(
-        self, checkpoint: str | None, revision: str | None, wanted: tuple[str, ...], new: tuple[str, ...]
-    ) -> None:
-        if self._owns_encoder:
-            super()._start(checkpoint, revision, wanted, new)
-            return
-        if checkpoint is not None:
-            self._refuse_checkpoint()
-        self._require_labels(new)
-        encoder, source = self._owner.encoder, self._owner.description
-        assert source is not None
+    def _build_module(self, source: Description, labels: tuple[str, ...], *, new_head: bool) -> None:
+        """Make the module: the encoder that `source` describes, with the head of the checkpoint or a new one."""
         self._check_encoder(source)
         options = self._head_options(source)
-        module = with_new_head(encoder, self.architecture, len(new), **options)
-        self._take(module, source, source.entity_vocab, new, options, new_head=True)
+        rows = len(labels) if new_head else None
+        module, entity_vocab = self._encoder_source.load_module(
+            source, self.architecture, self._encoder_settings, rows, **options
+        )
+        self._set_module(module, source, entity_vocab, labels, options, new_head=new_head)
+
+    def _set_module(
+        self,
+        module: TaskModule,
+        source: Description,
+        entity_vocab: EntityVocab,
+        labels: tuple[str, ...],
+        options: Mapping[str, Any],
+        *,
+        new_head: bool,
+    ) -> None:
+        """Take over a module, and what there is to know of it. source: of its encoder."""
+        attach_module(self.model, module, owns_encoder=self._owns_encoder)
+        config: Any = module.encoder.config
+        self._description = Description(
+            source.architecture_of(self.architecture),
+            replace(config, extra={**config.extra, **self._config_entries(labels, new_head=new_head)}),
+            source.tokenizer,
+            entity_vocab,
+            labels,
+            self._settings_to_save(source, options),
+        )
+        self._stored_head, self._encoder_frozen = None, False
+        self._added_labels.clear()
+        for label in labels:  # which outlive a memory zone
+            self.vocab.strings.add(label, allow_transient=False)  # type: ignore[call-arg]
+
+    def _check_encoder(self, source: Description) -> None:
+        """An error if the component cannot run on an encoder, before anything has changed."""
+
+    def _head_options(self, source: Description) -> dict[str, Any]:
+        """Further arguments of `with_new_head`: dataclasses of settings that are saved with the model."""
+        return {}
+
+    def _config_entries(self, labels: tuple[str, ...], *, new_head: bool) -> dict[str, Any]:
+        """Entries of config.json that the head needs."""
+        return {}
+
+    def _settings_to_save(self, source: Description, options: Mapping[str, Any]) -> dict[str, Any]:
+        settings = dict(source.settings)
+        if source.architecture != source.architecture_of(self.architecture):  # windows of another task
+            settings = source.of_encoder()
+        if is_dataclass(self._windows_setting):
+            settings["windows"] = vars(self._windows_setting)
+        return {**settings, **{name: vars(option) for name, option in options.items()}}
+
+    # Before training
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Any]],
+        *,
+        nlp: Language | None = None,
+        checkpoint: str | None = None,
+        revision: str | None = None,
+        labels: list[str] | None = None,
+    ) -> None:
+        """Prepare for training.
+
+        checkpoint: folder or Hub id to start from: LUKE or Longformer, as the config has it, or BERT, RoBERTa and
+            XLM-R, which are read as that; default: the encoder of the bundled model, a LUKE. L067 if the encoder is
+            that of another component.
+        revision: branch, tag or commit on the Hub.
+        labels: labels of the head without the negative one; default: those of the data, else of the checkpoint.
+            Those of `add_label` come on top.
+
+        A checkpoint with this component's head keeps it if it has all labels of the data; otherwise, and on the encoder
+        of another component, a new head is trained. L043 if there are no labels. W039 tells which labels the component
+        had and has no more.
+        """
+        before = self.labels
+        wanted = tuple(labels) if labels is not None else self._labels_of(get_examples)
+        wanted = tuple(dict.fromkeys((*wanted, *self._added_labels)))
+        new = self._labels_of_new_head(wanted)
+        self._init_weights(checkpoint, revision, wanted, new)
+        if dropped := [label for label in before if label not in self.labels]:
+            kept = ", ".join(self.labels) or "none"
+            warn("W039", name=self.name, dropped=", ".join(dropped), kept=kept, stacklevel=4)
+        self._prepare(get_examples)
+        if nlp is not None and self.score_weights is not None:
+            fit_score_weights(nlp, self)
+
+    def _init_weights(
+        self, checkpoint: str | None, revision: str | None, wanted: tuple[str, ...], new: tuple[str, ...]
+    ) -> None:
+        """Take the weights of a checkpoint, with its head if that has the labels that are wanted, else a new one."""
+        if checkpoint is None:
+            if not new and self._load_bundled(to_train=True):
+                return
+            self._require_labels(new)
+            source = self._encoder_source.start(self.name, lambda path: self._open(path, to_train=True))
+            self._build_module(source, new, new_head=True)
+            return
+        self._encoder_source.require_own(self.name)
+        opened = self._open(locate(checkpoint, revision), to_train=True)
+        has_head = opened.architecture == opened.architecture_of(self.architecture)
+        if has_head and (not new or self._has_all(opened.labels, wanted)):
+            self._from_checkpoint(opened)
+            return
+        self._require_labels(new)
+        if has_head:
+            warn("W006", name=self.name, data=", ".join(wanted), checkpoint=", ".join(opened.labels))
+        self._build_module(opened, new, new_head=True)
+
+    def _require_labels(self, labels: tuple[str, ...]) -> None:
+        if self.needs_labels and not labels:
+            raise LukeError("L043", name=self.name, where=self._gold_place)
+
+    @property
+    def _gold_place(self) -> str:
+        """Where the gold annotation stands, for messages."""
+        return f"{self.gold_place}, which a DocBin keeps with store_user_data=True"
+
+    def _labels_of(self, get_examples: Callable[[], Iterable[Any]]) -> tuple[str, ...]:
+        """The labels of the gold annotation, sorted."""
+        return ()
+
+    def _has_all(self, labels: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+        """Whether a head with `labels` can learn the labels that are wanted."""
+        return set(wanted) <= set(labels)
+
+    def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """Labels of a new head in the order of its rows, for the labels wanted; () for no labels."""
+        return labels
+
+    def _prepare(self, get_examples: Callable[[], Iterable[Any]]) -> None:
+        """With weights and labels there: learn from the data what is not learned by gradients, and warn of gold
+        annotation that cannot be learned."""
+
+    # Training
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Accumulate the gradient of the task's mean loss, and step if `sgd` is given.
+
+        drop: every dropout rate of the model; default 0 (0.1 in the paper).
+
+        Several updates before a step add up. `_training` of a task says what its loss is, and which examples are left
+        out.
+        """
+        losses = losses if losses is not None else {}
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, f"{type(self).__name__}.update")
+        self._require_weights_to_learn()
+        training = self._training(examples)
+        set_dropout(self._module, drop)
+        self._encoder_source.begin_update(self.name, frozen=self._encoder_frozen)
+        for loss in self._learn(training):
+            losses[self.name] += loss / training.total
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
+
+    @abstractmethod
+    def _training(self, examples: Sequence[Example]) -> Training[Any]:
+        """Return what is learned from examples. The component has weights by then."""
+
+    def _learn(self, training: Training[Any]) -> Iterator[float]:
+        """Accumulate the gradients of one batch after the other. YIELDS: the loss of each, summed over its items."""
+        for rows, batch in self._ahead(training.batches):
+            logits, backprop = self.model.begin_update(batch)
+            gradient, loss = training.loss_of(rows, self.model.ops.to_numpy(logits), batch)
+            backprop(self._mean_gradient(gradient, training.total))
+            yield loss
+
+    def _mean_gradient(self, gradient: np.ndarray, total: int) -> Any:
+        """Divide a summed gradient by the number of items, as an array of the model's device. *Shape:* any, float32"""
+        return self.model.ops.asarray((gradient / total).astype(np.float32))  # type: ignore[arg-type]
 
     # The encoder of another component
 
@@ -144,7 +395,7 @@ class LukePipe(HeadPipe):
         since it was loaded and was saved with another."""
         head = self._stored_head
         if head is not None:
-            head.check_fingerprint(self.name, self._owner.name, encoder)
+            head.check_fingerprint(self.name, self._provider.name, encoder)
         if self._description is not None:
             head = StoredHead.of(self._description, self._module)
         if head is not None:
@@ -152,24 +403,25 @@ class LukePipe(HeadPipe):
             self._check_encoder(source)
 
     def bind_encoder(self) -> None:
-        """Use the encoder of the owner, as soon as it and the head have weights; L068 if they do not fit."""
-        owner = self._owner
-        if owner.description is None:
+        """Use the encoder of the provider, as soon as it and the head have weights; L068 if they do not fit."""
+        provider = self._encoder_source.provider
+        if provider is None or provider.description is None:
             return
         module = torch_module(self.model)
         if module is None and self._stored_head is not None:
-            self._stored_head.check_fingerprint(self.name, owner.name, owner.encoder)
-            self._restore(self._stored_head, owner.description, owner.encoder)
-        elif module is not None and module.encoder is not owner.encoder:
-            self._change_encoder(owner.description, owner.encoder)
+            self._stored_head.check_fingerprint(self.name, provider.name, provider.encoder)
+            self._attach_saved_head(self._stored_head, provider.description, provider.encoder)
+        elif module is not None and module.encoder is not provider.encoder:
+            self._change_encoder(provider.description, provider.encoder)
 
     def own_encoder(self, encoder: Encoder) -> None:
         """Use an encoder of one's own from now on: the layer of the model that stands for it is about to say so."""
         self._module.encoder = encoder
         attach_module(self.model, self._module)
+        self._encoder_source = OwnEncoder()
 
-    def _restore(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
-        """Put a saved head on the encoder of the owner."""
+    def _attach_saved_head(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
+        """Put a saved head on an encoder. source: what is known of it."""
         head.check_fit(self.name, source.config)
         self._check_encoder(source)
         settings = {**source.of_encoder(), **head.settings}
@@ -177,7 +429,7 @@ class LukePipe(HeadPipe):
         options = self._head_options(described)
         module = with_new_head(encoder, self.architecture, len(head.labels), **options)
         head.fill(module, self.name)
-        self._take(module, described, source.entity_vocab, head.labels, options, new_head=False)
+        self._set_module(module, described, source.entity_vocab, head.labels, options, new_head=False)
         self._description = head.configured(self._require_weights())
 
     def _change_encoder(self, source: Description, encoder: Encoder) -> None:
@@ -202,26 +454,11 @@ class LukePipe(HeadPipe):
         exclude: "model", the weights, and "cfg"; other names mean nothing here.
         """
         exclude = set(exclude)
-        if self._shared is None:
-            super().to_disk(path, exclude=exclude)
-            return
-        save_files(Path(path), self._head_files(exclude))
-        upstream = self._shared.upstream if self._shared.owner is None else self._shared.owner.name
-        if self._description is None or MODEL in exclude:
-            return
-        if not (Path(path).parent / upstream).is_dir():
-            warn("W030", name=self.name, reason=f"there is no {upstream!r} beside {path}")
-        elif self._owner.description is None:
-            warn("W030", name=self.name, reason=f"{upstream!r} has no weights yet")
+        super().to_disk(path, exclude=exclude)
+        if self._description is not None and MODEL not in exclude:
+            self._encoder_source.check_place(Path(path), self.name)
 
-    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """The files that `to_disk` writes, as one byte string."""
-        exclude = set(exclude)
-        if self._shared is None:
-            return super().to_bytes(exclude=exclude)
-        return srsly.msgpack_dumps(self._head_files(exclude))
-
-    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> LukePipe:
+    def from_disk(self: ComponentT, path: str | Path, *, exclude: Iterable[str] = ()) -> ComponentT:
         """Load what `to_disk` saved, or leave the component as it was; L069 if the encoder was shared then and is not
         now, or the other way round.
 
@@ -229,41 +466,39 @@ class LukePipe(HeadPipe):
         """
         path, exclude = Path(path), set(exclude)
         cfg = self._read_cfg(path, exclude)
-        if MODEL not in exclude and cfg["weights"] and (HEAD in cfg) == self._owns_encoder:
-            kinds = ["an encoder of its own", "the encoder of another component"]
-            saved, configured = kinds if self._owns_encoder is False else reversed(kinds)
-            raise LukeError("L069", path=path, name=self.name, saved=saved, configured=configured)
-        if self._shared is not None:
-            self._shared.read_cfg(cfg)
-        if HEAD not in cfg or MODEL in exclude:
-            if CFG in exclude and MODEL not in exclude and (path / HEAD_WEIGHTS).is_file():
-                raise LukeError("L048", path=path, reason=f"what its {HEAD_WEIGHTS} is stands in {CFG!r}, not loaded")
-            return super().from_disk(path, exclude=exclude)
+        if MODEL not in exclude and cfg["weights"]:
+            self._encoder_source.check_saved(path, self.name, head_alone=HEAD in cfg)
+        self._encoder_source.read_cfg(cfg)
+        if HEAD in cfg and MODEL not in exclude:
+            self._load_head(StoredHead.read(path, cfg[HEAD]))
+            return self
+        if CFG in exclude and MODEL not in exclude and (path / HEAD_WEIGHTS).is_file():
+            raise LukeError("L048", path=path, reason=f"what its {HEAD_WEIGHTS} is stands in {CFG!r}, not loaded")
+        return super().from_disk(path, exclude=exclude)
+
+    def _load_head(self, head: StoredHead) -> None:
+        """Take a head that was saved alone, and put it on the provider's encoder as soon as that has weights."""
         before = self._stored_head, self._description, list(self.model.shims)
         try:
-            self._stored_head, self._description = StoredHead.read(path, cfg[HEAD]), None
+            self._stored_head, self._description = head, None
             self.model.shims.clear()
-            if self._shared is not None and self._shared.owner is not None:
-                self.bind_encoder()
+            self.bind_encoder()
         except LukeError:
             self._stored_head, self._description, self.model.shims[:] = before
             raise
-        return self
 
-    def _head_files(self, exclude: Collection[str]) -> dict[str, bytes]:
-        """The head with what it needs to know, without the encoder."""
-        assert self._shared is not None
-        head = self._saved_head() if MODEL not in exclude else None
-        files = {**self._more_files(exclude), **(head.files if head else {})}
-        if CFG in files:
-            of_head = {"weights": head is not None, **({HEAD: head.cfg} if head else {})}
-            files[CFG] = srsly.json_dumps({**self._cfg(exclude), **self._shared.cfg, **of_head}).encode("utf8")
-        return files
+    def _saves_checkpoint(self, exclude: Collection[str]) -> bool:
+        return self._owns_encoder and super()._saves_checkpoint(exclude)
 
-    def _saved_head(self) -> StoredHead | None:
-        """The head as it is saved beside the encoder that it is used with; None before it has weights."""
-        if self._description is None:
-            return self._stored_head
-        if self._shared is not None and self._shared.owner is not None:
-            self._shared.owner.settle()
-        return StoredHead.of(self._description, self._module).with_fingerprint(self._module.encoder)
+    def _more_files(self, exclude: Collection[str]) -> dict[str, bytes]:
+        return {**super()._more_files(exclude), **self._encoder_source.files(self._saved_head(exclude))}
+
+    def _cfg(self, exclude: Collection[str]) -> dict[str, Any]:
+        encoder = self._module.encoder if self._description is not None else None
+        return {**super()._cfg(exclude), **self._encoder_source.cfg(self._saved_head(exclude), encoder)}
+
+    def _saved_head(self, exclude: Collection[str]) -> StoredHead | None:
+        """Return the head as it is saved without its encoder; None before it has weights, or if they are excluded."""
+        if MODEL in exclude:
+            return None
+        return self._stored_head if self._description is None else StoredHead.of(self._description, self._module)

@@ -21,13 +21,13 @@ from ...encoders.encoder import Encoder
 from ...errors import LukeError, warn
 from ...models.shared import SHARED
 from ...models.wrapper import attach_module, torch_module
-from .checkpoint_component import STATE_LOCK, CheckpointPipe
+from .checkpoint_component import STATE_LOCK, CheckpointComponent
 
 # Largest norm of a gradient, for all components or by their names.
 GradClip = float | Mapping[str, float | None] | None
 
 
-class OwnerPipe(CheckpointPipe):
+class SharedEncoderProvider(CheckpointComponent):
     """A component with an encoder and no head, whose encoder others may share.
 
     LUKE's states of a text depend on the entities that are asked about, so components cannot share them as those of
@@ -49,7 +49,7 @@ class OwnerPipe(CheckpointPipe):
         # The component whose gradient is now on the encoder.
         self._adding = ""
         # What the components before the present one have added, where that is bounded.
-        self._gathered: dict[nn.Parameter, Tensor] = {}
+        self._accumulated_grads: dict[nn.Parameter, Tensor] = {}
         self.model.attrs["replace_listener"] = _replace_listener
         self.listener_map: dict[str, list[Model]] = {}
         # Components whose gradients the update that has begun may still get, and whether it has any.
@@ -60,7 +60,7 @@ class OwnerPipe(CheckpointPipe):
         # The optimiser of a step that was asked for before there were gradients.
         self._waiting: Optimizer | None = None
         # Parameters that are not to get gradients for the moment.
-        self._resting: list[nn.Parameter] = []
+        self._frozen_params: list[nn.Parameter] = []
 
     # Weights
 
@@ -80,10 +80,10 @@ class OwnerPipe(CheckpointPipe):
 
     def freeze_encoder(self, frozen: bool = True) -> None:
         """Train only heads from now on. Lasts until weights are loaded again; it is not saved."""
-        self._resting.clear()
+        self._frozen_params.clear()
         self.encoder.requires_grad_(not frozen)
 
-    def _load(self, checkpoint: Checkpoint) -> None:
+    def _from_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._check_checkpoint(checkpoint)
         encoder, described = self._load_encoder(checkpoint)
         settings = dict(checkpoint.settings)
@@ -99,8 +99,8 @@ class OwnerPipe(CheckpointPipe):
         self._description = description
         self._awaited, self._has_gradients, self._waiting = set(), False, None
         self._examples = []
-        self._gathered.clear()
-        self._resting.clear()
+        self._accumulated_grads.clear()
+        self._frozen_params.clear()
         for listener in self.listeners:
             listener.attrs[SHARED].connect(self)
 
@@ -122,15 +122,15 @@ class OwnerPipe(CheckpointPipe):
         revision: branch, tag or commit on the Hub.
         """
         source = locate(checkpoint, revision) if checkpoint is not None else bundled_encoder()
-        self._load(self._open(source, to_train=True))
+        self._from_checkpoint(self._open(source, to_train=True))
 
     def _require_weights_or_bundled(self, docs: Sequence[Doc]) -> Description:
         description = super()._require_weights_or_bundled(docs)
-        self.settle(docs)
+        self.flush_step(docs)
         return description
 
     def _load_bundled(self, *, to_train: bool = False) -> bool:
-        self._load(self._open(bundled_encoder(), to_train=to_train))
+        self._from_checkpoint(self._open(bundled_encoder(), to_train=to_train))
         return True
 
     # Sharing: spaCy's `ListenedToComponent`
@@ -146,8 +146,8 @@ class OwnerPipe(CheckpointPipe):
         return [name for name, listeners in self.listener_map.items() if any(map(self._is_of, listeners))]
 
     def _is_of(self, listener: Model) -> bool:
-        """Whether no owner after this one is nearer to the component of the layer."""
-        return listener.attrs[SHARED].owner is self
+        """Whether no provider after this one is nearer to the component of the layer."""
+        return listener.attrs[SHARED].provider is self
 
     def add_listener(self, listener: Model, component_name: str) -> None:
         """Share the encoder with a component."""
@@ -174,7 +174,7 @@ class OwnerPipe(CheckpointPipe):
         for node in model.walk():
             shared = node.attrs.get(SHARED)
             # One that has this encoder follows when the component is renamed.
-            if shared is not None and (shared.upstream in ("*", self.name) or shared.owner is self):
+            if shared is not None and (shared.upstream in ("*", self.name) or shared.provider is self):
                 self.add_listener(node, component.name)
 
     # Training
@@ -193,7 +193,7 @@ class OwnerPipe(CheckpointPipe):
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.update")
         self._require_weights_to_learn()
-        self.settle()
+        self.flush_step()
         self._warn_of_bounds()
         self._awaited = set(self.listening_components)
         self._has_gradients = False
@@ -216,21 +216,21 @@ class OwnerPipe(CheckpointPipe):
     def join_update(self, component: str, *, trains: bool) -> None:
         """Before the forward passes of an update of a component: its gradients reach the encoder if the encoder's own
         update came before, once for each of them, and if the component wants them to (`trains`)."""
-        self._gather()
+        self._accumulate_grads()
         self._adding = component
         joins = component in self._awaited
         self._awaited.discard(component)
         self._has_gradients |= joins
         if joins and trains:
-            for parameter in self._resting:
+            for parameter in self._frozen_params:
                 parameter.requires_grad_(True)
-            self._resting.clear()
-        elif not self._resting:
-            self._resting = [p for p in self.encoder.parameters() if p.requires_grad]
-            for parameter in self._resting:
+            self._frozen_params.clear()
+        elif not self._frozen_params:
+            self._frozen_params = [p for p in self.encoder.parameters() if p.requires_grad]
+            for parameter in self._frozen_params:
                 parameter.requires_grad_(False)
 
-    def _gather(self) -> None:
+    def _accumulate_grads(self) -> None:
         """Bound what the last component has added, and put it with what those before it have."""
         bounds = self.component_grad_clip
         if bounds is None:
@@ -240,9 +240,9 @@ class OwnerPipe(CheckpointPipe):
         if bound is not None:
             nn.utils.clip_grad_norm_(parameters, bound)
         for parameter in parameters:
-            before = self._gathered.get(parameter)
+            before = self._accumulated_grads.get(parameter)
             assert parameter.grad is not None
-            self._gathered[parameter] = parameter.grad if before is None else before.add_(parameter.grad)
+            self._accumulated_grads[parameter] = parameter.grad if before is None else before.add_(parameter.grad)
             parameter.grad = None
 
     def finish_update(self, sgd: Optimizer) -> None:
@@ -253,9 +253,9 @@ class OwnerPipe(CheckpointPipe):
         """
         self._waiting = sgd
         if self._has_gradients:
-            self.settle()
+            self.flush_step()
 
-    def settle(self, docs: Sequence[Doc] = ()) -> None:
+    def flush_step(self, docs: Sequence[Doc] = ()) -> None:
         """Take the step that waits for the gradients of all components, if one does.
 
         docs: that are to be predicted. Components that annotate in an update (`annotates`) predict its Docs before all
@@ -270,10 +270,10 @@ class OwnerPipe(CheckpointPipe):
                 return
             self._has_gradients = False
             self._examples = []
-            self._gather()
-            for parameter, gradient in self._gathered.items():
+            self._accumulate_grads()
+            for parameter, gradient in self._accumulated_grads.items():
                 parameter.grad = gradient
-            self._gathered.clear()
+            self._accumulated_grads.clear()
             try:
                 self.model.finish_update(sgd)
             finally:
@@ -281,16 +281,16 @@ class OwnerPipe(CheckpointPipe):
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Save as a Hugging Face checkpoint folder with spaCy's `cfg` beside it; see `save_checkpoint`."""
-        self.settle()
+        self.flush_step()
         super().to_disk(path, exclude=exclude)
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """The files that `to_disk` writes, as one byte string."""
-        self.settle()
+        self.flush_step()
         return super().to_bytes(exclude=exclude)
 
 
-def _replace_listener(copied: Model, listener: Model, owner: OwnerPipe) -> Model:
+def _replace_listener(copied: Model, listener: Model, provider: SharedEncoderProvider) -> Model:
     """For spaCy's `nlp.replace_listeners`: the component of the listener gets a copy of the encoder for its own.
 
     RETURNS: the copied model as what an encoder is in a task model: settings.

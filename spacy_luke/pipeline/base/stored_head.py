@@ -19,9 +19,9 @@ from ...checksums import check_files
 from ...encoders.encoder import Encoder
 from ...encoders.heads import TaskModule
 from ...errors import LukeError
-from .checkpoint_component import CFG
 
-# The entry of `cfg` that says what the head is.
+# The file with the settings of a saved component, and its entry that says what the head is.
+CFG = "cfg"
 HEAD = "head"
 
 

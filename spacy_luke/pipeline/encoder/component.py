@@ -18,9 +18,10 @@ from ...checkpoints.checkpoint import Checkpoint, Description
 from ...checkpoints.writer import save_files
 from ...encoders.encoder import Encoder
 from ...errors import LukeError
-from ...models.shared import SHARED, EncoderOwner, SharedEncoder
+from ...models.shared import SHARED
 from ...models.wrapper import attach_module
-from ..base.shared_encoder import GradClip, OwnerPipe
+from ..base.encoder_source import OwnEncoder, SharedEncoderLink
+from ..base.shared_encoder import GradClip, SharedEncoderProvider
 from .vectors import VectorPipe
 
 DEFAULT_CONFIG = """
@@ -84,7 +85,7 @@ def make_luke_encoder(
     )
 
 
-class LukeEncoderPipe(VectorPipe, OwnerPipe):
+class LukeEncoderPipe(VectorPipe, SharedEncoderProvider):
     """An encoder without a head. Components whose model has `spacy-luke.SharedEncoder.v1` use its weights.
 
     windows: how a Doc is cut; null = windows as long as the encoder reads, each three quarters of that further than
@@ -138,16 +139,15 @@ class LukeEncoderPipe(VectorPipe, OwnerPipe):
         """
         exclude = set(exclude)
         if self._read_cfg(Path(path), exclude).get(SHARED):
-            saved, configured = "the encoder of another component", "an encoder of its own"
-            raise LukeError("L069", path=path, name=self.name, saved=saved, configured=configured)
+            OwnEncoder().check_saved(Path(path), self.name, head_alone=True)
         return super().from_disk(path, exclude=exclude)
 
 
 class SharedVectorsPipe(VectorPipe):
     """A `luke_encoder` that writes vectors with the encoder of another one (`spacy-luke.SharedEncoder.v1`).
 
-    The owner of a shared encoder comes before the components that find entities, so that it cannot give these vectors;
-    this one comes after them. It has no weights: it saves its settings, and its updates do nothing.
+    The provider of a shared encoder comes before the components that find entities, so that it cannot give these
+    vectors; this one comes after them. It has no weights: it saves its settings, and its updates do nothing.
     """
 
     factory = "luke_encoder"
@@ -166,39 +166,31 @@ class SharedVectorsPipe(VectorPipe):
     ):
         super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=None)
         self._set_vector_settings(entities=entities, spans_key=spans_key, set_vectors=set_vectors)
-        self._shared.user = self
-
-    @property
-    def _shared(self) -> SharedEncoder:
-        shared: SharedEncoder = self.model.attrs[SHARED]
-        return shared
-
-    @property
-    def _owner(self) -> EncoderOwner:
-        if self._shared.owner is None:
-            raise LukeError("L066", name=self.name, upstream=self._shared.upstream)
-        return self._shared.owner
+        self._encoder_source = SharedEncoderLink(model.attrs[SHARED])
+        self._encoder_source.connect(self)
 
     @property
     def _encoder_settings(self) -> dict[str, Any]:
         return self.model.attrs
 
     def _require_weights_or_bundled(self, docs: Sequence[Doc]) -> Description:
-        self._owner.settle(docs)
+        self._encoder_source.prepare(self.name, docs)
         return self._require_weights()
 
     def _no_weights(self) -> LukeError:
-        return LukeError("L040", name=self.name, how=f" for the encoder of {self._owner.name!r}")
+        provider = self._encoder_source.require_provider(self.name)
+        return LukeError("L040", name=self.name, how=f" for the encoder of {provider.name!r}")
 
     def _load_bundled(self, *, to_train: bool = False) -> bool:
         return False
 
-    def _load(self, checkpoint: Checkpoint) -> None:
-        raise LukeError("L067", name=self.name, upstream=self._shared.upstream)
+    def _from_checkpoint(self, checkpoint: Checkpoint) -> None:
+        self._encoder_source.require_own(self.name)
 
     def load_checkpoint(self, name: str | Path, *, revision: str | None = None) -> SharedVectorsPipe:
         """L067: a checkpoint is given to the component whose encoder is used."""
-        raise LukeError("L067", name=self.name, upstream=self._shared.upstream)
+        self._encoder_source.require_own(self.name)
+        return self
 
     def initialize(self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None) -> None:
         """Nothing: the component whose encoder is used is initialised."""
@@ -210,12 +202,12 @@ class SharedVectorsPipe(VectorPipe):
         self._check_entities(source, trimmed=not source.entity_vocab.title_of)
 
     def bind_encoder(self) -> None:
-        """Use the encoder of the owner, as soon as it has weights."""
-        owner = self._owner
-        if owner.description is not None:
-            self.check_encoder(owner.description, owner.encoder)
-            attach_module(self.model, owner.encoder)
-            self._description = owner.description
+        """Use the encoder of the provider, as soon as it has weights."""
+        provider = self._encoder_source.provider
+        if provider is not None and provider.description is not None:
+            self.check_encoder(provider.description, provider.encoder)
+            attach_module(self.model, provider.encoder)
+            self._description = provider.description
 
     def own_encoder(self, encoder: Encoder) -> None:
         """For `nlp.replace_listeners`, which cannot replace a whole model: L047."""
@@ -232,12 +224,12 @@ class SharedVectorsPipe(VectorPipe):
         sgd: Optimizer | None = None,
         losses: dict[str, float] | None = None,
     ) -> dict[str, float]:
-        """Tell the owner that no gradient comes from here."""
-        self._owner.join_update(self.name, trains=False)
+        """Tell the provider that no gradient comes from here."""
+        self._encoder_source.begin_update(self.name, frozen=True)
         return losses if losses is not None else {}
 
     def finish_update(self, sgd: Optimizer) -> None:
-        """Nothing: the owner steps the encoder."""
+        """Nothing: the provider steps the encoder."""
 
     # Saving
 
@@ -258,11 +250,9 @@ class SharedVectorsPipe(VectorPipe):
         exclude: as for `to_disk`.
         """
         cfg = self._read_cfg(Path(path), set(exclude))
-        if cfg["weights"]:
-            saved, configured = "an encoder of its own", "the encoder of another component"
-            raise LukeError("L069", path=path, name=self.name, saved=saved, configured=configured)
-        self._shared.read_cfg(cfg)
+        self._encoder_source.check_saved(Path(path), self.name, head_alone=not cfg["weights"])
+        self._encoder_source.read_cfg(cfg)
         return self
 
     def _cfg(self, exclude: Collection[str]) -> dict[str, Any]:
-        return {"weights": False, SHARED: True, **self._shared.cfg}
+        return {**self._encoder_source.cfg(None, None), SHARED: True}

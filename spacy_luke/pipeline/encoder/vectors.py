@@ -23,7 +23,7 @@ from ...errors import LukeError
 from ...models.wrapper import record
 from ...tokenization.entity_vocab import MASK, PAD
 from ...tokenization.pieces import WordPieces
-from ..base.checkpoint_component import CheckpointPipe
+from ..base.checkpoint_component import CheckpointComponent
 from .inputs import VectorRow, vector_rows
 from .states import DocStates, WindowStates, layer_numbers, piece_tokens, recording_of, window_states
 
@@ -49,7 +49,7 @@ class DocVectors:
     entities: Floats2d
 
 
-class VectorPipe(CheckpointPipe):
+class VectorPipe(CheckpointComponent):
     """A component that writes vectors, with its own encoder or another's; see `LukeEncoderPipe` for the settings."""
 
     entities: str

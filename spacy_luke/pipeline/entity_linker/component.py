@@ -11,9 +11,9 @@ import numpy as np
 from spacy.kb import KnowledgeBase
 from spacy.language import Language
 from spacy.tokens import Doc, Span
-from spacy.training import Example, validate_examples
+from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model, Optimizer
+from thinc.api import Config, Model
 
 from ...annotations import set_linked_entities
 from ...batching.collate import batch_rows, collate
@@ -29,7 +29,7 @@ from ...errors import LukeError, warn
 from ...knowledge_base import NIL, CandidateGenerator, KeptKnowledgeBase, KnowledgeBaseLoader, load_kb
 from ...tokenization.entity_vocab import MASK, PAD, EntityVocab, read_titles
 from ..base.checkpoint_component import CFG
-from ..base.component import LukePipe
+from ..base.component import TaskComponent, Training
 from ..base.gold import GoldReport, listed
 from ..base.losses import cross_entropy
 from ..base.stored_head import StoredHead
@@ -143,7 +143,7 @@ def make_luke_entity_linker(
     )
 
 
-class LukeEntityLinker(LukePipe):
+class LukeEntityLinker(TaskComponent):
     """Links of entities, predicted behind a mask (Yamada et al. 2022, "Global Entity Disambiguation with BERT").
 
     windows: how a Doc is cut; null = as the checkpoint was trained, else windows of 510 pieces. The entities of a
@@ -318,8 +318,8 @@ class LukeEntityLinker(LukePipe):
         entities: path of a JSON list or text file of titles that are added to the entity vocabulary of the checkpoint;
             see `GrownWeights` for what their rows start as. L067 if the encoder is that of another component.
         """
-        if entities is not None and not self._owns_encoder:
-            self._refuse_checkpoint()
+        if entities is not None:
+            self._encoder_source.require_own(self.name)
         self._new_entities = read_titles(entities, "entities") if entities is not None else []
         if titles is not None:
             self.kb_titles = read_kb_titles(titles)
@@ -348,7 +348,7 @@ class LukeEntityLinker(LukePipe):
         if not source.config.entity_inputs:
             raise LukeError("L023", architecture=architecture_on(kind, MASKED_LM), model_type=kind, known=MASKED_LM)
 
-    def _take(
+    def _set_module(
         self,
         module: TaskModule,
         source: Description,
@@ -359,8 +359,8 @@ class LukeEntityLinker(LukePipe):
         new_head: bool,
     ) -> None:
         if not entity_vocab.title_of:
-            raise no_titles(self.name, source, None if isinstance(source, Checkpoint) else self._owner.name)
-        super()._take(module, source, entity_vocab, labels, options, new_head=new_head)
+            raise no_titles(self.name, source, None if isinstance(source, Checkpoint) else self._provider.name)
+        super()._set_module(module, source, entity_vocab, labels, options, new_head=new_head)
         if self.freeze_entities:
             head: Any = module
             head.entity_predictions.bias.requires_grad_(False)
@@ -369,10 +369,10 @@ class LukeEntityLinker(LukePipe):
             if self._owns_encoder:
                 head.encoder.entity_embeddings.entity.requires_grad_(False)
 
-    def _restore(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
+    def _attach_saved_head(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
         if BIAS in head.weights:  # else the head as a whole is refused
             self._check_entities(head.weights[BIAS].numel(), source)
-        super()._restore(head, source, encoder)
+        super()._attach_saved_head(head, source, encoder)
 
     def _change_encoder(self, source: Description, encoder: Encoder) -> None:
         self._check_entities(len(self._module.entity_predictions.bias), source)
@@ -487,40 +487,17 @@ class LukeEntityLinker(LukePipe):
 
     # Training
 
-    def update(
-        self,
-        examples: Iterable[Example],
-        *,
-        drop: float = 0.0,
-        sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Accumulate the gradient of the mean cross entropy of the gold links that are masked, and step if `sgd` is
-        given.
+    def _training(self, examples: Sequence[Example]) -> Training[list[EntityRow]]:
+        """Return the windows that have gold links, some of them masked: the loss is the mean cross entropy of these.
 
-        drop: every dropout rate of the model (0.1 in the paper).
-
-        A gold link is always a candidate, if it is in the entity vocabulary. Several updates before a step add up.
+        A gold link is always a candidate, if it is in the entity vocabulary.
         """
-        losses = losses if losses is not None else {}
-        losses.setdefault(self.name, 0.0)
-        examples = list(examples)
-        validate_examples(examples, f"{type(self).__name__}.update")
-        self._require_weights_to_learn()
         lessons = [self._lesson(example) for example in examples]
         self._warn_left_out([lesson.mentions for lesson in lessons])
         find = self._finder() if self.loss == "candidates" else None
         rows = [row for index, lesson in enumerate(lessons) for row in self._masked_rows(index, lesson, find)]
         total = sum(len(row.wanted) for row in rows)
-        self._begin_update(drop)
-        for group, batch in self._ahead(self._batches(rows)):
-            logits, backprop = self.model.begin_update(batch)
-            gradient, loss = _gradient(group, self.model.ops.to_numpy(logits), lessons)
-            backprop(self.model.ops.asarray2f(gradient / total))  # type: ignore[arg-type]
-            losses[self.name] += loss / total
-        if sgd is not None:
-            self.finish_update(sgd)
-        return losses
+        return Training(self._batches(rows), total, lambda group, logits, _: _gradient(group, logits, lessons))
 
     def _lesson(self, example: Example) -> Lesson:
         spans = self._shown(example.predicted)

@@ -13,7 +13,7 @@ from ...checksums import check_files
 from ...errors import LukeError, warn
 from ...files import parse_json
 from ...knowledge_base import AliasLookup, CandidateGenerator, KeptKnowledgeBase, entities_of
-from ..base.checkpoint_component import CFG
+from ..base.stored_head import CFG
 
 KB = "kb"  # file of a saved component
 _TREATMENT = {"prior": "they keep their prior probability", "drop": "they are left out"}

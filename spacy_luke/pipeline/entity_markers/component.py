@@ -10,18 +10,19 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from spacy.tokens import Doc, Span
-from spacy.training import Example, validate_examples
+from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Model, Optimizer
+from thinc.api import Model
 
 from ...batching.collate import batch_rows
 from ...batching.strided import StridedWindows
 from ...batching.windows import PassageWindows, build_sentence_windows
 from ...checkpoints.checkpoint import Description
 from ...checks import require_at_least, require_probability
+from ...encoders.inputs import EncoderInput
 from ...errors import LukeError, warn
 from ..base.calibration import CalibratedPipe
-from ..base.component import LukePipe
+from ..base.component import TaskComponent, Training
 from ..base.gold import GoldReport, listed
 from ..base.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
 from ..base.problem_type import MULTI_LABEL, SINGLE_LABEL, problem_entry, problem_of
@@ -71,7 +72,7 @@ class Targets:
         return np.tile(none if self.log_rates is None else self.log_rates, (items, 1))
 
 
-class MarkedPipe(LukePipe, CalibratedPipe):
+class EntityMarkerComponent(TaskComponent, CalibratedPipe):
     """Labels for items that are marked in their text.
 
     windows: how much of the Doc is seen with an item; null = as the checkpoint was trained, else its sentences (LUKE)
@@ -217,26 +218,9 @@ class MarkedPipe(LukePipe, CalibratedPipe):
 
     # Training
 
-    def update(
-        self,
-        examples: Iterable[Example],
-        *,
-        drop: float = 0.0,
-        sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Accumulate the gradient of the mean loss over the items, and step if `sgd` is given.
-
-        drop: every dropout rate of the model (0.1 in the paper).
-
-        The loss is the cross entropy, or with `multi_label` the binary cross entropy, averaged over items and labels,
-        as in the reference. Several updates before a step add up. Items without gold annotation are left out.
-        """
-        losses = losses if losses is not None else {}
-        losses.setdefault(self.name, 0.0)
-        examples = list(examples)
-        validate_examples(examples, f"{type(self).__name__}.update")
-        self._require_weights_to_learn()
+    def _training(self, examples: Sequence[Example]) -> Training[list[Any]]:
+        """Return the items with gold annotation. The loss is the cross entropy, or with `multi_label` the binary cross
+        entropy, averaged over items and labels, as in the reference."""
         docs = [example.predicted for example in examples]
         self._warn_without_sentences(docs)
         items = [self._items(e.predicted) if self._is_annotated(e.reference) else [] for e in examples]
@@ -245,25 +229,20 @@ class MarkedPipe(LukePipe, CalibratedPipe):
         layout = self._layout()
         chosen = [_token_ranges([of_doc[i] for i in some]) for of_doc, some in zip(items, known, strict=True)]
         places = layout.place(docs, chosen)
-        total = sum(len(place.items) for place in places)
-        self._begin_update(drop)
-        for rows, batch in self._ahead(self._batches(layout, places)):
-            logits, backprop = self.model.begin_update(batch)
-            all_scores = self.model.ops.to_numpy(logits).reshape(len(rows), -1, logits.shape[-1])
+
+        def loss_of(rows: list[Any], logits: np.ndarray, batch: EncoderInput) -> tuple[np.ndarray, float]:
+            all_scores = logits.reshape(len(rows), -1, logits.shape[-1])
             real = np.arange(all_scores.shape[1]) < np.array([[len(row.items)] for row in rows])
             wanted = np.concatenate([targets[row.doc].labels[known[row.doc][row.items]] for row in rows])
             scores = all_scores[real] + np.concatenate([targets[row.doc].shift(len(row.items)) for row in rows])
+            gradient = np.zeros_like(all_scores)
             if self.multi_label:
-                gradient, loss = binary_cross_entropy(scores, wanted)
+                gradient[real], loss = binary_cross_entropy(scores, wanted)
             else:
-                gradient, loss = cross_entropy(scores, wanted.argmax(axis=1))
-            d_logits = np.zeros_like(all_scores)
-            d_logits[real] = gradient / total
-            backprop(self.model.ops.asarray(d_logits.reshape(logits.shape)))
-            losses[self.name] += loss / total
-        if sgd is not None:
-            self.finish_update(sgd)
-        return losses
+                gradient[real], loss = cross_entropy(scores, wanted.argmax(axis=1))
+            return gradient.reshape(logits.shape), loss
+
+        return Training(self._batches(layout, places), sum(len(place.items) for place in places), loss_of)
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         """Tell how much of the gold annotation cannot be learned."""

@@ -17,7 +17,7 @@ from ...batching.device import is_finite
 from ...batching.windows import PassageWindows
 from ...checkpoints.heads import ENTITY_CLASSIFIER
 from ..base.gold import aligned_tokens
-from ..entity_markers.component import MarkedPipe, ScoredItems, Targets
+from ..entity_markers.component import EntityMarkerComponent, ScoredItems, Targets
 
 DEFAULT_CONFIG = """
 [luke_entity_typer]
@@ -81,12 +81,12 @@ def make_luke_entity_typer(
     )
 
 
-class LukeEntityTyper(MarkedPipe):
+class LukeEntityTyper(EntityMarkerComponent):
     """Types of given entities (Yamada et al. 2020, section 4.1).
 
     spans_key: type the spans under this key of `doc.spans`; null = `doc.ents`.
 
-    The other settings are those of `MarkedPipe`.
+    The other settings are those of `EntityMarkerComponent`.
     """
 
     architecture = ENTITY_CLASSIFIER

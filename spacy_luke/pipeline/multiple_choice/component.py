@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.training import Example, validate_examples
+from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model, Optimizer
+from thinc.api import Config, Model
 
 from ...annotations import Choice, Choices, get_choices, get_chosen, is_options, set_chosen
 from ...batching.device import is_finite
@@ -18,7 +18,7 @@ from ...checkpoints.checkpoint import Description
 from ...checkpoints.heads import MULTIPLE_CHOICE
 from ...checks import require_at_least
 from ...errors import LukeError, warn
-from ..base.grouped import BundlePipe
+from ..base.grouped import GroupedComponent, GroupedTraining
 from ..base.losses import cross_entropy, softmax
 from .inputs import SPECIAL_PIECES, ChoiceReader, ChoiceRow
 from .scorer import best_choices
@@ -69,7 +69,7 @@ def make_luke_multiple_choice(
     )
 
 
-class LukeMultipleChoice(BundlePipe[ChoiceRow]):
+class LukeMultipleChoice(GroupedComponent[ChoiceRow]):
     """The right options for the questions in `doc._.choices`, as transformers' classes for multiple choice find them.
 
     max_pieces: most pieces of Doc, question and option together, without special pieces; null = as the checkpoint was
@@ -202,40 +202,22 @@ class LukeMultipleChoice(BundlePipe[ChoiceRow]):
 
     # Training
 
-    def update(
-        self,
-        examples: Iterable[Example],
-        *,
-        drop: float = 0.0,
-        sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Accumulate the gradient of the mean loss over the questions, and step if `sgd` is given.
+    def _training(self, examples: Sequence[Example]) -> GroupedTraining[ChoiceRow]:
+        """Return the options, grouped by question. The loss of a question is the cross entropy over its options.
 
-        drop: every dropout rate of the model.
-
-        The loss of a question is the cross entropy over its options. Questions are those of the references that have a
-        gold choice. Several updates before a step add up.
+        Questions are those of the references that have a gold choice.
         """
-        losses = losses if losses is not None else {}
-        losses.setdefault(self.name, 0.0)
-        examples = list(examples)
-        validate_examples(examples, "LukeMultipleChoice.update")
-        self._require_weights_to_learn()
         gold = [best_choices(get_chosen(example.reference)) for example in examples]
         asked = [get_choices(example.reference) for example in examples]
         rows_of = self._rows(self._reader(), [example.predicted for example in examples], asked)
-        bundles = [rows for rows in rows_of if rows[0].question in gold[rows[0].doc]]
+        questions = [rows for rows in rows_of if rows[0].question in gold[rows[0].doc]]
 
-        def loss(rows: Sequence[ChoiceRow], logits: np.ndarray) -> tuple[np.ndarray, float]:
-            right = gold[rows[0].doc][rows[0].question].index
-            gradient, value = cross_entropy(logits[None, :, 0], np.array([right]))
-            return gradient[0, :, None] / len(bundles), value / len(bundles)
+        def loss_of_question(options: Sequence[ChoiceRow], logits: np.ndarray) -> tuple[np.ndarray, float]:
+            right = gold[options[0].doc][options[0].question].index
+            gradient, loss = cross_entropy(logits[None, :, 0], np.array([right]))
+            return gradient[0, :, None], loss
 
-        losses[self.name] += self._learn(bundles, loss, drop)
-        if sgd is not None:
-            self.finish_update(sgd)
-        return losses
+        return self._grouped_training(questions, len(questions), loss_of_question)
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         reader = self._reader()

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc, Span
-from spacy.training import Example, validate_examples
+from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model, Optimizer
+from thinc.api import Config, Model
 
 from ...annotations import annotated_entities
 from ...batching.collate import batch_rows, collate
@@ -32,7 +32,7 @@ from ...extensions import write_scored_spans
 from ...tokenization.entity_vocab import MASK, PAD
 from ...user_functions import naming_key_errors
 from ..base.calibration import CalibratedPipe
-from ..base.component import LukePipe
+from ..base.component import TaskComponent, Training
 from ..base.entities import DECODINGS, SpanLogits, positive_spans, write_entities
 from ..base.gold import GoldReport, GoldSpans, gold_spans, has_entity_annotation, listed
 from ..base.negative_label import NO_ENTITY, find_negative
@@ -125,7 +125,7 @@ def make_luke_ner(
     )
 
 
-class LukeNER(LukePipe, CalibratedPipe):
+class LukeNER(TaskComponent, CalibratedPipe):
     """Named entities by classifying candidate spans (Yamada et al. 2020, section 4.3).
 
     windows: how a Doc is cut; null = as the checkpoint was trained, else the paper's document context (LUKE) or the
@@ -248,10 +248,10 @@ class LukeNER(LukePipe, CalibratedPipe):
         settings = super()._settings_to_save(source, options)
         return {name: value for name, value in settings.items() if name != SPAN_FILTER or name in options}
 
-    def _restore(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
+    def _attach_saved_head(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
         if SPAN_FILTER in head.settings and not self._head_options(replace(source, settings=head.settings)):
             head = without_filter(head)
-        super()._restore(head, source, encoder)
+        super()._attach_saved_head(head, source, encoder)
 
     # Prediction
 
@@ -379,28 +379,14 @@ class LukeNER(LukePipe, CalibratedPipe):
         settings = {"spans_key": self.spans_key, "overlap": self.overlap}
         return super().score(examples, **{**settings, **kwargs})
 
-    def update(
-        self,
-        examples: Iterable[Example],
-        *,
-        drop: float = 0.0,
-        sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Accumulate the gradient of the mean cross entropy over the candidates, and step if `sgd` is given.
+    def _training(self, examples: Sequence[Example]) -> Training[list[MentionRow]]:
+        """Return the candidates. The loss is their mean cross entropy and, with a span filter, that of its decisions.
 
-        drop: every dropout rate of the model (0.1 in the paper).
-
-        Several updates before a step add up. Docs without entity annotation and candidates with tokens whose
-        annotation is missing are left out. Where a Doc is annotated with some labels only (`set_entity_labels`), the
-        others remain possible for candidates without label, except those that overlap an entity.
+        Docs without entity annotation and candidates with tokens whose annotation is missing are left out. Where a Doc
+        is annotated with some labels only (`set_entity_labels`), the others remain possible for candidates without
+        label, except those that overlap an entity.
         """
-        losses = losses if losses is not None else {}
-        losses.setdefault(self.name, 0.0)
-        examples = list(examples)
-        validate_examples(examples, "LukeNER.update")
         examples = [e for e in examples if has_entity_annotation(e.reference, self.gold_of(e.reference))]
-        self._require_weights_to_learn()
         docs = [example.predicted for example in examples]
         self._warn_without_sentences(docs)
         encoded = self._encode(docs)
@@ -413,15 +399,7 @@ class LukeNER(LukePipe, CalibratedPipe):
         else:
             batches = self._batches(encoded, [s.known for s in samples], [s.drawn for s in samples])
         total = max(sum(len(sample.mentions) for sample in samples), 1)
-        self._begin_update(drop)
-        for rows, batch in self._ahead(batches):
-            logits, backprop = self.model.begin_update(batch)
-            gradient, loss = batch_loss(rows, self.model.ops.to_numpy(logits), gold, samples, negative, hard)
-            backprop(self.model.ops.asarray3f(gradient / total))  # type: ignore[arg-type]
-            losses[self.name] += loss / total
-        if sgd is not None:
-            self.finish_update(sgd)
-        return losses
+        return Training(batches, total, lambda rows, logits, _: batch_loss(rows, logits, gold, samples, negative, hard))
 
     @property
     def _gold_place(self) -> str:

@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.training import Example, validate_examples
+from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model, Optimizer
+from thinc.api import Config, Model
 
 from ...annotations import Answer, get_answers, get_questions, set_answers
 from ...batching.collate import make_batches
 from ...batching.strided import ContextWindows, build_strided_windows
-from ...checkpoints.checkpoint import Checkpoint
+from ...checkpoints.checkpoint import Description
 from ...checkpoints.heads import QUESTION_ANSWERING
 from ...checks import require_at_least
+from ...encoders.inputs import EncoderInput
 from ...encoders.luke import LukeEncoder
 from ...errors import LukeError, warn
 from ...tokenization.entity_vocab import PAD
-from ..base.component import LukePipe
+from ..base.component import TaskComponent, Training
 from ..base.gold import GoldReport
 from ..base.losses import cross_entropy
 from .decoding import N_BEST, NOTHING, FoundAnswers, merged, to_answers, window_answers
@@ -95,7 +96,7 @@ def make_luke_qa(
     )
 
 
-class LukeQA(LukePipe):
+class LukeQA(TaskComponent):
     """Answers from the text of a Doc to the questions in `doc._.questions` (Yamada et al. 2020, section 4.5).
 
     windows: how a long Doc is cut; null = as the checkpoint was trained, else the paper's windows of 508 pieces,
@@ -164,14 +165,14 @@ class LukeQA(LukePipe):
         super().freeze_encoder(frozen)
         self._freeze_entity_table()
 
-    def _adopt(self, checkpoint: Checkpoint, labels: tuple[str, ...], *, new_head: bool) -> None:
-        super()._adopt(checkpoint, labels, new_head=new_head)
+    def _build_module(self, source: Description, labels: tuple[str, ...], *, new_head: bool) -> None:
+        super()._build_module(source, labels, new_head=new_head)
         self._freeze_entity_table()
 
     def _freeze_entity_table(self) -> None:
         """The rows of the entities are never trained, as in the paper's code: few of them are in the data."""
         encoder = self._module.encoder
-        if isinstance(encoder, LukeEncoder) and self._shared is None:
+        if isinstance(encoder, LukeEncoder) and self._owns_encoder:
             encoder.entity_embeddings.entity.requires_grad_(False)
 
     def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -282,27 +283,13 @@ class LukeQA(LukePipe):
 
     # Training
 
-    def update(
-        self,
-        examples: Iterable[Example],
-        *,
-        drop: float = 0.0,
-        sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Accumulate the gradient of the mean loss over the windows of all questions, and step if `sgd` is given.
+    def _training(self, examples: Sequence[Example]) -> Training[list[QuestionRow]]:
+        """Return the windows of all questions. The loss of a window is the mean of the cross entropies of start and end
+        over its pieces, as in the reference, but padding takes no part: so it does not depend on the other rows of the
+        batch.
 
-        drop: every dropout rate of the model (0.1 in the paper).
-
-        The loss of a window is the mean of the cross entropies of start and end over its pieces, as in the reference,
-        but padding takes no part: so it does not depend on the other rows of the batch. Questions are those of the
-        references that have a gold answer, which may be None. Several updates before a step add up.
+        Questions are those of the references that have a gold answer, which may be None.
         """
-        losses = losses if losses is not None else {}
-        losses.setdefault(self.name, 0.0)
-        examples = list(examples)
-        validate_examples(examples, "LukeQA.update")
-        self._require_weights_to_learn()
         reader = self._reader()
         rows: list[QuestionRow] = []
         gold: list[list[list[PieceAnswer]]] = []
@@ -311,19 +298,15 @@ class LukeQA(LukePipe):
             for of_question, answers in gold_rows(example, reader, GoldReport(), index):
                 rows += of_question
                 gold[-1].append(answers)
-        self._begin_update(drop)
-        for group, batch in self._ahead(self._batches(rows)):
-            logits, backprop = self.model.begin_update(batch)
+
+        def loss_of(group: list[QuestionRow], logits: np.ndarray, batch: EncoderInput) -> tuple[np.ndarray, float]:
             targets = np.array([target(row, gold[row.doc][row.question]) for row in group])
-            scores = np.array(self.model.ops.to_numpy(logits), dtype=np.float32)
-            scores[~batch.piece_mask.numpy()] = -np.inf
-            by_edge = [cross_entropy(scores[:, :, edge], targets[:, edge]) for edge in (0, 1)]
-            gradient = np.stack([d for d, _ in by_edge], axis=-1) / (2 * len(rows))
-            backprop(self.model.ops.asarray3f(gradient))  # type: ignore[arg-type]
-            losses[self.name] += sum(loss for _, loss in by_edge) / (2 * len(rows))
-        if sgd is not None:
-            self.finish_update(sgd)
-        return losses
+            scores = np.array(logits, dtype=np.float32)
+            scores[~batch.piece_mask.cpu().numpy()] = -np.inf
+            (d_start, start), (d_end, end) = (cross_entropy(scores[:, :, edge], targets[:, edge]) for edge in (0, 1))
+            return np.stack([d_start, d_end], axis=-1), start + end
+
+        return Training(self._batches(rows), 2 * len(rows), loss_of)
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         reader, report = self._reader(), GoldReport(self.max_answer_pieces)

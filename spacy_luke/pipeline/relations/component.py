@@ -20,7 +20,7 @@ from ...checks import require_at_least
 from ...errors import LukeError
 from ...user_functions import naming_key_errors
 from ..base.negative_label import NO_RELATION, find_negative
-from ..entity_markers.component import MarkedPipe, ScoredItems, Targets
+from ..entity_markers.component import EntityMarkerComponent, ScoredItems, Targets
 from .candidates import EntityPairs, PairGetter, checked_pairs
 from .gold import related_types, relation_targets, with_some_negatives
 from .labels import (
@@ -110,7 +110,7 @@ def make_luke_relations(
     )
 
 
-class LukeRelations(MarkedPipe):
+class LukeRelations(EntityMarkerComponent):
     """Relations by classifying pairs of entities (Yamada et al. 2020, section 4.2).
 
     pairs: the candidate pairs (head, tail) of a Doc; default: all ordered pairs of `doc.ents` in one sentence.
@@ -122,7 +122,7 @@ class LukeRelations(MarkedPipe):
         `sample_negatives`; null = all, as in the paper. It needs a negative label, and no `multi_label`.
     symmetric: labels whose direction means nothing: learned in both directions, predicted once, in text order.
 
-    The other settings are those of `MarkedPipe`.
+    The other settings are those of `EntityMarkerComponent`.
     """
 
     architecture = PAIR_CLASSIFIER

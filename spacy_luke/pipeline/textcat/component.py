@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.training import Example, validate_examples
+from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model, Optimizer
+from thinc.api import Config, Model
 
 from ...batching.strided import ContextWindows, build_strided_windows
 from ...checkpoints.checkpoint import Checkpoint
@@ -20,7 +20,7 @@ from ...checkpoints.heads import SEQUENCE_CLASSIFIER
 from ...checks import require_probability
 from ...errors import LukeError
 from ..base.gold import GoldReport
-from ..base.grouped import BundlePipe
+from ..base.grouped import GroupedComponent, GroupedTraining
 from ..base.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
 from ..base.problem_type import MULTI_LABEL, REGRESSION, problem_entry, problem_of
 from .gold import GoldCats, gold_cats
@@ -87,7 +87,7 @@ def make_luke_textcat(
     )
 
 
-class LukeTextCategorizer(BundlePipe[TextRow]):
+class LukeTextCategorizer(GroupedComponent[TextRow]):
     """Labels for Docs, as transformers' classes for sequence classification give them.
 
     windows: how a long Doc is cut; null = as the checkpoint was trained, else windows of 510 pieces every 382 (LUKE),
@@ -148,12 +148,12 @@ class LukeTextCategorizer(BundlePipe[TextRow]):
     def _gold_place(self) -> str:
         return self.gold_place
 
-    def _load(self, checkpoint: Checkpoint) -> None:
+    def _from_checkpoint(self, checkpoint: Checkpoint) -> None:
         is_own = checkpoint.architecture == checkpoint.architecture_of(self.architecture)
         if is_own and problem_of(checkpoint.config.extra) == REGRESSION:
             reason = f"{checkpoint.path} was trained to predict numbers (problem_type = {REGRESSION!r})"
             raise LukeError("L082", name=self.name, reason=reason)
-        super()._load(checkpoint)
+        super()._from_checkpoint(checkpoint)
 
     def _check_labels(self, labels: tuple[str, ...]) -> None:
         if len(labels) == 1 and self._multi_label_setting is False:
@@ -216,27 +216,13 @@ class LukeTextCategorizer(BundlePipe[TextRow]):
         settings = {"multi_label": self.multi_label, "threshold": self.threshold}
         return super().score(examples, **{**settings, **kwargs})
 
-    def update(
-        self,
-        examples: Iterable[Example],
-        *,
-        drop: float = 0.0,
-        sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Accumulate the gradient of the mean loss over the annotated Docs, and step if `sgd` is given.
-
-        drop: every dropout rate of the model.
+    def _training(self, examples: Sequence[Example]) -> GroupedTraining[TextRow]:
+        """Return the windows of the annotated Docs, grouped by Doc.
 
         The loss is the cross entropy, or with `multi_label` the binary cross entropy, averaged over all labels of the
         Docs whose value is known: a label that `doc.cats` of a reference does not have is not learned. Without
-        `multi_label` it has the value 0. Several updates before a step add up.
+        `multi_label` it has the value 0.
         """
-        losses = losses if losses is not None else {}
-        losses.setdefault(self.name, 0.0)
-        examples = list(examples)
-        validate_examples(examples, "LukeTextCategorizer.update")
-        self._require_weights_to_learn()
         report = GoldReport()
         gold = [self._gold(example, report) for example in examples]
         self.missed_gold += report.missed
@@ -244,21 +230,18 @@ class LukeTextCategorizer(BundlePipe[TextRow]):
         learned = [of_doc for of_doc, found in zip(rows, gold, strict=True) if of_doc and found.known.any()]
         total = sum(int(gold[row.doc].known.sum()) if self.multi_label else 1 for row, *_ in learned)
 
-        def loss(bundle: Sequence[TextRow], logits: np.ndarray) -> tuple[np.ndarray, float]:
-            of_doc, scores = gold[bundle[0].doc], _mean(bundle, logits)
+        def loss_of_doc(windows: Sequence[TextRow], logits: np.ndarray) -> tuple[np.ndarray, float]:
+            of_doc, scores = gold[windows[0].doc], _mean(windows, logits)
             if self.multi_label:
                 gradient, known = np.zeros_like(scores), of_doc.known
-                found, value = binary_cross_entropy(scores[known, None], of_doc.values[known, None])
+                found, loss = binary_cross_entropy(scores[known, None], of_doc.values[known, None])
                 gradient[known] = found[:, 0]
             else:
-                found, value = cross_entropy(scores[None], of_doc.values[None].argmax(axis=1))
+                found, loss = cross_entropy(scores[None], of_doc.values[None].argmax(axis=1))
                 gradient = found[0]
-            return np.outer(_shares(bundle), gradient / total).astype(np.float32), value / total
+            return np.outer(_shares(windows), gradient), loss
 
-        losses[self.name] += self._learn(learned, loss, drop)
-        if sgd is not None:
-            self.finish_update(sgd)
-        return losses
+        return self._grouped_training(learned, total, loss_of_doc)
 
     def _labels_of(self, get_examples: Callable[[], Iterable[Example]]) -> tuple[str, ...]:
         return tuple(sorted({label for example in get_examples() for label in example.reference.cats}))

@@ -11,9 +11,9 @@ import numpy as np
 from spacy.language import Language
 from spacy.parts_of_speech import IDS as PARTS_OF_SPEECH
 from spacy.tokens import Doc, Token
-from spacy.training import Example, validate_examples
+from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model, Optimizer
+from thinc.api import Config, Model
 
 from ...annotations import LUKE_TAG, annotated_entities
 from ...batching.collate import make_batches
@@ -23,9 +23,10 @@ from ...batching.windows import Windows, build_sentence_windows
 from ...checkpoints.checkpoint import OWN_SETTINGS, Checkpoint, Description
 from ...checkpoints.heads import TOKEN_CLASSIFIER
 from ...checks import require_probability
+from ...encoders.inputs import EncoderInput
 from ...errors import LukeError
 from ...tokenization.entity_vocab import PAD
-from ..base.component import LukePipe
+from ..base.component import TaskComponent, Training
 from ..base.entities import write_entities
 from ..base.gold import GoldReport, GoldSpans
 from ..base.losses import cross_entropy_of_sets, softmax
@@ -105,7 +106,7 @@ def make_luke_token_classifier(
     )
 
 
-class LukeTokenClassifier(LukePipe):
+class LukeTokenClassifier(TaskComponent):
     """Entities or tags by classifying each token, as transformers' classes for token classification do.
 
     windows: how a Doc is cut; null = as the checkpoint was trained, else a window for each sentence alone (LUKE) or the
@@ -185,13 +186,13 @@ class LukeTokenClassifier(LukePipe):
 
     # Weights
 
-    def _load(self, checkpoint: Checkpoint) -> None:
+    def _from_checkpoint(self, checkpoint: Checkpoint) -> None:
         if checkpoint.architecture == checkpoint.architecture_of(self.architecture):
             saved = checkpoint.settings.get("attribute")
             if saved not in (None, *_ATTRIBUTES):
                 raise LukeError("L004", problems=f"{OWN_SETTINGS}: attribute = {saved!r}")
             self._check(checkpoint.labels, self._attribute_setting or saved)
-        super()._load(checkpoint)
+        super()._from_checkpoint(checkpoint)
 
     def _check(self, labels: tuple[str, ...], attribute: str | None) -> None:
         """An error if the labels do not suit the attribute."""
@@ -296,52 +297,32 @@ class LukeTokenClassifier(LukePipe):
         """Scores of what the component writes; see the scorer."""
         return super().score(examples, **{"attribute": self.attribute, **kwargs})
 
-    def update(
-        self,
-        examples: Iterable[Example],
-        *,
-        drop: float = 0.0,
-        sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Accumulate the gradient of the mean cross entropy over the annotated tokens, and step if `sgd` is given.
+    def _training(self, examples: Sequence[Example]) -> Training[list[TokenRow]]:
+        """Return the windows of the annotated tokens, whose loss is the mean cross entropy.
 
-        drop: every dropout rate of the model.
-
-        Several updates before a step add up. Tokens without annotation are left out. Where the entities of a Doc are
-        annotated with some labels only (`set_entity_labels`), the others remain possible for tokens without label.
+        Tokens without annotation are left out. Where the entities of a Doc are annotated with some labels only
+        (`set_entity_labels`), the others remain possible for tokens without label.
         """
-        losses = losses if losses is not None else {}
-        losses.setdefault(self.name, 0.0)
-        examples = list(examples)
-        validate_examples(examples, f"{type(self).__name__}.update")
-        scored, rows = self._rows(
-            [example.predicted for example in examples], len(self._require_weights_to_learn().labels)
-        )
+        labels = self._require_weights().labels
+        scored, rows = self._rows([example.predicted for example in examples], len(labels))
         gold = [self._known_gold(example, words) for example, words in zip(examples, scored, strict=True)]
         for of_doc in gold:
             self.missed_gold += of_doc.missed
-        total = sum(int(of_doc.known.sum()) for of_doc in gold)
-        outside = self.logit_labels.index(OUTSIDE) if OUTSIDE in self.logit_labels else -1
-        self._begin_update(drop)
+        outside = labels.index(OUTSIDE) if OUTSIDE in labels else -1
         wanted = [row for row in rows if gold[row.doc].known[row.words].any()]
-        for group, batch in self._ahead(self._batches(wanted)):
-            logits, backprop = self.model.begin_update(batch)
+
+        def loss_of(group: list[TokenRow], logits: np.ndarray, batch: EncoderInput) -> tuple[np.ndarray, float]:
             known = [row.words[gold[row.doc].known[row.words]] for row in group]
             places = [row.places[gold[row.doc].known[row.words]] for row in group]
             index = (np.repeat(np.arange(len(group)), [len(words) for words in known]), np.concatenate(places))
-            chosen = [
-                gold[row.doc].possible(words, len(self.logit_labels), outside)
-                for row, words in zip(group, known, strict=True)
+            possible = [
+                gold[row.doc].possible(words, len(labels), outside) for row, words in zip(group, known, strict=True)
             ]
-            gradient, loss = cross_entropy_of_sets(self.model.ops.to_numpy(logits)[index], np.concatenate(chosen))
-            d_logits = np.zeros(logits.shape, dtype=np.float32)
-            d_logits[index] = gradient / total
-            backprop(self.model.ops.asarray3f(d_logits))  # type: ignore[arg-type]
-            losses[self.name] += loss / total
-        if sgd is not None:
-            self.finish_update(sgd)
-        return losses
+            gradient = np.zeros(logits.shape, dtype=np.float32)
+            gradient[index], loss = cross_entropy_of_sets(logits[index], np.concatenate(possible))
+            return gradient, loss
+
+        return Training(self._batches(wanted), sum(int(of_doc.known.sum()) for of_doc in gold), loss_of)
 
     @property
     def _gold_place(self) -> str:

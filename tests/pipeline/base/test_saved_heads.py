@@ -62,7 +62,7 @@ def test_the_fingerprint_is_that_of_the_weights_however_they_are_stored(checkpoi
 def test_one_step_of_training_changes_the_fingerprint(nlp) -> None:
     before = fingerprint(encoder_of(nlp, "luke_ner"))
     nlp.update(examples(nlp), sgd=adam(1e-5))
-    nlp.get_pipe("luke_encoder").settle()
+    nlp.get_pipe("luke_encoder").flush_step()
     assert fingerprint(encoder_of(nlp, "luke_ner")) != before
 
 
@@ -97,7 +97,7 @@ def test_a_pipeline_from_bytes_is_no_mixture_either(nlp) -> None:
 def test_a_step_that_waits_is_taken_before_a_head_is_saved(nlp) -> None:
     nlp.update(examples(nlp), sgd=adam())
     head = nlp.get_pipe("luke_ner").to_bytes()
-    nlp.get_pipe("luke_encoder").settle()
+    nlp.get_pipe("luke_encoder").flush_step()
     nlp.get_pipe("luke_ner").from_bytes(head)
 
 

@@ -336,7 +336,7 @@ def test_a_lower_casing_tokenizer_without_case_types_is_named(blank, checkpoint)
     opened.tokenizer.lowercase = True
     pipe = blank.get_pipe("luke_ner")
     with pytest.warns(LukeWarning, match="W008"):
-        pipe._load(opened)
+        pipe._from_checkpoint(opened)
     assert pipe.has_weights
 
 
