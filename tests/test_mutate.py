@@ -43,6 +43,7 @@ def test_the_settings_are_added_to_those_of_the_copy(mutate, tmp_path):
         "also_copy": ["README.md", "configs"],
         "pytest_add_cli_args_test_selection": ["tests/a"],
         "do_not_mutate_patterns": mutate.NOT_MUTATED,
+        "pytest_add_cli_args": ["--capture=no"],
     }
 
 

@@ -16,6 +16,7 @@ import spacy_luke
 from spacy_luke import Answer, has_annotation
 from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.pipeline.qa.decoding import FoundAnswers, to_answers, window_answers
+from spacy_luke.pipeline.qa.gold import AnswerReport
 from spacy_luke.pipeline.qa.inputs import QuestionRow
 from tests.pipeline.qa.model import (
     QUESTIONS,
@@ -261,6 +262,15 @@ def test_an_answer_that_is_less_by_exactly_the_threshold_comes_before_no_answer(
     found = FoundAnswers(np.array([[0, 3], [4, 12]]), np.array([2.0, 1.0]), 1.5)
     texts = {t: [a.text for a in to_answers(doc, "?", found, 3, t)] for t in (-0.5, 0.5)}
     assert texts == {-0.5: ["Ada", "", "Lovelace"], 0.5: ["Ada", "Lovelace", ""]}
+    assert [a.start_char for a in to_answers(doc, "?", found, 3, 0.5)] == [0, 4, -1]
+
+
+def test_answers_that_cannot_be_learned_are_counted_and_the_first_five_are_shown() -> None:
+    report = AnswerReport()
+    for i in range(7):
+        report.miss(Answer("Who?", None, f"a{i}"), "somewhere else")
+    assert report.missed == {"somewhere else": 7}
+    assert report.first == [f"'a{i}' (Who?)" for i in range(5)]
 
 
 def test_the_logit_of_no_answer_is_the_smallest_over_the_windows(nlp, pipe) -> None:
