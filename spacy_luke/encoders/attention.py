@@ -46,15 +46,8 @@ class Attention(nn.Module):
         return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=rate)
 
     def _weigh(self, scores: Tensor, mask: Tensor | None) -> Tensor:
-<<<<<<< HEAD
-        """Attention weights, float32 at least.
-
-        *Shapes:* unscaled scores (batch, heads, rows, keys), mask as in `_attend` -> the first
-        """
-=======
         """Attention weights, float32 at least. *Shapes:* unscaled scores (batch, heads, rows, keys), mask as in
         `_attend` -> the first"""
->>>>>>> i21-kernels
         scores = scores * (self.query.out_features // self.heads) ** -0.5
         scores = scores if mask is None else scores + mask
         precise = torch.promote_types(scores.dtype, torch.float32)
