@@ -38,8 +38,17 @@ class SharedEncoderProvider(CheckpointComponent):
         in it by a factor of 100 (docs/shared_encoder.md), and the largest then decides alone where the encoder goes.
     """
 
-    def __init__(self, vocab: Vocab, model: Model, name: str, *, component_grad_clip: GradClip = None, **settings: Any):
-        super().__init__(vocab, model, name, scorer=None, **settings)
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        windows: Any,
+        max_batch_pieces: int,
+        component_grad_clip: GradClip,
+    ):
+        super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=None)
         bounds = component_grad_clip.values() if isinstance(component_grad_clip, Mapping) else [component_grad_clip]
         if not all(bound is None or bound > 0 for bound in bounds):
             reason = "norms must be numbers above 0, or null"
