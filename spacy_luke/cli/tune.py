@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -74,6 +74,7 @@ def tune_cli(
         if output is not None:
             changed = spacy.load(model, config={"components": {component: tuning.settings}})
             if made is not None:
-                changed.get_pipe(component).apply_calibration(made)
+                pipe: Any = changed.get_pipe(component)
+                pipe.apply_calibration(made)
             save_pipeline(changed, output)
             typer.echo(f"Saved the tuned pipeline to {output}.")

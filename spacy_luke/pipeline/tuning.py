@@ -61,7 +61,7 @@ def tune(pipe: Any, corpora: Sequence[Sequence[Example]], *, f1_loss: float = 0.
         f1_name, _ = pipe._calibration_scores
     copies = [[Example(e.predicted.copy(), e.reference) for e in examples] for examples in corpora]
     docs = [example.predicted for examples in copies for example in examples]
-    scores = pipe.predict(docs)
+    scores: Any = pipe.predict(docs)
 
     def f1(value: float) -> float:
         setattr(pipe, setting, value)

@@ -40,10 +40,13 @@ class CalibratedPipe:
     """A component whose `score` gives the expected calibration error of its probabilities."""
 
     name: str
-    _module: TaskModule
     predict: Callable[..., Any]
     set_annotations: Callable[..., None]
     score: Callable[..., dict[str, Any]]
+
+    @property
+    @abstractmethod
+    def _module(self) -> TaskModule: ...
 
     @property
     @abstractmethod
