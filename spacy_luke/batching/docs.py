@@ -13,7 +13,7 @@ from .pieces import DocPieces, sentence_ranges
 
 
 @dataclass(frozen=True)
-class Joined:
+class DocBatch:
     """Docs one after the other. Numbers of tokens and pieces count on from Doc to Doc.
 
     token_offsets, piece_offsets: where each Doc begins, and the end of the last. *Shape:* (Docs + 1,)
@@ -32,7 +32,7 @@ class Joined:
     sentence_ends: np.ndarray
 
     @classmethod
-    def of_pieces(cls, pieces: Sequence[DocPieces]) -> Joined:
+    def of_pieces(cls, pieces: Sequence[DocPieces]) -> DocBatch:
         """Of tokenised Docs."""
         counts = np.array([len(p.pieces.ids) for p in pieces], dtype=np.int64)
         return cls._of(
@@ -44,7 +44,7 @@ class Joined:
         )
 
     @classmethod
-    def of_tokens(cls, docs: Sequence[Doc]) -> Joined:
+    def of_tokens(cls, docs: Sequence[Doc]) -> DocBatch:
         """Of Docs whose tokens are taken as pieces."""
         lengths = np.array([len(doc) for doc in docs], dtype=np.int64)
         index = np.concatenate([*(np.arange(length) for length in lengths), _NONE])
@@ -59,7 +59,7 @@ class Joined:
         piece_counts: np.ndarray,
         starts: np.ndarray,
         ends: np.ndarray,
-    ) -> Joined:
+    ) -> DocBatch:
         token_counts = np.array([len(v) for v in visible], dtype=np.int64)
         token_offsets, piece_offsets = _offsets(token_counts), _offsets(piece_counts)
         shift = np.repeat(piece_offsets[:-1], token_counts)

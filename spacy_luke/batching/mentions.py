@@ -14,7 +14,7 @@ from thinc.types import Ragged
 
 from ..checks import require_at_least
 from ..errors import LukeError
-from .docs import Joined
+from .docs import DocBatch
 from .pieces import DocPieces
 from .windows import Window, Windows, best_windows
 
@@ -40,7 +40,7 @@ class SpanSuggester:
         self.max_pieces = max_pieces
 
     def __call__(self, docs: Iterable[Doc], *, ops: Ops | None = None) -> Ragged:
-        joined = Joined.of_tokens(list(docs))
+        joined = DocBatch.of_tokens(list(docs))
         spans = self.of_joined(joined)
         docs_of = joined.doc_of(spans[:, 0])
         lengths = np.bincount(docs_of, minlength=len(joined.token_offsets) - 1)
@@ -48,7 +48,7 @@ class SpanSuggester:
         own = spans - joined.token_offsets[docs_of, None]
         return Ragged(ops.asarray2i(own), ops.asarray1i(lengths))  # type: ignore[arg-type]
 
-    def of_joined(self, joined: Joined) -> np.ndarray:
+    def of_joined(self, joined: DocBatch) -> np.ndarray:
         """The candidates of several Docs, ordered by start, then end, in joined tokens. *Shape:* (candidates, 2)"""
         index = np.arange(len(joined.starts))
         # A span that starts with token i may end with the tokens before limit[i].
@@ -91,7 +91,7 @@ class Candidates:
 
 
 def find_candidates(
-    pieces: Sequence[DocPieces], joined: Joined, suggested: np.ndarray, windows: Windows, longest_mention: int
+    pieces: Sequence[DocPieces], joined: DocBatch, suggested: np.ndarray, windows: Windows, longest_mention: int
 ) -> list[Candidates]:
     """Clean what a suggester suggested for several Docs and find a window for each span.
 
@@ -182,7 +182,7 @@ def trim(visible: np.ndarray, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return following[spans[:, 0]], preceding[spans[:, 1] - 1]
 
 
-def suggest(suggester: Any, docs: Sequence[Doc], joined: Joined, ops: Ops) -> np.ndarray:
+def suggest(suggester: Any, docs: Sequence[Doc], joined: DocBatch, ops: Ops) -> np.ndarray:
     """The token ranges suggested for Docs, in joined tokens; L045 for one that is empty, reversed or outside its Doc.
 
     *Shape:* (spans, 2)

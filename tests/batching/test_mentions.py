@@ -9,7 +9,7 @@ from spacy.tokens import Doc
 from thinc.api import NumpyOps
 from thinc.types import Ragged
 
-from spacy_luke.batching.docs import Joined
+from spacy_luke.batching.docs import DocBatch
 from spacy_luke.batching.mentions import (
     Candidates,
     SpanSuggester,
@@ -39,7 +39,7 @@ def make(words: list[str], lengths: list[int], sentence_starts: tuple[int, ...] 
 
 def enumerated(pieces: DocPieces, limit: int) -> list[list[int]]:
     """What the default suggester gives for one Doc."""
-    return SpanSuggester(limit).of_joined(Joined.of_pieces([pieces])).tolist()
+    return SpanSuggester(limit).of_joined(DocBatch.of_pieces([pieces])).tolist()
 
 
 def find_all(made: list[tuple[Doc, DocPieces]], spans: list[list[tuple[int, int]]]) -> list[Candidates]:
@@ -50,7 +50,7 @@ def find_all(made: list[tuple[Doc, DocPieces]], spans: list[list[tuple[int, int]
         return Ragged(flat, np.array([len(of_doc) for of_doc in spans]))
 
     docs, pieces = [doc for doc, _ in made], [pieces for _, pieces in made]
-    joined = Joined.of_pieces(pieces)
+    joined = DocBatch.of_pieces(pieces)
     return find_candidates(pieces, joined, suggest(suggester, docs, joined, NumpyOps()), WINDOWS, 16)
 
 
@@ -155,7 +155,7 @@ def test_docs_together_have_the_candidates_of_each_alone(docs, data):
         for name in ("spans", "mention_of", "mentions", "window_of"):
             assert getattr(found, name).tolist() == getattr(alone, name).tolist()
         assert (found.windows, found.left_out) == (alone.windows, alone.left_out)
-    joined = Joined.of_pieces([pieces for _, pieces in made])
+    joined = DocBatch.of_pieces([pieces for _, pieces in made])
     together = SpanSuggester(16).of_joined(joined)
     expected = [
         [start + offset, end + offset]

@@ -35,7 +35,7 @@ from ..base.losses import cross_entropy
 from ..base.stored_head import StoredHead
 from .candidates import AnyEntity, CandidateFinder, Candidates, KnownCandidates, entity_id
 from .decoding import DECODINGS, LinkDecoder, Mentions, bounded, listed_scores, saved_windows, split_logits
-from .gold import Lesson, draw_masked, gold_links
+from .gold import LinkedDoc, draw_masked, gold_links
 from .inputs import EntityRow, PlacedEntities, place_entities, windows_with_entities
 from .knowledge_base import (
     KB,
@@ -492,25 +492,29 @@ class LukeEntityLinker(TaskComponent):
 
         A gold link is always a candidate, if it is in the entity vocabulary.
         """
-        lessons = [self._lesson(example) for example in examples]
-        self._warn_left_out([lesson.mentions for lesson in lessons])
+        linked_docs = [self._linked_doc(example) for example in examples]
+        self._warn_left_out([linked_doc.mentions for linked_doc in linked_docs])
         find = self._finder() if self.loss == "candidates" else None
-        rows = [row for index, lesson in enumerate(lessons) for row in self._masked_rows(index, lesson, find)]
+        rows = [
+            row for index, linked_doc in enumerate(linked_docs) for row in self._masked_rows(index, linked_doc, find)
+        ]
         total = sum(len(row.wanted) for row in rows)
-        return Training(self._batches(rows), total, lambda group, logits, _: _gradient(group, logits, lessons))
+        return Training(self._batches(rows), total, lambda group, logits, _: _gradient(group, logits, linked_docs))
 
-    def _lesson(self, example: Example) -> Lesson:
+    def _linked_doc(self, example: Example) -> LinkedDoc:
         spans = self._shown(example.predicted)
         placed = self._place(example.predicted, spans)
         mentions = Mentions(spans, placed, [None] * len(spans), self._masked(len(spans)))
-        return Lesson(mentions, gold_links(example, spans, self.entity_id))
+        return LinkedDoc(mentions, gold_links(example, spans, self.entity_id))
 
-    def _masked_rows(self, index: int, lesson: Lesson, find: Callable[[Any], Candidates] | None) -> Iterable[EntityRow]:
+    def _masked_rows(
+        self, index: int, linked_doc: LinkedDoc, find: Callable[[Any], Candidates] | None
+    ) -> Iterable[EntityRow]:
         """The windows of a Doc that have a gold link, with some of these masked.
 
         find: the candidates of a mention; None = the whole vocabulary.
         """
-        mentions, gold = lesson.mentions, lesson.gold
+        mentions, gold = linked_doc.mentions, linked_doc.gold
         every = self._every_entity() if find is None else None
         for window, members in windows_with_entities(mentions.placed):
             known = gold.known[members]
@@ -568,7 +572,9 @@ def _write_link(span: Span, kb_id: str) -> None:
         token.ent_kb_id_ = kb_id
 
 
-def _gradient(group: Sequence[EntityRow], logits: np.ndarray, lessons: Sequence[Lesson]) -> tuple[np.ndarray, float]:
+def _gradient(
+    group: Sequence[EntityRow], logits: np.ndarray, linked_docs: Sequence[LinkedDoc]
+) -> tuple[np.ndarray, float]:
     """Gradient and sum of the cross entropy of the entities that some rows predict.
 
     *Shape:* (predicted, candidates) -> the same, float32
@@ -577,7 +583,7 @@ def _gradient(group: Sequence[EntityRow], logits: np.ndarray, lessons: Sequence[
     total = 0.0
     place = 0
     for row, of_row in zip(group, split_logits(group, logits), strict=True):
-        mentions, gold = lessons[row.doc].mentions, lessons[row.doc].gold
+        mentions, gold = linked_docs[row.doc].mentions, linked_docs[row.doc].gold
         for i, of_mention in zip(row.wanted.tolist(), of_row, strict=True):
             found = mentions.candidates[i]
             assert found is not None

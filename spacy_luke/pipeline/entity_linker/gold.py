@@ -29,7 +29,7 @@ class GoldLinks(GoldSpans):
 
 
 @dataclass(frozen=True)
-class Lesson:
+class LinkedDoc:
     """The entities of a Doc with their gold links."""
 
     mentions: Mentions

@@ -16,7 +16,7 @@ from thinc.api import Config, Model
 
 from ...annotations import annotated_entities
 from ...batching.collate import batch_rows, collate
-from ...batching.docs import Joined
+from ...batching.docs import DocBatch
 from ...batching.mentions import Candidates, Suggester, find_candidates, suggest
 from ...batching.pieces import doc_pieces
 from ...batching.windows import Windows, build_sentence_windows
@@ -316,7 +316,7 @@ class LukeNER(TaskComponent, CalibratedPipe):
     def _encode(self, docs: list[Doc]) -> Encoded:
         tokenizer = self._require_weights().tokenizer
         pieces = [doc_pieces(doc, tokenizer) for doc in docs]
-        joined = Joined.of_pieces(pieces)
+        joined = DocBatch.of_pieces(pieces)
         with naming_key_errors(self.name, "suggester", self.suggester):
             suggested = suggest(self.suggester, docs, joined, self.model.ops)
         candidates = find_candidates(pieces, joined, suggested, self.windows, self.max_mention_pieces)

@@ -12,7 +12,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from thinc.api import Adam
 
-from spacy_luke.batching.docs import Joined
+from spacy_luke.batching.docs import DocBatch
 from spacy_luke.batching.pieces import doc_pieces
 from spacy_luke.errors import LukeError
 from tests.pipeline.longformer_model import (
@@ -147,7 +147,7 @@ def test_every_candidate_of_a_long_doc_is_scored_once(nlp, pipe, windows, monkey
     doc = nlp.make_doc(LONG)
     starts = [token.i + 1 for token in doc if token.text == "."]
     [(spans, logits)] = pipe.logits([cut(doc, *starts)])
-    joined = Joined.of_pieces([doc_pieces(doc, pipe._require_weights().tokenizer)])
+    joined = DocBatch.of_pieces([doc_pieces(doc, pipe._require_weights().tokenizer)])
     suggested = pipe.suggester.of_joined(joined)
     assert [(span.start, span.end) for span in spans] == list(map(tuple, suggested.tolist()))
     assert logits.any(axis=1).all()
