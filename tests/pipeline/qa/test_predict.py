@@ -15,8 +15,8 @@ from transformers import LukeForQuestionAnswering, LukeTokenizer
 import spacy_luke
 from spacy_luke import Answer, has_annotation
 from spacy_luke.errors import LukeError, LukeWarning
+from spacy_luke.pipeline.base.gold import GoldReport
 from spacy_luke.pipeline.qa.decoding import FoundAnswers, to_answers, window_answers
-from spacy_luke.pipeline.qa.gold import AnswerReport
 from spacy_luke.pipeline.qa.inputs import QuestionRow
 from tests.pipeline.qa.model import (
     QUESTIONS,
@@ -266,9 +266,9 @@ def test_an_answer_that_is_less_by_exactly_the_threshold_comes_before_no_answer(
 
 
 def test_answers_that_cannot_be_learned_are_counted_and_the_first_five_are_shown() -> None:
-    report = AnswerReport()
+    report = GoldReport()
     for i in range(7):
-        report.miss(Answer("Who?", None, f"a{i}"), "somewhere else")
+        report.miss("somewhere else", f"'a{i}' (Who?)")
     assert report.missed == {"somewhere else": 7}
     assert report.first == [f"'a{i}' (Who?)" for i in range(5)]
 
