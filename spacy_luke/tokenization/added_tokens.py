@@ -114,12 +114,14 @@ class AddedTokenFinder:
 
     def __call__(self, text: str) -> list[Part]:
         """The parts of a text in order; one, the text itself, if nothing is found."""
-        encoding = self._finder.encode(text, add_special_tokens=False)
+        lead = self._lead(text)
+        encoding = self._finder.encode(text[lead:], add_special_tokens=False)
         parts: list[Part] = []
         place = 0
         for identifier, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
             if not identifier or start == end:
                 continue
+            start, end = start + lead, end + lead
             token = self._tokens[identifier]
             if token.normalized and self._normalizer is not None and (token.lstrip or token.rstrip):
                 start, end = self._without_text(text, start, end, token)
@@ -130,6 +132,14 @@ class AddedTokenFinder:
         if place < len(text):
             parts.append((place, len(text), text[place:]))
         return self._as_slow(text, parts) if self._slow and len(parts) > 1 else parts
+
+    def _lead(self, text: str) -> int:
+        """The number of characters at the begin of a text that normalise to nothing: where the normaliser of
+        SentencePiece drops such a one, the offsets of the library are too low by it."""
+        if self._normalizer is None:
+            return 0
+        normal = self._normalizer.normalize_str
+        return next((i for i, character in enumerate(text) if normal(character)), 0)
 
     def _normal(self, token: AddedToken) -> str:
         """What is looked for."""

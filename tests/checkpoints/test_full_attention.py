@@ -56,10 +56,7 @@ def test_training_from_the_box_with_full_attention_gives_what_transformers_opens
     with caplog.at_level(logging.INFO, logger="spacy"):
         nlp.initialize(lambda: [gold])
     [line] = [record.getMessage() for record in caplog.records if "starts from" in record.getMessage()]
-    assert line == (
-        "luke_ner starts from the encoder of en_luke_mini, which comes with the package: luke with full attention of "
-        "entities"
-    )
+    assert line == ("luke_ner starts from the encoder of en_luke_mini: luke with full attention of entities")
     assert nlp.update([gold], sgd=nlp.resume_training())["luke_ner"] > 0
     nlp.to_disk(tmp_path)
     LukeForEntitySpanClassification.from_pretrained(tmp_path / "luke_ner")

@@ -191,6 +191,19 @@ def test_added_pieces_lie_where_they_are_written(ours, name, example):
             assert not any(inner[0] < edge < inner[1] for edge in edges)
 
 
+@pytest.mark.parametrize("dropped", ["\x1f", "\x1f\x1f", "\u200b\x1f"])
+def test_characters_that_normalise_to_nothing_do_not_shift_added_tokens(ours, dropped):
+    tokenizer = ours["xlm_roberta"]
+    for text in (f"{dropped}000MVX", f"{dropped}MVX and MVX", f"a{dropped}MVX"):
+        found = tokenizer.encode_text(text, [])
+        spans = [
+            s
+            for i, s in zip(found.ids.tolist(), found.byte_spans.tolist(), strict=True)
+            if i == tokenizer.added["MVX"].id
+        ]
+        assert [text.encode()[a:b] for a, b in spans] == [b"MVX"] * text.count("MVX")
+
+
 @pytest.mark.parametrize("name", ["luke", "longformer", "longformer_slow"])
 @given(text=texts)
 def test_byte_spans_of_byte_level_pieces_tile_the_text(ours, name, text):

@@ -170,7 +170,7 @@ def fill(kb: LoudKB) -> LoudKB:
 SPAWNED = """
 import json, multiprocessing, sys
 import spacy
-from tests.pipeline.linker_model import make_doc, ranked
+from tests.pipeline.entity_linker.model import make_doc, ranked
 if __name__ == "__main__":
     multiprocessing.set_start_method("spawn")
     nlp = spacy.load(sys.argv[1])

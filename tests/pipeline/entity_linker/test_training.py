@@ -124,7 +124,7 @@ def test_a_share_of_the_gold_links_is_masked_and_one_at_least(folder, rate, leas
     counts = set()
     for seed in range(20):
         spacy.util.fix_random_seed(seed)
-        lesson = pipe._lesson(example(nlp))
+        lesson = pipe._linked_doc(example(nlp))
         [row] = pipe._masked_rows(0, lesson, pipe._finder())
         counts.add(int(row.predicted.sum()))
         given = ~row.predicted & lesson.gold.known
@@ -137,7 +137,7 @@ def test_a_share_of_the_gold_links_is_masked_and_one_at_least(folder, rate, leas
 
 def test_a_gold_link_is_a_candidate_even_if_the_knowledge_base_does_not_say_so(folder) -> None:
     nlp, pipe = component(folder, mask_rate=1.0)
-    lesson = pipe._lesson(example(nlp, {1: "London, Ontario", 3: "Ada, Ohio"}))
+    lesson = pipe._linked_doc(example(nlp, {1: "London, Ontario", 3: "Ada, Ohio"}))
     [row] = pipe._masked_rows(0, lesson, pipe._finder())
     found = lesson.mentions.candidates[1]
     assert found.kb_ids == ("Charles Babbage", "Babbage Lane", "London, Ontario")
