@@ -127,6 +127,10 @@ class AddedTokenFinder:
                 start, end = self._without_text(text, start, end, token)
             if place < start:
                 parts.append((place, start, text[place:start]))
+            elif start < place:
+                # White space that the token before takes away, and that is a token as well: the library finds both.
+                before, _, taker = parts[-1]
+                parts[-1] = (before, max(before, start), taker)
             parts.append((start, end, token))
             place = end
         if place < len(text):

@@ -204,6 +204,19 @@ def test_characters_that_normalise_to_nothing_do_not_shift_added_tokens(ours, dr
         assert [text.encode()[a:b] for a, b in spans] == [b"MVX"] * text.count("MVX")
 
 
+def test_white_space_that_two_added_tokens_claim_is_that_of_the_second(ours):
+    """The library finds a tab that is an added token, and the token before it takes it away, too."""
+    tokenizer, text = ours["xlm_roberta"], "MVXboth\tMVX"
+    found = tokenizer.encode_text(text, [0, 1])
+    contents = {token.id: token.content for token in tokenizer.added.values()}
+    written = [
+        (contents[piece], text[start:end])
+        for piece, (start, end) in zip(found.ids.tolist(), found.byte_spans.tolist(), strict=True)
+        if contents.get(piece) in ("both", "\t", "MVX")
+    ]
+    assert written == [("both", "both"), ("\t", "\t"), ("MVX", "MVX")]
+
+
 @pytest.mark.parametrize("name", ["luke", "longformer", "longformer_slow"])
 @given(text=texts)
 def test_byte_spans_of_byte_level_pieces_tile_the_text(ours, name, text):
