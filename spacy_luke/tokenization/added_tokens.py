@@ -114,17 +114,15 @@ class AddedTokenFinder:
 
     def __call__(self, text: str) -> list[Part]:
         """The parts of a text in order; one, the text itself, if nothing is found."""
-        lead = self._lead(text)
-        encoding = self._finder.encode(text[lead:], add_special_tokens=False)
+        encoding = self._finder.encode(text, add_special_tokens=False)
         parts: list[Part] = []
         place = 0
         for identifier, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
             if not identifier or start == end:
                 continue
-            start, end = start + lead, end + lead
             token = self._tokens[identifier]
-            if token.normalized and self._normalizer is not None and (token.lstrip or token.rstrip):
-                start, end = self._without_text(text, start, end, token)
+            if token.normalized and self._normalizer is not None:
+                start, end = self._range(text, start, end, token)
             if place < start:
                 parts.append((place, start, text[place:start]))
             elif start < place:
@@ -137,30 +135,28 @@ class AddedTokenFinder:
             parts.append((place, len(text), text[place:]))
         return self._as_slow(text, parts) if self._slow and len(parts) > 1 else parts
 
-    def _lead(self, text: str) -> int:
-        """The number of characters at the begin of a text that normalise to nothing: where the normaliser of
-        SentencePiece drops such a one, the offsets of the library are too low by it."""
-        if self._normalizer is None:
-            return 0
-        normal = self._normalizer.normalize_str
-        return next((i for i, character in enumerate(text) if normal(character)), 0)
-
     def _normal(self, token: AddedToken) -> str:
         """What is looked for."""
         return self._normalizer.normalize_str(token.content) if self._normalizer and token.normalized else token.content
 
-    def _without_text(self, text: str, start: int, end: int, token: AddedToken) -> tuple[int, int]:
+    def _range(self, text: str, start: int, end: int, token: AddedToken) -> tuple[int, int]:
         """The range of a token with the white space that it takes away, and nothing else.
 
-        A normaliser may put a space beside a character, as BERT's does with Chinese ones: it has the character's range.
+        start, end: as the library gives them. They are too low where SentencePiece's normaliser has dropped characters
+        at the begin of what it was given. And a normaliser may put a space beside a character, as BERT's does with
+        Chinese ones: it has the character's range.
         """
         assert self._normalizer is not None
         normal, content = self._normalizer.normalize_str, self._normal(token).strip()
-        last = next((i for i in range(start + 1, end) if normal(text[start:i]).strip().endswith(content)), end)
+        takes_space = token.lstrip or token.rstrip
+        if not takes_space and normal(text[start:end]).strip() == content:
+            return start, end
+        ends = (i for i in range(start + 1, len(text) + 1) if normal(text[start:i]).strip().endswith(content))
+        last = next(ends, end)
         first = next((i for i in range(last - 1, start, -1) if normal(text[i:last]).strip() == content), start)
-        while last < end and not normal(text[last]).strip():
+        while takes_space and last < end and not normal(text[last]).strip():
             last += 1
-        while start < first and not normal(text[first - 1]).strip():
+        while takes_space and start < first and not normal(text[first - 1]).strip():
             first -= 1
         return first, last
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,9 @@ def test_added_pieces_lie_where_they_are_written(ours, name, example):
     for piece, (start, end) in zip(found.ids.tolist(), found.byte_spans.tolist(), strict=True):
         if piece in contents:
             written = data[start:end].decode("utf8")
-            assert written.strip().casefold() == contents[piece].strip().casefold()
+            # Characters that the normaliser drops, such as soft hyphens, belong to the piece before them.
+            visible = "".join(ch for ch in written if unicodedata.category(ch) not in ("Cc", "Cf"))
+            assert visible.strip().casefold() == contents[piece].strip().casefold()
             chars = len(data[:start].decode("utf8")), len(data[:end].decode("utf8"))
             inner = chars[0] + len(written) - len(written.lstrip()), chars[1] - len(written) + len(written.rstrip())
             assert not any(inner[0] < edge < inner[1] for edge in edges)
