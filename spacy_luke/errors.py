@@ -211,7 +211,7 @@ ERRORS: dict[str, str] = {
 }
 
 WARNINGS: dict[str, str] = {
-    "W001": "{factory} was added without a checkpoint and runs the small model that comes with the package "
+    "W001": "{factory} was added without a checkpoint and runs the bundled model "
     "(en_luke_mini: English{labels}). For another model: nlp.get_pipe({name!r}).load_checkpoint(...) or "
     "spacy_luke.from_checkpoint(...).",
     "W002": "Component {name!r}: a Doc without sentence boundaries is treated as one sentence. Add 'sentencizer', "
@@ -252,8 +252,8 @@ WARNINGS: dict[str, str] = {
     "beginning is read, up to {maximum} pieces with the Doc. First: {first!r}.",
     "W025": "{path}: {unknown} of {total} titles are not in the checkpoint's entity vocabulary and get no row. First: "
     "{examples}. Titles must be spelled as there, as {known!r} is; those of several languages begin with one ('en:').",
-    "W026": "Component {name!r} was added without a checkpoint and uses the encoder of the model that comes with the "
-    "package. For another one: nlp.get_pipe({name!r}).load_checkpoint(...).",
+    "W026": "Component {name!r} was added without a checkpoint and uses the encoder of the bundled "
+    "model (en_luke_mini). For another one: nlp.get_pipe({name!r}).load_checkpoint(...).",
     "W023": "Component {name!r}: {missing} of {total} entities of the knowledge base are not in the entity vocabulary, "
     "so the model cannot score them: {treatment}. First: {examples}.",
     "W031": "Component {name!r}: the model's output is not finite (NaN or infinite), so that its predictions mean "

@@ -28,7 +28,7 @@ def test_every_config_is_looked_at() -> None:
 
 @pytest.mark.parametrize("name", [name for name, config in ALL.items() if "checkpoint" in config["paths"]])
 def test_no_config_starts_from_a_folder_of_its_own(name: str) -> None:
-    """Null means the encoder of the model that comes with the package, in all of them."""
+    """Null means the encoder of the bundled model, in all of them."""
     assert ALL[name]["paths"]["checkpoint"] is None
 
 

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 from spacy.tokens import Doc, Span
@@ -29,7 +29,6 @@ from ..base.problem_type import MULTI_LABEL, SINGLE_LABEL, problem_entry, proble
 from .inputs import DocumentLayout, Layout, MarkedLayout
 from .markers import MarkerVocab, marker_ids
 
-ItemT = TypeVar("ItemT", bound=tuple[Span, ...])
 _WINDOWS = "it must be spacy-luke.sentence_windows.v1 for LUKE, spacy-luke.strided_windows.v1 for Longformer"
 # Items that are tokenised and sorted by length at a time: memory does not grow with their number.
 _AT_A_TIME = 1024
