@@ -119,6 +119,10 @@ ERRORS: dict[str, str] = {
     "L057": "None of the Docs has a gold entity that is a candidate of component {name!r}: nothing can be measured.",
     "L159": "Component {name!r} predicts nothing on these Docs that has gold annotation beside it: its scores cannot "
     "be calibrated.",
+    "L185": "Component {name!r} is configured with markers = {configured!r}, but the head of the checkpoint was "
+    "trained with markers = {saved!r}. Leave the setting out, or train a new head.",
+    "L186": "Component {name!r} does without markers, which needs a LUKE with independent attention. Set "
+    "entity_attention = 'independent' in the settings of its encoder and train, or markers = true.",
     "L058": "The labels {labels} of component {name!r} are no tags of entities: those are O and, for each type, B-TYPE "
     "and I-TYPE, as in BIO, BILUO, BIOES and IO. Set attribute = 'luke_tag' to get them as tags of tokens.",
     "L059": "token.pos_ cannot take the labels {labels} of component {name!r}: they are not parts of speech of "

@@ -53,6 +53,7 @@ class RowInput:
     entity_ids: *Shape:* (entities,), int64
     entity_spans: half-open piece ranges, special pieces counted. *Shape:* (entities, 2), int64
     entity_drawn: entities that a span filter is to keep in training; None = outside it. *Shape:* (entities,), bool
+    entity_types: what the text calls each, as the head numbers it; None = it does not read that. *Shape:* (entities,)
     items: what is classified, as indices of its entities; None = by the head. *Shape:* (items, entities of an item)
     predicted: entities that are to be predicted; None = none. *Shape:* (entities,), bool
     candidates: entity ids that each of these may be, filled up with -1; None = any.
@@ -65,6 +66,7 @@ class RowInput:
     entity_ids: np.ndarray
     entity_spans: np.ndarray
     entity_drawn: np.ndarray | None = None
+    entity_types: np.ndarray | None = None
     items: np.ndarray | None = None
     predicted: np.ndarray | None = None
     candidates: np.ndarray | None = None
@@ -261,7 +263,7 @@ def collate(rows: Sequence[RowInput], *, piece_pad: int, entity_pad: int) -> Enc
         tensors |= {"entity_ids": entity_ids, "entity_spans": entity_spans, "entity_mask": entity_mask}
     if any(row.predicted is not None for row in rows):
         tensors["predicted_places"] = np.flatnonzero(predicted)
-    for name in ("entity_drawn", "items", "global_mask"):
+    for name in ("entity_drawn", "entity_types", "items", "global_mask"):
         parts = [part for row in rows if (part := getattr(row, name)) is not None]
         if parts:
             tensors[name] = _padded(parts)

@@ -23,7 +23,15 @@ from ..errors import LukeError
 from ..tokenization.entity_vocab import EntityVocab
 from ..tokenization.pieces import PieceTokenizer
 from .full_attention import WithPieceToEntityQueries
-from .heads import architecture_on, bare_model, find_head, new_span_filter, with_new_head
+from .heads import (
+    UnmarkedSettings,
+    architecture_on,
+    bare_model,
+    find_head,
+    new_module,
+    new_span_filter,
+    with_new_head,
+)
 from .key_maps import (
     BACKBONE_PREFIXES,
     DECODER_BIAS,
@@ -55,6 +63,7 @@ _KINDS = {
     "piece_types": str,
     "windows": dict,
     "span_filter": dict,
+    "unmarked": dict,
     "attribute": str,
     "max_pieces": int,
     "type_pairs": list,
@@ -62,6 +71,7 @@ _KINDS = {
 _ENTRIES = {
     "windows": {"max_pieces", "context", "stride"},
     "span_filter": {entry.name for entry in fields(SpanFilterSettings)},
+    "unmarked": {entry.name for entry in fields(UnmarkedSettings)},
 }
 _MAX_NAMED = 12
 
@@ -171,6 +181,7 @@ class Checkpoint(Description):
         entity_vocab: str,
         labels: int | None = None,
         span_filter: SpanFilterSettings | None = None,
+        unmarked: UnmarkedSettings | None = None,
         *,
         new_parts: bool = False,
     ) -> tuple[TaskModule, EntityVocab]:
@@ -180,15 +191,16 @@ class Checkpoint(Description):
         labels: number of labels of a new, randomly initialised head; None takes the head of the checkpoint.
         new_parts: parts of a head without labels that the checkpoint has not are new, too; else L024.
         span_filter: also one of these, for `EntitySpanClassification`; new if the head is or the checkpoint has none.
+        unmarked: as in `with_new_head`.
         """
-        head = find_head(self.config.model_type, architecture)
+        head = find_head(self.config.model_type, architecture, unmarked=unmarked is not None)
         self._check_sizes()
         config, vocab, rows = self._trim(entity_vocab)
         pooling = head.pooling and self._has("pooler.")
         if labels is not None:
             encoder = self._empty_encoder(config, pooling=pooling, mentions=head.reads_entities)
             encoder = self._fill(encoder, rows, encoder_prefix="")
-            return with_new_head(encoder, architecture, labels, span_filter), vocab
+            return with_new_head(encoder, architecture, labels, span_filter, unmarked), vocab
         if issubclass(head, MaskedLM) and self._is_untied(PIECE_DECODER, PIECE_TABLE):
             config = replace(config, extra={**config.extra, "tie_word_embeddings": False})
         encoder = self._empty_encoder(config, pooling=pooling or head.reads_pooled, mentions=head.reads_entities)
@@ -199,7 +211,7 @@ class Checkpoint(Description):
                     part.to("meta")
         else:
             with without_values():
-                module = head(encoder, len(self.labels))
+                module = new_module(head, encoder, len(self.labels), unmarked)
         if isinstance(module, MaskedLMWithEntities) and self._is_untied(ENTITY_DECODER, ENTITY_TABLE):
             assert isinstance(config, LukeConfig)
             with without_values():
@@ -329,6 +341,9 @@ def wrong_settings(settings: Mapping[str, Any]) -> str:
     pairs = settings.get("type_pairs", []) if "type_pairs" not in wrong else []
     if not all(isinstance(pair, list) and list(map(type, pair)) == [str, str] for pair in pairs):
         wrong.add("type_pairs")
+    types = settings["unmarked"].get("types", []) if "unmarked" in settings.keys() - wrong else []
+    if not isinstance(types, list | tuple) or not all(isinstance(name, str) for name in types):
+        wrong.add("unmarked")
     return "; ".join(f"{OWN_SETTINGS}: {name} = {settings[name]!r:.200}" for name in sorted(wrong))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -21,6 +22,9 @@ from ..encoders.heads import (
     SequenceClassification,
     TaskModule,
     TokenClassification,
+    UnmarkedClassification,
+    UnmarkedEntityClassification,
+    UnmarkedPairClassification,
 )
 from ..encoders.masked_lm import MaskedLM, MaskedLMWithEntities
 from ..encoders.span_filter import SpanFilter, SpanFilterSettings
@@ -61,6 +65,27 @@ HEADS: Mapping[tuple[str, str], type[TaskModule]] = {
     ("longformer", "MaskedLM"): MaskedLM,
 }
 
+# A head on marked entities -> the same without markers, on an encoder with independent attention.
+_UNMARKED: Mapping[type[TaskModule], type[UnmarkedClassification]] = {
+    EntityClassification: UnmarkedEntityClassification,
+    EntityPairClassification: UnmarkedPairClassification,
+}
+
+
+@dataclass(frozen=True)
+class UnmarkedSettings:
+    """What there is to know of a head on entities that the text does not mark.
+
+    types: what the text may call an entity, in the order in which the head numbers it, from 1; none = it is not read.
+    """
+
+    types: tuple[str, ...] = ()
+
+
+def build_unmarked(types: Sequence[str] = ()) -> UnmarkedSettings:
+    """`UnmarkedSettings` of what config.json has."""
+    return UnmarkedSettings(tuple(types))
+
 
 def bare_model(model_type: str) -> str:
     """The architecture of an encoder without head."""
@@ -72,13 +97,16 @@ def architecture_on(model_type: str, architecture: str) -> str:
     return f"{model_type.capitalize()}For{_head(architecture)}"
 
 
-def find_head(model_type: str, architecture: str) -> type[TaskModule]:
-    """The module for the head of `architecture`, on an encoder of `model_type`; L023 if there is none."""
+def find_head(model_type: str, architecture: str, *, unmarked: bool = False) -> type[TaskModule]:
+    """The module for the head of `architecture`, on an encoder of `model_type`; L023 if there is none.
+
+    unmarked: without markers in the text.
+    """
     head = HEADS.get((model_type, _head(architecture)))
     if head is None:
         known = ", ".join(architecture_on(t, f"For{name}") for t, name in HEADS if t == model_type)
         raise LukeError("L023", architecture=architecture, model_type=model_type, known=known)
-    return head
+    return _UNMARKED[head] if unmarked else head
 
 
 def knows_head(model_type: str, architecture: str) -> bool:
@@ -127,22 +155,35 @@ def _head(architecture: str) -> str:
 
 
 def with_new_head(
-    encoder: Encoder, architecture: str, labels: int, span_filter: SpanFilterSettings | None = None
+    encoder: Encoder,
+    architecture: str,
+    labels: int,
+    span_filter: SpanFilterSettings | None = None,
+    unmarked: UnmarkedSettings | None = None,
 ) -> TaskModule:
     """An encoder with a new head, and with a pooler if the head reads one.
 
     architecture: that of the head, on whichever encoder; L023 if this encoder has no such head.
     span_filter: also one of these, for `EntitySpanClassification`.
+    unmarked: of a head on entities or pairs that the text does not mark; None = it marks them.
     """
     config = encoder.config
-    head = find_head(config.model_type, architecture)
+    head = find_head(config.model_type, architecture, unmarked=unmarked is not None)
     if head.reads_pooled and encoder.pooler is None:
         encoder.pooler = nn.Linear(config.hidden_size, config.hidden_size)
         init_weights(encoder.pooler, config.initializer_range)
-    module = head(encoder, labels)
+    module = new_module(head, encoder, labels, unmarked)
     module.reset_head()
     if isinstance(module, EntitySpanClassification) and span_filter is not None:
         module.span_filter = new_span_filter(config, span_filter)
+    return module
+
+
+def new_module(head: type[TaskModule], encoder: Encoder, labels: int, unmarked: UnmarkedSettings | None) -> TaskModule:
+    """A head on an encoder, with all of its parts that have weights but a span filter."""
+    module = head(encoder, labels)
+    if isinstance(module, UnmarkedClassification) and unmarked is not None and unmarked.types:
+        module.read_types(len(unmarked.types))
     return module
 
 

@@ -71,6 +71,7 @@ HEAD_PREFIXES = (
     "qa_outputs.",
     "cls.",
     "score.",
+    "entity_types.",
     MENTION_STATES,
     SPAN_FILTER,
 )

@@ -145,6 +145,54 @@ class EntityPairClassification(TaskModule):
         return self.classifier(self.dropout(entities[:, :2].flatten(1))).float()
 
 
+class UnmarkedClassification(TaskModule):
+    """Labels for items that the text does not mark: the entities of an item see the pieces and each other, on an
+    encoder with independent attention, and many items share the pieces.
+
+    entities_per_item: how many entities are classified together.
+    entity_types: vectors of what the text calls the entities, added to their embeddings; None = that is not read.
+    """
+
+    entities_per_item: ClassVar[int]
+
+    def _make_head(self, config: EncoderConfig, labels: int) -> None:
+        self.classifier = nn.Linear(self.entities_per_item * config.hidden_size, labels)
+        self.entity_types: nn.Embedding | None = None
+
+    def read_types(self, count: int) -> None:
+        """Read the types of entities from now on: so many, and 0 for one that is not known."""
+        config = self.encoder.config
+        self.entity_types = nn.Embedding(count + 1, config.hidden_size, padding_idx=0)
+        init_weights(self.entity_types, config.initializer_range)
+
+    def forward(self, batch: EncoderInput) -> Tensor:
+        """*Shape:* -> (batch, items, labels), float32 logits; rows of padding mean nothing."""
+        assert isinstance(self.encoder, IndependentLukeEncoder)
+        states = self.encoder.encode_items(batch, self.entities_per_item, self._offsets(batch.entity_types))
+        items = states.unflatten(1, (-1, self.entities_per_item)).flatten(2)
+        return self.classifier(self.dropout(items)).float()
+
+    def _offsets(self, types: Tensor | None) -> Tensor | None:
+        """*Shape:* (batch, entities) -> (batch, entities, hidden)"""
+        if types is None or self.entity_types is None:
+            return None
+        if self.training:  # so that what the text calls an entity, which may be wrong, is not all that is read
+            types = types * (torch.rand(types.shape, device=types.device) >= self.dropout.p)
+        return self.entity_types(types)
+
+
+class UnmarkedEntityClassification(UnmarkedClassification):
+    """Labels for each entity."""
+
+    entities_per_item = 1
+
+
+class UnmarkedPairClassification(UnmarkedClassification):
+    """Labels for each pair of entities."""
+
+    entities_per_item = 2
+
+
 class TokenClassification(TaskModule):
     """A label for each piece (`LukeForTokenClassification`, `LongformerForTokenClassification`)."""
 

@@ -1,4 +1,5 @@
-"""LUKE with independent attention: pieces attend to pieces, an entity to the pieces and to itself.
+"""LUKE with independent attention: pieces attend to pieces, an entity to the pieces and to itself or, where entities
+are classified together, to those of its item.
 
 In LUKE (Yamada et al. 2020, section 3.2) pieces and entities all attend to each other, so that the state of a
 candidate span depends on which others share its input, and every piece pays for them. Here the pieces are encoded once,
@@ -24,6 +25,7 @@ from .kernels.dropout import dropout
 from .kernels.int8 import Linear
 from .layers import FeedForward
 from .luke import additive_mask
+from .piece_states import PieceStates
 from .span_filter import Kept, SpanFilter
 
 # Most rows of entities in one call of a layer, outside training: more would only take more memory.
@@ -59,26 +61,37 @@ class IndependentAttention(Attention):
         weights = self._weigh(self._split(self.query(pieces)) @ keys.transpose(2, 3), mask)
         return self._finish(self._joined(weights.to(values.dtype) @ values), pieces), weights
 
-    def of_entities(self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-        """*Shape:* (batch, entities, hidden) -> the same."""
-        return self.entities_with_weights(entities, keys, values, mask)[0]
+    def of_entities(
+        self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, per_item: int = 1
+    ) -> Tensor:
+        """*Shape:* (batch, entities, hidden) -> the same; `per_item` as for `entities_with_weights`."""
+        return self.entities_with_weights(entities, keys, values, mask, per_item)[0]
 
     def entities_with_weights(
-        self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+        self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, per_item: int = 1
     ) -> tuple[Tensor, Tensor]:
-        """`of_entities` and the weights: of the pieces, then of the entity itself.
+        """`of_entities` and the weights: of the pieces, then of the entities of the item.
 
-        *Shape of these:* (batch, heads, entities, pieces + 1)
+        per_item: the number of entities, one after the other, that see each other.
+
+        *Shape of the weights:* (batch, heads, entities, pieces + per_item)
         """
         to_pieces = self.entity_to_piece_query(entities) if self.entity_aware else self.query(entities)
-        to_itself = self.entity_to_entity_query(entities) if self.entity_aware else to_pieces
+        to_item = self.entity_to_entity_query(entities) if self.entity_aware else to_pieces
         scores = self._split(to_pieces) @ keys.transpose(2, 3)
         if mask is not None:
             scores = scores + mask
-        own = (self._split(to_itself) * self._split(self.key(entities))).sum(-1, keepdim=True)
+        queries, own_keys, own_values = (
+            self._split(rows).unflatten(2, (-1, per_item))
+            for rows in (to_item, self.key(entities), self.value(entities))
+        )
+        # (batch, heads, items, asking entity, asked entity, head width), summed over the last
+        own = (queries.unsqueeze(-2) * own_keys.unsqueeze(-3)).sum(-1).flatten(2, 3)
         scores = torch.cat([scores, own], dim=-1) * keys.shape[-1] ** -0.5
         weights = dropout(scores.softmax(-1), self._dropped_weights)
-        context = weights[..., :-1] @ values + weights[..., -1:] * self._split(self.value(entities))
+        pieces = keys.shape[2]
+        of_item = weights[..., pieces:].unflatten(2, (-1, per_item)).unsqueeze(-1) * own_values.unsqueeze(-3)
+        context = weights[..., :pieces] @ values + of_item.sum(-2).flatten(2, 3)
         return self._finish(self._joined(context), entities), weights
 
 
@@ -94,9 +107,11 @@ class IndependentLayer(nn.Module):
         """*Shape:* (batch, pieces, hidden) -> the same; the rest as for the attention."""
         return self.feed_forward(self.attention.of_pieces(pieces, keys, values, mask))
 
-    def of_entities(self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    def of_entities(
+        self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, per_item: int = 1
+    ) -> Tensor:
         """*Shape:* (batch, entities, hidden) -> the same; the rest as for the attention."""
-        return self.feed_forward(self.attention.of_entities(entities, keys, values, mask))
+        return self.feed_forward(self.attention.of_entities(entities, keys, values, mask, per_item))
 
     def pieces_with_weights(
         self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
@@ -123,28 +138,84 @@ class IndependentLukeEncoder(Encoder):
         self.entity_embeddings = EntityEmbeddings(config)
         self.layers: Any = nn.ModuleList(IndependentLayer(config) for _ in range(config.num_hidden_layers))
 
+    def encode_pieces(self, batch: EncoderInput, *layers: int) -> PieceStates:
+        """Encode the pieces of a batch for entities that are encoded later.
+
+        layers: after which the states of the pieces are wanted beside those after the last, by number from 1.
+        """
+        with self._autocast(batch):
+            pieces, mask = self._embed_pieces(batch)
+            projected, hidden = [], {}
+            for number, layer in enumerate(self.layers, start=1):
+                keys, values = layer.attention.project(pieces)
+                projected.append((keys, values))
+                pieces = self._run(layer.of_pieces, pieces, keys, values, mask)
+                if number in layers or number == len(self.layers):
+                    hidden[number] = pieces
+            of_keys, of_values = zip(*projected, strict=True)
+            return PieceStates(of_keys, of_values, hidden, mask)
+
     def encode_filtered(self, batch: EncoderInput, span_filter: SpanFilter) -> tuple[EncoderOutput, Kept]:
         """Encode the pieces, and of the entities those that the filter keeps, which the output has in that order."""
+        depth = span_filter.settings.layer
         with self._autocast(batch):
-            lower, upper = self.layers[: span_filter.settings.layer], self.layers[span_filter.settings.layer :]
+            if batch.piece_source is not None:
+                seen = batch.piece_source.states(depth)
+                kept = span_filter(seen.hidden[depth], batch)
+                return self._attached(kept.batch, seen), kept
+            lower, upper = self.layers[:depth], self.layers[depth:]
             pieces, mask = self._embed_pieces(batch)
-            seen = []
+            projected = []
             for layer in lower:
                 keys, values = layer.attention.project(pieces)
-                seen.append((keys, values))
+                projected.append((keys, values))
                 pieces = self._run(layer.of_pieces, pieces, keys, values, mask)
             kept = span_filter(pieces, batch)
             entities = self._embed_entities(kept.batch)
             assert entities is not None
-            for layer, (keys, values) in zip(lower, seen, strict=True):
+            for layer, (keys, values) in zip(lower, projected, strict=True):
                 entities = self._entities_through(layer, entities, keys, values, mask)
-            del seen
+            del projected
             return self._through(upper, pieces, entities, mask, "all"), kept
 
+    def encode_items(self, batch: EncoderInput, per_item: int, offsets: Tensor | None = None) -> Tensor:
+        """Encode the entities of a batch where those of an item see each other, and no others.
+
+        per_item: the number of entities of an item; they stand one after the other.
+        offsets: added to the embeddings of the entities. *Shape:* (batch, entities, hidden)
+
+        *Shape:* -> (batch, entities, hidden)
+        """
+        with self._autocast(batch):
+            entities = self._embed_entities(batch)
+            assert entities is not None
+            entities = entities if offsets is None else entities + offsets
+            if batch.piece_source is not None:
+                return self._on_states(entities, batch.piece_source.states(), per_item)
+            pieces, mask = self._embed_pieces(batch)
+            found = self._through(self.layers, pieces, entities, mask, "entities", per_item).entities
+            assert found is not None
+            return found
+
     def _encode(self, batch: EncoderInput, states: States) -> EncoderOutput:
+        if batch.piece_source is not None:
+            return self._attached(batch, batch.piece_source.states())
         pieces, mask = self._embed_pieces(batch)
         entities = self._embed_entities(batch) if states in ("all", "entities") else None
         return self._through(self.layers, pieces, entities, mask, states)
+
+    def _attached(self, batch: EncoderInput, seen: PieceStates) -> EncoderOutput:
+        """The output for entities whose pieces are encoded already."""
+        entities = self._embed_entities(batch)
+        if entities is not None:
+            entities = self._on_states(entities, seen)
+        return EncoderOutput(pieces=seen.last, entities=entities, pooled=self._pooled(seen.last))
+
+    def _on_states(self, entities: Tensor, seen: PieceStates, per_item: int = 1) -> Tensor:
+        """Entities through all layers. *Shape:* (batch, entities, hidden) -> the same"""
+        for layer, keys, values in zip(self.layers, seen.keys, seen.values, strict=True):
+            entities = self._entities_through(layer, entities, keys, values, seen.mask, per_item)
+        return entities
 
     def _encode_recorded(self, batch: EncoderInput, recording: Recording) -> EncoderOutput:
         pieces, mask = self._embed_pieces(batch)
@@ -182,13 +253,14 @@ class IndependentLukeEncoder(Encoder):
         entities: Tensor | None,
         mask: Tensor | None,
         states: States,
+        per_item: int = 1,
     ) -> EncoderOutput:
         """The rest of the layers, pieces and entities side by side."""
         *earlier, last = layers
         for layer in (*earlier, last):
             keys, values = layer.attention.project(pieces)
             if entities is not None:
-                entities = self._entities_through(layer, entities, keys, values, mask)
+                entities = self._entities_through(layer, entities, keys, values, mask, per_item)
             if states == "entities" and layer is last:
                 return EncoderOutput(pieces=None, entities=entities, pooled=None)
             if states == "pooled" and layer is last:
@@ -208,13 +280,20 @@ class IndependentLukeEncoder(Encoder):
         return self.entity_embeddings(batch.entity_ids, batch.entity_spans)
 
     def _entities_through(
-        self, layer: IndependentLayer, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+        self,
+        layer: IndependentLayer,
+        entities: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        mask: Tensor | None,
+        per_item: int = 1,
     ) -> Tensor:
-        """One layer; outside training in slices, since no entity needs another."""
+        """One layer; outside training in slices, since no item needs another."""
         if torch.is_grad_enabled():
-            return self._run(layer.of_entities, entities, keys, values, mask)
-        size = max(ENTITY_ROWS // len(entities), 1)
-        return torch.cat([layer.of_entities(part, keys, values, mask) for part in entities.split(size, dim=1)], dim=1)
+            return self._run(layer.of_entities, entities, keys, values, mask, per_item)
+        size = max(ENTITY_ROWS // len(entities) // per_item, 1) * per_item
+        parts = [layer.of_entities(part, keys, values, mask, per_item) for part in entities.split(size, dim=1)]
+        return torch.cat(parts, dim=1)
 
 
 def _joint_weights(of_pieces: Tensor, of_entities: Tensor | None) -> Tensor:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .piece_states import PieceSource
+
 
 @dataclass(frozen=True)
 class BatchFacts:
@@ -48,6 +50,8 @@ class EncoderInput:
     entity_mask: True for real entities. *Shape:* (batch, entities), bool
     entity_drawn: True for the entities that a span filter is to keep while it is trained; None outside training.
         *Shape:* (batch, entities), bool
+    entity_types: what the text calls each entity, as the head numbers it; 0 = not known. None for heads that do not
+        read it. *Shape:* (batch, entities), int64
     items: what is classified: for each item the indices of its entities; None = what the head takes by itself.
         *Shape:* (batch, items, entities of an item), int64
     predicted_places: the entities that a masked language model is to predict, as `places_of` counts them; None = it
@@ -58,6 +62,8 @@ class EncoderInput:
         A piece that `piece_mask` leaves out is not global. LUKE, where all pieces are, does not read it.
         *Shape:* (batch, pieces), bool
     facts: what `known` gives, for a batch that was moved to another device.
+    piece_source: where an encoder with independent attention gets the states of the pieces from; None = it encodes
+        them.
 
     The first three entity tensors are all None for an input without entities. With windows of 3 and 2 pieces, one with
     a mention of its last two pieces:
@@ -73,11 +79,13 @@ class EncoderInput:
     entity_spans: Tensor | None = None
     entity_mask: Tensor | None = None
     entity_drawn: Tensor | None = None
+    entity_types: Tensor | None = None
     items: Tensor | None = None
     predicted_places: Tensor | None = None
     candidates: Tensor | None = None
     global_mask: Tensor | None = None
     facts: BatchFacts | None = None
+    piece_source: PieceSource | None = None
 
     @property
     def known(self) -> BatchFacts:
@@ -88,11 +96,12 @@ class EncoderInput:
         """The same batch on another device; from pinned memory, without waiting for the copy."""
         facts = self.known
         tensors = {name: v.to(device, non_blocking=v.is_pinned()) for name, v in self._tensors().items()}
-        return EncoderInput(**tensors, facts=facts)
+        return EncoderInput(**tensors, facts=facts, piece_source=self.piece_source)
 
     def pinned(self) -> EncoderInput:
         """The same batch in memory from which a GPU copies by itself."""
-        return EncoderInput(**{name: v.pin_memory() for name, v in self._tensors().items()}, facts=self.known)
+        tensors = {name: v.pin_memory() for name, v in self._tensors().items()}
+        return EncoderInput(**tensors, facts=self.known, piece_source=self.piece_source)
 
     def _tensors(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}

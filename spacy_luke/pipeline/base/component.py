@@ -62,6 +62,7 @@ class TaskComponent(CheckpointComponent):
     architecture: ClassVar[str]  # the transformers class that a saved component is, with a LUKE encoder
     needs_labels: ClassVar[bool] = True
     gold_place: ClassVar[str]  # where references have the gold annotation
+    head_options: ClassVar[tuple[str, ...]] = ()  # names of the settings that `_head_options` may give
 
     def __init__(
         self,
@@ -205,8 +206,8 @@ class TaskComponent(CheckpointComponent):
 
     def _build_module(self, source: Description, labels: tuple[str, ...], *, new_head: bool) -> None:
         """Make the module: the encoder that `source` describes, with the head of the checkpoint or a new one."""
-        self._check_encoder(source)
-        options = self._head_options(source)
+        options = self._head_options(source, new_head=new_head)
+        self._check_encoder(source, options)
         rows = len(labels) if new_head else None
         module, entity_vocab = self._encoder_source.load_module(
             source, self.architecture, self._encoder_settings, rows, **options
@@ -239,11 +240,15 @@ class TaskComponent(CheckpointComponent):
         for label in labels:  # which outlive a memory zone
             self.vocab.strings.add(label, allow_transient=False)  # type: ignore[call-arg]
 
-    def _check_encoder(self, source: Description) -> None:
-        """An error if the component cannot run on an encoder, before anything has changed."""
+    def _check_encoder(self, source: Description, settings: Mapping[str, Any]) -> None:
+        """An error if the component cannot run on an encoder, before anything has changed.
 
-    def _head_options(self, source: Description) -> dict[str, Any]:
-        """Further arguments of `with_new_head`: dataclasses of settings that are saved with the model."""
+        settings: of the head, some of which are of those that `_head_options` gives.
+        """
+
+    def _head_options(self, source: Description, *, new_head: bool) -> dict[str, Any]:
+        """Further arguments of `with_new_head`, by the names in `head_options`: dataclasses of settings that are saved
+        with the model. new_head: whether it is not that of the checkpoint."""
         return {}
 
     def _config_entries(self, labels: tuple[str, ...], *, new_head: bool) -> dict[str, Any]:
@@ -256,7 +261,8 @@ class TaskComponent(CheckpointComponent):
             settings = source.of_encoder()
         if is_dataclass(self._windows_setting):
             settings["windows"] = vars(self._windows_setting)
-        return {**settings, **{name: vars(option) for name, option in options.items()}}
+        kept = {name: value for name, value in settings.items() if name not in self.head_options}
+        return {**kept, **{name: vars(option) for name, option in options.items()}}
 
     # Before training
 
@@ -286,6 +292,7 @@ class TaskComponent(CheckpointComponent):
         wanted = tuple(labels) if labels is not None else self._labels_of(get_examples)
         wanted = tuple(dict.fromkeys((*wanted, *self._added_labels)))
         new = self._labels_of_new_head(wanted)
+        self._look_at(get_examples)
         self._init_weights(checkpoint, revision, wanted, new)
         if dropped := [label for label in before if label not in self.labels]:
             kept = ", ".join(self.labels) or "none"
@@ -336,6 +343,9 @@ class TaskComponent(CheckpointComponent):
     def _labels_of_new_head(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         """Labels of a new head in the order of its rows, for the labels wanted; () for no labels."""
         return labels
+
+    def _look_at(self, get_examples: Callable[[], Iterable[Any]]) -> None:
+        """Without weights: learn from the data what a new head is made with, beside its labels."""
 
     def _prepare(self, get_examples: Callable[[], Iterable[Any]]) -> None:
         """With weights and labels there: learn from the data what is not learned by gradients, and warn of gold
@@ -400,7 +410,7 @@ class TaskComponent(CheckpointComponent):
             head = StoredHead.of(self._description, self._module)
         if head is not None:
             head.check_fit(self.name, source.config)
-            self._check_encoder(source)
+            self._check_encoder(source, head.settings)
 
     def bind_encoder(self) -> None:
         """Use the encoder of the provider, as soon as it and the head have weights; L068 if they do not fit."""
@@ -423,10 +433,10 @@ class TaskComponent(CheckpointComponent):
     def _attach_saved_head(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
         """Put a saved head on an encoder. source: what is known of it."""
         head.check_fit(self.name, source.config)
-        self._check_encoder(source)
+        self._check_encoder(source, head.settings)
         settings = {**source.of_encoder(), **head.settings}
         described = replace(source, architecture=source.architecture_of(self.architecture), settings=settings)
-        options = self._head_options(described)
+        options = self._head_options(described, new_head=False)
         module = with_new_head(encoder, self.architecture, len(head.labels), **options)
         head.fill(module, self.name)
         self._set_module(module, described, source.entity_vocab, head.labels, options, new_head=False)
@@ -436,7 +446,7 @@ class TaskComponent(CheckpointComponent):
         """Put the head on another encoder."""
         head = StoredHead.of(self._require_weights(), self._module)
         head.check_fit(self.name, source.config)
-        self._check_encoder(source)
+        self._check_encoder(source, head.settings)
         self._module.encoder = encoder
         shim: Any = self.model.shims[0]
         shim.is_sound = True

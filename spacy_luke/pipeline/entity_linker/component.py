@@ -343,7 +343,7 @@ class LukeEntityLinker(TaskComponent):
         adds = to_train and self._new_entities and checkpoint.config.entity_inputs
         return checkpoint.with_entities(self._new_entities) if adds else checkpoint
 
-    def _check_encoder(self, source: Description) -> None:
+    def _check_encoder(self, source: Description, settings: Mapping[str, Any]) -> None:
         kind = source.config.model_type
         if not source.config.entity_inputs:
             raise LukeError("L023", architecture=architecture_on(kind, MASKED_LM), model_type=kind, known=MASKED_LM)

@@ -1,9 +1,10 @@
-"""What `luke_relations` and `luke_entity_typer` share: each item, a pair or a span, is marked in its text: one row."""
+"""What `luke_relations` and `luke_entity_typer` share: each item, a pair or a span, is marked in its text, a row each;
+or, on an encoder with independent attention, is an entity or two beside the pieces, many to a row."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
@@ -16,9 +17,11 @@ from thinc.api import Model
 
 from ...batching.collate import batch_rows
 from ...batching.strided import StridedWindows
-from ...batching.windows import PassageWindows, build_sentence_windows
+from ...batching.windows import PassageWindows, Windows, build_sentence_windows
 from ...checkpoints.checkpoint import Description
+from ...checkpoints.heads import UnmarkedSettings, build_unmarked
 from ...checks import require_at_least, require_probability
+from ...encoders.config import LukeConfig
 from ...encoders.inputs import EncoderInput
 from ...errors import LukeError, warn
 from ..base.calibration import CalibratedPipe
@@ -26,9 +29,10 @@ from ..base.component import TaskComponent, Training
 from ..base.gold import GoldReport, listed
 from ..base.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
 from ..base.problem_type import MULTI_LABEL, SINGLE_LABEL, problem_entry, problem_of
-from .inputs import DocumentLayout, Layout, MarkedLayout
+from .inputs import DocumentLayout, Layout, MarkedLayout, UnmarkedLayout
 from .markers import MarkerVocab, marker_ids
 
+UNMARKED = "unmarked"  # settings of a head without markers, in our own block of config.json
 _WINDOWS = "it must be spacy-luke.sentence_windows.v1 for LUKE, spacy-luke.strided_windows.v1 for Longformer"
 # Items that are tokenised and sorted by length at a time: memory does not grow with their number.
 _AT_A_TIME = 1024
@@ -72,8 +76,12 @@ class Targets:
 
 
 class EntityMarkerComponent(TaskComponent, CalibratedPipe):
-    """Labels for items that are marked in their text.
+    """Labels for items of a text.
 
+    markers: whether each item is marked in its text and encoded with it, as in the paper. Without markers, which needs
+        a LUKE with independent attention, a window is encoded once for all of its items, and an item is an entity or
+        two that see the pieces and each other. null = as the checkpoint was trained; a new head has markers unless the
+        encoder's attention is independent.
     windows: how much of the Doc is seen with an item; null = as the checkpoint was trained, else its sentences (LUKE)
         or the whole Doc (Longformer).
     max_mention_pieces: pieces of a mention, markers included, that give it its position in LUKE; the rest does not
@@ -83,6 +91,7 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
     threshold: least probability in [0, 1] of a predicted label; null = 0.5 with `multi_label`, else 0.
     """
 
+    head_options = (UNMARKED,)
     default_multi_label: ClassVar[bool]
     # In messages: the items, their gold annotation, and why some of that cannot be learned.
     what: ClassVar[str]
@@ -95,7 +104,8 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         model: Model,
         name: str,
         *,
-        windows: PassageWindows | None,
+        markers: bool | None,
+        windows: PassageWindows | Windows | None,
         max_mention_pieces: int,
         multi_label: bool | None,
         threshold: float | None,
@@ -103,15 +113,23 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         scorer: Callable[..., dict[str, Any]] | None,
     ):
         super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=scorer)
-        if windows is not None and not isinstance(windows, PassageWindows | StridedWindows):
+        if windows is not None and not isinstance(windows, PassageWindows | Windows):
             raise LukeError("L047", setting="windows", value=windows, reason=_WINDOWS)
+        self._markers_setting = markers
+        # What the training data calls entities, for a new head without markers.
+        self._types_of_new_head: tuple[str, ...] = ()
         require_at_least(1, max_mention_pieces=max_mention_pieces)
         self.max_mention_pieces = max_mention_pieces
         self._multi_label_setting = multi_label
         self.threshold = threshold
 
     @property
-    def windows(self) -> PassageWindows | StridedWindows:
+    def markers(self) -> bool:
+        """Whether items are marked in their text; L040 before there are weights."""
+        return UNMARKED not in self._require_weights().settings
+
+    @property
+    def windows(self) -> PassageWindows | Windows:
         """The windows in use; never longer than the encoder's positions allow."""
         return self._windows(partial(build_sentence_windows, context="none"), special_pieces=2)
 
@@ -142,12 +160,27 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         multi = self.default_multi_label if self._multi_label_setting is None else self._multi_label_setting
         return problem_entry(multi)
 
-    def _check_encoder(self, source: Description) -> None:
+    def _check_encoder(self, source: Description, settings: Mapping[str, Any]) -> None:
+        windows = self._windows_setting
+        if UNMARKED in settings:
+            if not _is_independent(source):
+                raise LukeError("L186", name=self.name)
+            if windows is not None and not isinstance(windows, Windows):
+                raise LukeError("L047", setting="windows", value=windows, reason=_WINDOWS)
+            return
         if source.config.entity_inputs:
             marker_ids(source.tokenizer, source.config.vocab_size)  # L033
-        windows = self._windows_setting
         if windows is not None and isinstance(windows, PassageWindows) != source.config.entity_inputs:
             raise LukeError("L047", setting="windows", value=windows, reason=_WINDOWS)
+
+    def _head_options(self, source: Description, *, new_head: bool) -> dict[str, Any]:
+        if not new_head:
+            saved = UNMARKED not in source.settings
+            if self._markers_setting not in (None, saved):
+                raise LukeError("L185", name=self.name, configured=self._markers_setting, saved=saved)
+            return {} if saved else {UNMARKED: source.build_setting(UNMARKED, build_unmarked)}
+        markers = not _is_independent(source) if self._markers_setting is None else self._markers_setting
+        return {} if markers else {UNMARKED: UnmarkedSettings(self._types_of_new_head)}
 
     @abstractmethod
     def _items(self, doc: Doc) -> list[tuple[Span, ...]]:
@@ -176,7 +209,7 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         layout = self._layout()
         logits = [np.zeros((len(of_doc), labels), dtype=np.float32) for of_doc in items]
         seen = [np.zeros(len(of_doc), dtype=bool) for of_doc in items]
-        places = layout.place(docs, [_token_ranges(of_doc) for of_doc in items])
+        places = layout.place(docs, items)
         for rows, scores in self._predicted(self._batches(layout, places)):
             for row, row_scores in zip(rows, scores.reshape(len(rows), -1, labels), strict=True):
                 logits[row.doc][row.items] = row_scores[: len(row.items)]
@@ -194,8 +227,20 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
 
     def _layout(self) -> Layout:
         description, windows = self._require_weights(), self.windows
+        if not self.markers:
+            assert isinstance(windows, Windows)
+            types = description.build_setting(UNMARKED, build_unmarked).types
+            return UnmarkedLayout(
+                description.tokenizer,
+                description.entity_vocab,
+                windows,
+                longest_mention=self.max_mention_pieces,
+                max_row_pieces=self.max_batch_pieces,
+                types={name: number for number, name in enumerate(types, start=1)},
+            )
         if isinstance(windows, StridedWindows):
             return DocumentLayout(description.tokenizer, windows)
+        assert isinstance(windows, PassageWindows)
         vocab = MarkerVocab(
             description.tokenizer,
             description.entity_vocab,
@@ -226,7 +271,7 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         targets = [self._sampled(self._targets(e, of_doc)) for e, of_doc in zip(examples, items, strict=True)]
         known = [np.flatnonzero(gold.known) for gold in targets]
         layout = self._layout()
-        chosen = [_token_ranges([of_doc[i] for i in some]) for of_doc, some in zip(items, known, strict=True)]
+        chosen = [[of_doc[i] for i in some] for of_doc, some in zip(items, known, strict=True)]
         places = layout.place(docs, chosen)
 
         def loss_of(rows: list[Any], logits: np.ndarray, batch: EncoderInput) -> tuple[np.ndarray, float]:
@@ -259,5 +304,5 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         return LukeError("L041", labels=", ".join(sorted(set(labels))), name=self.name, known=", ".join(self.labels))
 
 
-def _token_ranges(items: Sequence[tuple[Span, ...]]) -> list[list[tuple[int, int]]]:
-    return [[(span.start, span.end) for span in item] for item in items]
+def _is_independent(source: Description) -> bool:
+    return isinstance(source.config, LukeConfig) and source.config.entity_attention == "independent"

@@ -1,31 +1,33 @@
-"""Two ways to show items (pairs of mentions, or single ones) to an encoder: a row for each, or a row for many.
+"""Three ways to show items (pairs of mentions, or single ones) to an encoder: a row for each, or a row for many.
 
-LUKE reads an item that is marked in its sentences, an encoder of whole documents all mentions of a window at once.
+LUKE reads an item that is marked in its sentences, an encoder of whole documents all mentions of a window at once, and
+a LUKE with independent attention the entities of many items, which the text does not mark, beside the pieces of their
+window.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 
 from ...batching.collate import ReadyRow, RowInput, WindowRow, collate
 from ...batching.mentions import WHITE_SPACE, distinct_ranges, token_ranges, too_long, trim
 from ...batching.pieces import DocPieces, doc_pieces
 from ...batching.strided import StridedWindows
-from ...batching.windows import PassageWindows
+from ...batching.windows import PassageWindows, Windows, best_windows
 from ...encoders.inputs import EncoderInput
-from ...tokenization.entity_vocab import PAD
+from ...tokenization.entity_vocab import MASK, MASK2, PAD, EntityVocab
 from ...tokenization.loading import SpecialPieces
 from ...tokenization.pieces import PieceTokenizer
 from .markers import MarkerVocab, Passage, find_passages, marked_row
 
-# Token ranges of the mentions of an item.
-Item = Sequence[tuple[int, int]]
+# The mentions of an item.
+Item = Sequence[Span]
 
 
 class Layout(Protocol):
@@ -81,7 +83,7 @@ class MarkedLayout:
         places = []
         for index, (doc, of_doc) in enumerate(zip(docs, items, strict=True)):
             pieces = doc_pieces(doc, self._vocab.tokenizer) if len(of_doc) else None
-            found = find_passages(doc, pieces, of_doc, self._windows) if pieces is not None else []
+            found = find_passages(doc, pieces, _token_ranges(of_doc), self._windows) if pieces is not None else []
             for number, passage in enumerate(found):
                 if isinstance(passage, str):
                     self.left_out[passage] += 1
@@ -116,7 +118,8 @@ class DocumentLayout:
         places: list[ItemRow] = []
         for index, (doc, of_doc) in enumerate(zip(docs, items, strict=True)):
             if len(of_doc):
-                rows, left_out = item_rows(index, doc, doc_pieces(doc, self._tokenizer), of_doc, self._windows)
+                pieces = doc_pieces(doc, self._tokenizer)
+                rows, left_out = item_rows(index, doc, pieces, _token_ranges(of_doc), self._windows)
                 places += rows
                 self.left_out += left_out
         return places
@@ -127,6 +130,96 @@ class DocumentLayout:
     def collate(self, rows: Sequence[ItemRow]) -> EncoderInput:
         special: SpecialPieces = self._tokenizer.special
         return collate([row.make(special) for row in rows], piece_pad=special.pad, entity_pad=0)
+
+
+class UnmarkedLayout:
+    """Rows of a window with many of its items, each an entity or two that see the pieces and each other."""
+
+    def __init__(
+        self,
+        tokenizer: PieceTokenizer,
+        entity_vocab: EntityVocab,
+        windows: Windows,
+        *,
+        longest_mention: int,
+        max_row_pieces: int,
+        types: Mapping[str, int],
+    ):
+        """longest_mention: pieces of a mention that give it its position; the rest does not count.
+
+        max_row_pieces: most pieces and entities of a row; one with a single item may have more.
+        types: numbers of the labels of spans that the head reads, from 1.
+        """
+        self.left_out: Counter[str] = Counter()
+        self._tokenizer = tokenizer
+        self._entity_vocab = entity_vocab
+        self._windows = windows
+        self._longest_mention = longest_mention
+        self._max_row_pieces = max_row_pieces
+        self._types = types
+
+    def place(self, docs: Sequence[Doc], items: Sequence[Sequence[Item]]) -> list[UnmarkedRow]:
+        return [
+            row
+            for index, (doc, of_doc) in enumerate(zip(docs, items, strict=True))
+            if len(of_doc)
+            for row in self._rows_of(index, doc, of_doc)
+        ]
+
+    def _rows_of(self, index: int, doc: Doc, items: Sequence[Item]) -> Iterator[UnmarkedRow]:
+        pieces = doc_pieces(doc, self._tokenizer)
+        ranges, visible = piece_ranges(doc, pieces, _token_ranges(items))
+        hulls = np.stack([ranges[..., 0].min(axis=1), ranges[..., 1].max(axis=1)], axis=1)
+        windows = self._windows(len(pieces.pieces.ids), pieces.sentence_pieces, self._longest_mention)
+        window_of = best_windows(hulls, windows)
+        self.left_out[WHITE_SPACE] += len(items) - len(visible)
+        self.left_out[too_long(ranges.shape[1])] += int((window_of < 0).sum())
+        types = np.array([[self._types.get(span.label_, 0) for span in items[i]] for i in visible], dtype=np.int64)
+        masks = np.array([self._entity_vocab[mask] for mask in (MASK, MASK2)[: ranges.shape[1]]], dtype=np.int64)
+        order = np.argsort(window_of, kind="stable")
+        for group in np.split(order, np.flatnonzero(np.diff(window_of[order])) + 1):
+            if len(group) and window_of[group[0]] >= 0:
+                window = windows[window_of[group[0]]]
+                room = max(self._max_row_pieces - (window.end - window.start + 2), 0)
+                for some in np.array_split(group, -(-len(group) // max(room // len(masks), 1))):
+                    shown = visible[some], ranges[some], masks, types[some], self._longest_mention
+                    yield UnmarkedRow(index, pieces.pieces, window.start, window.end, *shown)
+
+    def rows(self, places: Sequence[UnmarkedRow]) -> list[UnmarkedRow]:
+        return list(places)
+
+    def collate(self, rows: Sequence[UnmarkedRow]) -> EncoderInput:
+        special = self._tokenizer.special
+        pads = {"piece_pad": special.pad, "entity_pad": self._entity_vocab[PAD]}
+        return collate([row.make(special) for row in rows], **pads)
+
+
+@dataclass(frozen=True)
+class UnmarkedRow(WindowRow):
+    """A window with some of the items that are classified in it.
+
+    items: indices among the Doc's items. *Shape:* (items,)
+    ranges: the mentions of each, in pieces of the Doc. *Shape:* (items, mentions of an item, 2)
+    masks: what the first, second, … mention of an item is given as: an id of the entity vocabulary.
+        *Shape:* (mentions of an item,)
+    types: what the text calls each mention, as the head numbers it. *Shape:* (items, mentions of an item)
+    longest_mention: pieces of a mention that give it its position.
+    """
+
+    items: np.ndarray
+    ranges: np.ndarray
+    masks: np.ndarray
+    types: np.ndarray
+    longest_mention: int
+
+    @property
+    def entities(self) -> int:
+        return self.types.size
+
+    def make(self, special: SpecialPieces) -> RowInput:
+        ids, spans = np.tile(self.masks, len(self.items)), self.ranges.reshape(-1, 2)
+        longest, types = self.longest_mention, self.types.reshape(-1)
+        return self._input(special, ids, spans, max_mention_pieces=longest, entity_types=types)
 
 
 @dataclass(frozen=True)
@@ -166,19 +259,37 @@ def item_rows(
     left_out: Counter[str] = Counter()
     if not len(items):
         return [], left_out
-    spans = token_ranges(items, doc)
-    first, last = (edge.reshape(spans.shape[:2]) for edge in trim(pieces.visible, spans.reshape(-1, 2)))
-    visible = np.flatnonzero((first <= last).all(axis=1))
-    ranges = np.stack([pieces.pieces.starts[first[visible]], pieces.pieces.ends[last[visible]]], axis=-1)
+    ranges, visible = piece_ranges(doc, pieces, items)
     hulls = np.stack([ranges[..., 0].min(axis=1), ranges[..., 1].max(axis=1)], axis=1)
     cut, window_of = windows.place(hulls, len(pieces.pieces.ids))
     left_out[WHITE_SPACE] = len(items) - len(visible)
-    left_out[too_long(spans.shape[1])] = int((window_of < 0).sum())
+    left_out[too_long(ranges.shape[1])] = int((window_of < 0).sum())
     rows = []
     for number, window in enumerate(cut):
         inside = np.flatnonzero(window_of == number)
         if len(inside):
             mentions, members = distinct_ranges(ranges[inside].reshape(-1, 2))
-            of_items = mentions, members.reshape(len(inside), spans.shape[1])
+            of_items = mentions, members.reshape(len(inside), ranges.shape[1])
             rows.append(ItemRow(index, pieces.pieces, window.start, window.end, visible[inside], *of_items))
     return rows, left_out
+
+
+def piece_ranges(
+    doc: Doc, pieces: DocPieces, items: Sequence[Sequence[tuple[int, int]]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pieces of the mentions of those items whose mentions all have some that are not white space, and which items
+    these are.
+
+    items: token ranges; each item has the same number of them. L045 for a span that is empty, reversed or outside the
+        Doc.
+
+    *Shapes:* (visible items, mentions of an item, 2), (visible items,)
+    """
+    spans = token_ranges(items, doc)
+    first, last = (edge.reshape(spans.shape[:2]) for edge in trim(pieces.visible, spans.reshape(-1, 2)))
+    visible = np.flatnonzero((first <= last).all(axis=1))
+    return np.stack([pieces.pieces.starts[first[visible]], pieces.pieces.ends[last[visible]]], axis=-1), visible
+
+
+def _token_ranges(items: Sequence[Item]) -> list[list[tuple[int, int]]]:
+    return [[(span.start, span.end) for span in item] for item in items]

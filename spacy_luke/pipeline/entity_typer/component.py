@@ -14,13 +14,14 @@ from thinc.api import Config, Model
 
 from ...annotations import get_entity_types, set_entity_type_scores, set_entity_types, typed_spans
 from ...batching.device import is_finite
-from ...batching.windows import PassageWindows
+from ...batching.windows import PassageWindows, Windows
 from ...checkpoints.heads import ENTITY_CLASSIFIER
 from ..base.gold import aligned_tokens
 from ..entity_markers.component import EntityMarkerComponent, ScoredItems, Targets
 
 DEFAULT_CONFIG = """
 [luke_entity_typer]
+markers = null
 windows = null
 max_mention_pieces = 30
 multi_label = null
@@ -58,7 +59,8 @@ def make_luke_entity_typer(
     nlp: Language,
     name: str,
     model: Model,
-    windows: PassageWindows | None,
+    markers: bool | None,
+    windows: PassageWindows | Windows | None,
     max_mention_pieces: int,
     multi_label: bool | None,
     threshold: float | None,
@@ -71,6 +73,7 @@ def make_luke_entity_typer(
         nlp.vocab,
         model,
         name,
+        markers=markers,
         windows=windows,
         max_mention_pieces=max_mention_pieces,
         multi_label=multi_label,
@@ -102,7 +105,8 @@ class LukeEntityTyper(EntityMarkerComponent):
         model: Model,
         name: str,
         *,
-        windows: PassageWindows | None,
+        markers: bool | None,
+        windows: PassageWindows | Windows | None,
         max_mention_pieces: int,
         multi_label: bool | None,
         threshold: float | None,
@@ -114,6 +118,7 @@ class LukeEntityTyper(EntityMarkerComponent):
             vocab,
             model,
             name,
+            markers=markers,
             windows=windows,
             max_mention_pieces=max_mention_pieces,
             multi_label=multi_label,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -152,6 +152,7 @@ class LukeNER(TaskComponent, CalibratedPipe):
     architecture = SPAN_CLASSIFIER
     factory = "luke_ner"
     gold_place = "doc.ents"
+    head_options = (SPAN_FILTER,)
 
     def __init__(
         self,
@@ -240,16 +241,14 @@ class LukeNER(TaskComponent, CalibratedPipe):
 
     # Weights
 
-    def _head_options(self, source: Description) -> dict[str, Any]:
+    def _head_options(self, source: Description, *, new_head: bool) -> dict[str, Any]:
         settings = usable_filter(self._span_filter_setting, source, self.name)
         return {SPAN_FILTER: settings} if settings else {}
 
-    def _settings_to_save(self, source: Description, options: Mapping[str, Any]) -> dict[str, Any]:
-        settings = super()._settings_to_save(source, options)
-        return {name: value for name, value in settings.items() if name != SPAN_FILTER or name in options}
-
     def _attach_saved_head(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
-        if SPAN_FILTER in head.settings and not self._head_options(replace(source, settings=head.settings)):
+        if SPAN_FILTER in head.settings and not usable_filter(
+            self._span_filter_setting, replace(source, settings=head.settings), self.name
+        ):
             head = without_filter(head)
         super()._attach_saved_head(head, source, encoder)
 

@@ -14,7 +14,7 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model
 
 from ...annotations import RELATIONS, Relation, get_relations, has_annotation, set_relations
-from ...batching.windows import PassageWindows
+from ...batching.windows import PassageWindows, Windows
 from ...checkpoints.heads import PAIR_CLASSIFIER
 from ...checks import require_at_least
 from ...errors import LukeError
@@ -36,6 +36,7 @@ from .labels import (
 TYPE_PAIRS = "type_pairs"
 DEFAULT_CONFIG = """
 [luke_relations]
+markers = null
 windows = null
 max_mention_pieces = 30
 max_negatives = null
@@ -79,7 +80,8 @@ def make_luke_relations(
     nlp: Language,
     name: str,
     model: Model,
-    windows: PassageWindows | None,
+    markers: bool | None,
+    windows: PassageWindows | Windows | None,
     pairs: PairGetter,
     max_mention_pieces: int,
     max_negatives: int | None,
@@ -96,6 +98,7 @@ def make_luke_relations(
         nlp.vocab,
         model,
         name,
+        markers=markers,
         windows=windows,
         pairs=pairs,
         max_mention_pieces=max_mention_pieces,
@@ -139,7 +142,8 @@ class LukeRelations(EntityMarkerComponent):
         model: Model,
         name: str,
         *,
-        windows: PassageWindows | None,
+        markers: bool | None,
+        windows: PassageWindows | Windows | None,
         pairs: PairGetter,
         max_mention_pieces: int,
         max_negatives: int | None,
@@ -155,6 +159,7 @@ class LukeRelations(EntityMarkerComponent):
             vocab,
             model,
             name,
+            markers=markers,
             windows=windows,
             max_mention_pieces=max_mention_pieces,
             multi_label=multi_label,
@@ -332,6 +337,15 @@ class LukeRelations(EntityMarkerComponent):
             reason = "negative pairs can be drawn only with a negative label and without multi_label"
             raise LukeError("L047", setting="max_negatives", value=self.max_negatives, reason=reason)
         return with_some_negatives(targets, self.logit_labels.index(self.negative_label), self.max_negatives)
+
+    def _look_at(self, get_examples: Callable[[], Iterable[Example]]) -> None:
+        types: set[str] = set()
+        for example in get_examples():
+            for relation in get_relations(example.reference):
+                types |= {relation.head.label_, relation.tail.label_}
+            if isinstance(self.pairs, EntityPairs):
+                types |= {span.label_ for span in self.pairs.spans(example.reference)}
+        self._types_of_new_head = tuple(sorted(types - {""}))
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         if isinstance(self.pairs, EntityPairs) and self.pairs.type_pairs == "learned":
