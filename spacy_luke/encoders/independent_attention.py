@@ -24,7 +24,7 @@ from .kernels.dropout import dropout
 from .kernels.int8 import Linear
 from .layers import FeedForward
 from .luke import additive_mask
-from .span_filter import Kept, SpanFilter
+from .span_filter import KeptEntities, SpanFilter
 
 # Most rows of entities in one call of a layer, outside training: more would only take more memory.
 ENTITY_ROWS = 4096
@@ -45,41 +45,41 @@ class IndependentAttention(Attention):
 
         *Shapes:* (batch, pieces, hidden) -> 2 x (batch, heads, pieces, head width)
         """
-        return self._split(self.key(pieces)), self._split(self.value(pieces))
+        return self._split_heads(self.key(pieces)), self._split_heads(self.value(pieces))
 
-    def of_pieces(self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    def forward_pieces(self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """*Shape:* (batch, pieces, hidden) -> the same."""
-        context = self._attend(self._split(self.query(pieces)), keys, values, mask)
-        return self._finish(self._joined(context), pieces)
+        context = self._attend(self._split_heads(self.query(pieces)), keys, values, mask)
+        return self._output(self._merge_heads(context), pieces)
 
     def pieces_with_weights(
         self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """`of_pieces`, the plain way, and the weights. *Shape of these:* (batch, heads, pieces, pieces)"""
-        weights = self._weigh(self._split(self.query(pieces)) @ keys.transpose(2, 3), mask)
-        return self._finish(self._joined(weights.to(values.dtype) @ values), pieces), weights
+        """`forward_pieces`, the plain way, and the weights. *Shape of these:* (batch, heads, pieces, pieces)"""
+        weights = self._attention_weights(self._split_heads(self.query(pieces)) @ keys.transpose(2, 3), mask)
+        return self._output(self._merge_heads(weights.to(values.dtype) @ values), pieces), weights
 
-    def of_entities(self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    def forward_entities(self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """*Shape:* (batch, entities, hidden) -> the same."""
         return self.entities_with_weights(entities, keys, values, mask)[0]
 
     def entities_with_weights(
         self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """`of_entities` and the weights: of the pieces, then of the entity itself.
+        """`forward_entities` and the weights: of the pieces, then of the entity itself.
 
         *Shape of these:* (batch, heads, entities, pieces + 1)
         """
         to_pieces = self.entity_to_piece_query(entities) if self.entity_aware else self.query(entities)
         to_itself = self.entity_to_entity_query(entities) if self.entity_aware else to_pieces
-        scores = self._split(to_pieces) @ keys.transpose(2, 3)
+        scores = self._split_heads(to_pieces) @ keys.transpose(2, 3)
         if mask is not None:
             scores = scores + mask
-        own = (self._split(to_itself) * self._split(self.key(entities))).sum(-1, keepdim=True)
+        own = (self._split_heads(to_itself) * self._split_heads(self.key(entities))).sum(-1, keepdim=True)
         scores = torch.cat([scores, own], dim=-1) * keys.shape[-1] ** -0.5
         weights = dropout(scores.softmax(-1), self._dropped_weights)
-        context = weights[..., :-1] @ values + weights[..., -1:] * self._split(self.value(entities))
-        return self._finish(self._joined(context), entities), weights
+        context = weights[..., :-1] @ values + weights[..., -1:] * self._split_heads(self.value(entities))
+        return self._output(self._merge_heads(context), entities), weights
 
 
 class IndependentLayer(nn.Module):
@@ -90,25 +90,25 @@ class IndependentLayer(nn.Module):
         self.attention = IndependentAttention(config)
         self.feed_forward = FeedForward(config)
 
-    def of_pieces(self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    def forward_pieces(self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """*Shape:* (batch, pieces, hidden) -> the same; the rest as for the attention."""
-        return self.feed_forward(self.attention.of_pieces(pieces, keys, values, mask))
+        return self.feed_forward(self.attention.forward_pieces(pieces, keys, values, mask))
 
-    def of_entities(self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    def forward_entities(self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """*Shape:* (batch, entities, hidden) -> the same; the rest as for the attention."""
-        return self.feed_forward(self.attention.of_entities(entities, keys, values, mask))
+        return self.feed_forward(self.attention.forward_entities(entities, keys, values, mask))
 
     def pieces_with_weights(
         self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """`of_pieces` and the weights, as for the attention."""
+        """`forward_pieces` and the weights, as for the attention."""
         attended, weights = self.attention.pieces_with_weights(pieces, keys, values, mask)
         return self.feed_forward(attended), weights
 
     def entities_with_weights(
         self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """`of_entities` and the weights, as for the attention."""
+        """`forward_entities` and the weights, as for the attention."""
         attended, weights = self.attention.entities_with_weights(entities, keys, values, mask)
         return self.feed_forward(attended), weights
 
@@ -123,7 +123,7 @@ class IndependentLukeEncoder(Encoder):
         self.entity_embeddings = EntityEmbeddings(config)
         self.layers: Any = nn.ModuleList(IndependentLayer(config) for _ in range(config.num_hidden_layers))
 
-    def encode_filtered(self, batch: EncoderInput, span_filter: SpanFilter) -> tuple[EncoderOutput, Kept]:
+    def encode_filtered(self, batch: EncoderInput, span_filter: SpanFilter) -> tuple[EncoderOutput, KeptEntities]:
         """Encode the pieces, and of the entities those that the filter keeps, which the output has in that order."""
         with self._autocast(batch):
             lower, upper = self.layers[: span_filter.settings.layer], self.layers[span_filter.settings.layer :]
@@ -132,7 +132,7 @@ class IndependentLukeEncoder(Encoder):
             for layer in lower:
                 keys, values = layer.attention.project(pieces)
                 seen.append((keys, values))
-                pieces = self._run(layer.of_pieces, pieces, keys, values, mask)
+                pieces = self._run(layer.forward_pieces, pieces, keys, values, mask)
             kept = span_filter(pieces, batch)
             entities = self._embed_entities(kept.batch)
             assert entities is not None
@@ -154,23 +154,23 @@ class IndependentLukeEncoder(Encoder):
         for number, layer in enumerate(self.layers, start=1):
             keys, values = layer.attention.project(pieces)
             if number in recording.attentions:
-                of_entities = None
+                entity_weights = None
                 if entities is not None:
-                    entities, of_entities = layer.entities_with_weights(entities, keys, values, mask)
-                pieces, of_pieces = layer.pieces_with_weights(pieces, keys, values, mask)
-                attentions.append(_joint_weights(of_pieces, of_entities))
+                    entities, entity_weights = layer.entities_with_weights(entities, keys, values, mask)
+                pieces, piece_weights = layer.pieces_with_weights(pieces, keys, values, mask)
+                attentions.append(_joint_weights(piece_weights, entity_weights))
             else:
                 if entities is not None:
                     entities = self._entities_through(layer, entities, keys, values, mask)
-                pieces = self._run(layer.of_pieces, pieces, keys, values, mask)
+                pieces = self._run(layer.forward_pieces, pieces, keys, values, mask)
             if number in recording.states:
                 states.append((pieces, entities))
-        entity_states = tuple(of_entities for _, of_entities in states if of_entities is not None)
+        entity_states = tuple(entities for _, entities in states if entities is not None)
         return EncoderOutput(
             pieces=pieces,
             entities=entities,
             pooled=self._pooled(pieces),
-            hidden_states=tuple(of_pieces for of_pieces, _ in states),
+            hidden_states=tuple(pieces for pieces, _ in states),
             entity_hidden_states=entity_states if entities is not None else None,
             attentions=tuple(attentions),
         )
@@ -192,9 +192,9 @@ class IndependentLukeEncoder(Encoder):
             if states == "entities" and layer is last:
                 return EncoderOutput(pieces=None, entities=entities, pooled=None)
             if states == "pooled" and layer is last:
-                pieces = self._run(layer.of_pieces, pieces[:, :1], keys, values, mask)
+                pieces = self._run(layer.forward_pieces, pieces[:, :1], keys, values, mask)
                 return EncoderOutput(pieces=None, entities=None, pooled=self._pooled(pieces))
-            pieces = self._run(layer.of_pieces, pieces, keys, values, mask)
+            pieces = self._run(layer.forward_pieces, pieces, keys, values, mask)
         return EncoderOutput(pieces=pieces, entities=entities, pooled=self._pooled(pieces))
 
     def _embed_pieces(self, batch: EncoderInput) -> tuple[Tensor, Tensor | None]:
@@ -212,18 +212,20 @@ class IndependentLukeEncoder(Encoder):
     ) -> Tensor:
         """One layer; outside training in slices, since no entity needs another."""
         if torch.is_grad_enabled():
-            return self._run(layer.of_entities, entities, keys, values, mask)
+            return self._run(layer.forward_entities, entities, keys, values, mask)
         size = max(ENTITY_ROWS // len(entities), 1)
-        return torch.cat([layer.of_entities(part, keys, values, mask) for part in entities.split(size, dim=1)], dim=1)
+        return torch.cat(
+            [layer.forward_entities(part, keys, values, mask) for part in entities.split(size, dim=1)], dim=1
+        )
 
 
-def _joint_weights(of_pieces: Tensor, of_entities: Tensor | None) -> Tensor:
+def _joint_weights(piece_weights: Tensor, entity_weights: Tensor | None) -> Tensor:
     """The weights of all rows, pieces before entities: 0 for what a row does not see.
 
     *Shapes:* (batch, heads, pieces, pieces), (batch, heads, entities, pieces + 1) -> (batch, heads, rows, rows)
     """
-    if of_entities is None:
-        return of_pieces
-    to_itself = torch.diag_embed(of_entities[..., -1])
-    upper = F.pad(of_pieces, (0, of_entities.shape[2]))
-    return torch.cat([upper, torch.cat([of_entities[..., :-1], to_itself], dim=-1)], dim=2).float()
+    if entity_weights is None:
+        return piece_weights
+    to_itself = torch.diag_embed(entity_weights[..., -1])
+    upper = F.pad(piece_weights, (0, entity_weights.shape[2]))
+    return torch.cat([upper, torch.cat([entity_weights[..., :-1], to_itself], dim=-1)], dim=2).float()
