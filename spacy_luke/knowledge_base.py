@@ -160,7 +160,7 @@ def entities_of(kb: KnowledgeBase) -> list[str] | None:
     return sorted(strings()) if strings is not None else None
 
 
-class KeptKnowledgeBase:
+class StoredKnowledgeBase:
     """A knowledge base, or none, of a component that is saved, copied and pickled, which spaCy's are not.
 
     generate_empty_kb: as for spaCy's `entity_linker`; what is read is read into a new one.

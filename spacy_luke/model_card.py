@@ -94,12 +94,16 @@ class Result:
         missing = [str(name) for name in self.metrics if not isinstance(name, str) or name not in self.scores]
         if not self.metrics or missing:
             raise LukeError("L083", reason=f"results[{number}] has no score {', '.join(missing) or 'at all'}")
-        of_labels = self.of_labels
-        if not isinstance(of_labels, Mapping) or not all(isinstance(found, Mapping) for found in of_labels.values()):
-            raise LukeError("L083", reason=f"results[{number}] has scores by label of another kind: {of_labels!r:.200}")
+        label_scores = self.label_scores
+        if not isinstance(label_scores, Mapping) or not all(
+            isinstance(found, Mapping) for found in label_scores.values()
+        ):
+            raise LukeError(
+                "L083", reason=f"results[{number}] has scores by label of another kind: {label_scores!r:.200}"
+            )
 
     @property
-    def of_labels(self) -> Mapping[str, Mapping[str, float]]:
+    def label_scores(self) -> Mapping[str, Mapping[str, float]]:
         """Label -> p, r, f; {} if the scores are not given by label."""
         return next((self.scores[name] for name in PER_LABEL if self.scores.get(name)), {})
 
@@ -121,7 +125,7 @@ def model_card(
 
     L083 if the evaluation is not like that, L141 if meta.json is not as spaCy writes it.
     """
-    evaluation = _of_spacy_evaluate(evaluation, dataset)
+    evaluation = _from_spacy_evaluate(evaluation, dataset)
     results = _results(evaluation)
     _check_meta(meta)
     blocks = [
@@ -226,14 +230,14 @@ def _check_meta(meta: Mapping[str, Any]) -> None:
     ]
     if not wrong:
         labels = (meta.get("labels") or {}).values()
-        wrong += ["labels"] * (not all(isinstance(of_pipe, list | tuple) for of_pipe in labels))
+        wrong += ["labels"] * (not all(isinstance(pipe_labels, list | tuple) for pipe_labels in labels))
         sources = meta.get("sources") or ()
         wrong += ["sources"] * (not all(isinstance(s, Mapping) and isinstance(s.get("name"), str) for s in sources))
     if wrong:
         raise LukeError("L141", problems=", ".join(f"{name} = {meta.get(name)!r:.200}" for name in wrong))
 
 
-def _of_spacy_evaluate(evaluation: Any, dataset: str) -> Any:
+def _from_spacy_evaluate(evaluation: Any, dataset: str) -> Any:
     """What `spacy evaluate --output` writes, in the form of our own evaluations; these as they are."""
     if not isinstance(evaluation, Mapping) or "results" in evaluation:
         return evaluation
@@ -271,10 +275,10 @@ def _labels(meta: Mapping[str, Any]) -> str:
 def _scores(results: Sequence[Result]) -> Iterable[str]:
     """For each task a table of its datasets, one of the labels, and the notes."""
     for task in dict.fromkeys(result.task for result in results):
-        of_task = [result for result in results if result.task == task]
-        metrics = list(dict.fromkeys(name for result in of_task for name in result.metrics))
-        baselines = list(dict.fromkeys(name for result in of_task for name in result.baselines))
-        compared = dict.fromkeys(result.metrics[-1] for result in of_task if result.baselines)
+        task_results = [result for result in results if result.task == task]
+        metrics = list(dict.fromkeys(name for result in task_results for name in result.metrics))
+        baselines = list(dict.fromkeys(name for result in task_results for name in result.baselines))
+        compared = dict.fromkeys(result.metrics[-1] for result in task_results if result.baselines)
         yield f"### {plain(task)}"
         yield table(
             ["data", "Docs", *(_title(name) for name in metrics), *map(plain, baselines)],
@@ -285,22 +289,23 @@ def _scores(results: Sequence[Result]) -> Iterable[str]:
                     *(percent(result.scores.get(name)) for name in metrics),
                     *(percent(result.baselines.get(name)) for name in baselines),
                 ]
-                for result in of_task
+                for result in task_results
             ],
             right=1 + len(metrics) + len(baselines),
         )
         if baselines:
             yield f"The last columns are {' and '.join(map(_title, compared))} of baselines."
-        notes = [f"{plain(result.dataset)}: {_line(result.note)}" for result in of_task if result.note]
+        notes = [f"{plain(result.dataset)}: {_line(result.note)}" for result in task_results if result.note]
         if notes:
             yield "\n".join(f"- {note}" for note in notes)
-        labels = sorted({label for result in of_task for label in result.of_labels})
+        labels = sorted({label for result in task_results for label in result.label_scores})
         if labels:
             yield "F1 by label:"
             rows = [
-                [plain(label), *(percent(r.of_labels.get(label, {}).get("f")) for r in of_task)] for label in labels
+                [plain(label), *(percent(r.label_scores.get(label, {}).get("f")) for r in task_results)]
+                for label in labels
             ]
-            yield table(["label", *(plain(result.dataset) for result in of_task)], rows, right=len(of_task))
+            yield table(["label", *(plain(result.dataset) for result in task_results)], rows, right=len(task_results))
 
 
 def _speed(entries: Iterable[Mapping[str, Any]], size: int) -> str:

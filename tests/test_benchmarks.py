@@ -136,7 +136,7 @@ def test_rounding_decides_between_spans_that_are_as_good_as_each_other():
     spans = [(0, 3), (0, 7), (8, 12)]
     logits = np.zeros((3, len(LABELS)), dtype=np.float32)
     logits[0, 1], logits[1, 2], logits[2, 1] = 1.0, 1.0 + 1e-5, 1e-5
-    decoded = Decoded.of(spans, logits)
+    decoded = Decoded.from_logits(spans, logits)
     first, second, third = (0, 3, LABELS[1]), (0, 7, LABELS[2]), (8, 12, LABELS[1])
     assert decoded.entities == [second, third]
     for entities in ([second, third], [first, third], [second], [first]):

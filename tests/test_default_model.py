@@ -79,7 +79,7 @@ def test_a_bare_luke_qa_answers_as_the_one_of_the_bundled_model() -> None:
     assert found.score == pytest.approx(expected.score, abs=1e-5)
 
 
-def test_a_bare_component_runs_the_model_in_the_box_and_says_so() -> None:
+def test_a_bare_component_runs_the_bundled_model_and_says_so() -> None:
     nlp = spacy.blank("en")
     nlp.add_pipe("sentencizer")
     nlp.add_pipe("luke_ner")

@@ -24,7 +24,7 @@ _NAMES = (
 )
 
 
-def _of(name: str) -> Callable[[Options], list[Row]]:
+def _importer(name: str) -> Callable[[Options], list[Row]]:
     def measure(options: Options) -> list[Row]:
         rows: list[Row] = import_module(f"{__name__}.{name}").measure(options)
         return rows
@@ -32,4 +32,4 @@ def _of(name: str) -> Callable[[Options], list[Row]]:
     return measure
 
 
-PARTS = {name: _of(name) for name in _NAMES}
+PARTS = {name: _importer(name) for name in _NAMES}

@@ -36,7 +36,7 @@ class Decoded:
     logits: np.ndarray
 
     @classmethod
-    def of(cls, spans: Sequence[tuple[int, int]], logits: np.ndarray) -> Decoded:
+    def from_logits(cls, spans: Sequence[tuple[int, int]], logits: np.ndarray) -> Decoded:
         """Decode logits."""
         return cls(_decode(spans, logits), spans, logits)
 
@@ -95,7 +95,7 @@ def by_transformers(
     def run() -> Outcome:
         found = reference.logits(inputs, order)
         answers = zip(inputs, found.answers, strict=True)
-        return Outcome([Decoded.of(one["entity_spans"], logits) for one, logits in answers], found.padding)
+        return Outcome([Decoded.from_logits(one["entity_spans"], logits) for one, logits in answers], found.padding)
 
     return run
 
@@ -109,8 +109,8 @@ def candidates(nlp: Language, docs: Sequence[Doc]) -> list[np.ndarray]:
 def given(docs: Sequence[Doc], spans: Sequence[np.ndarray]) -> list[Given]:
     """The arguments of LukeTokenizer."""
     return [
-        {"text": doc.text, "entity_spans": characters(doc[start:end] for start, end in of_doc.tolist())}
-        for doc, of_doc in zip(docs, spans, strict=True)
+        {"text": doc.text, "entity_spans": characters(doc[start:end] for start, end in doc_spans.tolist())}
+        for doc, doc_spans in zip(docs, spans, strict=True)
     ]
 
 

@@ -44,7 +44,10 @@ def measure(options: Options) -> list[Row]:
     for run in runs.values():  # warm up: nothing is checked here
         run()
     seconds, _ = alternate(runs, options)
-    return [Row("others", name, words / of_side, None, "words/s", against=NONE) for name, of_side in seconds.items()]
+    return [
+        Row("others", name, words / side_seconds, None, "words/s", against=NONE)
+        for name, side_seconds in seconds.items()
+    ]
 
 
 def _run(nlp: Language, texts: list[str]) -> Callable[[], Outcome]:

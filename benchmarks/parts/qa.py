@@ -45,7 +45,7 @@ def measure(options: Options) -> list[Row]:
             return reference.logits(windows, order, reference.pad)
 
         def run() -> Outcome:
-            return Outcome([logits for _, of_doc in pipe.logits(docs) for logits in of_doc])
+            return Outcome([logits for _, doc_logits in pipe.logits(docs) for logits in doc_logits])
 
         what = f"windows of {len(asked)} questions"
         others = [

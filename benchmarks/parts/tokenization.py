@@ -54,13 +54,13 @@ def measure(options: Options) -> list[Row]:
 
 
 def _differ(ours: Any, other: Any) -> list[bool]:
-    expected, found = _of_ours(ours), _of_other(other)
+    expected, found = _our_tensors(ours), _their_tensors(other)
     return [
         any(not np.array_equal(a, b) for a, b in zip(*pair, strict=True)) for pair in zip(expected, found, strict=True)
     ]
 
 
-def _of_ours(batches: Sequence[Any]) -> list[Tensors]:
+def _our_tensors(batches: Sequence[Any]) -> list[Tensors]:
     """In the order of the sentences, without padding; ranges as the lists of positions that they stand for."""
     found: dict[int, Tensors] = {}
     for rows, batch in batches:
@@ -74,11 +74,11 @@ def _of_ours(batches: Sequence[Any]) -> list[Tensors]:
     return [found[doc] for doc in sorted(found)]
 
 
-def _of_other(batches: Sequence[Any]) -> list[Tensors]:
-    of_entities = ("entity_ids", "entity_position_ids", "entity_start_positions", "entity_end_positions")
+def _their_tensors(batches: Sequence[Any]) -> list[Tensors]:
+    entity_tensors = ("entity_ids", "entity_position_ids", "entity_start_positions", "entity_end_positions")
     found = []
     for batch in batches:
         for i, mask in enumerate(batch["entity_attention_mask"].bool()):
             ids = batch["input_ids"][i][batch["attention_mask"][i].bool()]
-            found.append([tensor.numpy() for tensor in (ids, *(batch[name][i][mask] for name in of_entities))])
+            found.append([tensor.numpy() for tensor in (ids, *(batch[name][i][mask] for name in entity_tensors))])
     return found

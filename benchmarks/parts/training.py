@@ -108,9 +108,9 @@ class _Training:
 def _labels(docs: Sequence[Doc], spans: Sequence[np.ndarray]) -> torch.Tensor:
     """The label of each candidate, -100 for padding. *Shape:* (docs, candidates)"""
     labels = torch.full((len(docs), max(map(len, spans))), -100)
-    for row, doc, of_doc in zip(labels, docs, spans, strict=True):
+    for row, doc, doc_spans in zip(labels, docs, spans, strict=True):
         gold = {(ent.start, ent.end): LABELS.index(ent.label_) for ent in doc.ents}
-        row[: len(of_doc)] = torch.tensor([gold.get(tuple(span), 0) for span in of_doc.tolist()])
+        row[: len(doc_spans)] = torch.tensor([gold.get(tuple(span), 0) for span in doc_spans.tolist()])
     return labels
 
 

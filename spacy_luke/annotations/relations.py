@@ -22,8 +22,8 @@ from .store import (
     key_of,
     labelled,
     listed,
-    place_record,
     plain_number,
+    span_record,
 )
 
 
@@ -42,7 +42,7 @@ class Relation:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data; see `spacy_luke.to_dict`."""
-        head, tail = ({**place_record(span), "label": span.label_ or None} for span in (self.head, self.tail))
+        head, tail = ({**span_record(span), "label": span.label_ or None} for span in (self.head, self.tail))
         return {"head": head, "tail": tail, "label": self.label, "score": plain_number(self.score)}
 
     toDict = to_dict  # the name by which srsly asks for JSON, and with it `Doc.to_json`

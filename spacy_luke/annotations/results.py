@@ -22,8 +22,8 @@ from .store import (
     QUESTIONS,
     RELATIONS,
     is_stored,
-    place_record,
     plain_number,
+    span_record,
 )
 
 Record = dict[str, Any]
@@ -72,7 +72,7 @@ def to_dict(doc: Doc) -> Record:
 
 def _labelled(span: Span, score: float | None) -> Record:
     return {
-        **place_record(span),
+        **span_record(span),
         "label": span.label_ or None,
         "kb_id": span.kb_id_ or None,
         "score": plain_number(score),
@@ -88,19 +88,19 @@ def _group(group: SpanGroup) -> list[Record]:
 
 def _tags(doc: Doc) -> list[Record]:
     tagged = ((doc[token.i : token.i + 1], get_tag(token)) for token in doc)
-    return [{**place_record(span), "tag": tag} for span, tag in tagged if tag is not None]
+    return [{**span_record(span), "tag": tag} for span, tag in tagged if tag is not None]
 
 
 def _types(doc: Doc) -> list[Record]:
     return [
-        {**place_record(span), "types": list(get_entity_types(span)), "scores": get_entity_type_scores(span)}
+        {**span_record(span), "types": list(get_entity_types(span)), "scores": get_entity_type_scores(span)}
         for span in typed_spans(doc)
     ]
 
 
 def _links(doc: Doc) -> list[Record]:
     return [
-        {**place_record(span), "candidates": [{"id": kb_id, "score": score} for kb_id, score in links]}
+        {**span_record(span), "candidates": [{"id": kb_id, "score": score} for kb_id, score in links]}
         for span, links in linked_spans(doc)
     ]
 

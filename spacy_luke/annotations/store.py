@@ -89,7 +89,7 @@ class Characters:
         return self.doc[first:last] if first < last else None
 
 
-def place_record(span: Span) -> dict[str, Any]:
+def span_record(span: Span) -> dict[str, Any]:
     """Where a span is and what it reads, as in the results of `to_dict`."""
     return {"start": span.start_char, "end": span.end_char, "text": span.text}
 

@@ -34,7 +34,7 @@ class Row(Protocol):
         """Entities beside the pieces."""
 
 
-class MadeRow(Row, Protocol):
+class LazyRow(Row, Protocol):
     """A row that can be made."""
 
     def make(self, special: SpecialPieces) -> RowInput:
@@ -42,7 +42,7 @@ class MadeRow(Row, Protocol):
 
 
 RowT = TypeVar("RowT", bound=Row)
-MadeRowT = TypeVar("MadeRowT", bound=MadeRow)
+LazyRowT = TypeVar("LazyRowT", bound=LazyRow)
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ class WindowRow:
     text: the pieces that the window is cut from.
     start, end: the window, a half-open range of these pieces.
 
-    A task that shows more than this says in its own class what stands before the window (`window_at`, `_lead`), which
-    entities the row has and which of its pieces are global (`make`).
+    A task that shows more than this says in its own class what stands before the window (`window_offset`, `_prefix`),
+    which entities the row has and which of its pieces are global (`make`).
     """
 
     doc: int
@@ -111,14 +111,14 @@ class WindowRow:
     end: int
 
     @property
-    def window_at(self) -> int:
+    def window_offset(self) -> int:
         """Position in the row of the window's first piece."""
         return 1
 
     @property
     def pieces(self) -> int:
         """Pieces, special ones included."""
-        return self.window_at + self.end - self.start + 1
+        return self.window_offset + self.end - self.start + 1
 
     @property
     def entities(self) -> int:
@@ -129,8 +129,8 @@ class WindowRow:
         """The row's tensors."""
         return self._input(special)
 
-    def _lead(self, special: SpecialPieces) -> tuple[Sequence[int] | np.ndarray, Sequence[int] | np.ndarray]:
-        """Ids and types of the pieces before the window. *Shape:* (window_at,) each"""
+    def _prefix(self, special: SpecialPieces) -> tuple[Sequence[int] | np.ndarray, Sequence[int] | np.ndarray]:
+        """Ids and types of the pieces before the window. *Shape:* (window_offset,) each"""
         return [special.bos], [0]
 
     def _input(
@@ -149,7 +149,7 @@ class WindowRow:
         max_mention_pieces: pieces that give an entity its position; the rest does not count. None = all.
         parts: other fields of `RowInput`.
         """
-        at, lead = self.window_at, self._lead(special)
+        at, lead = self.window_offset, self._prefix(special)
         ids, types = np.empty(self.pieces, dtype=np.int64), np.zeros(self.pieces, dtype=np.int64)
         ids[:at], ids[at:-1], ids[-1] = lead[0], self.text.ids[self.start : self.end], special.eos
         types[:at], types[at:-1] = lead[1], self.text.types[self.start : self.end]
@@ -160,7 +160,7 @@ class WindowRow:
 
 
 @dataclass(frozen=True)
-class ReadyRow:
+class PreparedRow:
     """A row whose tensors are there already; subclasses add what belongs to it."""
 
     row: RowInput
@@ -182,41 +182,41 @@ def batch_rows(rows: Sequence[RowT], max_batch_pieces: int) -> Iterator[list[Row
     Rows are taken shortest first. A batch also ends when the next row would make more than a tenth of it padding,
     once it has the `_SMALLEST` rows that keep the matrix products efficient.
     """
-    for bundles in batch_bundles([(row,) for row in rows], max_batch_pieces):
-        yield [row for (row,) in bundles]
+    for batch in batch_groups([(row,) for row in rows], max_batch_pieces):
+        yield [row for (row,) in batch]
 
 
-def batch_bundles(bundles: Sequence[Sequence[RowT]], max_batch_pieces: int) -> Iterator[list[Sequence[RowT]]]:
-    """`batch_rows` for rows that belong together: those of a bundle are in one batch.
+def batch_groups(groups: Sequence[Sequence[RowT]], max_batch_pieces: int) -> Iterator[list[Sequence[RowT]]]:
+    """`batch_rows` for rows that belong together: those of a group are in one batch.
 
-    A bundle above the budget is a batch alone. None may be empty.
+    A group above the budget is a batch alone. None may be empty.
     """
-    group: list[Sequence[RowT]] = []
+    batch: list[Sequence[RowT]] = []
     rows = pieces = entities = real = 0
-    measured = sorted(((_measure(bundle), bundle) for bundle in bundles), key=lambda pair: pair[0][:2])
-    for (_, _, size, longest, most), bundle in measured:
-        padded = (rows + len(bundle)) * (max(pieces, longest) + max(entities, most))
+    measured = sorted(((_measure(group), group) for group in groups), key=lambda pair: pair[0][:2])
+    for (_, _, size, longest, most), group in measured:
+        padded = (rows + len(group)) * (max(pieces, longest) + max(entities, most))
         wasteful = real >= _SMALLEST and padded > _PADDING * (real + size)
-        if group and (padded > max_batch_pieces or wasteful):
-            yield group
-            group = []
+        if batch and (padded > max_batch_pieces or wasteful):
+            yield batch
+            batch = []
             rows = pieces = entities = real = 0
-        group.append(bundle)
-        rows, pieces, entities = rows + len(bundle), max(pieces, longest), max(entities, most)
+        batch.append(group)
+        rows, pieces, entities = rows + len(group), max(pieces, longest), max(entities, most)
         real += size
-    if group:
-        yield group
+    if batch:
+        yield batch
 
 
-def _measure(bundle: Sequence[Row]) -> tuple[int, int, int, int, int]:
+def _measure(group: Sequence[Row]) -> tuple[int, int, int, int, int]:
     """Pieces and entities of the largest row, its pieces; of all rows together; most pieces, most entities of a row."""
-    counts = [(row.pieces, row.entities) for row in bundle]
+    counts = [(row.pieces, row.entities) for row in group]
     if len(counts) == 1:
         ((pieces, entities),) = counts
         return pieces + entities, pieces, pieces + entities, pieces, entities
     largest = max((pieces + entities, pieces) for pieces, entities in counts)
-    of_pieces, of_entities = zip(*counts, strict=True)
-    return *largest, sum(of_pieces) + sum(of_entities), max(of_pieces), max(of_entities)
+    all_pieces, all_entities = zip(*counts, strict=True)
+    return *largest, sum(all_pieces) + sum(all_entities), max(all_pieces), max(all_entities)
 
 
 def padded_size(rows: Sequence[Row]) -> int:
@@ -225,8 +225,8 @@ def padded_size(rows: Sequence[Row]) -> int:
 
 
 def make_batches(
-    rows: Iterable[MadeRowT], max_batch_pieces: int, special: SpecialPieces, *, entity_pad: int
-) -> Iterator[tuple[list[MadeRowT], EncoderInput]]:
+    rows: Iterable[LazyRowT], max_batch_pieces: int, special: SpecialPieces, *, entity_pad: int
+) -> Iterator[tuple[list[LazyRowT], EncoderInput]]:
     """Padded inputs and the rows they are made of, which are sorted by length, `_AT_A_TIME` at a time.
 
     entity_pad: as in `collate`.
@@ -269,12 +269,12 @@ def collate(rows: Sequence[RowInput], *, piece_pad: int, entity_pad: int) -> Enc
             tensors[name] = _padded(parts)
     candidates = [row.candidates for row in rows if row.candidates is not None]
     if candidates:
-        tensors["candidates"] = joined_candidates(candidates)
+        tensors["candidates"] = pad_candidates(candidates)
     arrays: dict[str, Any] = {name: torch.from_numpy(array) for name, array in tensors.items()}
     return EncoderInput(**arrays)
 
 
-def joined_candidates(parts: Sequence[np.ndarray]) -> np.ndarray:
+def pad_candidates(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Lists of candidates of equal length, one below the other, filled up with -1 to the longest."""
     longest = max(part.shape[1] for part in parts)
     filled = [np.pad(part, ((0, 0), (0, longest - part.shape[1])), constant_values=-1) for part in parts]

@@ -77,7 +77,7 @@ def read_back(results: Iterable[tuple[T, Any]]) -> Iterator[tuple[T, np.ndarray]
     Before the array of a GPU is waited for, the next one is asked for, so that the GPU has work while the processor
     reads. Arrays that are there already come one by one.
     """
-    yield from one_behind((item, copying(array)) for item, array in results)
+    yield from delayed_by_one((item, copying(array)) for item, array in results)
 
 
 def is_finite(scores: np.ndarray) -> bool:
@@ -85,7 +85,7 @@ def is_finite(scores: np.ndarray) -> bool:
     return not scores.size or bool(scores.max() < np.inf)  # the maximum is NaN if one of them is
 
 
-def one_behind(started: Iterable[tuple[T, np.ndarray | Wait]]) -> Iterator[tuple[T, np.ndarray]]:
+def delayed_by_one(started: Iterable[tuple[T, np.ndarray | Wait]]) -> Iterator[tuple[T, np.ndarray]]:
     """Arrays, and those that have to be waited for once the next of them has been started."""
     waiting: deque[tuple[T, np.ndarray | Wait]] = deque()
     for item, found in started:

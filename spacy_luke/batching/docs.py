@@ -32,10 +32,10 @@ class DocBatch:
     sentence_ends: np.ndarray
 
     @classmethod
-    def of_pieces(cls, pieces: Sequence[DocPieces]) -> DocBatch:
+    def from_pieces(cls, pieces: Sequence[DocPieces]) -> DocBatch:
         """Of tokenised Docs."""
         counts = np.array([len(p.pieces.ids) for p in pieces], dtype=np.int64)
-        return cls._of(
+        return cls._concatenate(
             [p.sentences for p in pieces],
             [p.visible for p in pieces],
             counts,
@@ -44,15 +44,15 @@ class DocBatch:
         )
 
     @classmethod
-    def of_tokens(cls, docs: Sequence[Doc]) -> DocBatch:
+    def from_tokens(cls, docs: Sequence[Doc]) -> DocBatch:
         """Of Docs whose tokens are taken as pieces."""
         lengths = np.array([len(doc) for doc in docs], dtype=np.int64)
         index = np.concatenate([*(np.arange(length) for length in lengths), _NONE])
         visible = [doc.to_array("IS_SPACE") == 0 for doc in docs]
-        return cls._of([sentence_ranges(doc) for doc in docs], visible, lengths, index, index + 1)
+        return cls._concatenate([sentence_ranges(doc) for doc in docs], visible, lengths, index, index + 1)
 
     @classmethod
-    def _of(
+    def _concatenate(
         cls,
         sentences: Sequence[np.ndarray],
         visible: Sequence[np.ndarray],
@@ -80,7 +80,7 @@ class DocBatch:
         edges = np.searchsorted(docs, np.arange(len(self.token_offsets))).tolist()
         return [values[start:end] for start, end in itertools.pairwise(edges)]
 
-    def doc_of(self, tokens: np.ndarray) -> np.ndarray:
+    def doc_indices(self, tokens: np.ndarray) -> np.ndarray:
         """The Docs that tokens are of. *Shape:* the same"""
         lengths = self.token_offsets[1:] - self.token_offsets[:-1]
         return np.repeat(np.arange(len(lengths)), lengths)[tokens]

@@ -40,24 +40,24 @@ class SpanSuggester:
         self.max_pieces = max_pieces
 
     def __call__(self, docs: Iterable[Doc], *, ops: Ops | None = None) -> Ragged:
-        joined = DocBatch.of_tokens(list(docs))
-        spans = self.of_joined(joined)
-        docs_of = joined.doc_of(spans[:, 0])
-        lengths = np.bincount(docs_of, minlength=len(joined.token_offsets) - 1)
+        batch = DocBatch.from_tokens(list(docs))
+        spans = self.suggest_batch(batch)
+        docs_of = batch.doc_indices(spans[:, 0])
+        lengths = np.bincount(docs_of, minlength=len(batch.token_offsets) - 1)
         ops = ops or get_current_ops()
-        own = spans - joined.token_offsets[docs_of, None]
+        own = spans - batch.token_offsets[docs_of, None]
         return Ragged(ops.asarray2i(own), ops.asarray1i(lengths))  # type: ignore[arg-type]
 
-    def of_joined(self, joined: DocBatch) -> np.ndarray:
-        """The candidates of several Docs, ordered by start, then end, in joined tokens. *Shape:* (candidates, 2)"""
-        index = np.arange(len(joined.starts))
+    def suggest_batch(self, batch: DocBatch) -> np.ndarray:
+        """The candidates of a batch of Docs, in its tokens, ordered by start, then end. *Shape:* (candidates, 2)"""
+        index = np.arange(len(batch.starts))
         # A span that starts with token i may end with the tokens before limit[i].
-        limit = np.searchsorted(joined.ends, joined.starts + self.max_pieces, side="right")
-        counts = np.maximum(np.minimum(limit, joined.sentence_ends[joined.sentence_of]) - index, 0)
-        counts[~joined.visible] = 0
+        limit = np.searchsorted(batch.ends, batch.starts + self.max_pieces, side="right")
+        counts = np.maximum(np.minimum(limit, batch.sentence_ends[batch.sentence_of]) - index, 0)
+        counts[~batch.visible] = 0
         start = np.repeat(index, counts)
         last = start + np.arange(len(start)) - np.repeat(counts.cumsum() - counts, counts)
-        keep = joined.visible[last]
+        keep = batch.visible[last]
         return np.stack([start[keep], last[keep] + 1], axis=1)
 
 
@@ -71,7 +71,7 @@ def build_span_suggester(max_pieces: int = 16) -> Suggester:
 
 
 @dataclass(frozen=True)
-class Candidates:
+class SpanCandidates:
     """The candidate spans of a Doc and where the encoder sees them.
 
     spans: token ranges as suggested, each once. *Shape:* (candidates, 2)
@@ -91,23 +91,23 @@ class Candidates:
 
 
 def find_candidates(
-    pieces: Sequence[DocPieces], joined: DocBatch, suggested: np.ndarray, windows: Windows, longest_mention: int
-) -> list[Candidates]:
+    pieces: Sequence[DocPieces], batch: DocBatch, suggested: np.ndarray, windows: Windows, longest_mention: int
+) -> list[SpanCandidates]:
     """Clean what a suggester suggested for several Docs and find a window for each span.
 
-    joined: the Docs of `pieces`. suggested: as `suggest` gives it. *Shape:* (spans, 2)
+    batch: the Docs of `pieces`. suggested: as `suggest` gives it. *Shape:* (spans, 2)
     longest_mention: in pieces; longer spans are left out, as are those that are white space only or cross the end
         of a sentence.
     """
     if not pieces:
         return []
     suggested, _ = distinct_ranges(suggested)
-    docs = joined.doc_of(suggested[:, 0])
-    first, last = trim(joined.visible, suggested)
+    docs = batch.doc_indices(suggested[:, 0])
+    first, last = trim(batch.visible, suggested)
     blank = first > last
     first, last = np.where(blank, 0, first), np.where(blank, 0, last)
-    crossing = ~blank & (joined.sentence_of[first] != joined.sentence_of[last])
-    ranges = np.stack([joined.starts[first], joined.ends[last]], axis=1)
+    crossing = ~blank & (batch.sentence_of[first] != batch.sentence_of[last])
+    ranges = np.stack([batch.starts[first], batch.ends[last]], axis=1)
     long = ~blank & ~crossing & (ranges[:, 1] - ranges[:, 0] > longest_mention)
     left_out: list[Counter[str]] = [Counter() for _ in pieces]
     for reason, mask in (
@@ -123,19 +123,19 @@ def find_candidates(
     cut = [windows(len(p.pieces.ids), p.sentence_pieces, longest_mention) for p in pieces]
     counts = np.array([len(c) for c in cut], dtype=np.int64)
     window_offsets = counts.cumsum() - counts
-    window_of = best_windows(mentions, [w for c in cut for w in c], np.repeat(joined.piece_offsets[:-1], counts))
+    window_of = best_windows(mentions, [w for c in cut for w in c], np.repeat(batch.piece_offsets[:-1], counts))
     assert (window_of >= 0).all(), "Windows must cover every mention"
     docs = docs[keep]
     docs_of_mentions = np.empty(len(mentions), dtype=np.int64)
     docs_of_mentions[mention_of] = docs
     mention_offsets = np.searchsorted(docs_of_mentions, np.arange(len(pieces)))
     return [
-        Candidates(*parts)
+        SpanCandidates(*parts)
         for parts in zip(
-            joined.split(suggested[keep] - joined.token_offsets[docs, None], docs),
-            joined.split(mention_of - mention_offsets[docs], docs),
-            joined.split(mentions - joined.piece_offsets[docs_of_mentions, None], docs_of_mentions),
-            joined.split(window_of - window_offsets[docs_of_mentions], docs_of_mentions),
+            batch.split(suggested[keep] - batch.token_offsets[docs, None], docs),
+            batch.split(mention_of - mention_offsets[docs], docs),
+            batch.split(mentions - batch.piece_offsets[docs_of_mentions, None], docs_of_mentions),
+            batch.split(window_of - window_offsets[docs_of_mentions], docs_of_mentions),
             cut,
             left_out,
             strict=True,
@@ -182,15 +182,15 @@ def trim(visible: np.ndarray, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return following[spans[:, 0]], preceding[spans[:, 1] - 1]
 
 
-def suggest(suggester: Any, docs: Sequence[Doc], joined: DocBatch, ops: Ops) -> np.ndarray:
-    """The token ranges suggested for Docs, in joined tokens; L045 for one that is empty, reversed or outside its Doc.
+def suggest(suggester: Any, docs: Sequence[Doc], batch: DocBatch, ops: Ops) -> np.ndarray:
+    """Suggest token ranges, in tokens of the batch; L045 for one that is empty, reversed or outside its Doc.
 
     *Shape:* (spans, 2)
     """
     if isinstance(suggester, SpanSuggester):
-        return suggester.of_joined(joined)
+        return suggester.suggest_batch(batch)
     ragged = suggester(docs, ops=ops)
     flat = np.asarray(ops.to_numpy(ragged.data)).reshape(-1, 2)
     own = np.split(flat, np.cumsum(ops.to_numpy(ragged.lengths))[:-1]) if docs else []
-    moved = [token_ranges(s, doc) + offset for s, doc, offset in zip(own, docs, joined.token_offsets, strict=False)]
+    moved = [token_ranges(s, doc) + offset for s, doc, offset in zip(own, docs, batch.token_offsets, strict=False)]
     return np.concatenate([*moved, np.zeros((0, 2), dtype=np.int64)])

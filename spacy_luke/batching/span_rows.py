@@ -48,7 +48,7 @@ def span_rows(doc: int, spans: Iterable[Span], pieces: DocPieces, max_pieces: in
     return rows
 
 
-def places_of_tokens(rows: Sequence[SpanRow], tokens: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def token_alignment(rows: Sequence[SpanRow], tokens: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Where the pieces of each token stand in the rows of a Doc, laid one after the other.
 
     tokens: of the Doc. width: places of a row, special pieces and padding included.

@@ -146,9 +146,9 @@ def best_windows(ranges: np.ndarray, windows: Sequence[Window], offsets: np.ndar
         return np.where((window >= 0) & (ranges[:, 1] <= ends[window]), window, -1)
     far = int(ends.max()) + 1  # one key for owner and place: the windows of an owner lie side by side
     place = np.maximum(np.searchsorted(owner[:, 0], ranges[:, 0], side="right") - 1, 0)
-    of_range = owner[place, 0] * far
-    first = np.searchsorted(owner[:, 0] * far + ends, of_range + ranges[:, 1], side="left")
-    last = np.searchsorted(owner[:, 0] * far + starts, of_range + ranges[:, 0], side="right") - 1
+    window_key = owner[place, 0] * far
+    first = np.searchsorted(owner[:, 0] * far + ends, window_key + ranges[:, 1], side="left")
+    last = np.searchsorted(owner[:, 0] * far + starts, window_key + ranges[:, 0], side="right") - 1
     most = np.full(len(ranges), -1)
     for step in range(int((last - first).max(initial=-1)) + 1):
         window = np.minimum(first + step, len(windows) - 1)

@@ -49,7 +49,7 @@ from .key_maps import (
     without_ignored,
 )
 from .upcycled_weights import GrownWeights
-from .weights import Weights, without_values
+from .weights import Weights, meta_device
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 SettingsT = TypeVar("SettingsT")
@@ -105,7 +105,7 @@ class Description:
         except TypeError as e:
             raise LukeError("L004", problems=f"{OWN_SETTINGS}: {name} = {values!r:.200} ({e})") from None
 
-    def of_encoder(self) -> dict[str, Any]:
+    def encoder_settings(self) -> dict[str, Any]:
         """The settings that belong to the encoder, whatever head is on it."""
         return {name: value for name, value in self.settings.items() if name in OF_ENCODER}
 
@@ -210,11 +210,11 @@ class Checkpoint(Description):
                 if self.has_head_part(name):
                     part.to("meta")
         else:
-            with without_values():
+            with meta_device():
                 module = new_module(head, encoder, len(self.labels), unmarked)
         if isinstance(module, MaskedLMWithEntities) and self._is_untied(ENTITY_DECODER, ENTITY_TABLE):
             assert isinstance(config, LukeConfig)
-            with without_values():
+            with meta_device():
                 module.entity_predictions.untie(config)
         if isinstance(module, EntitySpanClassification) and span_filter is not None:
             module.span_filter = self._span_filter(config, span_filter)
@@ -239,7 +239,7 @@ class Checkpoint(Description):
         """On the meta device if the checkpoint has one, else new."""
         if not any(name.startswith(SPAN_FILTER) for name in self.weights.shapes()):
             return new_span_filter(config, settings)
-        with without_values():
+        with meta_device():
             return SpanFilter(config, settings)
 
     def _trim(self, entity_vocab: str) -> tuple[Config, EntityVocab, list[int] | None]:
@@ -275,9 +275,9 @@ class Checkpoint(Description):
         """An encoder on the meta device, but for new states of mentions."""
         if isinstance(config, LukeConfig):
             independent = config.entity_attention == "independent"
-            with without_values():
+            with meta_device():
                 return (IndependentLukeEncoder if independent else LukeEncoder)(config, pooling=pooling)
-        with without_values():
+        with meta_device():
             encoder = LongformerEncoder(config, pooling=pooling, mentions=mentions)
         if mentions and not any(name.startswith(MENTION_STATES) for name in self.weights.shapes()):
             encoder.mention_states = MentionStates(config)

@@ -30,7 +30,7 @@ from ..encoders.masked_lm import MaskedLM, MaskedLMWithEntities
 from ..encoders.span_filter import SpanFilter, SpanFilterSettings
 from ..errors import LukeError
 from .key_maps import DECODER_BIAS, ENTITY_DECODER, PIECE_BIAS, PIECE_DECODER, is_of_head
-from .weights import without_values
+from .weights import meta_device
 
 SPAN_CLASSIFIER = "LukeForEntitySpanClassification"
 PAIR_CLASSIFIER = "LukeForEntityPairClassification"
@@ -127,7 +127,7 @@ def fitting_architectures(config: EncoderConfig, shapes: Mapping[str, tuple[int,
     found: dict[str, bool] = {}
     for (model_type, name), head in HEADS.items():
         if model_type == config.model_type and (config.entity_inputs or not head.reads_entities):
-            with without_values():
+            with meta_device():
                 module = head(Encoder(config, pooling=False), rows)
             parts = {n: tuple(t.shape) for n, t in module.state_dict().items() if not n.startswith("encoder.")}
             if stored and head_shapes(parts) == stored:
@@ -191,5 +191,5 @@ def new_span_filter(config: EncoderConfig, settings: SpanFilterSettings) -> Span
     """A filter that keeps next to nothing yet."""
     span_filter = SpanFilter(config, settings)
     init_weights(span_filter, config.initializer_range)
-    span_filter.start_rare()
+    span_filter.init_prior()
     return span_filter

@@ -14,7 +14,7 @@ from ..tokenization.entity_vocab import EntityVocab
 from .checkpoint import Checkpoint
 from .heads import MASKED_LM
 from .key_maps import ENTITY_QUERIES
-from .weights import without_values
+from .weights import meta_device
 
 # The parts of the encoder and of the head that LUKE adds to a RoBERTa.
 ENTITY_PARTS = ("encoder.entity_embeddings.", "entity_predictions.")
@@ -72,7 +72,7 @@ def with_entity_queries(module: MaskedLMWithEntities) -> MaskedLMWithEntities:
     if config.use_entity_aware_attention:
         return module
     config = replace(config, use_entity_aware_attention=True)
-    with without_values():
+    with meta_device():
         aware = MaskedLMWithEntities(LukeEncoder(config, pooling=module.encoder.pooler is not None), 0)
         if module.entity_predictions.decoder is not None:
             aware.entity_predictions.untie(config)

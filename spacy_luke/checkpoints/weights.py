@@ -345,7 +345,7 @@ def _owned(tensor: Tensor, rows: list[int] | None, name: str, file: Path | str) 
 
 
 @contextmanager
-def without_values() -> Iterator[None]:
+def meta_device() -> Iterator[None]:
     """Modules made here are on the meta device, and nothing computes initial values for them.
 
     On that device `normal_`, with which `nn.Embedding` initialises itself, is a Python function that imports PyTorch's

@@ -145,11 +145,13 @@ def _replacing(path: Path, stale: Iterable[str]) -> Iterator[Path]:
             path.rmdir()
         shutil.rmtree(room, ignore_errors=True)  # not reached if the old files could not be moved back
         raise
-    for leftover in _rooms(path):  # of this save, and of earlier ones that were killed: what they had is replaced now
+    for leftover in _staging_parents(
+        path
+    ):  # of this save, and of earlier ones that were killed: what they had is replaced now
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _rooms(path: Path) -> list[Path]:
+def _staging_parents(path: Path) -> list[Path]:
     """The folders beside a checkpoint in which saves to it keep their files."""
     name = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}")  # as `mkdtemp` makes them
     return [room for room in path.parent.iterdir() if name.fullmatch(room.name) and (room / "new").is_dir()]

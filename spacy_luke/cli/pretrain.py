@@ -69,11 +69,11 @@ def pretrain_cli(
 def _cells(report: Report) -> list[str]:
     rate = f"{report.learn_rate:.1e}"
     progress = [report.stage, str(report.step), f"{report.epoch:.2f}", str(report.words), rate]
-    scores = [*_of_scores(report.train), *_of_scores(report.dev)]
+    scores = [*_score_cells(report.train), *_score_cells(report.dev)]
     return [*progress, *scores, f"{report.words_per_second:.0f}", *(["best"] if report.best else [])]
 
 
-def _of_scores(scores: Scores | None) -> list[str]:
+def _score_cells(scores: Scores | None) -> list[str]:
     if scores is None:
         return ["-"] * 4
     losses = [f"{x:.3f}" if x is not None else "-" for x in (scores.piece_loss, scores.entity_loss)]

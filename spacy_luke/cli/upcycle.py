@@ -61,15 +61,17 @@ def upcycle_cli(
         from ..checkpoints.source import locate
         from ..checkpoints.upcycle_folder import upcycle_folder
 
-        of_longformer: dict[str, Any] = {}
+        longformer_settings: dict[str, Any] = {}
         if max_pieces is not None:
-            of_longformer["max_pieces"] = max_pieces
+            longformer_settings["max_pieces"] = max_pieces
         if attention_window is not None:
-            of_longformer["attention_window"] = _windows(attention_window)
-        if of_longformer and to is not Target.longformer:
-            [(argument, value), *_] = of_longformer.items()
+            longformer_settings["attention_window"] = _windows(attention_window)
+        if longformer_settings and to is not Target.longformer:
+            [(argument, value), *_] = longformer_settings.items()
             raise LukeError("L080", argument=argument, value=value, wanted="left out without --to longformer")
-        upcycle_folder(locate(name, revision=revision), target, to=to.value, case_types=case_types, **of_longformer)
+        upcycle_folder(
+            locate(name, revision=revision), target, to=to.value, case_types=case_types, **longformer_settings
+        )
     kind, configs = ("LUKE", "ner.cfg") if to is Target.luke else ("Longformer", "ner_longformer.cfg")
     typer.echo(
         f"Saved a {kind} checkpoint to {target}. Train with it: --paths.checkpoint {target} with a config such as "

@@ -18,7 +18,7 @@ from spacy.vocab import Vocab
 from .records import Record, read_records
 from .report import ConversionReport
 from .sentences import (
-    NamedPlace,
+    NamedRange,
     Names,
     check_names,
     pair_mentions,
@@ -94,7 +94,7 @@ def read_sents(record: Record) -> list[list[str]]:
     return sents
 
 
-def read_mentions(record: Record, number: int, mentions: object) -> list[tuple[Record, NamedPlace]]:
+def read_mentions(record: Record, number: int, mentions: object) -> list[tuple[Record, NamedRange]]:
     """The mentions of an entity and where they are."""
     found = []
     entity = f"vertexSet[{number}]"
@@ -103,7 +103,7 @@ def read_mentions(record: Record, number: int, mentions: object) -> list[tuple[R
         if len(pos) != 2 or not all(type(edge) is int for edge in pos):
             mention.fail("'pos' is not [first token, end]")
         name = mention.values.get("name")
-        found.append((mention, NamedPlace(name if isinstance(name, str) else "", mention.get("sent_id", int), *pos)))
+        found.append((mention, NamedRange(name if isinstance(name, str) else "", mention.get("sent_id", int), *pos)))
     return found
 
 

@@ -17,7 +17,7 @@ from ..errors import LukeError
 from .records import Record, read_object
 from .report import ConversionReport
 from .sentences import (
-    NamedPlace,
+    NamedRange,
     Names,
     Sentences,
     check_names,
@@ -88,7 +88,7 @@ def make_doc(
     return doc
 
 
-def read_mentions(record: Record, role: str) -> list[NamedPlace]:
+def read_mentions(record: Record, role: str) -> list[NamedRange]:
     """The mentions of the head or tail, as the file has them."""
     value = record.get(role, list)
     wanted = f"{role!r} is not [name, id, lists of token indices]"
@@ -101,11 +101,11 @@ def read_mentions(record: Record, role: str) -> list[NamedPlace]:
         if any(after != before + 1 for before, after in pairwise(indices)):
             record.fail(f"the tokens {indices} of {role!r} are not next to each other")
         name = value[0] if isinstance(value[0], str) else ""
-        found.append(NamedPlace(name, 0, indices[0], indices[-1] + 1))
+        found.append(NamedRange(name, 0, indices[0], indices[-1] + 1))
     return found
 
 
-def find_mention(record: Record, role: str, place: NamedPlace, sentences: Sentences) -> TokenRange:
+def find_mention(record: Record, role: str, place: NamedRange, sentences: Sentences) -> TokenRange:
     found = sentences.place(record, f"{role!r}", place.start, place.end)
     if found is None:
         record.fail(f"all tokens of {role!r} are empty")

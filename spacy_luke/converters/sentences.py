@@ -72,7 +72,7 @@ def read_sentences(
     return Sentences(Doc(vocab, words=words, spaces=after, sent_starts=starts), kept)
 
 
-class NamedPlace(NamedTuple):
+class NamedRange(NamedTuple):
     """Tokens of a sentence that a file says, half-open, and the name that it says these are; "" for none."""
 
     name: str
@@ -82,7 +82,7 @@ class NamedPlace(NamedTuple):
 
 
 def check_names(
-    record: Record, sentences: Sequence[Sequence[str]], places: Sequence[NamedPlace], report: ConversionReport
+    record: Record, sentences: Sequence[Sequence[str]], places: Sequence[NamedRange], report: ConversionReport
 ) -> None:
     """Compare the tokens of entities with their names, but for blanks and case.
 
@@ -96,10 +96,10 @@ def check_names(
     offsets = list(accumulate(map(len, sentences), initial=0))
 
     def shift(
-        place: NamedPlace, *, sentence: int = 0, start: int = 0, end: int = 0, document: bool = False
-    ) -> NamedPlace:
+        place: NamedRange, *, sentence: int = 0, start: int = 0, end: int = 0, document: bool = False
+    ) -> NamedRange:
         offset = offsets[place.sentence] if document and 0 <= place.sentence < len(sentences) else 0
-        return NamedPlace(place.name, place.sentence + sentence, place.start + start - offset, place.end + end - offset)
+        return NamedRange(place.name, place.sentence + sentence, place.start + start - offset, place.end + end - offset)
 
     ways: Mapping[str, Mapping[str, Any]] = {
         "counted from 1": {"start": -1, "end": -1},
@@ -129,13 +129,13 @@ def check_names(
         report.other_names.add(f"{record.short} {shown(place.name)!r} at {shown(tokens_of(sentences, place))!r}")
 
 
-def tokens_of(sentences: Sequence[Sequence[str]], place: NamedPlace) -> str:
+def tokens_of(sentences: Sequence[Sequence[str]], place: NamedRange) -> str:
     if not 0 <= place.sentence < len(sentences) or place.start < 0:
         return ""
     return " ".join(sentences[place.sentence][place.start : place.end])
 
 
-def has_name(sentences: Sequence[Sequence[str]], place: NamedPlace) -> bool:
+def has_name(sentences: Sequence[Sequence[str]], place: NamedRange) -> bool:
     """Whether the tokens are the name, but for blanks, case and escapes of treebanks."""
     written = tokens_of(sentences, place)
     if len(written) > LONGEST_ESCAPE * (len(place.name) + 1):

@@ -32,9 +32,9 @@ CSS = (
     ".luke-head path {{pointer-events: none}} "
     ".luke-head:has(.luke-from:hover) .luke-from:not(:hover) path {{opacity: 0}} "
     ".luke-from:hover .luke-numbers {{visibility: visible}} "
-    ".luke-from:hover .luke-back, .luke-to:hover .luke-back {{fill-opacity: 0.15}} {of_columns}"
+    ".luke-from:hover .luke-back, .luke-to:hover .luke-back {{fill-opacity: 0.15}} {column_rules}"
 )
-OF_COLUMN = ".luke-head:has(.luke-to-{n}:hover) path:not(.luke-on-{n}) {{opacity: 0}}"
+COLUMN_RULE = ".luke-head:has(.luke-to-{n}:hover) path:not(.luke-on-{n}) {{opacity: 0}}"
 
 
 def parse_attention(states: DocStates, options: Mapping[str, Any] = _NO_OPTIONS) -> Parsed:
@@ -161,7 +161,7 @@ class _Drawing:
 
     def svg(self) -> str:
         options = self.options
-        of_columns = " ".join(OF_COLUMN.format(n=n) for n in range(len(self.rows)))
+        column_rules = " ".join(COLUMN_RULE.format(n=n) for n in range(len(self.rows)))
         content = [
             *self._headings(),
             *self._words(),
@@ -176,7 +176,7 @@ class _Drawing:
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" xml:lang="{escape(self.settings.lang)}" '
             f'class="displacy luke-head" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-            f'style="{escape(style)}"><style>{CSS.format(of_columns=of_columns)}</style>{"".join(content)}</svg>'
+            f'style="{escape(style)}"><style>{CSS.format(column_rules=column_rules)}</style>{"".join(content)}</svg>'
         )
 
     def _from(self, i: int) -> str:

@@ -29,11 +29,11 @@ class Attention(nn.Module):
         self.attention_dropout = config.attention_probs_dropout_prob
         self.dropout = Dropout(config.hidden_dropout_prob)
 
-    def _split(self, states: Tensor) -> Tensor:
+    def _split_heads(self, states: Tensor) -> Tensor:
         """*Shape:* (batch, rows, hidden) -> (batch, heads, rows, head width)"""
         return states.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
-    def _joined(self, context: Tensor) -> Tensor:
+    def _merge_heads(self, context: Tensor) -> Tensor:
         """*Shape:* (batch, heads, rows, head width) -> (batch, rows, hidden)"""
         return context.transpose(1, 2).flatten(2)
 
@@ -45,7 +45,7 @@ class Attention(nn.Module):
             return kernel(queries, keys, values, mask, rate)
         return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=rate)
 
-    def _weigh(self, scores: Tensor, mask: Tensor | None) -> Tensor:
+    def _attention_weights(self, scores: Tensor, mask: Tensor | None) -> Tensor:
         """Attention weights, float32 at least. *Shapes:* unscaled scores (batch, heads, rows, keys), mask as in
         `_attend` -> the first"""
         scores = scores * (self.query.out_features // self.heads) ** -0.5
@@ -58,7 +58,7 @@ class Attention(nn.Module):
         """Share of the attention weights that are dropped."""
         return self.attention_dropout if self.training else 0.0
 
-    def _finish(self, context: Tensor, rows: Tensor) -> Tensor:
+    def _output(self, context: Tensor, rows: Tensor) -> Tensor:
         """*Shapes:* 2 x (batch, rows, hidden) -> the same"""
         return self.norm(self.dropout(self.output(context)) + rows)
 
@@ -98,8 +98,8 @@ class SelfAttention(Attention):
             context = self._entity_aware(rows, pieces, mask, wanted)
         else:
             query, key, value = self.query(asking), self.key(rows), self.value(rows)
-            context = self._attend(self._split(query), self._split(key), self._split(value), mask)
-        return self._finish(self._joined(context), asking)
+            context = self._attend(self._split_heads(query), self._split_heads(key), self._split_heads(value), mask)
+        return self._output(self._merge_heads(context), asking)
 
     def with_weights(self, rows: Tensor, pieces: int, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Attend, all rows to all, and tell how much: the plain way, whatever the processor.
@@ -109,19 +109,19 @@ class SelfAttention(Attention):
         if self.entity_aware and rows.shape[1] > pieces:
             to_pieces, to_entities = self._entity_aware_queries(rows, pieces, ALL_ROWS)
         else:
-            to_pieces = to_entities = self._split(self.query(rows))
-        keys, values = self._split(self.key(rows)), self._split(self.value(rows))
-        weights = self._weigh(_entity_aware_scores(to_pieces, to_entities, keys, pieces), mask)
-        return self._finish(self._joined(weights.to(values.dtype) @ values), rows), weights
+            to_pieces = to_entities = self._split_heads(self.query(rows))
+        keys, values = self._split_heads(self.key(rows)), self._split_heads(self.value(rows))
+        weights = self._attention_weights(_entity_aware_scores(to_pieces, to_entities, keys, pieces), mask)
+        return self._output(self._merge_heads(weights.to(values.dtype) @ values), rows), weights
 
     def _entity_aware(self, rows: Tensor, pieces: int, mask: Tensor | None, wanted: slice) -> Tensor:
         """*Shape:* -> (batch, heads, wanted rows, head width)"""
         to_pieces, to_entities = self._entity_aware_queries(rows, pieces, wanted)
-        keys, values = self._split(self.key(rows)), self._split(self.value(rows))
+        keys, values = self._split_heads(self.key(rows)), self._split_heads(self.value(rows))
         rate = self._dropped_weights
         if (kernel := entity_aware_kernel(to_pieces, keys, rate)) is not None:
             return kernel(to_pieces, to_entities, keys, values, pieces, mask, rate)
-        weights = self._weigh(_entity_aware_scores(to_pieces, to_entities, keys, pieces), mask)
+        weights = self._attention_weights(_entity_aware_scores(to_pieces, to_entities, keys, pieces), mask)
         return weights.to(values.dtype) @ values
 
     def _entity_aware_queries(self, rows: Tensor, pieces: int, wanted: slice) -> tuple[Tensor, Tensor]:
@@ -132,7 +132,7 @@ class SelfAttention(Attention):
         to_entities = torch.cat(
             [self.piece_to_entity_query(piece_rows), self.entity_to_entity_query(entity_rows)], dim=1
         )
-        return self._split(to_pieces), self._split(to_entities)
+        return self._split_heads(to_pieces), self._split_heads(to_entities)
 
 
 def _entity_aware_scores(to_pieces: Tensor, to_entities: Tensor, keys: Tensor, pieces: int) -> Tensor:

@@ -51,7 +51,7 @@ class BatchedEncoder(nn.Module):
         order = torch.tensor(indices, device=batches[0].rows.piece_ids.device).argsort()
         outputs = [self.encoder(batch.rows, states="pieces", recording=recording) for batch in batches]
 
-        def joined(parts: Sequence[Tensor], *, columns: bool = False) -> Tensor:
+        def merged(parts: Sequence[Tensor], *, columns: bool = False) -> Tensor:
             """columns: whether each is a piece. *Shape:* (batch, …, pieces, columns) -> (rows, …, longest, columns)"""
             padded = []
             for batch, part in zip(batches, parts, strict=True):
@@ -60,11 +60,11 @@ class BatchedEncoder(nn.Module):
                 padded.append(F.pad(part.masked_fill(~mask, 0.0), (0, missing * columns, 0, missing)))
             return torch.cat(padded)[order]
 
-        every = EncoderOutput(joined([output.pieces for output in outputs]), entities=None, pooled=None)
+        every = EncoderOutput(merged([output.pieces for output in outputs]), entities=None, pooled=None)
         if recording is not None:
-            of_layers = zip(*(output.hidden_states for output in outputs), strict=True)
-            every.hidden_states = tuple(joined([part.detach() for part in parts]) for parts in of_layers)
-            of_layers = zip(*(output.attentions for output in outputs), strict=True)
+            by_layer = zip(*(output.hidden_states for output in outputs), strict=True)
+            every.hidden_states = tuple(merged([part.detach() for part in parts]) for parts in by_layer)
+            by_layer = zip(*(output.attentions for output in outputs), strict=True)
             columns = not isinstance(self.encoder, LongformerEncoder)
-            every.attentions = tuple(joined([part.detach() for part in parts], columns=columns) for parts in of_layers)
+            every.attentions = tuple(merged([part.detach() for part in parts], columns=columns) for parts in by_layer)
         return every

@@ -109,10 +109,10 @@ class EntitySpanClassification(TaskModule):
             edges = [take_rows(output.pieces, edge) for edge in (first, last)]
             return self.classifier(self.dropout(torch.cat([*edges, output.entities], dim=-1))).float()
         # Without dropout, the classifier takes each piece once, however many spans it begins or ends.
-        of_first, of_last, of_entity = self.classifier.weight.chunk(3, dim=1)
-        logits = F.linear(output.entities, of_entity, self.classifier.bias)
-        logits = logits + take_rows(F.linear(output.pieces, of_first), first)
-        return (logits + take_rows(F.linear(output.pieces, of_last), last)).float()
+        first_weight, last_weight, entity_weight = self.classifier.weight.chunk(3, dim=1)
+        logits = F.linear(output.entities, entity_weight, self.classifier.bias)
+        logits = logits + take_rows(F.linear(output.pieces, first_weight), first)
+        return (logits + take_rows(F.linear(output.pieces, last_weight), last)).float()
 
 
 class EntityClassification(TaskModule):

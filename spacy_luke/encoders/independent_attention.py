@@ -26,7 +26,7 @@ from .kernels.int8 import Linear
 from .layers import FeedForward
 from .luke import additive_mask
 from .piece_states import PieceStates
-from .span_filter import Kept, SpanFilter
+from .span_filter import KeptEntities, SpanFilter
 
 # Most rows of entities in one call of a layer, outside training: more would only take more memory.
 ENTITY_ROWS = 4096
@@ -47,21 +47,21 @@ class IndependentAttention(Attention):
 
         *Shapes:* (batch, pieces, hidden) -> 2 x (batch, heads, pieces, head width)
         """
-        return self._split(self.key(pieces)), self._split(self.value(pieces))
+        return self._split_heads(self.key(pieces)), self._split_heads(self.value(pieces))
 
-    def of_pieces(self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    def forward_pieces(self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """*Shape:* (batch, pieces, hidden) -> the same."""
-        context = self._attend(self._split(self.query(pieces)), keys, values, mask)
-        return self._finish(self._joined(context), pieces)
+        context = self._attend(self._split_heads(self.query(pieces)), keys, values, mask)
+        return self._output(self._merge_heads(context), pieces)
 
     def pieces_with_weights(
         self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """`of_pieces`, the plain way, and the weights. *Shape of these:* (batch, heads, pieces, pieces)"""
-        weights = self._weigh(self._split(self.query(pieces)) @ keys.transpose(2, 3), mask)
-        return self._finish(self._joined(weights.to(values.dtype) @ values), pieces), weights
+        """`forward_pieces`, the plain way, and the weights. *Shape of these:* (batch, heads, pieces, pieces)"""
+        weights = self._attention_weights(self._split_heads(self.query(pieces)) @ keys.transpose(2, 3), mask)
+        return self._output(self._merge_heads(weights.to(values.dtype) @ values), pieces), weights
 
-    def of_entities(
+    def forward_entities(
         self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, per_item: int = 1
     ) -> Tensor:
         """*Shape:* (batch, entities, hidden) -> the same; `per_item` as for `entities_with_weights`."""
@@ -70,7 +70,7 @@ class IndependentAttention(Attention):
     def entities_with_weights(
         self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, per_item: int = 1
     ) -> tuple[Tensor, Tensor]:
-        """`of_entities` and the weights: of the pieces, then of the entities of the item.
+        """`forward_entities` and the weights: of the pieces, then of the entities of the item.
 
         per_item: the number of entities, one after the other, that see each other.
 
@@ -78,11 +78,11 @@ class IndependentAttention(Attention):
         """
         to_pieces = self.entity_to_piece_query(entities) if self.entity_aware else self.query(entities)
         to_item = self.entity_to_entity_query(entities) if self.entity_aware else to_pieces
-        scores = self._split(to_pieces) @ keys.transpose(2, 3)
+        scores = self._split_heads(to_pieces) @ keys.transpose(2, 3)
         if mask is not None:
             scores = scores + mask
         queries, own_keys, own_values = (
-            self._split(rows).unflatten(2, (-1, per_item))
+            self._split_heads(rows).unflatten(2, (-1, per_item))
             for rows in (to_item, self.key(entities), self.value(entities))
         )
         # (batch, heads, items, asking entity, asked entity, head width), summed over the last
@@ -92,7 +92,7 @@ class IndependentAttention(Attention):
         pieces = keys.shape[2]
         of_item = weights[..., pieces:].unflatten(2, (-1, per_item)).unsqueeze(-1) * own_values.unsqueeze(-3)
         context = weights[..., :pieces] @ values + of_item.sum(-2).flatten(2, 3)
-        return self._finish(self._joined(context), entities), weights
+        return self._output(self._merge_heads(context), entities), weights
 
 
 class IndependentLayer(nn.Module):
@@ -103,27 +103,27 @@ class IndependentLayer(nn.Module):
         self.attention = IndependentAttention(config)
         self.feed_forward = FeedForward(config)
 
-    def of_pieces(self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    def forward_pieces(self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """*Shape:* (batch, pieces, hidden) -> the same; the rest as for the attention."""
-        return self.feed_forward(self.attention.of_pieces(pieces, keys, values, mask))
+        return self.feed_forward(self.attention.forward_pieces(pieces, keys, values, mask))
 
-    def of_entities(
+    def forward_entities(
         self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, per_item: int = 1
     ) -> Tensor:
         """*Shape:* (batch, entities, hidden) -> the same; the rest as for the attention."""
-        return self.feed_forward(self.attention.of_entities(entities, keys, values, mask, per_item))
+        return self.feed_forward(self.attention.forward_entities(entities, keys, values, mask, per_item))
 
     def pieces_with_weights(
         self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """`of_pieces` and the weights, as for the attention."""
+        """`forward_pieces` and the weights, as for the attention."""
         attended, weights = self.attention.pieces_with_weights(pieces, keys, values, mask)
         return self.feed_forward(attended), weights
 
     def entities_with_weights(
         self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """`of_entities` and the weights, as for the attention."""
+        """`forward_entities` and the weights, as for the attention."""
         attended, weights = self.attention.entities_with_weights(entities, keys, values, mask)
         return self.feed_forward(attended), weights
 
@@ -149,13 +149,13 @@ class IndependentLukeEncoder(Encoder):
             for number, layer in enumerate(self.layers, start=1):
                 keys, values = layer.attention.project(pieces)
                 projected.append((keys, values))
-                pieces = self._run(layer.of_pieces, pieces, keys, values, mask)
+                pieces = self._run(layer.forward_pieces, pieces, keys, values, mask)
                 if number in layers or number == len(self.layers):
                     hidden[number] = pieces
             of_keys, of_values = zip(*projected, strict=True)
             return PieceStates(of_keys, of_values, hidden, mask)
 
-    def encode_filtered(self, batch: EncoderInput, span_filter: SpanFilter) -> tuple[EncoderOutput, Kept]:
+    def encode_filtered(self, batch: EncoderInput, span_filter: SpanFilter) -> tuple[EncoderOutput, KeptEntities]:
         """Encode the pieces, and of the entities those that the filter keeps, which the output has in that order."""
         depth = span_filter.settings.layer
         with self._autocast(batch):
@@ -169,7 +169,7 @@ class IndependentLukeEncoder(Encoder):
             for layer in lower:
                 keys, values = layer.attention.project(pieces)
                 projected.append((keys, values))
-                pieces = self._run(layer.of_pieces, pieces, keys, values, mask)
+                pieces = self._run(layer.forward_pieces, pieces, keys, values, mask)
             kept = span_filter(pieces, batch)
             entities = self._embed_entities(kept.batch)
             assert entities is not None
@@ -225,23 +225,23 @@ class IndependentLukeEncoder(Encoder):
         for number, layer in enumerate(self.layers, start=1):
             keys, values = layer.attention.project(pieces)
             if number in recording.attentions:
-                of_entities = None
+                entity_weights = None
                 if entities is not None:
-                    entities, of_entities = layer.entities_with_weights(entities, keys, values, mask)
-                pieces, of_pieces = layer.pieces_with_weights(pieces, keys, values, mask)
-                attentions.append(_joint_weights(of_pieces, of_entities))
+                    entities, entity_weights = layer.entities_with_weights(entities, keys, values, mask)
+                pieces, piece_weights = layer.pieces_with_weights(pieces, keys, values, mask)
+                attentions.append(_joint_weights(piece_weights, entity_weights))
             else:
                 if entities is not None:
                     entities = self._entities_through(layer, entities, keys, values, mask)
-                pieces = self._run(layer.of_pieces, pieces, keys, values, mask)
+                pieces = self._run(layer.forward_pieces, pieces, keys, values, mask)
             if number in recording.states:
                 states.append((pieces, entities))
-        entity_states = tuple(of_entities for _, of_entities in states if of_entities is not None)
+        entity_states = tuple(entities for _, entities in states if entities is not None)
         return EncoderOutput(
             pieces=pieces,
             entities=entities,
             pooled=self._pooled(pieces),
-            hidden_states=tuple(of_pieces for of_pieces, _ in states),
+            hidden_states=tuple(pieces for pieces, _ in states),
             entity_hidden_states=entity_states if entities is not None else None,
             attentions=tuple(attentions),
         )
@@ -264,9 +264,9 @@ class IndependentLukeEncoder(Encoder):
             if states == "entities" and layer is last:
                 return EncoderOutput(pieces=None, entities=entities, pooled=None)
             if states == "pooled" and layer is last:
-                pieces = self._run(layer.of_pieces, pieces[:, :1], keys, values, mask)
+                pieces = self._run(layer.forward_pieces, pieces[:, :1], keys, values, mask)
                 return EncoderOutput(pieces=None, entities=None, pooled=self._pooled(pieces))
-            pieces = self._run(layer.of_pieces, pieces, keys, values, mask)
+            pieces = self._run(layer.forward_pieces, pieces, keys, values, mask)
         return EncoderOutput(pieces=pieces, entities=entities, pooled=self._pooled(pieces))
 
     def _embed_pieces(self, batch: EncoderInput) -> tuple[Tensor, Tensor | None]:
@@ -290,19 +290,19 @@ class IndependentLukeEncoder(Encoder):
     ) -> Tensor:
         """One layer; outside training in slices, since no item needs another."""
         if torch.is_grad_enabled():
-            return self._run(layer.of_entities, entities, keys, values, mask, per_item)
+            return self._run(layer.forward_entities, entities, keys, values, mask, per_item)
         size = max(ENTITY_ROWS // len(entities) // per_item, 1) * per_item
-        parts = [layer.of_entities(part, keys, values, mask, per_item) for part in entities.split(size, dim=1)]
+        parts = [layer.forward_entities(part, keys, values, mask, per_item) for part in entities.split(size, dim=1)]
         return torch.cat(parts, dim=1)
 
 
-def _joint_weights(of_pieces: Tensor, of_entities: Tensor | None) -> Tensor:
+def _joint_weights(piece_weights: Tensor, entity_weights: Tensor | None) -> Tensor:
     """The weights of all rows, pieces before entities: 0 for what a row does not see.
 
     *Shapes:* (batch, heads, pieces, pieces), (batch, heads, entities, pieces + 1) -> (batch, heads, rows, rows)
     """
-    if of_entities is None:
-        return of_pieces
-    to_itself = torch.diag_embed(of_entities[..., -1])
-    upper = F.pad(of_pieces, (0, of_entities.shape[2]))
-    return torch.cat([upper, torch.cat([of_entities[..., :-1], to_itself], dim=-1)], dim=2).float()
+    if entity_weights is None:
+        return piece_weights
+    to_itself = torch.diag_embed(entity_weights[..., -1])
+    upper = F.pad(piece_weights, (0, entity_weights.shape[2]))
+    return torch.cat([upper, torch.cat([entity_weights[..., :-1], to_itself], dim=-1)], dim=2).float()

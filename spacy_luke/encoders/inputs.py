@@ -25,7 +25,7 @@ class BatchFacts:
     global_slots: int
 
     @classmethod
-    def of(cls, batch: EncoderInput) -> BatchFacts:
+    def from_batch(cls, batch: EncoderInput) -> BatchFacts:
         """Look at a batch."""
         slots = 0
         if batch.global_mask is not None:
@@ -54,7 +54,7 @@ class EncoderInput:
         read it. *Shape:* (batch, entities), int64
     items: what is classified: for each item the indices of its entities; None = what the head takes by itself.
         *Shape:* (batch, items, entities of an item), int64
-    predicted_places: the entities that a masked language model is to predict, as `places_of` counts them; None = it
+    predicted_places: the entities that a masked language model is to predict, as `flat_indices` counts them; None = it
         predicts pieces. *Shape:* (predicted entities,), int64
     candidates: for each predicted entity, row after row, the entity ids that it may be, filled up with -1; None = it
         may be any of the vocabulary. *Shape:* (predicted entities, candidates), int64
@@ -90,7 +90,7 @@ class EncoderInput:
     @property
     def known(self) -> BatchFacts:
         """What an encoder has to know before it computes."""
-        return self.facts or BatchFacts.of(self)
+        return self.facts or BatchFacts.from_batch(self)
 
     def to(self, device: torch.device | str) -> EncoderInput:
         """The same batch on another device; from pinned memory, without waiting for the copy."""

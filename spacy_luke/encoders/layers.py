@@ -43,7 +43,7 @@ def take_rows(states: Tensor, index: Tensor) -> Tensor:
     return states.gather(1, index.unsqueeze(-1).expand(-1, -1, states.shape[-1]))
 
 
-def places_of(mask: Tensor) -> Tensor:
+def flat_indices(mask: Tensor) -> Tensor:
     """Where a mask is True, counted through all rows. Not for a mask on a GPU, for which the processor would wait.
 
     *Shape:* (batch, rows) -> (places,), int64
@@ -51,7 +51,7 @@ def places_of(mask: Tensor) -> Tensor:
     return mask.flatten().nonzero().squeeze(1)
 
 
-def take_places(states: Tensor, places: Tensor) -> Tensor:
-    """*Shapes:* (batch, rows, hidden), (places,) -> (places, hidden); see `places_of`."""
+def take_flat(states: Tensor, places: Tensor) -> Tensor:
+    """*Shapes:* (batch, rows, hidden), (places,) -> (places, hidden); see `flat_indices`."""
     rows = states.shape[1]
     return states[places // rows, places % rows]

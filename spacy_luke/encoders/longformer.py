@@ -11,7 +11,7 @@ from .encoder import Encoder, States
 from .inputs import EncoderInput, EncoderOutput, Recording
 from .layers import FeedForward
 from .mention_states import MentionStates
-from .sliding_window import Blocks, Reach, SlidingWindowAttention
+from .sliding_window import AttentionPattern, Blocks, SlidingWindowAttention
 
 
 class LongformerLayer(nn.Module):
@@ -22,14 +22,16 @@ class LongformerLayer(nn.Module):
         self.attention = SlidingWindowAttention(config)
         self.feed_forward = FeedForward(config)
 
-    def forward(self, rows: Tensor, reach: Reach, blocks: Blocks) -> Tensor:
+    def forward(self, rows: Tensor, pattern: AttentionPattern, blocks: Blocks) -> Tensor:
         """*Shape:* (batch, pieces, hidden) -> the same; see `SlidingWindowAttention.forward`."""
-        return self.feed_forward(self.attention(rows, reach, blocks))
+        return self.feed_forward(self.attention(rows, pattern, blocks))
 
-    def with_weights(self, rows: Tensor, reach: Reach, window: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    def with_weights(
+        self, rows: Tensor, pattern: AttentionPattern, window: int
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """`forward` and the attention weights; see `SlidingWindowAttention.with_weights`."""
-        attended, weights, of_global = self.attention.with_weights(rows, reach, window)
-        return self.feed_forward(attended), weights, of_global
+        attended, weights, global_weights = self.attention.with_weights(rows, pattern, window)
+        return self.feed_forward(attended), weights, global_weights
 
 
 class LongformerEncoder(Encoder):
@@ -53,32 +55,32 @@ class LongformerEncoder(Encoder):
 
     def _encode(self, batch: EncoderInput, states: States) -> EncoderOutput:
         rows = self.embeddings(batch.piece_ids, batch.piece_types)
-        reach = Reach.of(batch)
+        pattern = AttentionPattern.from_batch(batch)
         blocks = None
         for layer, window in zip(self.layers, self.config.attention_windows, strict=True):
             if blocks is None or blocks.window != window:
-                blocks = Blocks.of(reach, window)
-            rows = self._run(layer, rows, reach, blocks)
+                blocks = Blocks.from_pattern(pattern, window)
+            rows = self._run(layer, rows, pattern, blocks)
         return self._output(rows, batch, states)
 
     def _encode_recorded(self, batch: EncoderInput, recording: Recording) -> EncoderOutput:
         rows = self.embeddings(batch.piece_ids, batch.piece_types)
-        reach = Reach.of(batch)
+        pattern = AttentionPattern.from_batch(batch)
         states = [rows] if 0 in recording.states else []
         attentions, global_attentions = [], []
         for number, (layer, window) in enumerate(zip(self.layers, self.config.attention_windows, strict=True), start=1):
             if number in recording.attentions:
-                rows, weights, of_global = layer.with_weights(rows, reach, window)
+                rows, weights, global_weights = layer.with_weights(rows, pattern, window)
                 attentions.append(weights)
-                if of_global is not None:
-                    global_attentions.append(of_global)
+                if global_weights is not None:
+                    global_attentions.append(global_weights)
             else:
-                rows = self._run(layer, rows, reach, Blocks.of(reach, window))
+                rows = self._run(layer, rows, pattern, Blocks.from_pattern(pattern, window))
             if number in recording.states:
                 states.append(rows)
         output = self._output(rows, batch, "all")
         output.hidden_states, output.attentions = tuple(states), tuple(attentions)
-        output.global_attentions = tuple(global_attentions) if reach.global_pieces is not None else None
+        output.global_attentions = tuple(global_attentions) if pattern.global_pieces is not None else None
         return output
 
     def _output(self, rows: Tensor, batch: EncoderInput, states: States) -> EncoderOutput:

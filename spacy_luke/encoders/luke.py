@@ -94,8 +94,8 @@ class LukeEncoder(Encoder):
             pieces=rows[:, :pieces],
             entities=rows[:, pieces:] if has_entities else None,
             pooled=self._pooled(rows),
-            hidden_states=tuple(of_layer[:, :pieces] for of_layer in states),
-            entity_hidden_states=tuple(of_layer[:, pieces:] for of_layer in states) if has_entities else None,
+            hidden_states=tuple(layer_states[:, :pieces] for layer_states in states),
+            entity_hidden_states=tuple(layer_states[:, pieces:] for layer_states in states) if has_entities else None,
             attentions=tuple(attentions),
         )
 

@@ -14,7 +14,7 @@ from .encoder import States
 from .heads import TaskModule
 from .inputs import EncoderInput
 from .kernels.onednn_linear import linear
-from .layers import take_places
+from .layers import take_flat
 
 
 class Predictions(NamedTuple):
@@ -113,13 +113,13 @@ class MaskedLM(TaskModule):
     def predict(self, batch: EncoderInput, *, pieces: Tensor | None = None) -> Predictions:
         """The logits of some pieces alone: no tensor of all pieces by the whole vocabulary ever exists.
 
-        pieces: those to predict, as `places_of` counts them. *Shape:* (predicted pieces,), int64
+        pieces: those to predict, as `flat_indices` counts them. *Shape:* (predicted pieces,), int64
         """
         if pieces is None:
             return Predictions(None, None)
         states = self.encoder(batch, states="pieces").pieces
         assert states is not None
-        return Predictions(self._decode_pieces(take_places(states, pieces)), None)
+        return Predictions(self._decode_pieces(take_flat(states, pieces)), None)
 
     def _decode_pieces(self, states: Tensor) -> Tensor:
         return self.lm_head(states, self.encoder.embeddings.word.weight).float()
@@ -146,7 +146,7 @@ class MaskedLMWithEntities(MaskedLM):
             return super().forward(batch)
         entities = self.encoder(batch, states="entities").entities
         assert entities is not None
-        states = take_places(entities, batch.predicted_places)
+        states = take_flat(entities, batch.predicted_places)
         if batch.candidates is None:
             return self._decode_entities(states)
         return self.entity_predictions.among(states, self._entity_table, batch.candidates).float()
@@ -156,7 +156,7 @@ class MaskedLMWithEntities(MaskedLM):
     ) -> Predictions:
         """The logits of some pieces and entities alone, from one pass of the encoder.
 
-        pieces: those to predict, as `places_of` counts them. *Shape:* (predicted pieces,), int64
+        pieces: those to predict, as `flat_indices` counts them. *Shape:* (predicted pieces,), int64
         entities: the same for entities, which the batch must have. *Shape:* (predicted entities,), int64
         """
         if entities is None:
@@ -164,11 +164,11 @@ class MaskedLMWithEntities(MaskedLM):
         wanted: States = "entities" if pieces is None else "all"
         output = self.encoder(batch, states=wanted)
         assert output.entities is not None
-        of_pieces = None
+        piece_logits = None
         if pieces is not None:
             assert output.pieces is not None
-            of_pieces = self._decode_pieces(take_places(output.pieces, pieces))
-        return Predictions(of_pieces, self._decode_entities(take_places(output.entities, entities)))
+            piece_logits = self._decode_pieces(take_flat(output.pieces, pieces))
+        return Predictions(piece_logits, self._decode_entities(take_flat(output.entities, entities)))
 
     def _decode_entities(self, states: Tensor) -> Tensor:
         return self.entity_predictions(states, self._entity_table).float()

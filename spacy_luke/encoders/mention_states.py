@@ -34,14 +34,16 @@ class MentionStates(nn.Module):
         """
         start, end = spans.unbind(-1)
         # Pieces are projected, not mentions: of these there may be many more.
-        of_first, of_last, of_mean = (F.linear(pieces, weight) for weight in self.projection.weight.chunk(3, dim=1))
+        first_states, last_states, mean_states = (
+            F.linear(pieces, weight) for weight in self.projection.weight.chunk(3, dim=1)
+        )
         # cumulated[i] is the sum of rows 0 … i-1, so rows a … b-1 sum to cumulated[b] - cumulated[a]. In double
         # precision, for the sums of a long text have few digits left for a mention of one piece.
-        cumulated = F.pad(of_mean.double().cumsum(1), (0, 0, 1, 0))
+        cumulated = F.pad(mean_states.double().cumsum(1), (0, 0, 1, 0))
         length = (end - start).clamp(min=1).unsqueeze(-1)
         states = ((take_rows(cumulated, end) - take_rows(cumulated, start)) / length).to(pieces.dtype)
         last_piece = pieces.shape[1] - 1
-        states = states + take_rows(of_first, start.clamp(0, last_piece))
-        states = states + take_rows(of_last, (end - 1).clamp(0, last_piece))
+        states = states + take_rows(first_states, start.clamp(0, last_piece))
+        states = states + take_rows(last_states, (end - 1).clamp(0, last_piece))
         states = states.masked_fill((end <= start)[..., None], 0) + self.projection.bias
         return states.float()

@@ -20,8 +20,8 @@ from .kernels.dropout import dropout
 from .kernels.int8 import Linear
 from .kernels.routes import with_same_routes
 
-# Added to the score of a key that is out of reach: a finite number in every precision, so that rows that reach no key
-# (masked ones) do not become NaN.
+# Added to the score of a key that is not attended to: a finite number in every precision, so that rows that reach no
+# key (masked ones) do not become NaN.
 OUT_OF_REACH = torch.finfo(torch.bfloat16).min
 _SMALLEST_BLOCK = 32
 
@@ -57,7 +57,7 @@ class GlobalPieces:
 
 
 @dataclass(frozen=True)
-class Reach:
+class AttentionPattern:
     """What a batch says about who attends to whom, whatever the window.
 
     masked: pieces that attend to nothing and are attended to by none; None if there are none.
@@ -71,7 +71,7 @@ class Reach:
     global_pieces: GlobalPieces | None
 
     @classmethod
-    def of(cls, batch: EncoderInput) -> Reach:
+    def from_batch(cls, batch: EncoderInput) -> AttentionPattern:
         """Read the masks of a batch. A piece that is masked and global is masked."""
         known = batch.known
         masked = None if known.full_pieces else ~batch.piece_mask
@@ -114,20 +114,20 @@ class Blocks:
     global_pieces: GlobalPieces | None
 
     @classmethod
-    def of(cls, reach: Reach, window: int) -> Blocks:
+    def from_pattern(cls, pattern: AttentionPattern, window: int) -> Blocks:
         """Cut for one window. Texts in which every piece sees every other are one block."""
-        length, half = reach.is_global.shape[1], window // 2
+        length, half = pattern.is_global.shape[1], window // 2
         if length <= half + 1:
-            return cls(window, length, 0, (reach.bias_of_all,), None)
-        # Half the reach: larger blocks compute more scores that the mask takes away, smaller ones copy more keys.
+            return cls(window, length, 0, (pattern.bias_of_all,), None)
+        # Half of what a piece sees on a side: larger blocks compute more masked scores, smaller ones copy more keys.
         size = max(half // 2, _SMALLEST_BLOCK)
         neighbours = -(-half // size)
-        device = reach.is_global.device
+        device = pattern.is_global.device
         offsets = torch.arange(-neighbours * size, (neighbours + 1) * size, device=device)
         band = _bias((offsets - torch.arange(size, device=device)[:, None]).abs() > half)
         bias = None
-        if reach.masked is not None or reach.global_pieces is not None:
-            bias = _bias(reach.is_global if reach.masked is None else reach.is_global | reach.masked)
+        if pattern.masked is not None or pattern.global_pieces is not None:
+            bias = _bias(pattern.is_global if pattern.masked is None else pattern.is_global | pattern.masked)
         masks = []
         for start in range(0, length, size):
             first, end = max(start - neighbours * size, 0), min(start + (neighbours + 1) * size, length)
@@ -135,12 +135,12 @@ class Blocks:
             mask = band[: length - start, first - shift : end - shift][None]
             if bias is not None:
                 keys = [bias[:, first:end]]
-                if reach.global_pieces is not None:
-                    keys.append(reach.global_pieces.bias)
-                    mask = F.pad(mask, (0, reach.global_pieces.bias.shape[1]))
+                if pattern.global_pieces is not None:
+                    keys.append(pattern.global_pieces.bias)
+                    mask = F.pad(mask, (0, pattern.global_pieces.bias.shape[1]))
                 mask = torch.minimum(mask, torch.cat(keys, dim=1)[:, None])
             masks.append(mask[:, None])
-        return cls(window, size, neighbours, tuple(masks), reach.global_pieces)
+        return cls(window, size, neighbours, tuple(masks), pattern.global_pieces)
 
 
 class SlidingWindowAttention(Attention):
@@ -153,37 +153,39 @@ class SlidingWindowAttention(Attention):
         self.global_key = Linear(hidden, hidden)
         self.global_value = Linear(hidden, hidden)
 
-    def forward(self, rows: Tensor, reach: Reach, blocks: Blocks) -> Tensor:
+    def forward(self, rows: Tensor, pattern: AttentionPattern, blocks: Blocks) -> Tensor:
         """Attend. The context of masked rows is 0.
 
         rows: states of the pieces. *Shape:* (batch, pieces, hidden) -> the same
         blocks: those of this layer's window.
         """
-        context = self._joined(self._local(rows, blocks))
-        if reach.global_pieces is not None:
-            context = reach.global_pieces.scatter(self._global(rows, reach, reach.global_pieces), context)
-        if reach.masked is not None:
-            context = context.masked_fill(reach.masked[..., None], 0)
-        return self._finish(context, rows)
+        context = self._merge_heads(self._local(rows, blocks))
+        if pattern.global_pieces is not None:
+            context = pattern.global_pieces.scatter(self._global(rows, pattern, pattern.global_pieces), context)
+        if pattern.masked is not None:
+            context = context.masked_fill(pattern.masked[..., None], 0)
+        return self._output(context, rows)
 
-    def with_weights(self, rows: Tensor, reach: Reach, window: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    def with_weights(
+        self, rows: Tensor, pattern: AttentionPattern, window: int
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """`forward`, the plain way, and the weights; see `EncoderOutput.attentions` and `.global_attentions`.
 
         *Shapes:* (batch, pieces, hidden) -> the same, (batch, heads, pieces, slots + window + 1),
         (batch, heads, pieces, slots) or None
         """
-        context, weights = self._local_with_weights(rows, reach, window)
-        of_global = None
-        if reach.global_pieces is not None:
-            mixed, of_global = self._global_with_weights(rows, reach, reach.global_pieces)
-            context = reach.global_pieces.scatter(mixed, context)
-            weights = weights.masked_fill(reach.is_global[:, None, :, None], 0)
-        if reach.masked is not None:
-            context = context.masked_fill(reach.masked[..., None], 0)
-            weights = weights.masked_fill(reach.masked[:, None, :, None], 0)
-        return self._finish(context, rows), weights, of_global
+        context, weights = self._local_with_weights(rows, pattern, window)
+        global_weights = None
+        if pattern.global_pieces is not None:
+            mixed, global_weights = self._global_with_weights(rows, pattern, pattern.global_pieces)
+            context = pattern.global_pieces.scatter(mixed, context)
+            weights = weights.masked_fill(pattern.is_global[:, None, :, None], 0)
+        if pattern.masked is not None:
+            context = context.masked_fill(pattern.masked[..., None], 0)
+            weights = weights.masked_fill(pattern.masked[:, None, :, None], 0)
+        return self._output(context, rows), weights, global_weights
 
-    def _local_with_weights(self, rows: Tensor, reach: Reach, window: int) -> tuple[Tensor, Tensor]:
+    def _local_with_weights(self, rows: Tensor, pattern: AttentionPattern, window: int) -> tuple[Tensor, Tensor]:
         """*Shapes:* -> (batch, pieces, hidden), (batch, heads, pieces, slots + window + 1)
 
         A block of queries is multiplied by all keys that one of them sees, and the diagonal band is cut out of the
@@ -195,13 +197,13 @@ class SlidingWindowAttention(Attention):
             query 2  . . x x x        query 2    2 3 4
         """
         half = window // 2
-        queries, keys, values = (self._split(part(rows)) for part in (self.query, self.key, self.value))
+        queries, keys, values = (self._split_heads(part(rows)) for part in (self.query, self.key, self.value))
         near_keys, near_values = (F.pad(part, (0, 0, half, half)) for part in (keys, values))
-        unseen = reach.is_global if reach.masked is None else reach.is_global | reach.masked
+        unseen = pattern.is_global if pattern.masked is None else pattern.is_global | pattern.masked
         unseen = F.pad(unseen, (half, half), value=True)
         slots, size = 0, max(half, _SMALLEST_BLOCK)
-        if reach.global_pieces is not None:
-            global_keys, global_values = reach.global_pieces.gather(keys), reach.global_pieces.gather(values)
+        if pattern.global_pieces is not None:
+            global_keys, global_values = pattern.global_pieces.gather(keys), pattern.global_pieces.gather(values)
             slots = global_keys.shape[2]
         contexts, weights = [], []
         for start in range(0, rows.shape[1], size):
@@ -212,36 +214,38 @@ class SlidingWindowAttention(Attention):
             scores = query @ near_keys[:, :, near].transpose(2, 3)
             scores = scores.gather(3, places.expand(*scores.shape[:2], -1, -1))
             mask = _bias(unseen[:, near][:, places])[:, None]
-            if reach.global_pieces is not None:
+            if pattern.global_pieces is not None:
                 scores = torch.cat([query @ global_keys.transpose(2, 3), scores], dim=-1)
-                of_slots = reach.global_pieces.bias[:, None, None].expand(-1, -1, query.shape[2], -1)
-                mask = torch.cat([of_slots, mask], dim=-1)
-            block = self._weigh(scores, mask)
+                global_bias = pattern.global_pieces.bias[:, None, None].expand(-1, -1, query.shape[2], -1)
+                mask = torch.cat([global_bias, mask], dim=-1)
+            block = self._attention_weights(scores, mask)
             band = block.new_zeros(*block.shape[:3], near.stop - near.start)
             band = band.scatter(3, places.expand(*block.shape[:2], -1, -1), block[..., slots:]).to(values.dtype)
             context = band @ near_values[:, :, near]
-            if reach.global_pieces is not None:
+            if pattern.global_pieces is not None:
                 context = context + block[..., :slots].to(values.dtype) @ global_values
             contexts.append(context)
             weights.append(block)
-        return self._joined(torch.cat(contexts, dim=2)), torch.cat(weights, dim=2)
+        return self._merge_heads(torch.cat(contexts, dim=2)), torch.cat(weights, dim=2)
 
-    def _global_with_weights(self, rows: Tensor, reach: Reach, global_pieces: GlobalPieces) -> tuple[Tensor, Tensor]:
+    def _global_with_weights(
+        self, rows: Tensor, pattern: AttentionPattern, global_pieces: GlobalPieces
+    ) -> tuple[Tensor, Tensor]:
         """*Shapes:* -> (batch, slots, hidden), (batch, heads, pieces, slots)"""
-        query = self._split(self.global_query(global_pieces.gather(rows)))
-        keys, values = self._split(self.global_key(rows)), self._split(self.global_value(rows))
-        weights = self._weigh(query @ keys.transpose(2, 3), reach.bias_of_all)
+        query = self._split_heads(self.global_query(global_pieces.gather(rows)))
+        keys, values = self._split_heads(self.global_key(rows)), self._split_heads(self.global_value(rows))
+        weights = self._attention_weights(query @ keys.transpose(2, 3), pattern.bias_of_all)
         weights = weights.masked_fill(~global_pieces.filled[:, None, :, None], 0)
-        return self._joined(weights.to(values.dtype) @ values), weights.transpose(2, 3)
+        return self._merge_heads(weights.to(values.dtype) @ values), weights.transpose(2, 3)
 
     def _local(self, rows: Tensor, blocks: Blocks) -> Tensor:
         """*Shape:* -> (batch, heads, pieces, head width)"""
-        keys, values = self._split(self.key(rows)), self._split(self.value(rows))
+        keys, values = self._split_heads(self.key(rows)), self._split_heads(self.value(rows))
         global_keys, global_values = [], []
         if blocks.global_pieces is not None:
             global_keys, global_values = [blocks.global_pieces.gather(keys)], [blocks.global_pieces.gather(values)]
         # Split rather than sliced: the gradient of a slice is as long as the text.
-        queries = self._split(self.query(rows)).split(blocks.size, dim=2)
+        queries = self._split_heads(self.query(rows)).split(blocks.size, dim=2)
         keys, values = keys.split(blocks.size, dim=2), values.split(blocks.size, dim=2)
         # Kept for the backward pass, the copied keys and values and the weights would be the largest part of a layer,
         # while they are a small part of its work: each block is computed again.
@@ -257,13 +261,13 @@ class SlidingWindowAttention(Attention):
             )
         return torch.cat(context, dim=2)
 
-    def _global(self, rows: Tensor, reach: Reach, global_pieces: GlobalPieces) -> Tensor:
+    def _global(self, rows: Tensor, pattern: AttentionPattern, global_pieces: GlobalPieces) -> Tensor:
         """*Shape:* -> (batch, slots, hidden)"""
-        query = self._split(self.global_query(global_pieces.gather(rows)))
+        query = self._split_heads(self.global_query(global_pieces.gather(rows)))
         slots, width = query.shape[2:]
         if slots > width:
-            key, value = self._split(self.global_key(rows)), self._split(self.global_value(rows))
-            return self._attend_to_parts(query, [key], [value], reach.bias_of_all).transpose(1, 2).flatten(2)
+            key, value = self._split_heads(self.global_key(rows)), self._split_heads(self.global_value(rows))
+            return self._attend_to_parts(query, [key], [value], pattern.bias_of_all).transpose(1, 2).flatten(2)
         # For few slots it is cheaper to take each query through the weights of the keys, and each mixture of rows
         # through those of the values, than to make keys and values of all rows:
         #     q (x K + b)' = (q K') x' + q b',   w (x V + c) = (w x) V + (sum of w) c
@@ -272,13 +276,13 @@ class SlidingWindowAttention(Attention):
         value_weight = self.global_value.weight.unflatten(0, (self.heads, width))
         asking = (query * width**-0.5) @ key_weight
         scores = asking.flatten(1, 2) @ rows.transpose(1, 2)
-        if reach.masked is not None:
-            scores = scores + _bias(reach.masked)[:, None]
+        if pattern.masked is not None:
+            scores = scores + _bias(pattern.masked)[:, None]
         weights = dropout(scores.softmax(-1, dtype=torch.float32), self._dropped_weights)
         mixed = (weights.to(rows.dtype) @ rows).unflatten(1, (self.heads, slots))
         sums = weights.sum(-1, keepdim=True).unflatten(1, (self.heads, slots))
         context = mixed @ value_weight.transpose(1, 2) + sums * self.global_value.bias.view(self.heads, 1, width)
-        return self._joined(context)
+        return self._merge_heads(context)
 
     def _attend_to_parts(self, query: Tensor, keys: list[Tensor], values: list[Tensor], mask: Tensor | None) -> Tensor:
         """*Shapes:* query and parts of the keys (batch, heads, rows, head width) -> that of the query."""

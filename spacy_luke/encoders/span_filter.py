@@ -50,7 +50,7 @@ def build_span_filter(
 
 
 @dataclass
-class Kept:
+class KeptEntities:
     """The entities of a batch that are encoded.
 
     batch: the batch with these entities only, padded anew.
@@ -91,12 +91,12 @@ class SpanFilter(nn.Module):
         self.length = nn.Embedding(_LENGTHS, _WIDTH)
         self.score = nn.Linear(_WIDTH, 1)
 
-    def start_rare(self) -> None:
+    def init_prior(self) -> None:
         """Begin with few spans being probable, as is so."""
         with torch.no_grad():
             self.score.bias.fill_(_PRIOR)
 
-    def forward(self, pieces: Tensor, batch: EncoderInput) -> Kept:
+    def forward(self, pieces: Tensor, batch: EncoderInput) -> KeptEntities:
         """*Shape:* (batch, pieces, hidden), states after the filter's layer"""
         assert batch.entity_spans is not None
         assert batch.entity_mask is not None
@@ -108,7 +108,7 @@ class SpanFilter(nn.Module):
             entity_spans=take_rows(batch.entity_spans, index),
             entity_mask=keep,
         )
-        return Kept(kept, index, logits)
+        return KeptEntities(kept, index, logits)
 
     def _logits(self, pieces: Tensor, spans: Tensor) -> Tensor:
         start, end = spans.unbind(-1)

@@ -19,7 +19,7 @@ from ..checkpoints.heads import MASKED_LM
 from ..checkpoints.reader import open_checkpoint
 from ..checkpoints.source import locate
 from ..checks import require_at_least
-from ..encoders.layers import places_of
+from ..encoders.layers import flat_indices
 from ..encoders.masked_lm import MaskedLM
 from ..errors import LukeError, warn
 from ..pipeline.base.losses import softmax
@@ -170,15 +170,15 @@ class FillMask:
             for i, row in enumerate(group):
                 wanted[i, torch.from_numpy(row.positions)] = True
             with torch.inference_mode():
-                scores = self._module.predict(batch.to(device), pieces=places_of(wanted).to(device)).pieces
+                scores = self._module.predict(batch.to(device), pieces=flat_indices(wanted).to(device)).pieces
             assert scores is not None
             ends = np.cumsum([len(row.masks) for row in group])
             logits = scores.cpu().numpy()
             if self._is_sound and not is_finite(logits):
                 self._is_sound = False
                 warn("W031", name=type(self).__name__)
-            for row, of_row in zip(group, np.split(logits, ends[:-1]), strict=True):
-                found[row.doc][row.masks] = of_row
+            for row, row_logits in zip(group, np.split(logits, ends[:-1]), strict=True):
+                found[row.doc][row.masks] = row_logits
         return found
 
     def _best(self, logits: np.ndarray, n_best: int) -> tuple[Filling, ...]:

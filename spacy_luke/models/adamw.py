@@ -15,7 +15,7 @@ from ..errors import warn
 _STATE = ("step", "exp_avg", "exp_avg_sq")
 
 
-class DrivenAdamW:
+class ThincAdamW:
     """One fused torch AdamW: learning rate, betas, eps, L2 and grad_clip are read from a Thinc optimiser before each
     step, so its schedules work. What differs from Thinc's own step:
 

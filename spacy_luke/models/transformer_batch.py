@@ -13,7 +13,7 @@ from thinc.types import Ragged
 from transformers.utils import ModelOutput
 
 from ..batching.collate import RowInput
-from ..batching.span_rows import SpanRow, places_of_tokens
+from ..batching.span_rows import SpanRow, token_alignment
 from ..encoders.inputs import EncoderOutput
 from ..tokenization.pieces import PieceTokenizer
 
@@ -27,7 +27,7 @@ class SpanStates(FullTransformerBatch):
 
     def unsplit_by_doc(self, arrays: Sequence[Sequence[Any]]) -> FullTransformerBatch:
         """The gradients of all Docs that have rows, one below the other and as wide as the longest row of the batch."""
-        gradients = [of_doc[0] for of_doc in arrays]
+        gradients = [doc_arrays[0] for doc_arrays in arrays]
         xp = get_array_module(gradients[0])
         width = self.wordpieces.input_ids.shape[1]
         padded = [xp.pad(rows, ((0, 0), (0, width - rows.shape[1]), (0, 0))) for rows in gradients]
@@ -56,26 +56,26 @@ def span_states(
         if recorded := getattr(output, name):  # as in transformers, what was not asked for is not there
             every[name], arrays[name] = recorded, [torch2xp(part) for part in recorded]
     longest = output.pieces.shape[1]
-    of_docs, places, counts = [], [], []
+    doc_data, places, counts = [], [], []
     first = 0
-    for doc, of_doc in zip(docs, rows, strict=True):
-        if not of_doc:
-            of_docs.append(TransformerData.empty())
+    for doc, doc_rows in zip(docs, rows, strict=True):
+        if not doc_rows:
+            doc_data.append(TransformerData.empty())
             continue
-        last, width = first + len(of_doc), max(row.pieces for row in of_doc)
+        last, width = first + len(doc_rows), max(row.pieces for row in doc_rows)
         own = ModelOutput(**_cut(arrays, slice(first, last), width, sliding=sliding))
-        align = Ragged(*places_of_tokens(of_doc, len(doc), width))  # type: ignore[arg-type]
-        of_docs.append(TransformerData(_word_pieces(inputs[first:last], width, tokenizer), own, align))
-        of_doc_places, of_doc_counts = places_of_tokens(of_doc, len(doc), longest)
-        places.append(of_doc_places + first * longest)
-        counts.append(of_doc_counts)
+        align = Ragged(*token_alignment(doc_rows, len(doc), width))  # type: ignore[arg-type]
+        doc_data.append(TransformerData(_word_pieces(inputs[first:last], width, tokenizer), own, align))
+        doc_places, doc_counts = token_alignment(doc_rows, len(doc), longest)
+        places.append(doc_places + first * longest)
+        counts.append(doc_counts)
         first = last
     return SpanStates(
-        [[row.span for row in of_doc] for of_doc in rows],
+        [[row.span for row in doc_rows] for doc_rows in rows],
         _word_pieces(inputs, longest, tokenizer),
         every,
         Ragged(np.concatenate(places).astype("i"), np.concatenate(counts)),  # type: ignore[arg-type]
-        cached_doc_data=of_docs,
+        cached_doc_data=doc_data,
     )
 
 
@@ -98,5 +98,5 @@ def _word_pieces(rows: Sequence[RowInput], width: int, tokenizer: PieceTokenizer
         ids[index, : row.pieces] = row.piece_ids
         types[index, : row.pieces] = row.piece_types
         mask[index, : row.pieces] = 1
-    strings = [[tokenizer.strings[i] for i in of_row] for of_row in ids.tolist()]
+    strings = [[tokenizer.strings[i] for i in row_ids] for row_ids in ids.tolist()]
     return WordpieceBatch(strings, ids, mask, [row.pieces for row in rows], types)

@@ -14,7 +14,7 @@ from spacy.tokens import Doc, Span
 from thinc.api import ArgsKwargs, Model, chain
 from thinc.types import Floats2d, Ragged
 
-from ..batching.collate import ReadyRow, batch_rows, collate
+from ..batching.collate import PreparedRow, batch_rows, collate
 from ..batching.device import is_finite
 from ..batching.pieces import doc_pieces
 from ..batching.span_rows import span_rows
@@ -144,10 +144,10 @@ def _forward(model: Model, docs: Sequence[Doc], is_train: bool, *, max_batch_pie
     with naming_key_errors(COMPONENT, "model.get_spans", model.attrs["get_spans"]):
         spans = model.attrs["get_spans"](docs)
     rows = [
-        span_rows(index, of_doc, doc_pieces(doc, tokenizer), longest)
-        for index, (doc, of_doc) in enumerate(zip(docs, spans, strict=True))
+        span_rows(index, doc_spans, doc_pieces(doc, tokenizer), longest)
+        for index, (doc, doc_spans) in enumerate(zip(docs, spans, strict=True))
     ]
-    inputs = [row.make(tokenizer.special) for of_doc in rows for row in of_doc]
+    inputs = [row.make(tokenizer.special) for doc_rows in rows for row in doc_rows]
     if not inputs:
         return FullTransformerBatch.empty(len(docs)), lambda _: docs
     groups = batch_rows([_NumberedRow(row, index) for index, row in enumerate(inputs)], max_batch_pieces)
@@ -180,7 +180,7 @@ def _recording(outputs: frozenset[str], layers: int) -> Recording | None:
 
 
 @dataclass(frozen=True)
-class _NumberedRow(ReadyRow):
+class _NumberedRow(PreparedRow):
     """A row and its index among those of all Docs."""
 
     index: int

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..checkpoints.weights import require_finite
 from ..encoders.inputs import EncoderInput, EncoderOutput, Recording
 from ..errors import LukeError
-from .adamw import DrivenAdamW
+from .adamw import ThincAdamW
 from .multiprocessing import compute_alone_in_forks
 
 
@@ -23,7 +23,7 @@ class EncoderShim(PyTorchShim):
     """Thinc's shim with an optimiser step that is not the slow part, weights that are never pickled, and predictions
     that any number of threads may make at once.
 
-    Thinc's own step updates one parameter at a time through NumPy; see `DrivenAdamW` for this one. Thinc's own
+    Thinc's own step updates one parameter at a time through NumPy; see `ThincAdamW` for this one. Thinc's own
     predictions switch the module to evaluation and back to training, while another thread may be computing with it, or
     with the encoder that both share. Here a module is always in evaluation mode but while an update computes.
 
@@ -38,7 +38,7 @@ class EncoderShim(PyTorchShim):
         compute_alone_in_forks()
         self._head_rate = head_rate
         self._owns_encoder = owns_encoder
-        self._adamw: DrivenAdamW | None = None
+        self._adamw: ThincAdamW | None = None
         self.is_sound = True
         if module is not None:
             module.eval()
@@ -68,7 +68,7 @@ class EncoderShim(PyTorchShim):
             return
         if self._adamw is None or self._adamw.driver is not optimizer:
             rates = {name: self._head_rate for name in parameters if _is_of_head(name)}
-            self._adamw = DrivenAdamW(parameters.items(), optimizer, rates)
+            self._adamw = ThincAdamW(parameters.items(), optimizer, rates)
         self._adamw.step()
 
     def grow_head(self, labels: int) -> None:

@@ -81,10 +81,10 @@ def wanted() -> str:
 def _tune_filter(
     pipe: LukeNER, corpora: Sequence[Sequence[Example]], calibration: Calibration | None, f1_loss: float
 ) -> Tuning:
-    examples = [example for of_corpus in corpora for example in of_corpus]
+    examples = [example for corpus_examples in corpora for example in corpus_examples]
     if pipe.span_filter is None:
-        copies = [[Example(e.predicted.copy(), e.reference) for e in of_corpus] for of_corpus in corpora]
-        docs = [example.predicted for of_corpus in copies for example in of_corpus]
+        copies = [[Example(e.predicted.copy(), e.reference) for e in corpus_examples] for corpus_examples in corpora]
+        docs = [example.predicted for corpus_examples in copies for example in corpus_examples]
         pipe.set_annotations(docs, pipe.predict(docs))
         return Tuning({}, calibration, _mean_f1(pipe, copies, pipe._calibration_scores[0]))
     point = choose_threshold(measure_filter(pipe, examples), recall=1.0, f1_loss=f1_loss)

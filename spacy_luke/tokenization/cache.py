@@ -33,22 +33,22 @@ class SegmentCache:
     """
 
     def __init__(self) -> None:
-        self.of_texts: dict[str, Segment] = {}
-        self.of_words: tuple[dict[int, Segment], dict[int, Segment]] = ({}, {})
+        self.texts: dict[str, Segment] = {}
+        self.words: tuple[dict[int, Segment], dict[int, Segment]] = ({}, {})
         self.bytes = 0
 
     def store_text(self, text: str, segment: Segment) -> None:
         """Keep the segment of a text, unless it is a long one."""
         if len(text) <= LONGEST_CACHED:
-            self._store(self.of_texts, text, segment, _SEGMENT_BYTES + _PIECE_BYTES * len(segment.ids))
+            self._store(self.texts, text, segment, _SEGMENT_BYTES + _PIECE_BYTES * len(segment.ids))
 
     def store_word(self, word: int, after_space: bool, segment: Segment) -> None:
         """Keep the segment of a word, which is that of a text."""
-        self._store(self.of_words[after_space], word, segment, _ENTRY_BYTES)
+        self._store(self.words[after_space], word, segment, _ENTRY_BYTES)
 
     def _store(self, table: dict[Key, Segment], key: Key, segment: Segment, size: int) -> None:
         if self.bytes + size > CACHE_BYTES:
-            for one in (self.of_texts, *self.of_words):
+            for one in (self.texts, *self.words):
                 one.clear()
             self.bytes = 0
         table[key] = segment

@@ -130,7 +130,7 @@ class PieceTokenizer:
         types: list[int] = []
         starts = np.empty(len(words), dtype=np.int64)
         ends = np.empty(len(words), dtype=np.int64)
-        known = self._cache.of_texts
+        known = self._cache.texts
         # The space that the next segment starts with.
         carried = self._prefix(words[0] or " ") if len(words) else ""
         for i, (word, space) in enumerate(zip(words, spaces, strict=True)):
@@ -187,7 +187,7 @@ class PieceTokenizer:
 
         after_space: whether a space before the word goes with it.
         """
-        tables = self._cache.of_words
+        tables = self._cache.words
         known = [tables[spaced].get(word) for word, spaced in zip(hashes, after_space, strict=True)]
         if not all(known):
             for i, segment in enumerate(known):
@@ -237,11 +237,11 @@ class PieceTokenizer:
 
     def _text_types(self, text: str, byte_spans: np.ndarray) -> np.ndarray:
         """The case type of the word that the last byte of each piece belongs to."""
-        of_char = np.zeros(len(text), dtype=np.int64)
+        char_types = np.zeros(len(text), dtype=np.int64)
         for word in _WORD.finditer(text):
-            of_char[word.start() : word.end()] = case_type(word[0])
-        of_byte = of_char if text.isascii() else np.repeat(of_char, [len(ch.encode("utf8")) for ch in text])
-        return of_byte[np.maximum(byte_spans[:, 1] - 1, 0)] if len(of_byte) else np.zeros(0, dtype=np.int64)
+            char_types[word.start() : word.end()] = case_type(word[0])
+        byte_types = char_types if text.isascii() else np.repeat(char_types, [len(ch.encode("utf8")) for ch in text])
+        return byte_types[np.maximum(byte_spans[:, 1] - 1, 0)] if len(byte_types) else np.zeros(0, dtype=np.int64)
 
     def _prefix(self, text: str) -> str:
         """The space that goes in front of a whole text."""
@@ -252,7 +252,7 @@ class PieceTokenizer:
         return "" if at_once else " "
 
     def _segment(self, text: str) -> Segment:
-        segment = self._cache.of_texts.get(text)
+        segment = self._cache.texts.get(text)
         if segment is None:
             segment = self._tokenize(text, self.finder)
             self._cache.store_text(text, segment)
@@ -261,9 +261,9 @@ class PieceTokenizer:
     def _tokenize(self, text: str, finder: AddedTokenFinder | None) -> Segment:
         parts = finder(text) if finder else []
         if parts and parts != [(0, len(text), text)]:
-            ids, byte_spans = self._of_parts(text, parts)
+            ids, byte_spans = self._encode_parts(text, parts)
         else:
-            ids, byte_spans = self._of_model(text)
+            ids, byte_spans = self._encode(text)
         if not ids and self.kind != "bpe" and (visible := self._stripped(text)) and not visible.isspace():
             # A word that normalises to nothing is unknown.
             start = len(text[: text.index(visible)].encode("utf8"))
@@ -271,7 +271,7 @@ class PieceTokenizer:
         types = (case_type(text) if self.case_types else 0,) * len(ids)
         return Segment(tuple(ids), tuple(byte_spans), types)
 
-    def _of_parts(self, text: str, parts: Sequence[Part]) -> _Pieces:
+    def _encode_parts(self, text: str, parts: Sequence[Part]) -> _Pieces:
         """The pieces of a segment with added tokens, which the model does not see, nor anything across them."""
         ids: list[int] = []
         byte_spans: list[tuple[int, int]] = []
@@ -283,21 +283,21 @@ class PieceTokenizer:
                 byte_spans.append((offset, offset + size))
             else:
                 following = parts[index + 1][2] if index + 1 < len(parts) else None
-                of_part, spans = self._of_part(content, index > 0, following)
-                ids += of_part
+                part_ids, spans = self._encode_part(content, index > 0, following)
+                ids += part_ids
                 byte_spans += [(offset + a, offset + b) for a, b in spans]
                 if self.kind == "bpe":  # white space that a slow tokenizer takes out of the text
                     byte_spans[-1] = (byte_spans[-1][0], offset + size)
             offset += size
         return ids, byte_spans
 
-    def _of_part(self, text: str, after_token: bool, following: AddedToken | str | None) -> _Pieces:
+    def _encode_part(self, text: str, after_token: bool, following: AddedToken | str | None) -> _Pieces:
         """The pieces of what stands beside added tokens, with the spaces that `tokenizers` makes pieces there."""
         if self.kind == "bpe":
             prefix = " " if self.add_prefix_space and not self._slow and after_token and text[0] != " " else ""
-            ids, byte_spans = self._of_model(prefix + text)
+            ids, byte_spans = self._encode(prefix + text)
             return ids, [(max(a - len(prefix), 0), b - len(prefix)) for a, b in byte_spans]
-        ids, byte_spans = self._of_model(text)
+        ids, byte_spans = self._encode(text)
         if self._piece_of_space and isinstance(following, AddedToken) and following.normalized:
             assert self._normalize is not None
             if self._normalize(f"{text}.")[0].endswith(f"{SPACE}."):
@@ -305,7 +305,7 @@ class PieceTokenizer:
                 return [*ids, self.vocab.get(SPACE, self.special.unk)], [*byte_spans, (size, size)]
         return ids, byte_spans
 
-    def _of_model(self, text: str) -> _Pieces:
+    def _encode(self, text: str) -> _Pieces:
         """The pieces that the model makes of a text without added tokens."""
         if self.kind != "bpe":
             return self._normalised(text)

@@ -49,10 +49,10 @@ def build_mixed_corpus(
 
     def read(nlp: Language) -> Iterator[Example]:
         examples: list[Example] = []
-        for name, of_corpus in once(nlp).items():
+        for name, corpus_examples in once(nlp).items():
             whole, part = divmod(shares[name], 1)
-            examples += of_corpus * int(whole)
-            examples += order.sample(of_corpus, round(part * len(of_corpus)))
+            examples += corpus_examples * int(whole)
+            examples += order.sample(corpus_examples, round(part * len(corpus_examples)))
         order.shuffle(examples)
         for example in examples:  # predicted Docs may be changed by who gets them
             yield Example(example.predicted.copy(), example.reference)

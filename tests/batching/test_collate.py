@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_luke.batching.collate import RowInput, batch_bundles, batch_rows, collate, joined_candidates, padded_size
-from spacy_luke.batching.mentions import Candidates
+from spacy_luke.batching.collate import RowInput, batch_groups, batch_rows, collate, pad_candidates, padded_size
+from spacy_luke.batching.mentions import SpanCandidates
 from spacy_luke.batching.windows import Window
 from spacy_luke.pipeline.ner.inputs import MentionRow, mention_rows
 from spacy_luke.tokenization.pieces import WordPieces
@@ -18,13 +18,13 @@ from spacy_luke.tokenization.pieces import WordPieces
 TEXT = WordPieces(*[np.zeros(0, dtype=np.int64)] * 4)  # rows are made of it, but not their tensors
 
 
-def candidates(counts: list[int]) -> Candidates:
+def candidates(counts: list[int]) -> SpanCandidates:
     """Candidates of which `counts[i]` lie in window i."""
     total = sum(counts)
     window_of = np.repeat(np.arange(len(counts)), counts)
     spans = np.zeros((total, 2), dtype=np.int64)
     windows = [Window(i, i + 10, (i, i + 1)) for i in range(len(counts))]
-    return Candidates(spans, np.arange(total), spans, window_of, windows, Counter())
+    return SpanCandidates(spans, np.arange(total), spans, window_of, windows, Counter())
 
 
 def test_what_is_to_be_predicted_is_counted_through_all_rows() -> None:
@@ -77,7 +77,7 @@ def test_a_batch_without_entities_has_no_entity_tensors() -> None:
 
 def test_lists_of_candidates_are_filled_up_with_minus_1() -> None:
     parts = [np.array([[1, 2], [3, -1]]), np.array([[4, 5, 6]])]
-    assert joined_candidates(parts).tolist() == [[1, 2, -1], [3, -1, -1], [4, 5, 6]]
+    assert pad_candidates(parts).tolist() == [[1, 2, -1], [3, -1, -1], [4, 5, 6]]
     spans = np.zeros((1, 2), dtype=np.int64)
     rows = [
         RowInput(np.arange(3), np.zeros(3, dtype=np.int64), np.array([2]), spans, candidates=part) for part in parts
@@ -114,9 +114,9 @@ def test_a_batch_ends_before_a_tenth_of_it_is_padding_once_it_is_large_enough() 
 
 
 def test_a_bundle_counts_as_its_largest_row_times_its_rows() -> None:
-    bundles = [[Sized(2, 9), Sized(8, 1)], [Sized(3, 3)]]
-    assert list(batch_bundles(bundles, 3 * (8 + 9))) == [[bundles[1], bundles[0]]]
-    assert list(batch_bundles(bundles, 3 * (8 + 9) - 1)) == [[bundles[1]], [bundles[0]]]
+    groups = [[Sized(2, 9), Sized(8, 1)], [Sized(3, 3)]]
+    assert list(batch_groups(groups, 3 * (8 + 9))) == [[groups[1], groups[0]]]
+    assert list(batch_groups(groups, 3 * (8 + 9) - 1)) == [[groups[1]], [groups[0]]]
 
 
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=4), st.integers(1, 150))
@@ -150,8 +150,8 @@ def test_batches_stay_within_the_budget_and_keep_every_row(rows: list[MentionRow
 
 
 @given(st.lists(rows_strategy.filter(bool), max_size=12), st.integers(50, 3000))
-def test_bundles_stay_together_within_the_budget(bundles: list[list[MentionRow]], budget: int) -> None:
-    batches = list(batch_bundles(bundles, budget))
-    assert sorted(id(bundle) for batch in batches for bundle in batch) == sorted(map(id, bundles))
+def test_groups_stay_together_within_the_budget(groups: list[list[MentionRow]], budget: int) -> None:
+    batches = list(batch_groups(groups, budget))
+    assert sorted(id(group) for batch in batches for group in batch) == sorted(map(id, groups))
     for batch in batches:
-        assert len(batch) == 1 or padded_size([row for bundle in batch for row in bundle]) <= budget
+        assert len(batch) == 1 or padded_size([row for group in batch for row in group]) <= budget

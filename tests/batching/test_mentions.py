@@ -11,7 +11,7 @@ from thinc.types import Ragged
 
 from spacy_luke.batching.docs import DocBatch
 from spacy_luke.batching.mentions import (
-    Candidates,
+    SpanCandidates,
     SpanSuggester,
     build_span_suggester,
     distinct_ranges,
@@ -39,22 +39,22 @@ def make(words: list[str], lengths: list[int], sentence_starts: tuple[int, ...] 
 
 def enumerated(pieces: DocPieces, limit: int) -> list[list[int]]:
     """What the default suggester gives for one Doc."""
-    return SpanSuggester(limit).of_joined(DocBatch.of_pieces([pieces])).tolist()
+    return SpanSuggester(limit).suggest_batch(DocBatch.from_pieces([pieces])).tolist()
 
 
-def find_all(made: list[tuple[Doc, DocPieces]], spans: list[list[tuple[int, int]]]) -> list[Candidates]:
+def find_all(made: list[tuple[Doc, DocPieces]], spans: list[list[tuple[int, int]]]) -> list[SpanCandidates]:
     """The candidates of several Docs, for what a suggester says of each."""
 
     def suggester(docs, *, ops):
-        flat = np.array([span for of_doc in spans for span in of_doc], dtype=np.int64).reshape(-1, 2)
-        return Ragged(flat, np.array([len(of_doc) for of_doc in spans]))
+        flat = np.array([span for doc_spans in spans for span in doc_spans], dtype=np.int64).reshape(-1, 2)
+        return Ragged(flat, np.array([len(doc_spans) for doc_spans in spans]))
 
     docs, pieces = [doc for doc, _ in made], [pieces for _, pieces in made]
-    joined = DocBatch.of_pieces(pieces)
-    return find_candidates(pieces, joined, suggest(suggester, docs, joined, NumpyOps()), WINDOWS, 16)
+    batch = DocBatch.from_pieces(pieces)
+    return find_candidates(pieces, batch, suggest(suggester, docs, batch, NumpyOps()), WINDOWS, 16)
 
 
-def find(doc: Doc, pieces: DocPieces, spans: list[tuple[int, int]]) -> Candidates:
+def find(doc: Doc, pieces: DocPieces, spans: list[tuple[int, int]]) -> SpanCandidates:
     [found] = find_all([(doc, pieces)], [spans])
     return found
 
@@ -155,11 +155,11 @@ def test_docs_together_have_the_candidates_of_each_alone(docs, data):
         for name in ("spans", "mention_of", "mentions", "window_of"):
             assert getattr(found, name).tolist() == getattr(alone, name).tolist()
         assert (found.windows, found.left_out) == (alone.windows, alone.left_out)
-    joined = DocBatch.of_pieces([pieces for _, pieces in made])
-    together = SpanSuggester(16).of_joined(joined)
+    batch = DocBatch.from_pieces([pieces for _, pieces in made])
+    together = SpanSuggester(16).suggest_batch(batch)
     expected = [
         [start + offset, end + offset]
-        for (doc, pieces), offset in zip(made, joined.token_offsets.tolist(), strict=False)
+        for (doc, pieces), offset in zip(made, batch.token_offsets.tolist(), strict=False)
         for start, end in enumerated(pieces, 16)
     ]
     assert together.tolist() == expected

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from thinc.api import get_array_module, torch2xp
 
-from spacy_luke.batching.device import one_behind, read_back
+from spacy_luke.batching.device import delayed_by_one, read_back
 
 
 def waited_for(number: int, log: list[str]) -> Callable[[], np.ndarray]:
@@ -31,20 +31,20 @@ def started(kinds: list[bool], log: list[str]) -> Iterator[tuple[int, np.ndarray
 
 @given(kinds=st.lists(st.booleans(), max_size=8))
 def test_all_come_in_order_with_what_belongs_to_them(kinds: list[bool]) -> None:
-    found = list(one_behind(started(kinds, [])))
+    found = list(delayed_by_one(started(kinds, [])))
     assert [(number, int(array[0])) for number, array in found] == [(number, number) for number in range(len(kinds))]
 
 
 def test_the_next_one_is_started_before_one_is_waited_for() -> None:
     log: list[str] = []
-    for number, _ in one_behind(started([True] * 3, log)):
+    for number, _ in delayed_by_one(started([True] * 3, log)):
         log.append(f"use {number}")
     assert log == ["start 0", "start 1", "wait 0", "use 0", "start 2", "wait 1", "use 1", "wait 2", "use 2"]
 
 
 def test_arrays_that_are_there_come_before_the_next_is_asked_for() -> None:
     log: list[str] = []
-    for number, _ in one_behind(started([False] * 2, log)):
+    for number, _ in delayed_by_one(started([False] * 2, log)):
         log.append(f"use {number}")
     assert log == ["start 0", "use 0", "start 1", "use 1"]
 

@@ -9,7 +9,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from spacy_luke.batching.pieces import DocPieces
-from spacy_luke.batching.span_rows import places_of_tokens, span_rows
+from spacy_luke.batching.span_rows import span_rows, token_alignment
 from tests.pipeline.token_classifier.test_inputs import SPECIAL, made
 
 VOCAB = Vocab()
@@ -50,7 +50,7 @@ def test_places_of_a_token_have_its_pieces_in_every_row_that_shows_it(example, m
     table = np.full((len(rows), width), -1)
     for index, row in enumerate(rows):
         table[index, : row.pieces] = row.make(SPECIAL).piece_ids
-    places, counts = places_of_tokens(rows, len(doc), width)
+    places, counts = token_alignment(rows, len(doc), width)
     assert len(counts) == len(doc)
     for token, found in enumerate(np.split(table.ravel()[places], counts.cumsum()[:-1]) if len(doc) else []):
         shown = [set(range(row.start, row.end)) for row in rows if row.span.start <= token < row.span.end]

@@ -17,7 +17,7 @@ from spacy_luke.checkpoints.heads import MASKED_LM
 from spacy_luke.checkpoints.pretraining import load_for_pretraining, with_entity_queries
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.checkpoints.writer import save_checkpoint
-from spacy_luke.encoders.layers import places_of
+from spacy_luke.encoders.layers import flat_indices
 from spacy_luke.encoders.masked_lm import MaskedLMWithEntities
 from spacy_luke.errors import LukeError, LukeWarning
 from tests.checkpoints.test_upcycle import write_source
@@ -47,7 +47,9 @@ def start(checkpoint: Checkpoint, vocab: str = "full", **options: Any) -> tuple[
 
 def outputs(module: MaskedLMWithEntities, batch: Any) -> list[torch.Tensor]:
     with torch.no_grad():
-        predicted = module.predict(batch, pieces=places_of(batch.piece_mask), entities=places_of(batch.entity_mask))
+        predicted = module.predict(
+            batch, pieces=flat_indices(batch.piece_mask), entities=flat_indices(batch.entity_mask)
+        )
     assert predicted.pieces is not None
     assert predicted.entities is not None
     return [predicted.pieces, predicted.entities]

@@ -39,8 +39,8 @@ def module_of(kind: str, name: str) -> TaskModule:
         config = LongformerConfig(**SIZES, attention_window=(8, 8, 8))
         encoder = LongformerEncoder(config, pooling=True, mentions=True)
     else:
-        of_luke = LukeConfig(**SIZES, entity_vocab_size=30, entity_emb_size=16)
-        encoder = (IndependentLukeEncoder if kind == "independent" else LukeEncoder)(of_luke)
+        luke_config = LukeConfig(**SIZES, entity_vocab_size=30, entity_emb_size=16)
+        encoder = (IndependentLukeEncoder if kind == "independent" else LukeEncoder)(luke_config)
     return head(encoder, 5)
 
 

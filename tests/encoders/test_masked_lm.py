@@ -18,7 +18,7 @@ from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.checkpoints.upcycle_folder import upcycle_folder
 from spacy_luke.checkpoints.writer import save_checkpoint
 from spacy_luke.encoders.inputs import EncoderInput
-from spacy_luke.encoders.layers import places_of
+from spacy_luke.encoders.layers import flat_indices
 from spacy_luke.encoders.masked_lm import MaskedLMWithEntities
 from spacy_luke.errors import LukeError
 from tests.util import (
@@ -52,7 +52,9 @@ def models(folder: Path, *, safe: bool = True, **changes: Any) -> tuple[LukeForM
 
 def both(module: MaskedLMWithEntities, batch: EncoderInput) -> tuple[torch.Tensor, torch.Tensor]:
     """The logits of all real pieces and entities."""
-    pieces, entities = module.predict(batch, pieces=places_of(batch.piece_mask), entities=places_of(batch.entity_mask))
+    pieces, entities = module.predict(
+        batch, pieces=flat_indices(batch.piece_mask), entities=flat_indices(batch.entity_mask)
+    )
     assert pieces is not None
     assert entities is not None
     return pieces, entities
@@ -118,10 +120,10 @@ def test_chosen_rows_are_those_rows_alone(tmp_path):
     with torch.no_grad():
         pieces, entities = both(module, batch)
         assert torch.allclose(module(batch)[batch.piece_mask], pieces, atol=1e-5)
-        some = module.predict(batch, pieces=places_of(chosen))
+        some = module.predict(batch, pieces=flat_indices(chosen))
         assert some.entities is None
         assert torch.allclose(some.pieces, pieces[chosen[batch.piece_mask]], atol=1e-5)
-        some = module.predict(batch, entities=places_of(masked))
+        some = module.predict(batch, entities=flat_indices(masked))
         assert some.pieces is None
         assert some.entities.shape == (4, len(ENTITIES))
         assert torch.allclose(some.entities, entities[masked[batch.entity_mask]], atol=1e-5)
@@ -137,7 +139,7 @@ def test_no_row_but_the_chosen_ones_is_decoded(tmp_path):
     chosen = torch.zeros_like(batch.piece_mask)
     chosen[1, 3] = chosen[2, 5] = True
     assert batch.entity_mask is not None
-    module.predict(batch, pieces=places_of(chosen), entities=places_of(batch.entity_mask))
+    module.predict(batch, pieces=flat_indices(chosen), entities=flat_indices(batch.entity_mask))
     assert decoded == [(2, 430), (6, len(ENTITIES))]
 
 
@@ -157,7 +159,7 @@ def test_the_chosen_rows_of_a_longformer_are_those_rows(tmp_path):
     batch = make_input([40, 30], None)
     chosen = batch.piece_mask & (torch.arange(40) % 7 == 0)
     with torch.no_grad():
-        predicted = module.predict(batch, pieces=places_of(chosen))
+        predicted = module.predict(batch, pieces=flat_indices(chosen))
         assert predicted.entities is None
         assert torch.allclose(predicted.pieces, module(batch)[chosen], atol=1e-5)
 

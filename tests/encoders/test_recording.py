@@ -12,8 +12,8 @@ from transformers import LongformerModel, LukeModel
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.encoders.encoder import Encoder
 from spacy_luke.encoders.inputs import EncoderInput, EncoderOutput, Recording
-from tests.encoders import test_longformer as of_longformer
-from tests.encoders import test_luke as of_luke
+from tests.encoders import test_longformer as longformer_tests
+from tests.encoders import test_luke as luke_tests
 from tests.util import (
     longformer_config,
     luke_config,
@@ -57,11 +57,11 @@ def assert_close(ours: Any, theirs: Any, mask: torch.Tensor | None = None) -> No
 # LUKE
 
 
-@pytest.mark.parametrize("name", of_luke.BATCHES)
+@pytest.mark.parametrize("name", luke_tests.BATCHES)
 @pytest.mark.parametrize("entity_aware", [True, False])
 def test_luke_equals_the_reference(tmp_path, name, entity_aware):
-    model, encoder = of_luke.pair(tmp_path, use_entity_aware_attention=entity_aware, num_hidden_layers=3)
-    batch = make_input(*of_luke.BATCHES[name])
+    model, encoder = luke_tests.pair(tmp_path, use_entity_aware_attention=entity_aware, num_hidden_layers=3)
+    batch = make_input(*luke_tests.BATCHES[name])
     theirs, ours = reference(model, batch), recorded(encoder, batch)
     assert_close(ours.hidden_states, theirs.hidden_states, batch.piece_mask)
     mask = batch.piece_mask
@@ -75,7 +75,7 @@ def test_luke_equals_the_reference(tmp_path, name, entity_aware):
 
 
 def test_last_states_are_given_as_well(tmp_path):
-    model, encoder = of_luke.pair(tmp_path)
+    model, encoder = luke_tests.pair(tmp_path)
     batch = make_input([20, 9], [[(1, 3), (4, 9)], [(2, 3)]])
     theirs, ours = reference(model, batch), recorded(encoder, batch)
     assert_close([ours.pieces], [theirs.last_hidden_state], batch.piece_mask)
@@ -128,13 +128,13 @@ def test_independent_attention_without_entities_is_that_of_luke(tmp_path):
 
 @pytest.fixture(scope="module")
 def longformer(tmp_path_factory):
-    return of_longformer.pair(tmp_path_factory.mktemp("longformer"))
+    return longformer_tests.pair(tmp_path_factory.mktemp("longformer"))
 
 
-@pytest.mark.parametrize("name", of_longformer.BATCHES)
+@pytest.mark.parametrize("name", longformer_tests.BATCHES)
 def test_longformer_equals_the_reference(longformer, name):
     model, encoder = longformer
-    batch = of_longformer.make_batch(*of_longformer.BATCHES[name])
+    batch = longformer_tests.make_batch(*longformer_tests.BATCHES[name])
     theirs, ours = reference(model, batch), recorded(encoder, batch)
     assert_close(ours.hidden_states, theirs.hidden_states)
     assert_close(ours.attentions, theirs.attentions)
@@ -150,17 +150,17 @@ def test_longformer_equals_the_reference(longformer, name):
 
 
 def test_a_longformer_whose_text_is_shorter_than_half_a_window(tmp_path):
-    model, encoder = of_longformer.pair(tmp_path, attention_window=[64, 64, 128])
-    batch = of_longformer.make_batch([20, 11], [[3], [0, 2]])
+    model, encoder = longformer_tests.pair(tmp_path, attention_window=[64, 64, 128])
+    batch = longformer_tests.make_batch([20, 11], [[3], [0, 2]])
     theirs, ours = reference(model, batch), recorded(encoder, batch)
     assert_close(ours.hidden_states, theirs.hidden_states)
     assert_close(ours.attentions, theirs.attentions)
 
 
-@pytest.mark.parametrize("name", [name for name in of_longformer.BATCHES if name != "one global piece alone"])
+@pytest.mark.parametrize("name", [name for name in longformer_tests.BATCHES if name != "one global piece alone"])
 def test_each_piece_of_a_longformer_spreads_its_attention_once(longformer, name):
     _, encoder = longformer
-    batch = of_longformer.make_batch(*of_longformer.BATCHES[name])
+    batch = longformer_tests.make_batch(*longformer_tests.BATCHES[name])
     is_global = torch.zeros_like(batch.piece_mask) if batch.global_mask is None else batch.global_mask
     for weights in recorded(encoder, batch).attentions:
         expected = (batch.piece_mask & ~is_global).float()[:, None].expand(-1, weights.shape[1], -1)

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from spacy_luke.encoders.config import LongformerConfig
 from spacy_luke.encoders.inputs import EncoderInput
 from spacy_luke.encoders.longformer import LongformerEncoder
-from spacy_luke.encoders.sliding_window import Blocks, Reach
+from spacy_luke.encoders.sliding_window import AttentionPattern, Blocks
 from tests.util import longformer_config, make_input
 
 WIDTH = 48  # of the widest state of a piece: inside the feed-forward
@@ -128,7 +128,7 @@ def test_many_global_pieces_cost_the_projections_once() -> None:
 @pytest.mark.parametrize("pieces", [1, 9, 17])
 def test_a_short_text_is_one_block_without_padding(pieces: int) -> None:
     batch = make_input([pieces], None)
-    blocks = Blocks.of(Reach.of(batch), 32)
+    blocks = Blocks.from_pattern(AttentionPattern.from_batch(batch), 32)
     assert blocks.size == pieces
     assert blocks.masks == (None,)
     model = encoder()
@@ -142,8 +142,8 @@ def test_a_short_text_is_one_block_without_padding(pieces: int) -> None:
 def test_blocks_see_the_window_and_nothing_else(window: int, pieces: int) -> None:
     """The masks of the blocks put together are the band, with global pieces apart and masked ones nowhere."""
     batch = batch_of(pieces, global_pieces=2, masked=True)
-    reach = Reach.of(batch)
-    blocks = Blocks.of(reach, window)
+    pattern = AttentionPattern.from_batch(batch)
+    blocks = Blocks.from_pattern(pattern, window)
     seen = torch.zeros(pieces, pieces, dtype=torch.bool)
     for i, mask in enumerate(blocks.masks):
         allowed = mask[0, 0] == 0

@@ -122,8 +122,8 @@ def test_the_filter_reads_the_first_and_the_last_piece_and_the_length():
     batch = make_input([40, 40], [spans, spans[:3]])
     with torch.no_grad():
         logits = span_filter(pieces, batch).logits
-        for row, of_row in enumerate((spans, spans[:3])):
-            for i, (start, end) in enumerate(of_row):
+        for row, row_spans in enumerate((spans, spans[:3])):
+            for i, (start, end) in enumerate(row_spans):
                 length = span_filter.length.weight[min(end - start, 31)]
                 inner = span_filter.first(pieces[row, start]) + span_filter.last(pieces[row, end - 1]) + length
                 expected = span_filter.score(torch.nn.functional.gelu(inner))

@@ -17,7 +17,7 @@ from spacy_luke.checkpoints.heads import bare_model
 from spacy_luke.checkpoints.writer import save_checkpoint
 from spacy_luke.encoders.encoder import Encoder
 from spacy_luke.encoders.inputs import EncoderInput
-from spacy_luke.encoders.layers import places_of
+from spacy_luke.encoders.layers import flat_indices
 from spacy_luke.encoders.masked_lm import MaskedLM
 from spacy_luke.tokenization.entity_vocab import EntityVocab
 from tests.util import (
@@ -198,9 +198,9 @@ def our_numbers(module: nn.Module, kind: str, batch: EncoderInput) -> list[torch
             found = [output.pieces[batch.piece_mask]]
             return [*found, output.entities[batch.entity_mask]] if batch.entity_mask is not None else found
         if isinstance(module, MaskedLM):
-            places: dict[str, Any] = {"pieces": places_of(batch.piece_mask)}
+            places: dict[str, Any] = {"pieces": flat_indices(batch.piece_mask)}
             if batch.entity_mask is not None:
-                places["entities"] = places_of(batch.entity_mask)
+                places["entities"] = flat_indices(batch.entity_mask)
             return [logits for logits in module.predict(batch, **places) if logits is not None]
         assert output is not None
         return [output[_mask(kind, batch)]]

@@ -277,13 +277,13 @@ def test_the_gradient_of_every_doc_reaches_the_encoder(folders, transformer_conf
     docs = [nlp.make_doc(text) for text in TEXTS]
     batch, backprop = model.begin_update(docs)
     rng = np.random.default_rng(0)
-    given = [rng.normal(size=of_doc.tensors[0].shape).astype("f") for of_doc in batch.doc_data if of_doc.tensors]
-    backprop(batch.unsplit_by_doc([[of_doc] for of_doc in given]))
+    given = [rng.normal(size=doc_data.tensors[0].shape).astype("f") for doc_data in batch.doc_data if doc_data.tensors]
+    backprop(batch.unsplit_by_doc([[numbers] for numbers in given]))
     found = {name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}
     encoder.zero_grad()
     loss = torch.zeros(())
-    for of_doc, numbers in zip((d for d in batch.doc_data if d.tensors), given, strict=True):
-        pieces = of_doc.wordpieces
+    for doc_data, numbers in zip((d for d in batch.doc_data if d.tensors), given, strict=True):
+        pieces = doc_data.wordpieces
         reference = LukeModel.from_pretrained(folders["luke"], add_pooling_layer=False).eval()
         mask = torch.tensor(pieces.attention_mask)
         states = reference(torch.tensor(pieces.input_ids), attention_mask=mask.long()).last_hidden_state

@@ -238,6 +238,6 @@ def test_nothing_is_reported_of_whole_tokens(tmp_path, text) -> None:
 def test_special_tokens_never_stand_for_masked_pieces(tmp_path) -> None:
     checkpoint = open_checkpoint(write_luke_with_words(tmp_path / "luke", LukeForEntitySpanClassification, **LABELS))
     tokenizer = checkpoint.tokenizer
-    ordinary = set(MaskVocab.of(tokenizer, checkpoint.entity_vocab).ordinary.tolist())
+    ordinary = set(MaskVocab.from_tokenizer(tokenizer, checkpoint.entity_vocab).ordinary.tolist())
     assert tokenizer.vocab["MVX"] in ordinary
     assert not ordinary & {tokenizer.vocab["<ent>"], tokenizer.vocab["<ent2>"], tokenizer.special.mask}

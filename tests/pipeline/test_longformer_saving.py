@@ -71,7 +71,7 @@ def docs_of(nlp) -> list[Doc]:
 def logits_of(nlp) -> list[np.ndarray]:
     [(_, pipe)] = nlp.pipeline
     found = [rows for _, rows in pipe.logits(docs_of(nlp))]
-    return [rows for of_doc in found for rows in (of_doc if isinstance(of_doc, list) else [of_doc])]
+    return [rows for doc_rows in found for rows in (doc_rows if isinstance(doc_rows, list) else [doc_rows])]
 
 
 def check_same(nlp, other) -> None:

@@ -62,7 +62,7 @@ def test_long_segments_are_not_kept() -> None:
     kept = SegmentCache()
     for length in (LONGEST_CACHED, LONGEST_CACHED + 1):
         kept.store_text("x" * length, Segment((1,), ((0, length),), (0,)))
-    assert list(kept.of_texts) == ["x" * LONGEST_CACHED]
+    assert list(kept.texts) == ["x" * LONGEST_CACHED]
 
 
 def test_a_full_one_is_emptied_as_a_whole(monkeypatch) -> None:
@@ -71,8 +71,8 @@ def test_a_full_one_is_emptied_as_a_whole(monkeypatch) -> None:
     for i in range(4):
         kept.store_text(str(i), segment)
         kept.store_word(i, True, segment)
-    assert list(kept.of_texts) == ["2", "3"]
-    assert list(kept.of_words[True]) == [2, 3]
+    assert list(kept.texts) == ["2", "3"]
+    assert list(kept.words[True]) == [2, 3]
 
 
 def test_threads_that_share_it_get_the_pieces_of_one(any_tokenizer, monkeypatch) -> None:
@@ -95,4 +95,4 @@ def test_a_copy_begins_empty(protocol) -> None:
     kept = SegmentCache()
     kept.store_text("x", Segment((1,), ((0, 1),), (0,)))
     copied = pickle.loads(pickle.dumps(kept, protocol))
-    assert (copied.bytes, copied.of_texts, copied.of_words) == (0, {}, ({}, {}))
+    assert (copied.bytes, copied.texts, copied.words) == (0, {}, ({}, {}))

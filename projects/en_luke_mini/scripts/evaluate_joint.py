@@ -1,7 +1,7 @@
 """Measure en_luke_mini on every task beside plain baselines, for its model card.
 
     python -m scripts.evaluate_joint training/mini/model-best corpus/joint --entities --output metrics/alone.json
-    python -m scripts.evaluate_joint training/en_luke_mini/box corpus/joint --output metrics/en_luke_mini.json
+    python -m scripts.evaluate_joint training/en_luke_mini/bundled corpus/joint --output metrics/en_luke_mini.json
         --ner "spaCy's ner=training/baseline/model-best" --ner "luke_ner alone=metrics/alone.json"
 
 Entities are found in bare text with gold tokens and sentences; types, relations and links are given to gold entities.
@@ -70,7 +70,7 @@ def score_entities(found: Sequence[Doc], gold: Sequence[Doc], labels: Sequence[s
 def rows_of_entities(nlp: Language, others: Mapping[str, str], folder: Path, limit: int) -> list[dict[str, Any]]:
     """others: pipelines to compare with, or files that this script wrote of them, by name."""
     rows = []
-    beside = {name: of_other(other, folder, limit) for name, other in others.items()}
+    beside = {name: score_other(other, folder, limit) for name, other in others.items()}
     for file in sorted(folder.glob("*.spacy")):
         name, hub_id = ENTITIES[file.stem]
         gold = evenly(read_docbin(file, nlp.vocab), limit or None)
@@ -88,7 +88,7 @@ def rows_of_entities(nlp: Language, others: Mapping[str, str], folder: Path, lim
     return rows
 
 
-def of_other(model: str, folder: Path, limit: int) -> dict[str, float | None]:
+def score_other(model: str, folder: Path, limit: int) -> dict[str, float | None]:
     """Dataset -> F1 of another pipeline, or as a file of this script has it."""
     if model.endswith(".json"):
         rows = json.loads(Path(model).read_text(encoding="utf8"))["results"]

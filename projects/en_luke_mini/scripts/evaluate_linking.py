@@ -63,9 +63,9 @@ def measure(examples: Sequence[Example], kb: KnowledgeBase, link: Callable[[list
     links = link([example.predicted for example in examples])
     seconds = time.perf_counter() - started
     right: dict[str, list[bool]] = {"all": [], "gold_is_candidate": [], "ambiguous": []}
-    for example, of_doc in zip(examples, links, strict=True):
+    for example, doc_links in zip(examples, links, strict=True):
         gold = {(ent.start_char, ent.end_char): ent.kb_id_ for ent in example.reference.ents}
-        for ent, kb_id in zip(example.predicted.ents, of_doc, strict=True):
+        for ent, kb_id in zip(example.predicted.ents, doc_links, strict=True):
             wanted = gold.get((ent.start_char, ent.end_char), "")
             if wanted in ("", NIL):
                 continue

@@ -176,14 +176,14 @@ def entities(assets: Path, vocab: Vocab) -> tuple[list[Doc], dict[str, list[Doc]
         types = {"wnut17": WNUT17_MISC, "crossner": CROSSNER_MISC}.get(name)
         labels = (*FLAT, MISC) if types else FLAT
         source = replace(plain, types=types or plain.types)
-        of_train = read_entities(name, source, source.train, assets, vocab, labels)
+        train_docs = read_entities(name, source, source.train, assets, vocab, labels)
         if source.dev:
             dev[name] = read_entities(name, source, source.dev, assets, vocab, labels)[: source.max_dev]
         else:
-            of_train, dev[name] = split(of_train, DEV_SHARE)
-        for doc in (*of_train, *dev[name]):
+            train_docs, dev[name] = split(train_docs, DEV_SHARE)
+        for doc in (*train_docs, *dev[name]):
             set_entity_labels(doc, labels)
-        train += of_train
+        train += train_docs
     return train, dev
 
 
@@ -248,9 +248,9 @@ def questions(docs: Iterable[Doc]) -> list[Doc]:
             part = doc.copy()
             chosen = asked[start : start + QUESTIONS_PER_DOC]
             set_questions(part, chosen)
-            of_part = [answer for answer in answers if answer.question in chosen]
-            spans = [None if a.span is None else part[a.span.start : a.span.end] for a in of_part]
-            set_answers(part, [replace(a, span=span) for a, span in zip(of_part, spans, strict=True)])
+            part_answers = [answer for answer in answers if answer.question in chosen]
+            spans = [None if a.span is None else part[a.span.start : a.span.end] for a in part_answers]
+            set_answers(part, [replace(a, span=span) for a, span in zip(part_answers, spans, strict=True)])
             part.set_ents([], default="missing")
             set_entity_labels(part, ())
             found.append(part)

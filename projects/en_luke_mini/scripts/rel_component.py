@@ -46,18 +46,18 @@ def _pair_vectors(model: Model, inputs: tuple[list[Doc], list[Pairs]], is_train:
     docs, pairs = inputs
     vectors, backprop = model.layers[0](docs, is_train)
     rows = [
-        np.concatenate([model.ops.to_numpy(of_doc[span.start : span.end]).mean(axis=0) for span in pair])
-        for of_doc, of_pairs in zip(vectors, pairs, strict=True)
-        for pair in of_pairs
+        np.concatenate([model.ops.to_numpy(doc_vectors[span.start : span.end]).mean(axis=0) for span in pair])
+        for doc_vectors, doc_pairs in zip(vectors, pairs, strict=True)
+        for pair in doc_pairs
     ]
 
     def backward(d_rows: Floats2d) -> list[Doc]:
-        d_vectors = [np.zeros(of_doc.shape, dtype=np.float32) for of_doc in vectors]
+        d_vectors = [np.zeros(doc_vectors.shape, dtype=np.float32) for doc_vectors in vectors]
         gradients = iter(model.ops.to_numpy(d_rows))
-        for d_of_doc, of_pairs in zip(d_vectors, pairs, strict=True):
-            for pair, gradient in zip(of_pairs, gradients, strict=False):
+        for d_doc_vectors, doc_pairs in zip(d_vectors, pairs, strict=True):
+            for pair, gradient in zip(doc_pairs, gradients, strict=False):
                 for span, part in zip(pair, np.split(gradient, 2), strict=True):
-                    d_of_doc[span.start : span.end] += part / len(span)
+                    d_doc_vectors[span.start : span.end] += part / len(span)
         return backprop([model.ops.asarray2f(d) for d in d_vectors])
 
     return model.ops.asarray2f(np.stack(rows)), backward
@@ -81,13 +81,13 @@ class RelComponent(TrainablePipe):
         if not any(pairs):
             return [([], np.zeros((0, len(self.labels)))) for _ in docs]
         scores = self.model.ops.to_numpy(self.model.predict((docs, pairs)))
-        ends = np.cumsum([len(of_doc) for of_doc in pairs])
+        ends = np.cumsum([len(doc_pairs) for doc_pairs in pairs])
         return list(zip(pairs, np.split(scores, ends[:-1]), strict=True))
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[tuple[Pairs, np.ndarray]]) -> None:
-        for doc, (pairs, of_doc) in zip(docs, scores, strict=True):
-            found = np.argwhere(of_doc >= self.threshold).tolist()
-            set_relations(doc, [Relation(*pairs[i], self.labels[k], float(of_doc[i, k])) for i, k in found])
+        for doc, (pairs, doc_scores) in zip(docs, scores, strict=True):
+            found = np.argwhere(doc_scores >= self.threshold).tolist()
+            set_relations(doc, [Relation(*pairs[i], self.labels[k], float(doc_scores[i, k])) for i, k in found])
 
     def update(
         self,
@@ -104,7 +104,7 @@ class RelComponent(TrainablePipe):
         pairs = [list(self.pairs(doc)) for doc in docs]
         if any(pairs):
             scores, backprop = self.model.begin_update((docs, pairs))
-            wanted = np.concatenate([self._truths(e, of_doc) for e, of_doc in zip(examples, pairs, strict=True)])
+            wanted = np.concatenate([self._truths(e, doc_pairs) for e, doc_pairs in zip(examples, pairs, strict=True)])
             gradient = self.model.ops.to_numpy(scores) - wanted
             backprop(self.model.ops.asarray2f(gradient))
             losses[self.name] += float((gradient**2).sum(axis=1).mean())
@@ -120,7 +120,7 @@ class RelComponent(TrainablePipe):
         examples = list(islice((e for e in get_examples() if self.pairs(e.predicted)), 10))
         docs = [example.predicted for example in examples]
         pairs = [list(self.pairs(doc)) for doc in docs]
-        wanted = np.concatenate([self._truths(e, of_doc) for e, of_doc in zip(examples, pairs, strict=True)])
+        wanted = np.concatenate([self._truths(e, doc_pairs) for e, doc_pairs in zip(examples, pairs, strict=True)])
         self.model.initialize(X=(docs, pairs), Y=self.model.ops.asarray2f(wanted))
 
     def _truths(self, example: Example, pairs: Pairs) -> np.ndarray:

@@ -64,8 +64,8 @@ def attend_in_one_product(
         query  [to_pieces  to_entities]        key of a piece    [key  0  ]
                                                key of an entity  [0    key]
     """
-    of_pieces, of_entities = _by_kind(keys, pieces)
-    wide = torch.cat([F.pad(of_pieces, (0, keys.shape[-1])), F.pad(of_entities, (keys.shape[-1], 0))], dim=2)
+    piece_keys, entity_keys = _by_kind(keys, pieces)
+    wide = torch.cat([F.pad(piece_keys, (0, keys.shape[-1])), F.pad(entity_keys, (keys.shape[-1], 0))], dim=2)
     queries = torch.cat([to_pieces, to_entities], dim=-1)
     scale = keys.shape[-1] ** -0.5
     return F.scaled_dot_product_attention(queries, wide, values, attn_mask=mask, dropout_p=rate, scale=scale)
@@ -98,13 +98,13 @@ class JointScores(torch.autograd.Function):
         """*Shapes:* queries and keys (batch x heads, rows, head width) -> (batch x heads, query rows, key rows)."""
         ctx.save_for_backward(to_pieces, to_entities, keys)
         ctx.pieces = pieces
-        of_pieces, of_entities = keys[:, :pieces].transpose(1, 2), keys[:, pieces:].transpose(1, 2)
+        piece_keys, entity_keys = keys[:, :pieces].transpose(1, 2), keys[:, pieces:].transpose(1, 2)
         rows = to_pieces.shape[1]
         if rows * keys.shape[1] <= _COPIED:
-            return torch.cat([to_pieces.bmm(of_pieces), to_entities.bmm(of_entities)], dim=2)
+            return torch.cat([to_pieces.bmm(piece_keys), to_entities.bmm(entity_keys)], dim=2)
         scores = keys.new_empty(keys.shape[0], rows, keys.shape[1])
-        torch.bmm(to_pieces, of_pieces, out=scores[:, :, :pieces])
-        torch.bmm(to_entities, of_entities, out=scores[:, :, pieces:])
+        torch.bmm(to_pieces, piece_keys, out=scores[:, :, :pieces])
+        torch.bmm(to_entities, entity_keys, out=scores[:, :, pieces:])
         return scores
 
     @staticmethod

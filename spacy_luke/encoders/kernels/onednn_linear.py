@@ -55,11 +55,11 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         rows, weight = ctx.saved_tensors
         gradient = gradients[0].contiguous()
-        of_rows, of_weight, of_bias = ctx.needs_input_grad
+        needs_rows, needs_weight, needs_bias = ctx.needs_input_grad
         return (
-            multiply(gradient, weight.t()) if of_rows else None,
-            multiply(gradient.t(), rows.t()) if of_weight else None,
-            gradient.sum(0) if of_bias else None,
+            multiply(gradient, weight.t()) if needs_rows else None,
+            multiply(gradient.t(), rows.t()) if needs_weight else None,
+            gradient.sum(0) if needs_bias else None,
         )
 
 

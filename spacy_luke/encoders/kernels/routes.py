@@ -61,7 +61,7 @@ def _checked(mode: str) -> Mode:
 
 
 _default: Mode = _checked(os.environ.get(VARIABLE) or "auto")
-_of_this_context: ContextVar[Mode | None] = ContextVar("_of_this_context", default=None)
+_context_mode: ContextVar[Mode | None] = ContextVar("_context_mode", default=None)
 
 
 def set_default(mode: Mode) -> None:
@@ -80,16 +80,16 @@ def use(mode: Mode) -> Iterator[None]:
     with spacy_luke.encoders.kernels.use("plain"):
         doc = nlp(text)
     """
-    token = _of_this_context.set(_checked(mode))
+    token = _context_mode.set(_checked(mode))
     try:
         yield
     finally:
-        _of_this_context.reset(token)
+        _context_mode.reset(token)
 
 
 def current() -> Mode:
     """The mode of the calling thread."""
-    return _of_this_context.get() or _default
+    return _context_mode.get() or _default
 
 
 def with_same_routes(function: Callable[P, T]) -> Callable[P, T]:

@@ -202,13 +202,13 @@ class CheckpointComponent(TrainablePipe):
         with naming_key_errors(self.name, "windows", windows):
             return NamedWindows(windows.shortened(longest), self.name)
 
-    def _ahead(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, EncoderInput]]:
+    def _prefetched(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, EncoderInput]]:
         """Batches on the device of the model; on a GPU they are made while earlier ones are computed."""
         return prefetch(batches, next(self._module.parameters()).device)
 
-    def _predicted(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, np.ndarray]]:
+    def _predict_batches(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, np.ndarray]]:
         """What the model gives for batches, with what belongs to them; on a GPU the next batch is under way by then."""
-        for rows, scores in read_back((rows, self.model.predict(batch)) for rows, batch in self._ahead(batches)):
+        for rows, scores in read_back((rows, self.model.predict(batch)) for rows, batch in self._prefetched(batches)):
             self._check_finite(scores)
             yield rows, scores
 
@@ -222,7 +222,7 @@ class CheckpointComponent(TrainablePipe):
                 warn("W031", name=self.name)
 
     @staticmethod
-    def _listed(docs: Iterable[Doc]) -> list[Doc]:
+    def _as_list(docs: Iterable[Doc]) -> list[Doc]:
         """The Docs of a call as a list; L080 for one Doc alone, which iterates over its tokens."""
         if isinstance(docs, (Doc, str)):
             raise LukeError("L080", argument="docs", value=docs, wanted="a list of Docs; for one Doc, [doc]")

@@ -258,7 +258,7 @@ class TaskComponent(CheckpointComponent):
     def _settings_to_save(self, source: Description, options: Mapping[str, Any]) -> dict[str, Any]:
         settings = dict(source.settings)
         if source.architecture != source.architecture_of(self.architecture):  # windows of another task
-            settings = source.of_encoder()
+            settings = source.encoder_settings()
         if is_dataclass(self._windows_setting):
             settings["windows"] = vars(self._windows_setting)
         kept = {name: value for name, value in settings.items() if name not in self.head_options}
@@ -388,7 +388,7 @@ class TaskComponent(CheckpointComponent):
 
     def _learn(self, training: Training[Any]) -> Iterator[float]:
         """Accumulate the gradients of one batch after the other. YIELDS: the loss of each, summed over its items."""
-        for rows, batch in self._ahead(training.batches):
+        for rows, batch in self._prefetched(training.batches):
             logits, backprop = self.model.begin_update(batch)
             gradient, loss = training.loss_of(rows, self.model.ops.to_numpy(logits), batch)
             backprop(self._mean_gradient(gradient, training.total))
@@ -407,7 +407,7 @@ class TaskComponent(CheckpointComponent):
         if head is not None:
             head.check_fingerprint(self.name, self._provider.name, encoder)
         if self._description is not None:
-            head = StoredHead.of(self._description, self._module)
+            head = StoredHead.from_module(self._description, self._module)
         if head is not None:
             head.check_fit(self.name, source.config)
             self._check_encoder(source, head.settings)
@@ -434,7 +434,7 @@ class TaskComponent(CheckpointComponent):
         """Put a saved head on an encoder. source: what is known of it."""
         head.check_fit(self.name, source.config)
         self._check_encoder(source, head.settings)
-        settings = {**source.of_encoder(), **head.settings}
+        settings = {**source.encoder_settings(), **head.settings}
         described = replace(source, architecture=source.architecture_of(self.architecture), settings=settings)
         options = self._head_options(described, new_head=False)
         module = with_new_head(encoder, self.architecture, len(head.labels), **options)
@@ -444,14 +444,14 @@ class TaskComponent(CheckpointComponent):
 
     def _change_encoder(self, source: Description, encoder: Encoder) -> None:
         """Put the head on another encoder."""
-        head = StoredHead.of(self._require_weights(), self._module)
+        head = StoredHead.from_module(self._require_weights(), self._module)
         head.check_fit(self.name, source.config)
         self._check_encoder(source, head.settings)
         self._module.encoder = encoder
         shim: Any = self.model.shims[0]
         shim.is_sound = True
         described = replace(source, architecture=source.architecture_of(self.architecture), labels=head.labels)
-        self._description = head.configured(replace(described, settings={**head.settings, **source.of_encoder()}))
+        self._description = head.configured(replace(described, settings={**head.settings, **source.encoder_settings()}))
 
     # Saving
 
@@ -511,4 +511,6 @@ class TaskComponent(CheckpointComponent):
         """Return the head as it is saved without its encoder; None before it has weights, or if they are excluded."""
         if MODEL in exclude:
             return None
-        return self._stored_head if self._description is None else StoredHead.of(self._description, self._module)
+        return (
+            self._stored_head if self._description is None else StoredHead.from_module(self._description, self._module)
+        )

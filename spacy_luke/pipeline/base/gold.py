@@ -12,7 +12,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from ...annotations import get_entity_labels
-from ...batching.mentions import Candidates
+from ...batching.mentions import SpanCandidates
 from ...errors import warn
 
 _SHOWN = 5
@@ -109,7 +109,7 @@ def listed(counts: Counter[str]) -> str:
 def gold_spans(
     example: Example,
     spans: Sequence[Span],
-    candidates: Candidates,
+    candidates: SpanCandidates,
     labels: Sequence[str],
     negative: str,
     *,
@@ -187,7 +187,7 @@ def _find(example: Example, span: Span, mention: dict[tuple[int, int], int]) -> 
     return None, "too long or not suggested"
 
 
-def _known(example: Example, spans: Sequence[Span], candidates: Candidates) -> np.ndarray:
+def _known(example: Example, spans: Sequence[Span], candidates: SpanCandidates) -> np.ndarray:
     """Whether every token of a mention has entity annotation in the reference."""
     reference = example.reference
     known = np.ones(len(candidates.mentions), dtype=bool)
@@ -208,7 +208,7 @@ def _tokens_of(example: Example, spans: Sequence[Span]) -> np.ndarray:
     return inside
 
 
-def _touching(candidates: Candidates, tokens: np.ndarray) -> np.ndarray:
+def _touching(candidates: SpanCandidates, tokens: np.ndarray) -> np.ndarray:
     """Which mentions have one of some tokens in them. *Shape:* (tokens,), bool -> (mentions,), bool"""
     before = np.concatenate([[0], np.cumsum(tokens)])
     touched = before[candidates.spans[:, 1]] > before[candidates.spans[:, 0]]

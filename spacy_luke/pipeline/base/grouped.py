@@ -9,13 +9,13 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 
-from ...batching.collate import MadeRow, batch_bundles, batch_rows, collate, make_batches, padded_size
+from ...batching.collate import LazyRow, batch_groups, batch_rows, collate, make_batches, padded_size
 from ...encoders.inputs import EncoderInput
 from ...tokenization.entity_vocab import PAD
 from ...tokenization.loading import SpecialPieces
 from .component import TaskComponent, Training
 
-RowT = TypeVar("RowT", bound=MadeRow)
+RowT = TypeVar("RowT", bound=LazyRow)
 # Rows of a group and their logits -> the gradient on these, and the loss. *Shape:* (rows, columns) -> the same
 GroupLoss = Callable[[Sequence[RowT], np.ndarray], tuple[np.ndarray, float]]
 
@@ -39,7 +39,7 @@ class GroupedComponent(TaskComponent, Generic[RowT]):
         """Each row with its logits; rows of all Docs go together, sorted by length. *Shape:* (columns,), float32"""
         special, entity_pad = self._pads
         batches = make_batches(rows, self.max_batch_pieces, special, entity_pad=entity_pad)
-        for group, logits in self._predicted(batches):
+        for group, logits in self._predict_batches(batches):
             yield from zip(group, logits, strict=True)
 
     def _grouped_training(
@@ -51,7 +51,7 @@ class GroupedComponent(TaskComponent, Generic[RowT]):
         def loss_of(batched: list[Sequence[RowT]], logits: np.ndarray, batch: EncoderInput) -> tuple[np.ndarray, float]:
             ends = np.cumsum([len(group) for group in batched])
             parts = zip(batched, np.split(logits, ends[:-1]), strict=True)
-            gradients, losses = zip(*(loss_of_group(group, of_group) for group, of_group in parts), strict=True)
+            gradients, losses = zip(*(loss_of_group(group, group_logits) for group, group_logits in parts), strict=True)
             return np.concatenate(gradients), sum(losses)
 
         return GroupedTraining(self._batches(groups, large), total, loss_of, loss_of_group, large)
@@ -60,7 +60,7 @@ class GroupedComponent(TaskComponent, Generic[RowT]):
         self, groups: Sequence[Sequence[RowT]], large: list[Sequence[RowT]]
     ) -> Iterator[tuple[list[Sequence[RowT]], EncoderInput]]:
         """Padded inputs and the groups they are made of; those that take several go to `large`."""
-        for batched in batch_bundles(groups, self.max_batch_pieces):
+        for batched in batch_groups(groups, self.max_batch_pieces):
             rows = [row for group in batched for row in group]
             if len(rows) > 1 and padded_size(rows) > self.max_batch_pieces:
                 large += batched

@@ -34,7 +34,7 @@ def fit_score_weights(nlp: Language, pipe: Any) -> None:
         return
     given, meta = scores.pop(name), nlp.get_pipe_meta(name)
     usual = {**(meta.default_score_weights or {}), **spans_weights((meta.default_config or {}).get("spans_key"))}
-    given_elsewhere = {score for of_pipe in scores.values() for score in of_pipe}
+    given_elsewhere = {score for pipe_scores in scores.values() for score in pipe_scores}
     dead = usual.keys() - given.keys() - given_elsewhere
     weights = nlp.config["training"]["score_weights"]  # with the defaults of the factories
     if not any(weights.get(score) for score in given):

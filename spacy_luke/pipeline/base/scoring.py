@@ -1,4 +1,4 @@
-"""What the scorers share: places in a text that do not depend on its tokens, and the shape of the results."""
+"""What the scorers share: ranges of a text that do not depend on its tokens, and the shape of the results."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ...annotations import get_entity_labels
 CharRange = tuple[int, int]
 
 
-class Places:
-    """The places of the spans of a Doc.
+class CharRanges:
+    """The character ranges of the spans of a Doc.
 
-    The Docs of an Example have the same text up to white space and case, so the same words have the same place in both,
+    The Docs of an Example have the same text up to white space and case, so the same words have the same range in both,
     however each Doc is cut into tokens. spaCy's alignment would drop spans that end inside a token of the other Doc; in
     a score, they are wrong and have to count.
     """
@@ -34,10 +34,10 @@ class Places:
         return self._before[span.start_char], self._before[span.end_char]
 
 
-def places(example: Example) -> tuple[Places, Places]:
-    """Places in the predicted Doc and in the reference; spaCy's E949 if their texts are not the same."""
+def char_ranges(example: Example) -> tuple[CharRanges, CharRanges]:
+    """Character ranges in the predicted Doc and in the reference; spaCy's E949 if their texts are not the same."""
     _ = example.alignment
-    return Places(example.predicted), Places(example.reference)
+    return CharRanges(example.predicted), CharRanges(example.reference)
 
 
 def with_annotated_labels(example: Example) -> Example:

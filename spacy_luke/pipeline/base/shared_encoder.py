@@ -97,7 +97,7 @@ class SharedEncoderProvider(CheckpointComponent):
         encoder, described = self._load_encoder(checkpoint)
         settings = dict(checkpoint.settings)
         if checkpoint.architecture != described.architecture:  # windows of a task
-            settings = checkpoint.of_encoder()
+            settings = checkpoint.encoder_settings()
         if is_dataclass(self._windows_setting):
             settings["windows"] = vars(self._windows_setting)
         description = replace(described, settings=settings)

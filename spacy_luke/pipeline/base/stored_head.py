@@ -47,7 +47,7 @@ class StoredHead:
     encoder: str | None = None
 
     @classmethod
-    def of(cls, description: Description, module: TaskModule) -> StoredHead:
+    def from_module(cls, description: Description, module: TaskModule) -> StoredHead:
         """The head of a module."""
         config = description.config
         settings = {name: value for name, value in description.settings.items() if name not in OF_ENCODER}

@@ -131,7 +131,7 @@ def window_states(
     spans, tokens: the entities of each Doc and the tokens of its pieces.
     """
     recorded = sorted(set(layers))
-    states, of_entities = _by_layer(output.hidden_states, recorded), _by_layer(output.entity_hidden_states, recorded)
+    states, entity_layers = _by_layer(output.hidden_states, recorded), _by_layer(output.entity_hidden_states, recorded)
     weights = _by_layer(output.attentions, [layer for layer in recorded if layer])
     longest, hidden = next(iter(states.values())).shape[1:]
     found = []
@@ -142,7 +142,7 @@ def window_states(
         is_best[row.wanted - row.start + 1] = True
         entity_states = np.zeros((len(layers), 0, hidden), dtype=np.float32)
         if row.entities:
-            entity_states = np.stack([of_entities[layer][i, : row.entities] for layer in layers])
+            entity_states = np.stack([entity_layers[layer][i, : row.entities] for layer in layers])
         seen = np.concatenate([np.arange(row.pieces), longest + np.arange(row.entities)])
         columns = slice(None) if sliding else seen
         found.append(

@@ -101,27 +101,27 @@ class VectorPipe(CheckpointComponent):
             return
         for doc, vectors in zip(docs, scores, strict=True):
             doc.tensor = vectors.tokens  # type: ignore[assignment]
-            of_entities = self.model.ops.to_numpy(vectors.entities)
-            self._check_finite(of_entities)
-            set_entity_vectors(doc, vectors.spans, of_entities)
+            entity_vectors = self.model.ops.to_numpy(vectors.entities)
+            self._check_finite(entity_vectors)
+            set_entity_vectors(doc, vectors.spans, entity_vectors)
 
     def vectors(self, docs: Iterable[Doc]) -> list[DocVectors]:
         """States of pieces, tokens and entities of each Doc, on the device of the model."""
-        docs = self._listed(docs)
+        docs = self._as_list(docs)
         description = self._require_weights_or_bundled(docs)
         pieces, spans, rows = self._rows(docs)
         ops, hidden = self.model.ops, description.config.hidden_size
-        states: list[Any] = [ops.alloc2f(len(of_doc.pieces.ids), hidden) for of_doc in pieces]
-        of_entities: list[dict[int, Any]] = [{} for _ in docs]
-        for group, batch in self._ahead(self._batches(rows)):
+        states: list[Any] = [ops.alloc2f(len(own_pieces.pieces.ids), hidden) for own_pieces in pieces]
+        entity_vectors: list[dict[int, Any]] = [{} for _ in docs]
+        for group, batch in self._prefetched(self._batches(rows)):
             piece_states, entity_states = self.model.predict(batch)
             if isinstance(piece_states, np.ndarray):  # on a GPU, only what is read off it is looked at
                 self._check_finite(piece_states)
             for i, row in enumerate(group):
                 states[row.doc][row.wanted] = piece_states[i][row.wanted - row.start + 1]
                 for slot, entity in enumerate(row.members.tolist()):
-                    of_entities[row.doc][entity] = entity_states[i, slot]
-        return [self._vectors_of(*parts) for parts in zip(pieces, states, spans, of_entities, strict=True)]
+                    entity_vectors[row.doc][entity] = entity_states[i, slot]
+        return [self._vectors_of(*parts) for parts in zip(pieces, states, spans, entity_vectors, strict=True)]
 
     def states(
         self, docs: Iterable[Doc], *, layers: Iterable[int] | None = None, attentions: bool = False
@@ -135,22 +135,22 @@ class VectorPipe(CheckpointComponent):
         The arrays are in the memory of the processor, and stay there: with attention weights a window of 512 rows takes
         1 MB for each head of each layer. `max_batch_pieces` bounds what is computed at once.
         """
-        docs = self._listed(docs)
+        docs = self._as_list(docs)
         description = self._require_weights_or_bundled(docs)
         numbers = layer_numbers(layers, description.config.num_hidden_layers)
         recording = recording_of(numbers, attentions=attentions)
         sliding = isinstance(description.config, LongformerConfig)
         pieces, spans, rows = self._rows(docs)
-        tokens = [piece_tokens(of_doc.pieces) for of_doc in pieces]
+        tokens = [piece_tokens(own_pieces.pieces) for own_pieces in pieces]
         windows: list[list[WindowStates]] = [[] for _ in docs]
-        for group, batch in self._ahead(self._batches(rows)):
+        for group, batch in self._prefetched(self._batches(rows)):
             output = record(self.model, batch, recording)
             found = window_states(group, output, numbers, spans, tokens, description.tokenizer, sliding=sliding)
-            for row, of_row in zip(group, found, strict=True):
-                windows[row.doc].append(of_row)
-        for of_doc in windows:  # batches have the shortest first
-            of_doc.sort(key=lambda window: window.start)
-        return [DocStates(doc, numbers, tuple(of_doc)) for doc, of_doc in zip(docs, windows, strict=True)]
+            for row, window in zip(group, found, strict=True):
+                windows[row.doc].append(window)
+        for doc_windows in windows:  # batches have the shortest first
+            doc_windows.sort(key=lambda window: window.start)
+        return [DocStates(doc, numbers, tuple(doc_windows)) for doc, doc_windows in zip(docs, windows, strict=True)]
 
     def _rows(self, docs: Sequence[Doc]) -> tuple[list[DocPieces], list[list[Span]], list[VectorRow]]:
         """The pieces and the entities of each Doc, and the rows of all."""
@@ -159,8 +159,8 @@ class VectorPipe(CheckpointComponent):
         spans = [list(doc.spans.get(self.spans_key, ()) if self.spans_key else doc.ents) for doc in docs]
         rows = [
             row
-            for index, (of_doc, doc_spans) in enumerate(zip(pieces, spans, strict=True))
-            for row in vector_rows(index, of_doc, *self._inputs(of_doc, doc_spans), windows)
+            for index, (own_pieces, doc_spans) in enumerate(zip(pieces, spans, strict=True))
+            for row in vector_rows(index, own_pieces, *self._inputs(own_pieces, doc_spans), windows)
         ]
         return pieces, spans, rows
 
@@ -188,7 +188,9 @@ class VectorPipe(CheckpointComponent):
         found = (t for t in (title, f"{span.doc.lang_}:{title}") if title and t in vocab)
         return vocab[next(found, MASK)]
 
-    def _vectors_of(self, pieces: DocPieces, states: Any, spans: list[Span], of_entities: dict[int, Any]) -> DocVectors:
+    def _vectors_of(
+        self, pieces: DocPieces, states: Any, spans: list[Span], entity_vectors: dict[int, Any]
+    ) -> DocVectors:
         ops = self.model.ops
         starts, ends = pieces.pieces.starts, pieces.pieces.ends
         tokens: Any = ops.alloc2f(len(starts), states.shape[1])
@@ -200,8 +202,8 @@ class VectorPipe(CheckpointComponent):
         entities: Any = ops.alloc2f(len(spans), states.shape[1])
         for i, span in enumerate(spans):
             inside = visible[(visible >= span.start) & (visible < span.end)]
-            if i in of_entities:
-                entities[i] = of_entities[i]
+            if i in entity_vectors:
+                entities[i] = entity_vectors[i]
             elif len(inside):
                 entities[i] = tokens[inside].mean(axis=0)
         return DocVectors(pieces.pieces, states, tokens, spans, entities)

@@ -34,7 +34,7 @@ class Ranking:
     entity: int = -1
 
 
-class Candidates(Protocol):
+class EntityCandidates(Protocol):
     """What a mention may be.
 
     ids: of those in the entity vocabulary, whose logits the model gives; None = the whole vocabulary.
@@ -59,7 +59,7 @@ class Candidates(Protocol):
 
 
 @dataclass(frozen=True)
-class KnownCandidates:
+class KnowledgeBaseCandidates:
     """Candidates of a knowledge base.
 
     The model cannot tell candidates that are not in the entity vocabulary apart from others. They keep their priors,
@@ -106,17 +106,17 @@ class KnownCandidates:
         best = int(self.ids[order[0]]) if order[0] < len(self.ids) else -1
         return Ranking(tuple(names[i] for i in order), tuple(probabilities[order].tolist()), best)
 
-    def with_gold(self, kb_id: str, entity: int) -> KnownCandidates:
+    def with_gold(self, kb_id: str, entity: int) -> KnowledgeBaseCandidates:
         """The same with a gold entity, if it is not there: as unlikely as the least likely candidate."""
         if entity in self.ids:
             return self
         least = self.priors[: len(self.ids)].min(initial=1.0)
         scored = [*self.priors[: len(self.ids)], least]
         ids, names = np.append(self.ids, entity), (*self.kb_ids, kb_id)
-        return KnownCandidates(ids, names, (), _normalised(np.array(scored)), self.prior_weight)
+        return KnowledgeBaseCandidates(ids, names, (), _normalised(np.array(scored)), self.prior_weight)
 
 
-class AnyEntity:
+class VocabularyCandidates:
     """Every title of the entity vocabulary, where there is no knowledge base.
 
     names: title -> kb_id, where they differ.
@@ -176,7 +176,7 @@ class CandidateFinder:
     keep_others: bool
     prior_weight: float
 
-    def __call__(self, mention: Span) -> KnownCandidates:
+    def __call__(self, mention: Span) -> KnowledgeBaseCandidates:
         """The candidates of a mention, largest prior first."""
         priors: dict[str, float] = {}
         with naming_key_errors(self.name, "get_candidates", self.generate):
@@ -189,7 +189,7 @@ class CandidateFinder:
         names = tuple(kb_id for kb_id, _ in scored)
         values = np.array([priors[kb_id] for kb_id in (*names, *others)], dtype=np.float64)
         ids = np.array([entity for _, entity in scored], dtype=np.int64)
-        return KnownCandidates(ids, names, others, _normalised(values), self.prior_weight)
+        return KnowledgeBaseCandidates(ids, names, others, _normalised(values), self.prior_weight)
 
 
 def entity_id(vocab: EntityVocab, titles: Mapping[str, str], kb_id: str) -> int:

@@ -26,14 +26,14 @@ from ...default_model import bundled_component
 from ...encoders.encoder import Encoder
 from ...encoders.heads import TaskModule
 from ...errors import LukeError, warn
-from ...knowledge_base import NIL, CandidateGenerator, KeptKnowledgeBase, KnowledgeBaseLoader, load_kb
+from ...knowledge_base import NIL, CandidateGenerator, KnowledgeBaseLoader, StoredKnowledgeBase, load_kb
 from ...tokenization.entity_vocab import MASK, PAD, EntityVocab, read_titles
 from ..base.checkpoint_component import CFG
 from ..base.component import TaskComponent, Training
 from ..base.gold import GoldReport, listed
 from ..base.losses import cross_entropy
 from ..base.stored_head import StoredHead
-from .candidates import AnyEntity, CandidateFinder, Candidates, KnownCandidates, entity_id
+from .candidates import CandidateFinder, EntityCandidates, KnowledgeBaseCandidates, VocabularyCandidates, entity_id
 from .decoding import DECODINGS, LinkDecoder, Mentions, bounded, listed_scores, saved_windows, split_logits
 from .gold import LinkedDoc, draw_masked, gold_links
 from .inputs import EntityRow, PlacedEntities, place_entities, windows_with_entities
@@ -154,7 +154,8 @@ class LukeEntityLinker(TaskComponent):
     prior_weight: times log p(entity | mention) is added to the logits; 0 = the prior only says what is a candidate, as
         in the paper.
     max_candidates: of a mention, those with the largest priors.
-    unknown_candidates: those that are not in the entity vocabulary keep their "prior" (`KnownCandidates`), or "drop".
+    unknown_candidates: those that are not in the entity vocabulary keep their "prior" (see
+        `KnowledgeBaseCandidates`), or "drop".
     threshold: least probability in [0, 1] of a link; below it, and without candidate, an entity is linked to NIL.
     n_best: candidates that are kept in `span._.linked_entities`.
     labels_discard: labels of entities that are linked to NIL unseen.
@@ -230,7 +231,7 @@ class LukeEntityLinker(TaskComponent):
         self.freeze_entities = freeze_entities
         self.get_candidates = get_candidates
         self.kb_titles = {}
-        self._kept = KeptKnowledgeBase(vocab, generate_empty_kb)
+        self._kept = StoredKnowledgeBase(vocab, generate_empty_kb)
         self._new_entities: list[str] = []
 
     @property
@@ -277,7 +278,7 @@ class LukeEntityLinker(TaskComponent):
         """The id of an entity of the knowledge base in the entity vocabulary; -1 if it is not there."""
         return entity_id(self._require_weights().entity_vocab, self.kb_titles, kb_id)
 
-    def _finder(self) -> Callable[[Span], Candidates]:
+    def _finder(self) -> Callable[[Span], EntityCandidates]:
         """Finds the candidates of a mention."""
         if self.kb is None:
             every = self._every_entity()
@@ -293,9 +294,9 @@ class LukeEntityLinker(TaskComponent):
             self.prior_weight,
         )
 
-    def _every_entity(self) -> AnyEntity:
+    def _every_entity(self) -> VocabularyCandidates:
         vocab = self._require_weights().entity_vocab
-        return AnyEntity(vocab, self._vocabulary_rows, self._ids_of_titles, self.n_best)
+        return VocabularyCandidates(vocab, self._vocabulary_rows, self._ids_of_titles, self.n_best)
 
     # Weights
 
@@ -402,9 +403,9 @@ class LukeEntityLinker(TaskComponent):
             for window, members in windows_with_entities(mentions.placed)
             if (predicted := mentions.is_scored(members)).any()
         ]
-        for row, of_row in self._scored(rows):
-            scores[row.doc].update(zip(row.wanted.tolist(), of_row, strict=True))
-        return [listed_scores(mentions, of_doc) for mentions, of_doc in zip(found, scores, strict=True)]
+        for row, row_scores in self._scored(rows):
+            scores[row.doc].update(zip(row.wanted.tolist(), row_scores, strict=True))
+        return [listed_scores(mentions, doc_scores) for mentions, doc_scores in zip(found, scores, strict=True)]
 
     def predict(self, docs: Iterable[Doc]) -> list[Mentions]:
         """The entities of each Doc with their candidates, ranked."""
@@ -414,8 +415,8 @@ class LukeEntityLinker(TaskComponent):
 
     def set_annotations(self, docs: Iterable[Doc], mentions: Sequence[Mentions]) -> None:
         """Write `kb_id_` of the entities, and their best candidates with probabilities to `span._.linked_entities`."""
-        for doc, of_doc in zip(docs, mentions, strict=True):
-            for span, ranking in zip(of_doc.spans, of_doc.rankings, strict=True):
+        for doc, doc_mentions in zip(docs, mentions, strict=True):
+            for span, ranking in zip(doc_mentions.spans, doc_mentions.rankings, strict=True):
                 if ranking is not None:
                     sure = bool(ranking.kb_ids) and ranking.probabilities[0] >= self.threshold
                     _write_link(span, ranking.kb_ids[0] if sure else NIL)
@@ -427,14 +428,14 @@ class LukeEntityLinker(TaskComponent):
                     set_linked_entities(ent, ())
 
     def _mentions(self, docs: Iterable[Doc]) -> list[Mentions]:
-        docs = self._listed(docs)
+        docs = self._as_list(docs)
         self._require_weights_or_bundled(docs)
         find = self._finder()
         found = []
         for doc in docs:
             spans = self._shown(doc)
             ids = self._masked(len(spans))
-            candidates: list[Candidates | None] = []
+            candidates: list[EntityCandidates | None] = []
             for i, span in enumerate(spans):
                 given = bool(span.kb_id_) and not self.overwrite
                 candidates.append(None if given else find(span))
@@ -468,7 +469,7 @@ class LukeEntityLinker(TaskComponent):
 
     def _scored(self, rows: Sequence[EntityRow]) -> Iterator[tuple[EntityRow, list[np.ndarray]]]:
         """Rows with the logits of the candidates of each entity that they predict."""
-        for group, logits in self._predicted(self._batches(rows)):
+        for group, logits in self._predict_batches(self._batches(rows)):
             yield from zip(group, split_logits(group, logits), strict=True)
 
     def _batches(self, rows: Sequence[EntityRow]) -> Iterator[tuple[list[EntityRow], Any]]:
@@ -508,7 +509,7 @@ class LukeEntityLinker(TaskComponent):
         return LinkedDoc(mentions, gold_links(example, spans, self.entity_id))
 
     def _masked_rows(
-        self, index: int, linked_doc: LinkedDoc, find: Callable[[Any], Candidates] | None
+        self, index: int, linked_doc: LinkedDoc, find: Callable[[Any], EntityCandidates] | None
     ) -> Iterable[EntityRow]:
         """The windows of a Doc that have a gold link, with some of these masked.
 
@@ -523,7 +524,7 @@ class LukeEntityLinker(TaskComponent):
             mentions.ids[given] = gold.targets[given]
             for i in members[masked].tolist():
                 found = every if find is None else find(mentions.spans[i])
-                if isinstance(found, KnownCandidates):
+                if isinstance(found, KnowledgeBaseCandidates):
                     found = found.with_gold(gold.kb_ids[i], int(gold.targets[i]))
                 mentions.candidates[i] = found
             if masked.any():
@@ -582,14 +583,14 @@ def _gradient(
     gradient = np.zeros(logits.shape, dtype=np.float32)
     total = 0.0
     place = 0
-    for row, of_row in zip(group, split_logits(group, logits), strict=True):
+    for row, row_logits in zip(group, split_logits(group, logits), strict=True):
         mentions, gold = linked_docs[row.doc].mentions, linked_docs[row.doc].gold
-        for i, of_mention in zip(row.wanted.tolist(), of_row, strict=True):
+        for i, mention_logits in zip(row.wanted.tolist(), row_logits, strict=True):
             found = mentions.candidates[i]
             assert found is not None
             target = np.array([found.target(int(gold.targets[i]))])
-            of_one, loss = cross_entropy(found.scores(of_mention)[None], target)
-            gradient[place, : len(of_mention)] = of_one[0]
+            mention_gradient, loss = cross_entropy(found.scores(mention_logits)[None], target)
+            gradient[place, : len(mention_logits)] = mention_gradient[0]
             total += loss
             place += 1
     return gradient, total

@@ -12,7 +12,7 @@ from spacy.tokens import Span
 from ...batching.device import is_finite
 from ...batching.strided import StridedWindows, build_strided_windows
 from ...batching.windows import Windows, build_sentence_windows
-from .candidates import Candidates, KnownCandidates, Ranking
+from .candidates import EntityCandidates, KnowledgeBaseCandidates, Ranking
 from .inputs import EntityRow, PlacedEntities, listed_candidates, windows_with_entities
 
 DECODINGS = ("local", "global")
@@ -32,7 +32,7 @@ class Mentions:
 
     spans: list[Span]
     placed: PlacedEntities
-    candidates: list[Candidates | None]
+    candidates: list[EntityCandidates | None]
     ids: np.ndarray
     rankings: list[Ranking | None] = field(init=False)
 
@@ -51,7 +51,7 @@ class Mentions:
     def row(self, doc: int, window: Any, members: np.ndarray, predicted: np.ndarray) -> EntityRow:
         """A row that shows some entities and predicts some of these."""
         ids = [found.ids for i in members[predicted] if (found := self.candidates[i]) is not None]
-        known = [of_one for of_one in ids if of_one is not None]
+        known = [candidate_ids for candidate_ids in ids if candidate_ids is not None]
         candidates = listed_candidates(known) if known else None
         text, shown = self.placed.pieces.pieces, (members, self.ids[members], self.placed.spans[members])
         return EntityRow(doc, text, window.start, window.end, *shown, predicted, candidates)
@@ -80,14 +80,14 @@ class LinkDecoder:
             for i, window, members in shown
             if (predicted := docs[i].is_open(members)).any()
         ]:
-            for row, of_row in score(rows):
-                self._link_row(docs[row.doc], row, of_row)
+            for row, row_logits in score(rows):
+                self._link_row(docs[row.doc], row, row_logits)
 
     def _decide_without_model(self, mentions: Mentions) -> None:
         """What the model cannot change: entities without or with a single candidate, or that no window shows."""
         for i, found in enumerate(mentions.candidates):
             hidden = mentions.placed.window_of[i] < 0
-            if isinstance(found, KnownCandidates) and (hidden or not len(found.ids) or found.is_certain):
+            if isinstance(found, KnowledgeBaseCandidates) and (hidden or not len(found.ids) or found.is_certain):
                 self._link(mentions, i, found.rank_by_prior())
             elif found is not None and hidden:
                 self._link(mentions, i, Ranking())
@@ -95,11 +95,11 @@ class LinkDecoder:
     def _link_row(self, mentions: Mentions, row: EntityRow, logits: Sequence[np.ndarray]) -> None:
         """Link all entities that a row predicts, or those whose best candidate is most probable."""
         ranked = []
-        for i, of_mention in zip(row.wanted.tolist(), logits, strict=True):
+        for i, mention_logits in zip(row.wanted.tolist(), logits, strict=True):
             found = mentions.candidates[i]
             assert found is not None
-            if is_finite(of_mention):
-                ranked.append((i, found.rank(of_mention)))
+            if is_finite(mention_logits):
+                ranked.append((i, found.rank(mention_logits)))
             else:
                 self._link(mentions, i, Ranking())
         if self.decoding == "global":
@@ -146,13 +146,13 @@ def split_logits(group: Sequence[EntityRow], logits: np.ndarray) -> Iterator[lis
     start = 0
     for row in group:
         count = int(row.predicted.sum())
-        of_row = logits[start : start + count]
+        row_logits = logits[start : start + count]
         start += count
         if row.candidates is None:
-            yield list(of_row)
+            yield list(row_logits)
         else:
             lengths = (row.candidates >= 0).sum(axis=1).tolist()
-            yield [one[:length] for one, length in zip(of_row, lengths, strict=True)]
+            yield [one[:length] for one, length in zip(row_logits, lengths, strict=True)]
 
 
 def bounded(group: list[EntityRow], vocabulary: int) -> Iterator[list[EntityRow]]:

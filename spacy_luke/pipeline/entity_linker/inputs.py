@@ -92,6 +92,6 @@ def windows_with_entities(placed: PlacedEntities) -> list[tuple[Window, np.ndarr
 def listed_candidates(ids: Sequence[np.ndarray]) -> np.ndarray:
     """Lists of ids as one array, filled up with -1. *Shape:* (lists, longest)"""
     filled = np.full((len(ids), max(map(len, ids), default=0)), -1, dtype=np.int64)
-    for row, of_row in zip(filled, ids, strict=True):
-        row[: len(of_row)] = of_row
+    for row, row_ids in zip(filled, ids, strict=True):
+        row[: len(row_ids)] = row_ids
     return filled

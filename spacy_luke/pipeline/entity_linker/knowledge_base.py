@@ -12,7 +12,7 @@ from ...checkpoints.checkpoint import Checkpoint, Description
 from ...checksums import check_files
 from ...errors import LukeError, warn
 from ...files import parse_json
-from ...knowledge_base import AliasLookup, CandidateGenerator, KeptKnowledgeBase, entities_of
+from ...knowledge_base import AliasLookup, CandidateGenerator, StoredKnowledgeBase, entities_of
 from ..base.stored_head import CFG
 
 KB = "kb"  # file of a saved component
@@ -66,7 +66,7 @@ def no_titles(name: str, source: Description, owner: str | None) -> LukeError:
 
 
 def read_saved_kb(
-    kept: KeptKnowledgeBase, path: Path, cfg: Mapping[str, Any], *, without_cfg: bool = False
+    kept: StoredKnowledgeBase, path: Path, cfg: Mapping[str, Any], *, without_cfg: bool = False
 ) -> tuple[KnowledgeBase | None, Mapping[str, str]]:
     """The knowledge base of a saved component, None if it has none, and the titles of its entities.
 

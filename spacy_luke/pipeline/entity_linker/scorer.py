@@ -11,7 +11,7 @@ from spacy.scorer import Scorer
 from spacy.training import Example
 
 from ...knowledge_base import NIL
-from ..base.scoring import places
+from ..base.scoring import char_ranges
 
 
 def build_entity_linker_scorer() -> Callable[..., dict[str, Any]]:
@@ -39,10 +39,10 @@ def score_links(examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         gold = [ent for ent in example.reference.ents if ent.kb_id_]
         if not gold:
             continue
-        cand_place, gold_place = places(example)
-        cand = {cand_place(ent): ent.kb_id_ or NIL for ent in example.predicted.ents}
+        cand_range, gold_range = char_ranges(example)
+        cand = {cand_range(ent): ent.kb_id_ or NIL for ent in example.predicted.ents}
         annotated.append(SimpleNamespace(reference=SimpleNamespace(ents=gold), predicted=example.predicted))
-        right += [(ent.kb_id_ != NIL, cand[gold_place(ent)] == ent.kb_id_) for ent in gold if gold_place(ent) in cand]
+        right += [(ent.kb_id_ != NIL, cand[gold_range(ent)] == ent.kb_id_) for ent in gold if gold_range(ent) in cand]
     found = Scorer.score_links(annotated, negative_labels=[NIL, ""])
     scores: dict[str, Any] = {name: value if right else None for name, value in found.items() if "desc" not in name}
     in_kb = [ok for is_in_kb, ok in right if is_in_kb]

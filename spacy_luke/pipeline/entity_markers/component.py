@@ -202,21 +202,21 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
 
     def predict(self, docs: Iterable[Doc]) -> list[ScoredItems]:
         """Raw scores of the items of each Doc."""
-        docs = self._listed(docs)
+        docs = self._as_list(docs)
         labels = len(self._require_weights_or_bundled(docs).labels)
         self._warn_without_sentences(docs)
         items = [self._items(doc) for doc in docs]
         layout = self._layout()
-        logits = [np.zeros((len(of_doc), labels), dtype=np.float32) for of_doc in items]
-        seen = [np.zeros(len(of_doc), dtype=bool) for of_doc in items]
+        logits = [np.zeros((len(doc_items), labels), dtype=np.float32) for doc_items in items]
+        seen = [np.zeros(len(doc_items), dtype=bool) for doc_items in items]
         places = layout.place(docs, items)
-        for rows, scores in self._predicted(self._batches(layout, places)):
+        for rows, scores in self._predict_batches(self._batches(layout, places)):
             for row, row_scores in zip(rows, scores.reshape(len(rows), -1, labels), strict=True):
                 logits[row.doc][row.items] = row_scores[: len(row.items)]
                 seen[row.doc][row.items] = True
         return [
-            ScoredItems([item for item, ok in zip(of_doc, mask, strict=True) if ok], scores[mask])
-            for of_doc, scores, mask in zip(items, logits, seen, strict=True)
+            ScoredItems([item for item, ok in zip(doc_items, mask, strict=True) if ok], scores[mask])
+            for doc_items, scores, mask in zip(items, logits, seen, strict=True)
         ]
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
@@ -268,10 +268,10 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         docs = [example.predicted for example in examples]
         self._warn_without_sentences(docs)
         items = [self._items(e.predicted) if self._is_annotated(e.reference) else [] for e in examples]
-        targets = [self._sampled(self._targets(e, of_doc)) for e, of_doc in zip(examples, items, strict=True)]
+        targets = [self._sampled(self._targets(e, doc_items)) for e, doc_items in zip(examples, items, strict=True)]
         known = [np.flatnonzero(gold.known) for gold in targets]
         layout = self._layout()
-        chosen = [[of_doc[i] for i in some] for of_doc, some in zip(items, known, strict=True)]
+        chosen = [[doc_items[i] for i in some] for doc_items, some in zip(items, known, strict=True)]
         places = layout.place(docs, chosen)
 
         def loss_of(rows: list[Any], logits: np.ndarray, batch: EncoderInput) -> tuple[np.ndarray, float]:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from spacy.tokens import Doc, Span
 
-from ...batching.collate import ReadyRow, RowInput, WindowRow, collate
+from ...batching.collate import PreparedRow, RowInput, WindowRow, collate
 from ...batching.mentions import WHITE_SPACE, distinct_ranges, token_ranges, too_long, trim
 from ...batching.pieces import DocPieces, doc_pieces
 from ...batching.strided import StridedWindows
@@ -61,7 +61,7 @@ class MarkedItem:
 
 
 @dataclass(frozen=True)
-class MarkedRow(ReadyRow):
+class MarkedRow(PreparedRow):
     """One item, marked in its passage.
 
     doc: index of the Doc. items: index of the item among the Doc's. *Shape:* (1,)
@@ -81,9 +81,9 @@ class MarkedLayout:
 
     def place(self, docs: Sequence[Doc], items: Sequence[Sequence[Item]]) -> list[MarkedItem]:
         places = []
-        for index, (doc, of_doc) in enumerate(zip(docs, items, strict=True)):
-            pieces = doc_pieces(doc, self._vocab.tokenizer) if len(of_doc) else None
-            found = find_passages(doc, pieces, _token_ranges(of_doc), self._windows) if pieces is not None else []
+        for index, (doc, doc_items) in enumerate(zip(docs, items, strict=True)):
+            pieces = doc_pieces(doc, self._vocab.tokenizer) if len(doc_items) else None
+            found = find_passages(doc, pieces, _token_ranges(doc_items), self._windows) if pieces is not None else []
             for number, passage in enumerate(found):
                 if isinstance(passage, str):
                     self.left_out[passage] += 1
@@ -116,10 +116,10 @@ class DocumentLayout:
 
     def place(self, docs: Sequence[Doc], items: Sequence[Sequence[Item]]) -> list[ItemRow]:
         places: list[ItemRow] = []
-        for index, (doc, of_doc) in enumerate(zip(docs, items, strict=True)):
-            if len(of_doc):
+        for index, (doc, doc_items) in enumerate(zip(docs, items, strict=True)):
+            if len(doc_items):
                 pieces = doc_pieces(doc, self._tokenizer)
-                rows, left_out = item_rows(index, doc, pieces, _token_ranges(of_doc), self._windows)
+                rows, left_out = item_rows(index, doc, pieces, _token_ranges(doc_items), self._windows)
                 places += rows
                 self.left_out += left_out
         return places
@@ -161,9 +161,9 @@ class UnmarkedLayout:
     def place(self, docs: Sequence[Doc], items: Sequence[Sequence[Item]]) -> list[UnmarkedRow]:
         return [
             row
-            for index, (doc, of_doc) in enumerate(zip(docs, items, strict=True))
-            if len(of_doc)
-            for row in self._rows_of(index, doc, of_doc)
+            for index, (doc, doc_items) in enumerate(zip(docs, items, strict=True))
+            if len(doc_items)
+            for row in self._rows_of(index, doc, doc_items)
         ]
 
     def _rows_of(self, index: int, doc: Doc, items: Sequence[Item]) -> Iterator[UnmarkedRow]:
@@ -237,7 +237,7 @@ class ItemRow(WindowRow):
 
     def make(self, special: SpecialPieces) -> RowInput:
         """The row's tensors; the first piece and those of the mentions are global."""
-        spans = self.mentions + (self.window_at - self.start)
+        spans = self.mentions + (self.window_offset - self.start)
         steps = np.zeros(self.pieces + 1, dtype=np.int64)
         np.add.at(steps, spans[:, 0], 1)
         np.add.at(steps, spans[:, 1], -1)
@@ -269,8 +269,8 @@ def item_rows(
         inside = np.flatnonzero(window_of == number)
         if len(inside):
             mentions, members = distinct_ranges(ranges[inside].reshape(-1, 2))
-            of_items = mentions, members.reshape(len(inside), ranges.shape[1])
-            rows.append(ItemRow(index, pieces.pieces, window.start, window.end, visible[inside], *of_items))
+            item_mentions = mentions, members.reshape(len(inside), ranges.shape[1])
+            rows.append(ItemRow(index, pieces.pieces, window.start, window.end, visible[inside], *item_mentions))
     return rows, left_out
 
 

@@ -53,11 +53,11 @@ def find_passages(
         return []
     spans = token_ranges(items, doc)
     first, last = (edge.reshape(spans.shape[:2]) for edge in trim(pieces.visible, spans.reshape(-1, 2)))
-    cut = _Cut(doc, pieces, windows, 2 * spans.shape[1])
+    cut = _PassageCutter(doc, pieces, windows, 2 * spans.shape[1])
     return [WHITE_SPACE if (a > b).any() else cut(a, b) or too_long(len(a)) for a, b in zip(first, last, strict=True)]
 
 
-class _Cut:
+class _PassageCutter:
     """Cuts passages out of a Doc. What all of them need is made once; equal texts are one object."""
 
     def __init__(self, doc: Doc, pieces: DocPieces, windows: PassageWindows, reserved: int):

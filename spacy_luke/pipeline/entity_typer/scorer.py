@@ -12,7 +12,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from ...annotations import get_entity_type_scores, get_entity_types, typed_spans
-from ..base.scoring import CharRange, Places, calibration_error, per_label, places, prf
+from ..base.scoring import CharRange, CharRanges, calibration_error, char_ranges, per_label, prf
 
 Types = frozenset[str]
 
@@ -70,7 +70,7 @@ def _loose_macro(pairs: Sequence[tuple[Types, Types]]) -> dict[str, float | None
 def _predicted_and_gold(example: Example) -> Iterator[tuple[Types, Types]]:
     """Predicted and gold types of each annotated span of the reference."""
     if typed_spans(example.reference):
-        cand_place, gold_place = places(example)
+        cand_place, gold_place = char_ranges(example)
         cand, gold = _types(example.predicted, cand_place), _types(example.reference, gold_place)
         for place, types in gold.items():
             yield cand.get(place, frozenset()), types
@@ -79,7 +79,7 @@ def _predicted_and_gold(example: Example) -> Iterator[tuple[Types, Types]]:
 def _scored(example: Example) -> Iterator[tuple[float, bool]]:
     """Probability of each predicted type of the annotated spans, and whether it is right."""
     if typed_spans(example.reference):
-        cand_place, gold_place = places(example)
+        cand_place, gold_place = char_ranges(example)
         gold = _types(example.reference, gold_place)
         for span in typed_spans(example.predicted):
             scores = get_entity_type_scores(span)
@@ -88,5 +88,5 @@ def _scored(example: Example) -> Iterator[tuple[float, bool]]:
                 yield from ((scores[label], label in right) for label in get_entity_types(span) if label in scores)
 
 
-def _types(doc: Doc, place: Places) -> dict[CharRange, Types]:
-    return {place(span): frozenset(get_entity_types(span)) for span in typed_spans(doc)}
+def _types(doc: Doc, char_range: CharRanges) -> dict[CharRange, Types]:
+    return {char_range(span): frozenset(get_entity_types(span)) for span in typed_spans(doc)}

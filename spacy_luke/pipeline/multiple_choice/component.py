@@ -146,12 +146,12 @@ class LukeMultipleChoice(GroupedComponent[ChoiceRow]):
 
         *Shape:* (options,) each, float32
         """
-        docs = self._listed(docs)
+        docs = self._as_list(docs)
         return [(list(get_choices(doc)), found) for doc, found in zip(docs, self.predict(docs), strict=True)]
 
     def predict(self, docs: Iterable[Doc]) -> list[list[np.ndarray]]:
         """Raw scores of the options of each question in `doc._.choices`. *Shape:* (options,) each, float32"""
-        docs = self._listed(docs)
+        docs = self._as_list(docs)
         self._require_weights_or_bundled(docs)
         return self._find(docs, [get_choices(doc) for doc in docs])
 
@@ -160,8 +160,8 @@ class LukeMultipleChoice(GroupedComponent[ChoiceRow]):
 
         Docs without questions are left as they are, and an output that is not finite chooses nothing.
         """
-        for doc, of_doc in zip(docs, scores, strict=True):
-            asked = enumerate(zip(get_choices(doc), of_doc, strict=True))
+        for doc, doc_scores in zip(docs, scores, strict=True):
+            asked = enumerate(zip(get_choices(doc), doc_scores, strict=True))
             chosen = [
                 choice
                 for number, (choices, found) in asked
@@ -172,7 +172,7 @@ class LukeMultipleChoice(GroupedComponent[ChoiceRow]):
                 set_chosen(doc, chosen)
 
     def _find(self, docs: Sequence[Doc], asked: Sequence[Sequence[Choices]]) -> list[list[np.ndarray]]:
-        found = [[np.zeros(len(c.options), dtype=np.float32) for c in of_doc] for of_doc in asked]
+        found = [[np.zeros(len(c.options), dtype=np.float32) for c in doc_choices] for doc_choices in asked]
         reader = self._reader()
         for row, logits in self._row_logits(row for rows in self._rows(reader, docs, asked) for row in rows):
             found[row.doc][row.question][row.option] = logits[0]
@@ -183,10 +183,10 @@ class LukeMultipleChoice(GroupedComponent[ChoiceRow]):
         self, reader: ChoiceReader, docs: Iterable[Doc], asked: Iterable[Sequence[Choices]], first: int = 0
     ) -> Iterator[list[ChoiceRow]]:
         """The rows of the options of each question. first: index of the first Doc."""
-        for index, (doc, of_doc) in enumerate(zip(docs, asked, strict=True), first):
-            if of_doc:
+        for index, (doc, doc_choices) in enumerate(zip(docs, asked, strict=True), first):
+            if doc_choices:
                 context = reader.context(doc.text)
-                for number, choices in enumerate(of_doc):
+                for number, choices in enumerate(doc_choices):
                     yield reader.rows(index, number, context, choices.question, choices.options)
 
     def _reader(self) -> ChoiceReader:

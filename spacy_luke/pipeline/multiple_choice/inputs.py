@@ -35,15 +35,15 @@ class ChoiceRow(WindowRow):
     context_pieces: int
 
     @property
-    def window_at(self) -> int:
+    def window_offset(self) -> int:
         """Position in the row of the option's first piece: after `<s> context </s></s>`."""
         return self.context_pieces + 3
 
     def make(self, special: SpecialPieces) -> RowInput:
         """The row's tensors; what comes after the two separators is global."""
-        return self._input(special, global_mask=np.arange(self.pieces) >= self.window_at)
+        return self._input(special, global_mask=np.arange(self.pieces) >= self.window_offset)
 
-    def _lead(self, special: SpecialPieces) -> tuple[np.ndarray, np.ndarray]:
+    def _prefix(self, special: SpecialPieces) -> tuple[np.ndarray, np.ndarray]:
         read, eos = slice(self.context_pieces), special.eos
         ids = np.concatenate([[special.bos], self.context.ids[read], [eos, eos]])
         return ids, np.concatenate([[0], self.context.types[read], [0, 0]])

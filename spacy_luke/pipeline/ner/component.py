@@ -17,7 +17,7 @@ from thinc.api import Config, Model
 from ...annotations import annotated_entities
 from ...batching.collate import batch_rows, collate
 from ...batching.docs import DocBatch
-from ...batching.mentions import Candidates, Suggester, find_candidates, suggest
+from ...batching.mentions import SpanCandidates, Suggester, find_candidates, suggest
 from ...batching.pieces import doc_pieces
 from ...batching.windows import Windows, build_sentence_windows
 from ...checkpoints.checkpoint import Description
@@ -39,7 +39,7 @@ from ..base.negative_label import NO_ENTITY, find_negative
 from ..base.score_weights import ENTS_WEIGHTS, ScoreWeights, spans_weights
 from ..base.stored_head import StoredHead
 from .filter import SPAN_FILTER, FilterProbabilities, filter_probabilities, usable_filter, without_filter
-from .inputs import Encoded, MentionRow, mention_rows
+from .inputs import MentionRow, NERInputs, mention_rows
 from .loss import batch_loss, sample_negatives
 
 # For the memory budget: with a span filter about this share of the candidates is encoded.
@@ -259,7 +259,7 @@ class LukeNER(TaskComponent, CalibratedPipe):
 
         *Shape:* (spans, labels), float32; labels in the order of `logit_labels`, the negative one included.
         """
-        docs = self._listed(docs)
+        docs = self._as_list(docs)
         return [
             ([doc[start:end] for start, end in scored.spans.tolist()], scored.logits)
             for doc, scored in zip(docs, self.predict(docs), strict=True)
@@ -269,8 +269,8 @@ class LukeNER(TaskComponent, CalibratedPipe):
         """Raw scores of the candidates of each Doc, or of those that the span filter keeps."""
         encoded, scores = self._score(docs)
         found = []
-        for candidates, of_mentions in zip(encoded.candidates, scores, strict=True):
-            logits = of_mentions[candidates.mention_of][:, : len(self.logit_labels)]
+        for candidates, mention_logits in zip(encoded.candidates, scores, strict=True):
+            logits = mention_logits[candidates.mention_of][:, : len(self.logit_labels)]
             kept = logits[:, 0] != -np.inf
             found.append(SpanLogits(candidates.spans[kept], logits[kept]))
         return found
@@ -281,8 +281,8 @@ class LukeNER(TaskComponent, CalibratedPipe):
             raise LukeError("L056", name=self.name)
         encoded, scores = self._score(docs)
         return [
-            filter_probabilities(candidates, of_mentions[:, -1])
-            for candidates, of_mentions in zip(encoded.candidates, scores, strict=True)
+            filter_probabilities(candidates, mention_logits[:, -1])
+            for candidates, mention_logits in zip(encoded.candidates, scores, strict=True)
         ]
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[SpanLogits]) -> None:
@@ -298,35 +298,35 @@ class LukeNER(TaskComponent, CalibratedPipe):
         else:
             write_entities(doc, found, labels, self.spans_key, overwrite=self.overwrite, decoding=self.decoding)
 
-    def _score(self, docs: Iterable[Doc]) -> tuple[Encoded, list[np.ndarray]]:
+    def _score(self, docs: Iterable[Doc]) -> tuple[NERInputs, list[np.ndarray]]:
         """What the model gives for the mentions of each Doc: see `EntitySpanClassification.forward`."""
-        docs = self._listed(docs)
+        docs = self._as_list(docs)
         self._require_weights_or_bundled(docs)
         self._warn_without_sentences(docs)
         encoded = self._encode(docs)
         width = len(self.logit_labels) + (self.span_filter is not None)
         scores = [np.zeros((len(c.mentions), width), dtype=np.float32) for c in encoded.candidates]
         batches = self._batches(encoded, [np.arange(len(c.mentions)) for c in encoded.candidates])
-        for rows, found in self._predicted(batches):
+        for rows, found in self._predict_batches(batches):
             for row, row_scores in zip(rows, found, strict=True):
                 scores[row.doc][row.mentions] = row_scores[: len(row.mentions)]
         return encoded, scores
 
-    def _encode(self, docs: list[Doc]) -> Encoded:
+    def _encode(self, docs: list[Doc]) -> NERInputs:
         tokenizer = self._require_weights().tokenizer
         pieces = [doc_pieces(doc, tokenizer) for doc in docs]
-        joined = DocBatch.of_pieces(pieces)
+        batch = DocBatch.from_pieces(pieces)
         with naming_key_errors(self.name, "suggester", self.suggester):
-            suggested = suggest(self.suggester, docs, joined, self.model.ops)
-        candidates = find_candidates(pieces, joined, suggested, self.windows, self.max_mention_pieces)
+            suggested = suggest(self.suggester, docs, batch, self.model.ops)
+        candidates = find_candidates(pieces, batch, suggested, self.windows, self.max_mention_pieces)
         left_out: Counter[str] = sum((c.left_out for c in candidates if c.left_out), Counter())
         if left_out:
             warn("W005", name=self.name, count=left_out.total(), reasons=listed(left_out))
-        return Encoded(pieces, candidates)
+        return NERInputs(pieces, candidates)
 
     def _batches(
         self,
-        encoded: Encoded,
+        encoded: NERInputs,
         mentions: Sequence[np.ndarray],
         drawn: Sequence[np.ndarray | None] | None = None,
     ) -> Iterable[tuple[list[MentionRow], Any]]:
@@ -413,11 +413,11 @@ class LukeNER(TaskComponent, CalibratedPipe):
             reference, reference.spans.get(self.spans_key, ()) if self.overlap else reference.ents
         )
 
-    def _match(self, example: Example, candidates: Candidates) -> GoldSpans:
+    def _match(self, example: Example, candidates: SpanCandidates) -> GoldSpans:
         spans = self.gold_of(example.reference)
         return gold_spans(example, spans, candidates, self.logit_labels, self.negative_label, overlap=self.overlap)
 
-    def _gold(self, example: Example, candidates: Candidates) -> GoldSpans:
+    def _gold(self, example: Example, candidates: SpanCandidates) -> GoldSpans:
         gold = self._match(example, candidates)
         if gold.unknown_labels:
             unknown, known = ", ".join(gold.unknown_labels), ", ".join(self.labels)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...batching.mentions import Candidates
+from ...batching.mentions import SpanCandidates
 from ...checkpoints.checkpoint import Description
 from ...encoders.config import LukeConfig
 from ...encoders.span_filter import SpanFilterSettings, build_span_filter
@@ -59,7 +59,7 @@ class FilterProbabilities:
     ranks: np.ndarray
 
 
-def filter_probabilities(candidates: Candidates, logits: np.ndarray) -> FilterProbabilities:
+def filter_probabilities(candidates: SpanCandidates, logits: np.ndarray) -> FilterProbabilities:
     """Probabilities of candidates from the filter's logits of their mentions. *Shape:* (mentions,)"""
     order = np.lexsort((-logits, candidates.window_of))
     _, first, size = np.unique(candidates.window_of[order], return_index=True, return_counts=True)

@@ -8,25 +8,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...batching.collate import RowInput, WindowRow
-from ...batching.mentions import Candidates
+from ...batching.mentions import SpanCandidates
 from ...batching.pieces import DocPieces
 from ...tokenization.loading import SpecialPieces
 from ...tokenization.pieces import WordPieces
 
 
 @dataclass(frozen=True)
-class Encoded:
+class NERInputs:
     """Docs on their way to the encoder."""
 
     pieces: list[DocPieces]
-    candidates: list[Candidates]
+    candidates: list[SpanCandidates]
 
 
 @dataclass(frozen=True)
 class MentionRow(WindowRow):
     """A window with some of its mentions, every one a [MASK] entity.
 
-    mentions: indices of mentions of the Doc's `Candidates`. *Shape:* (mentions,)
+    mentions: indices of mentions of the Doc's `SpanCandidates`. *Shape:* (mentions,)
     ranges: their pieces in the Doc. *Shape:* (mentions, 2)
     mask: id of [MASK].
     share: of the mentions for which the encoder computes a row: 1 for LUKE, 0 for an encoder that reads mentions off
@@ -51,7 +51,7 @@ class MentionRow(WindowRow):
 def mention_rows(
     doc: int,
     text: WordPieces,
-    candidates: Candidates,
+    candidates: SpanCandidates,
     mentions: np.ndarray,
     chunk_size: int | None,
     *,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...batching.mentions import Candidates
+from ...batching.mentions import SpanCandidates
 from ..base.gold import GoldSpans
 from ..base.losses import binary_cross_entropy, cross_entropy_of_sets, softmax
 from .inputs import MentionRow
@@ -33,7 +33,7 @@ class TrainingSample:
         return np.flatnonzero(self.drawn)
 
 
-def sample_negatives(candidates: Candidates, gold: GoldSpans, negative: int, limit: int | None) -> TrainingSample:
+def sample_negatives(candidates: SpanCandidates, gold: GoldSpans, negative: int, limit: int | None) -> TrainingSample:
     """All gold mentions and, for each window, at most `limit` negative ones, drawn uniformly; None = all (the paper).
 
     If k of n negatives of a window are drawn, negatives are k / n times as frequent in training as in use. The loss

@@ -10,7 +10,7 @@ from spacy.scorer import Scorer, get_ner_prf
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from ..base.scoring import calibration_error, places, with_annotated_labels
+from ..base.scoring import calibration_error, char_ranges, with_annotated_labels
 
 
 def build_ner_scorer(spans_key: str = "luke_ner") -> Callable[..., dict[str, Any]]:
@@ -77,7 +77,7 @@ def _scored(
     group, spans = example.predicted.spans.get(spans_key), gold_of(example.reference)
     if group is None or "scores" not in group.attrs or spans is None:
         return
-    cand_place, gold_place = places(example)
-    gold = {(gold_place(span), span.label_) for span in spans}
+    cand_range, gold_range = char_ranges(example)
+    gold = {(gold_range(span), span.label_) for span in spans}
     for span, score in zip(group, group.attrs["scores"], strict=True):
-        yield score, (cand_place(span), span.label_) in gold
+        yield score, (cand_range(span), span.label_) in gold

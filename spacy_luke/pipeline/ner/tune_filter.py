@@ -49,26 +49,26 @@ def measure_filter(
     found = pipe.filter_probabilities(docs)
     assert pipe.span_filter is not None
     floor = pipe.span_filter.settings.floor
-    for example, of_doc in zip(examples, found, strict=True):
+    for example, doc_filter in zip(examples, found, strict=True):
         # A candidate within the floor is kept at every threshold.
-        every.append(np.where(of_doc.ranks < floor, np.inf, of_doc.probabilities))
-        places.append({span: i for i, span in enumerate(map(tuple, of_doc.spans.tolist()))})
+        every.append(np.where(doc_filter.ranks < floor, np.inf, doc_filter.probabilities))
+        places.append({span: i for i, span in enumerate(map(tuple, doc_filter.spans.tolist()))})
         spans = {aligned_tokens(example, span) for span in pipe.gold_of(example.reference)}
         gold.append(every[-1][[places[-1][span] for span in spans if span in places[-1]]])
     all_values, gold_values = np.concatenate([*every, []]), np.concatenate([*gold, []])
     if not len(gold_values):
         raise LukeError("L057", name=pipe.name)
     scored = _at_threshold(pipe, docs, min(thresholds))
-    of_scored = [
-        values[[place[span] for span in map(tuple, of_doc.spans.tolist())]]
-        for values, place, of_doc in zip(every, places, scored, strict=True)
+    scored_probabilities = [
+        values[[place[span] for span in map(tuple, doc_filter.spans.tolist())]]
+        for values, place, doc_filter in zip(every, places, scored, strict=True)
     ]
     points = []
     for t in sorted(thresholds, reverse=True):
         # What is said of a span depends on no other: the scores at a higher threshold are some of these.
         kept = [
-            SpanLogits(of_doc.spans[values >= t], of_doc.logits[values >= t])
-            for of_doc, values in zip(scored, of_scored, strict=True)
+            SpanLogits(doc_filter.spans[values >= t], doc_filter.logits[values >= t])
+            for doc_filter, values in zip(scored, scored_probabilities, strict=True)
         ]
         recall, share = float((gold_values >= t).mean()), float((all_values >= t).mean())
         points.append(FilterPoint(t, recall, share, _f1(pipe, examples, kept)))

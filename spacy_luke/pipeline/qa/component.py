@@ -200,7 +200,7 @@ class LukeQA(TaskComponent):
 
         Empty questions and Docs without text have no windows. *Shape:* (pieces, 2) each, float32
         """
-        docs = self._listed(docs)
+        docs = self._as_list(docs)
         self._require_weights_or_bundled(docs)
         questions = [get_questions(doc) for doc in docs]
         found: list[dict[tuple[int, int], tuple[QuestionWindow, np.ndarray]]] = [{} for _ in docs]
@@ -208,15 +208,15 @@ class LukeQA(TaskComponent):
             for row, row_scores in zip(group, scores, strict=True):
                 start, end = row.start, row.end
                 chars = np.full((row.pieces, 2), -1, dtype=np.int64)
-                chars[row.window_at : -1] = row.text.chars[start:end]
+                chars[row.window_offset : -1] = row.text.chars[start:end]
                 window = QuestionWindow(questions[row.doc][row.question], chars)
                 found[row.doc][row.question, row.window] = (window, row_scores[: row.pieces].copy())
-        in_order = [[of_doc[key] for key in sorted(of_doc)] for of_doc in found]
-        return [([window for window, _ in of_doc], [scores for _, scores in of_doc]) for of_doc in in_order]
+        in_order = [[doc_scores[key] for key in sorted(doc_scores)] for doc_scores in found]
+        return [([window for window, _ in doc_scores], [scores for _, scores in doc_scores]) for doc_scores in in_order]
 
     def predict(self, docs: Iterable[Doc]) -> list[list[FoundAnswers]]:
         """The best answers to each question in `doc._.questions`, with raw scores."""
-        docs = self._listed(docs)
+        docs = self._as_list(docs)
         self._require_weights_or_bundled(docs)
         return self._find(docs, [get_questions(doc) for doc in docs], self.n_best)
 
@@ -225,16 +225,16 @@ class LukeQA(TaskComponent):
 
         Docs without questions are left as they are.
         """
-        for doc, of_doc in zip(docs, scores, strict=True):
+        for doc, doc_answers in zip(docs, scores, strict=True):
             answers: list[Answer] = []
-            for question, found in zip(get_questions(doc), of_doc, strict=True):
+            for question, found in zip(get_questions(doc), doc_answers, strict=True):
                 answers += to_answers(doc, question, found, self.n_best, self.no_answer_threshold)
-            if of_doc:
+            if doc_answers:
                 set_answers(doc, answers)
 
     def _find(self, docs: Sequence[Doc], questions: Sequence[Sequence[str]], n_best: int) -> list[list[FoundAnswers]]:
         keep = max(N_BEST, n_best)
-        best = [[NOTHING] * len(of_doc) for of_doc in questions]
+        best = [[NOTHING] * len(doc_questions) for doc_questions in questions]
         for group, scores in self._scored(docs, questions):
             for row, row_scores in zip(group, scores, strict=True):
                 found = window_answers(row, row_scores, self.max_answer_pieces, keep)
@@ -246,15 +246,17 @@ class LukeQA(TaskComponent):
     ) -> Iterator[tuple[list[QuestionRow], np.ndarray]]:
         """Rows and their logits, in batches. *Shape:* (rows, pieces with padding, 2)"""
         reader = self._reader()
-        contexts = [reader.context(doc) if of_doc else None for doc, of_doc in zip(docs, questions, strict=True)]
+        contexts = [
+            reader.context(doc) if doc_questions else None for doc, doc_questions in zip(docs, questions, strict=True)
+        ]
         rows = (
             row
-            for index, (context, of_doc) in enumerate(zip(contexts, questions, strict=True))
-            for number, question in enumerate(of_doc)
+            for index, (context, doc_questions) in enumerate(zip(contexts, questions, strict=True))
+            for number, question in enumerate(doc_questions)
             if context is not None
             for row in reader.rows(index, number, context, question)
         )
-        yield from self._predicted(self._batches(rows))
+        yield from self._predict_batches(self._batches(rows))
         self._warn_of(reader)
 
     def _reader(self) -> QuestionReader:
@@ -295,8 +297,8 @@ class LukeQA(TaskComponent):
         gold: list[list[list[PieceAnswer]]] = []
         for index, example in enumerate(examples):
             gold.append([])
-            for of_question, answers in gold_rows(example, reader, GoldReport(), index):
-                rows += of_question
+            for question_rows, answers in gold_rows(example, reader, GoldReport(), index):
+                rows += question_rows
                 gold[-1].append(answers)
 
         def loss_of(group: list[QuestionRow], logits: np.ndarray, batch: EncoderInput) -> tuple[np.ndarray, float]:

@@ -47,7 +47,7 @@ def window_answers(row: QuestionRow, logits: np.ndarray, max_answer_pieces: int,
     so that some answer is found unless the window has only white space to start from; the reference has none then.
     """
     start, end = row.start, row.end
-    scores = logits[row.window_at : row.window_at + end - start].astype(np.float64)
+    scores = logits[row.window_offset : row.window_offset + end - start].astype(np.float64)
     text = row.text.text_chars[start:end]
     may_start = np.flatnonzero(row.has_most_context)
     no_answer = float(logits[0, 0]) + float(logits[0, 1])

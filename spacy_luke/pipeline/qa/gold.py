@@ -52,7 +52,7 @@ def target(row: QuestionRow, answers: Sequence[PieceAnswer]) -> tuple[int, int]:
     """
     for first, last in answers:
         if row.start <= first and last < row.end:
-            return row.window_at + first - row.start, row.window_at + last - row.start
+            return row.window_offset + first - row.start, row.window_offset + last - row.start
     return 0, 0
 
 

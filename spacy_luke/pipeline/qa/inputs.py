@@ -48,7 +48,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Plan:
+class WindowedQuestion:
     """A question and the windows of the context that it is asked about.
 
     ids, types: of the question, as far as it is read. *Shape:* (pieces,), int64
@@ -77,12 +77,12 @@ class QuestionRow(WindowRow):
 
     text: Context
     question: int
-    plan: Plan
+    plan: WindowedQuestion
     window: int
     shown: np.ndarray
 
     @property
-    def window_at(self) -> int:
+    def window_offset(self) -> int:
         """Position in the row of the first piece of the context: after `<s> question </s></s>`."""
         return 1 + len(self.plan.ids) + self.plan.separators
 
@@ -105,7 +105,7 @@ class QuestionRow(WindowRow):
             global_mask=np.arange(self.pieces) <= len(self.plan.ids),
         )
 
-    def _lead(self, special: SpecialPieces) -> tuple[np.ndarray, np.ndarray]:
+    def _prefix(self, special: SpecialPieces) -> tuple[np.ndarray, np.ndarray]:
         between = self.plan.separators
         ids = np.concatenate([[special.bos], self.plan.ids, [special.eos] * between])
         return ids, np.concatenate([[0], self.plan.types, [0] * between])
@@ -176,7 +176,7 @@ class QuestionReader:
             self.first_too_long = self.first_too_long or question
             self.too_long += 1
         ids, types = asked.ids[: self.max_question_pieces], asked.types[: self.max_question_pieces]
-        plan = Plan(ids, types, self.separators, self.windows.cover(len(context.ids), len(ids)))
+        plan = WindowedQuestion(ids, types, self.separators, self.windows.cover(len(context.ids), len(ids)))
         first, last = context.entity_spans[:, 0], context.entity_spans[:, 1]
         for index, (start, end) in enumerate(plan.windows):
             shown = np.flatnonzero((first >= start) & (last <= end))[: self.max_entities]

@@ -13,7 +13,7 @@ from spacy.training import Example
 
 from ...annotations import RELATIONS, get_relations, has_annotation
 from ..base.negative_label import NO_RELATION
-from ..base.scoring import CharRange, Places, calibration_error, per_label, places, prf
+from ..base.scoring import CharRange, CharRanges, calibration_error, char_ranges, per_label, prf
 
 # Range and labels of an end of a relation; several labels only where spans under a key overlap completely.
 End = tuple[CharRange, tuple[str, ...]]
@@ -52,8 +52,8 @@ def build_relations_scorer(
     return partial(_score_with, {name: value for name, value in settings.items() if value})
 
 
-def _score_with(settings: dict[str, Any], examples: Iterable[Example], **of_component: Any) -> dict[str, Any]:
-    return score_relations(examples, **{**of_component, **settings})
+def _score_with(settings: dict[str, Any], examples: Iterable[Example], **component_settings: Any) -> dict[str, Any]:
+    return score_relations(examples, **{**component_settings, **settings})
 
 
 def score_relations(
@@ -74,9 +74,9 @@ def score_relations(
     for example in examples:
         if not has_annotation(example.reference, RELATIONS):
             continue
-        docs = zip((example.predicted, example.reference), places(example), strict=True)
+        docs = zip((example.predicted, example.reference), char_ranges(example), strict=True)
         (cand, cand_entities), (gold, gold_entities) = (
-            _facts(doc, place, symmetric, negative, spans_key) for doc, place in docs
+            _facts(doc, char_range, symmetric, negative, spans_key) for doc, char_range in docs
         )
         strict.score_set(cand, gold)
         gold_ends += (end for *ends, _ in gold for end in ends)
@@ -98,16 +98,16 @@ def score_relations(
 
 
 def _facts(
-    doc: Doc, place: Places, symmetric: frozenset[str], negative: frozenset[str], spans_key: str | None
+    doc: Doc, char_range: CharRanges, symmetric: frozenset[str], negative: frozenset[str], spans_key: str | None
 ) -> tuple[set[Fact], set[CharRange]]:
-    """The relations of a Doc, and the places of its entities."""
+    """The relations of a Doc, and the character ranges of its entities."""
     entities: defaultdict[CharRange, set[str]] = defaultdict(set)
     for span in doc.ents if spans_key is None else doc.spans.get(spans_key, ()):
-        entities[place(span)].update(_label(span))
+        entities[char_range(span)].update(_label(span))
 
     def end(span: Span) -> End:
-        labels = _label(span) or entities.get(place(span), set())
-        return place(span), tuple(sorted(labels))
+        labels = _label(span) or entities.get(char_range(span), set())
+        return char_range(span), tuple(sorted(labels))
 
     facts = set()
     for relation in get_relations(doc):
@@ -123,10 +123,10 @@ def _scored(
     example: Example, gold: set[tuple[CharRange, CharRange, str]], symmetric: frozenset[str], negative: frozenset[str]
 ) -> Iterator[tuple[float, bool]]:
     """Probability of each predicted relation, and whether it is right."""
-    place, _ = places(example)
+    char_range, _ = char_ranges(example)
     for relation in get_relations(example.predicted):
         if relation.label not in negative:
-            ends = [place(relation.head), place(relation.tail)]
+            ends = [char_range(relation.head), char_range(relation.tail)]
             head, tail = sorted(ends) if relation.label in symmetric else ends
             yield relation.score, (head, tail, relation.label) in gold
 

@@ -176,20 +176,20 @@ class LukeTextCategorizer(GroupedComponent[TextRow]):
 
         *Shape:* (1, labels), float32; labels in the order of `labels`.
         """
-        docs = self._listed(docs)
+        docs = self._as_list(docs)
         scores = np.split(self.predict(docs), range(1, len(docs)))
         return [([doc], row) if _has_text(row).any() else ([], row[:0]) for doc, row in zip(docs, scores, strict=False)]
 
     def predict(self, docs: Iterable[Doc]) -> np.ndarray:
         """Raw scores of each Doc; NaN for those without text. *Shape:* (Docs, labels), float32"""
-        docs = self._listed(docs)
+        docs = self._as_list(docs)
         labels = len(self._require_weights_or_bundled(docs).labels)
         rows = self._rows(docs)
         found = {(row.doc, row.window): logits for row, logits in self._row_logits(row for of in rows for row in of)}
         scores = np.full((len(docs), labels), np.nan, dtype=np.float32)
-        for index, of_doc in enumerate(rows):
-            if of_doc:
-                scores[index] = _mean(of_doc, np.stack([found[row.doc, row.window] for row in of_doc]))
+        for index, doc_rows in enumerate(rows):
+            if doc_rows:
+                scores[index] = _mean(doc_rows, np.stack([found[row.doc, row.window] for row in doc_rows]))
         return scores
 
     def set_annotations(self, docs: Iterable[Doc], scores: np.ndarray) -> None:
@@ -227,17 +227,17 @@ class LukeTextCategorizer(GroupedComponent[TextRow]):
         gold = [self._gold(example, report) for example in examples]
         self.missed_gold += report.missed
         rows = self._rows([example.predicted for example in examples])
-        learned = [of_doc for of_doc, found in zip(rows, gold, strict=True) if of_doc and found.known.any()]
+        learned = [doc_rows for doc_rows, found in zip(rows, gold, strict=True) if doc_rows and found.known.any()]
         total = sum(int(gold[row.doc].known.sum()) if self.multi_label else 1 for row, *_ in learned)
 
         def loss_of_doc(windows: Sequence[TextRow], logits: np.ndarray) -> tuple[np.ndarray, float]:
-            of_doc, scores = gold[windows[0].doc], _mean(windows, logits)
+            doc_gold, scores = gold[windows[0].doc], _mean(windows, logits)
             if self.multi_label:
-                gradient, known = np.zeros_like(scores), of_doc.known
-                found, loss = binary_cross_entropy(scores[known, None], of_doc.values[known, None])
+                gradient, known = np.zeros_like(scores), doc_gold.known
+                found, loss = binary_cross_entropy(scores[known, None], doc_gold.values[known, None])
                 gradient[known] = found[:, 0]
             else:
-                found, loss = cross_entropy(scores[None], of_doc.values[None].argmax(axis=1))
+                found, loss = cross_entropy(scores[None], doc_gold.values[None].argmax(axis=1))
                 gradient = found[0]
             return np.outer(_shares(windows), gradient), loss
 

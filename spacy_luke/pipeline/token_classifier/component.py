@@ -232,7 +232,7 @@ class LukeTokenClassifier(TaskComponent):
 
         *Shape:* (tokens, labels), float32; labels in the order of `logit_labels`.
         """
-        docs = self._listed(docs)
+        docs = self._as_list(docs)
         return [
             ([doc[i] for i in scored.tokens.tolist()], scored.logits)
             for doc, scored in zip(docs, self.predict(docs), strict=True)
@@ -240,10 +240,10 @@ class LukeTokenClassifier(TaskComponent):
 
     def predict(self, docs: Iterable[Doc]) -> list[TokenLogits]:
         """Raw scores of the tokens of each Doc."""
-        docs = self._listed(docs)
+        docs = self._as_list(docs)
         labels = len(self._require_weights_or_bundled(docs).labels)
         scored, rows = self._rows(docs, labels)
-        for group, scores in self._predicted(self._batches(rows)):
+        for group, scores in self._predict_batches(self._batches(rows)):
             for row, row_scores in zip(group, scores, strict=True):
                 scored[row.doc].logits[row.words] = row_scores[row.places]
         return scored
@@ -306,8 +306,8 @@ class LukeTokenClassifier(TaskComponent):
         labels = self._require_weights().labels
         scored, rows = self._rows([example.predicted for example in examples], len(labels))
         gold = [self._known_gold(example, words) for example, words in zip(examples, scored, strict=True)]
-        for of_doc in gold:
-            self.missed_gold += of_doc.missed
+        for doc_gold in gold:
+            self.missed_gold += doc_gold.missed
         outside = labels.index(OUTSIDE) if OUTSIDE in labels else -1
         wanted = [row for row in rows if gold[row.doc].known[row.words].any()]
 
@@ -322,7 +322,7 @@ class LukeTokenClassifier(TaskComponent):
             gradient[index], loss = cross_entropy_of_sets(logits[index], np.concatenate(possible))
             return gradient, loss
 
-        return Training(self._batches(wanted), sum(int(of_doc.known.sum()) for of_doc in gold), loss_of)
+        return Training(self._batches(wanted), sum(int(doc_gold.known.sum()) for doc_gold in gold), loss_of)
 
     @property
     def _gold_place(self) -> str:

@@ -73,9 +73,9 @@ def gold_token_tags(
     index = {label: i for i, label in enumerate(labels)}
     gold = GoldSpans(np.zeros(len(tokens), dtype=np.int64), np.zeros(len(tokens), dtype=bool))
     aligned = example.alignment.x2y
-    of_token = np.split(aligned.data, np.cumsum(aligned.lengths)[:-1]) if len(aligned.lengths) else []
+    aligned_indices = np.split(aligned.data, np.cumsum(aligned.lengths)[:-1]) if len(aligned.lengths) else []
     for place, token in enumerate(tokens.tolist()):
-        found = {values[i] for i in of_token[token]} - {""}
+        found = {values[i] for i in aligned_indices[token]} - {""}
         gold.total += bool(found)
         if len(found) > 1:
             gold.missed["on parts of a token"] += 1

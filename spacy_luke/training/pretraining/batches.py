@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...batching.collate import RowInput, batch_rows, collate
 from ...encoders.inputs import EncoderInput
-from ...encoders.layers import places_of
+from ...encoders.layers import flat_indices
 from ...tokenization.entity_vocab import PAD, UNK, EntityVocab
 from ...tokenization.pieces import PieceTokenizer
 from .masking import MaskedRow, Masking, MaskVocab
@@ -50,7 +50,7 @@ class Targets:
     entity_ids: Tensor
 
     @classmethod
-    def of(cls, rows: Sequence[MaskedRow], batch: EncoderInput) -> Targets:
+    def from_rows(cls, rows: Sequence[MaskedRow], batch: EncoderInput) -> Targets:
         pieces = torch.zeros_like(batch.piece_mask)
         entities = None if batch.entity_mask is None else torch.zeros_like(batch.entity_mask)
         for i, row in enumerate(rows):
@@ -59,7 +59,7 @@ class Targets:
                 entities[i, row.entity_places] = True
         piece_ids = torch.from_numpy(np.concatenate([row.piece_targets for row in rows]))
         entity_ids = torch.from_numpy(np.concatenate([row.entity_targets for row in rows]))
-        return cls(places_of(pieces), piece_ids, None if entities is None else places_of(entities), entity_ids)
+        return cls(flat_indices(pieces), piece_ids, None if entities is None else flat_indices(entities), entity_ids)
 
     def to(self, device: torch.device) -> Targets:
         entities = None if self.entities is None else self.entities.to(device)
@@ -102,7 +102,7 @@ class MaskedWindows:
         self._special = tokenizer.special
         self._settings = settings
         self._masking = masking
-        self._vocab = MaskVocab.of(tokenizer, entity_vocab)
+        self._vocab = MaskVocab.from_tokenizer(tokenizer, entity_vocab)
         self._entity_pad = entity_vocab[PAD]
         other = entity_vocab[UNK] if unknown == "unk" else -1
         found = [entity_vocab.find(title) for title in store.titles]
@@ -164,7 +164,7 @@ class MaskedWindows:
             batch = collate([row.row for row in group], piece_pad=self._special.pad, entity_pad=self._entity_pad)
             words = sum(row.words for row in group)
             last = seen if number == len(groups) else None
-            yield Part(Targets.of(group, batch), pieces, entities, words, last), batch
+            yield Part(Targets.from_rows(group, batch), pieces, entities, words, last), batch
 
     def _masked(self, index: int, rng: np.random.Generator) -> MaskedRow:
         """A window, masked."""

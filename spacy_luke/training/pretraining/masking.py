@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...batching.collate import ReadyRow, RowInput
+from ...batching.collate import PreparedRow, RowInput
 from ...checks import require_probability
 from ...errors import LukeError
 from ...tokenization.case import NO_CASE
@@ -33,7 +33,7 @@ class MaskVocab:
     ordinary: np.ndarray
 
     @classmethod
-    def of(cls, tokenizer: PieceTokenizer, entity_vocab: EntityVocab) -> MaskVocab:
+    def from_tokenizer(cls, tokenizer: PieceTokenizer, entity_vocab: EntityVocab) -> MaskVocab:
         special, rows = set(vars(tokenizer.special).values()), tokenizer.rows
         special |= {token.id for token in tokenizer.added.values() if token.special}
         ordinary = sorted(i for i in set(tokenizer.vocab.values()) - special if i < rows)
@@ -41,7 +41,7 @@ class MaskVocab:
 
 
 @dataclass(frozen=True)
-class MaskedRow(ReadyRow):
+class MaskedRow(PreparedRow):
     """A window in which something is masked.
 
     piece_places: where pieces are to be predicted, in order. *Shape:* (masked,)

@@ -19,7 +19,7 @@ from thinc.api import Config
 from ...batching.device import prefetch
 from ...errors import LukeError, warn
 from ...files import write_file
-from ...models.adamw import DrivenAdamW
+from ...models.adamw import ThincAdamW
 from .batches import MaskedWindows, dropout_seed
 from .scores import Scores, Tally, batch_loss
 from .settings import MAY_CHANGE, Settings
@@ -65,7 +65,7 @@ class Run:
     def __init__(self, config: Config, output: Path, *, resume: bool = False, gpu_id: int = -1):
         if not config.get("pretraining"):
             raise LukeError("L097", section="pretraining", problem="it is missing", known="see configs/pretrain.cfg")
-        self.settings = Settings.of(registry.resolve(config["pretraining"]))
+        self.settings = Settings.from_config(registry.resolve(config["pretraining"]))
         self.output = output
         self.device = _device(gpu_id)
         self.progress = read_progress(output) if resume else Progress()
@@ -145,7 +145,7 @@ class Run:
         for name, stage in self.settings.stages.items():
             end = min(first + stage.steps, self.settings.steps)
             if self.progress.steps < end:
-                adamw = DrivenAdamW(self.model.train(stage.trained), stage.optimizer)
+                adamw = ThincAdamW(self.model.train(stage.trained), stage.optimizer)
                 if self.progress.steps > first:
                     load_adamw(self.output, adamw)
                     for _ in range(self.progress.steps - first):
@@ -153,7 +153,7 @@ class Run:
                 yield from self._stage(name, adamw, end)
             first += stage.steps
 
-    def _stage(self, name: str, adamw: DrivenAdamW, end: int) -> Iterator[Report]:
+    def _stage(self, name: str, adamw: ThincAdamW, end: int) -> Iterator[Report]:
         module, progress = self.model.module, self.progress
         steps, words = progress.steps, progress.words
         tally, started, since = Tally(self.device), time.perf_counter(), words
@@ -180,7 +180,7 @@ class Run:
             yield self._report(name, adamw, tally.scores(), speed)
             tally, started, since = Tally(self.device), time.perf_counter(), words
 
-    def _report(self, stage: str, adamw: DrivenAdamW, train: Scores, speed: float) -> Report:
+    def _report(self, stage: str, adamw: ThincAdamW, train: Scores, speed: float) -> Report:
         """Evaluate and save."""
         progress = self.progress
         dev = self.evaluate() if self.dev is not None else None

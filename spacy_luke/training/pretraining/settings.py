@@ -154,7 +154,7 @@ class Settings:
         return min(total, self.max_steps) if self.max_steps else total
 
     @classmethod
-    def of(cls, block: Mapping[str, Any]) -> Settings:
+    def from_config(cls, block: Mapping[str, Any]) -> Settings:
         """Read the block of a config whose functions are resolved; L097 for a setting that is missing or unknown."""
         values = dict(block)
         parts = {"model": ModelSettings, "entity_vocab": EntityVocabSettings, "windows": WindowSettings}

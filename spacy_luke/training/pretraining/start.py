@@ -46,9 +46,9 @@ class Trained:
 
     def train(self, what: str) -> list[tuple[str, torch.nn.Parameter]]:
         """Let `what` learn, as `Stage.trained` has it; RETURNS: its parameters with their names."""
-        of_stage = (*ENTITY_PARTS, f"{PIECE_HEAD}.") if self._new_piece_head else ENTITY_PARTS
+        stage_parts = (*ENTITY_PARTS, f"{PIECE_HEAD}.") if self._new_piece_head else ENTITY_PARTS
         for name, parameter in self.module.named_parameters():
-            parameter.requires_grad_(what == "all" or name.startswith(of_stage))
+            parameter.requires_grad_(what == "all" or name.startswith(stage_parts))
         return [(name, p) for name, p in self.module.named_parameters() if p.requires_grad]
 
     def save(self, path: Path, facts: dict[str, bytes]) -> None:
@@ -62,7 +62,7 @@ class Trained:
             module = with_entity_queries(module)
         config = module.encoder.config
         assert isinstance(config, LukeConfig)
-        settings = source.of_encoder()
+        settings = source.encoder_settings()
         description = Description(MASKED_LM, config, source.tokenizer, self.entity_vocab, settings=settings)
         save_checkpoint(path, description, module, more_files=facts)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...checkpoints.weights import require_finite
 from ...errors import LukeError
-from ...models.adamw import DrivenAdamW
+from ...models.adamw import ThincAdamW
 
 FILE = "state.safetensors"
 _MODULE, _ADAMW, _META = "module.", "adamw.", "progress"
@@ -35,7 +35,7 @@ class Progress:
     best: float | None = None
 
 
-def save_state(folder: Path, module: nn.Module, adamw: DrivenAdamW, progress: Progress) -> None:
+def save_state(folder: Path, module: nn.Module, adamw: ThincAdamW, progress: Progress) -> None:
     """Write weights, the optimiser's state and the progress. L029 if it fails; what was there is then unchanged."""
     tensors = {f"{_MODULE}{name}": tensor for name, tensor in module.state_dict().items()}
     tensors |= {f"{_ADAMW}{name}": tensor for name, tensor in adamw.state().items()}
@@ -74,7 +74,7 @@ def load_weights(folder: Path, module: nn.Module) -> None:
         raise LukeError("L102", path=folder, reason=f"{FILE} is of another model ({str(e).splitlines()[0]})") from None
 
 
-def load_adamw(folder: Path, adamw: DrivenAdamW) -> None:
+def load_adamw(folder: Path, adamw: ThincAdamW) -> None:
     """Give an optimiser the state of the run."""
     adamw.load_state(_tensors(folder, _ADAMW))
 

@@ -39,7 +39,7 @@ def test_one_product_gives_what_two_give(batch, heads, rows, pieces, entities, m
     assert torch.allclose(one, two, atol=1e-5)
     weights = torch.randn_like(two)
     gradients = [torch.autograd.grad((found * weights).sum(), leaves) for found in (one, two)]
-    assert all(torch.allclose(*of_both, atol=1e-4) for of_both in zip(*gradients, strict=True))
+    assert all(torch.allclose(*both, atol=1e-4) for both in zip(*gradients, strict=True))
 
 
 @pytest.mark.parametrize("masked", [False, True])

@@ -35,7 +35,7 @@ def rows_of(batch: int, heads: int, length: int, width: int) -> Tensor:
 def test_the_context_is_that_of_pytorch(batch, heads, rows, keys, masked) -> None:
     width = 8
     queries = [rows_of(batch, heads, rows, width) for _ in keys]
-    of_kinds = [rows_of(batch, heads, number, width) for number in keys]
+    keys_by_kind = [rows_of(batch, heads, number, width) for number in keys]
     values = rows_of(batch, heads, sum(keys), width)
     shapes = {
         "keys": (batch, 1, 1, sum(keys)),
@@ -43,11 +43,13 @@ def test_the_context_is_that_of_pytorch(batch, heads, rows, keys, masked) -> Non
         "one for all": (1, 1, rows, sum(keys)),
     }
     mask = 3 * torch.randn(shapes[masked]) if masked else None
-    arguments = [*queries, *of_kinds, values, *([] if mask is None else [mask])]
+    arguments = [*queries, *keys_by_kind, values, *([] if mask is None else [mask])]
     before = [tensor.clone() for tensor in arguments]
     with torch.no_grad():
-        found = attend_by_head(queries, of_kinds, values, mask)
-    scores = torch.cat([q @ k.transpose(2, 3) for q, k in zip(queries, of_kinds, strict=True)], dim=-1) * width**-0.5
+        found = attend_by_head(queries, keys_by_kind, values, mask)
+    scores = (
+        torch.cat([q @ k.transpose(2, 3) for q, k in zip(queries, keys_by_kind, strict=True)], dim=-1) * width**-0.5
+    )
     expected = (scores if mask is None else scores + mask).softmax(-1) @ values
     assert found.shape == expected.shape
     assert torch.allclose(found, expected, atol=1e-5)

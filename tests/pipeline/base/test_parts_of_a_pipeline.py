@@ -71,7 +71,7 @@ def sourced(encoder: str, ner: str) -> Callable[[Path], Language]:
 def sourced_in_config(encoder: str, ner: str) -> Callable[[Path], Language]:
     def make(saved: Path) -> Language:
         names = {"sentencizer": "sentencizer", encoder: "luke_encoder", ner: "luke_ner"}
-        components = {name: {"source": str(saved), "component": of_source} for name, of_source in names.items()}
+        components = {name: {"source": str(saved), "component": saved_name} for name, saved_name in names.items()}
         config = {"nlp": {"lang": "en", "pipeline": list(names)}, "components": components}
         return spacy.util.load_model_from_config(config, auto_fill=True)
 

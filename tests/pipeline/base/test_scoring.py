@@ -11,7 +11,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
 from spacy_luke.annotations import set_entity_labels, set_entity_type_scores, set_entity_types, set_relations
-from spacy_luke.pipeline.base.scoring import calibration_error, per_label, places, prf, with_annotated_labels
+from spacy_luke.pipeline.base.scoring import calibration_error, char_ranges, per_label, prf, with_annotated_labels
 from spacy_luke.pipeline.entity_typer.scorer import build_entity_typer_scorer
 from spacy_luke.pipeline.ner.scorer import build_ner_scorer
 from spacy_luke.pipeline.relations.scorer import build_relations_scorer
@@ -134,7 +134,7 @@ def test_places_do_not_depend_on_tokens_white_space_and_case() -> None:
         Doc(NLP.vocab, words=["In", "New York", "Ada"]),
         Doc(NLP.vocab, words=["in", "New", "York", "\n", "ada"], spaces=[True, True, True, False, False]),
     )
-    predicted, reference = places(one)
+    predicted, reference = char_ranges(one)
     assert predicted(one.predicted[1:2]) == reference(one.reference[1:3]) == (2, 9)
     assert predicted(one.predicted[2:3]) == reference(one.reference[4:5]) == (9, 12)
     assert predicted(one.predicted[0:1]) == (0, 2)
@@ -142,7 +142,7 @@ def test_places_do_not_depend_on_tokens_white_space_and_case() -> None:
 
 def test_places_of_different_texts_are_an_error() -> None:
     with pytest.raises(ValueError, match="E949"):
-        places(Example(NLP.make_doc("Ada met Bo"), NLP.make_doc("Cy")))
+        char_ranges(Example(NLP.make_doc("Ada met Bo"), NLP.make_doc("Cy")))
 
 
 def test_results_are_none_where_there_is_nothing() -> None:

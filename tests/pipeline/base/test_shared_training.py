@@ -73,7 +73,7 @@ def test_what_each_task_adds_to_the_gradient_can_be_bounded(checkpoint: Path, la
         nlp.update(examples(nlp), sgd=False, drop=0.0, exclude=[t for t in tasks if t != task])
         parameters = encoder_of(nlp, task).named_parameters()
         added[task] = {name: p.grad for name, p in parameters if p.grad is not None}
-    norms = {task: float(sum((g**2).sum() for g in of_task.values())) ** 0.5 for task, of_task in added.items()}
+    norms = {task: float(sum((g**2).sum() for g in task_grads.values())) ** 0.5 for task, task_grads in added.items()}
     clip = sorted(norms.values())[1] / 2  # two are above it, unless they are much alike
     assert sum(norm > clip for norm in norms.values()) >= 2
     largest = max(norms, key=norms.__getitem__)

@@ -139,8 +139,8 @@ def test_docs_together_have_what_each_has_alone(checkpoint: Path) -> None:
         for a, b in zip(alone.windows, together.windows, strict=True):
             assert (a.start, a.end, a.pieces, a.entities) == (b.start, b.end, b.pieces, b.entities)
             np.testing.assert_allclose(a.hidden_states, b.hidden_states, atol=1e-4)
-            for of_a, of_b in zip(a.attentions, b.attentions, strict=True):
-                np.testing.assert_allclose(of_a, of_b, atol=1e-5)
+            for left, right in zip(a.attentions, b.attentions, strict=True):
+                np.testing.assert_allclose(left, right, atol=1e-5)
 
 
 def test_the_batches_do_not_matter(checkpoint: Path) -> None:
@@ -148,9 +148,9 @@ def test_the_batches_do_not_matter(checkpoint: Path) -> None:
     large = load(checkpoint).states(docs, attentions=True)
     small = load(checkpoint, max_batch_pieces=1).states(docs, attentions=True)
     for a, b in zip(large, small, strict=True):
-        for of_a, of_b in zip(a.windows, b.windows, strict=True):
-            assert of_a.pieces == of_b.pieces
-            np.testing.assert_allclose(of_a.attentions[-1], of_b.attentions[-1], atol=1e-5)
+        for left, right in zip(a.windows, b.windows, strict=True):
+            assert left.pieces == right.pieces
+            np.testing.assert_allclose(left.attentions[-1], right.attentions[-1], atol=1e-5)
 
 
 @pytest.mark.parametrize(

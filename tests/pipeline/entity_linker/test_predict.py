@@ -73,7 +73,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 
 
 def expected_ranking(logits: np.ndarray, priors: dict[str, float], weight: float) -> list[tuple[str, float]]:
-    """The definition in `KnownCandidates`, written down once more."""
+    """The definition in `KnowledgeBaseCandidates`, written down once more."""
     known = [t for t in priors if t in VOCAB]
     total = sum(priors.values())
     share = sum(priors[t] for t in known) / total

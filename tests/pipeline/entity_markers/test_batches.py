@@ -165,7 +165,13 @@ def test_settings_out_of_range_are_errors(factory: str, setting: str, value) -> 
 
 
 def test_windows_that_show_no_given_spans_are_an_error(nlp, pipe) -> None:
-    settings = {"max_mention_pieces": 30, "multi_label": None, "threshold": None, "max_batch_pieces": 10}
+    settings = {
+        "markers": None,
+        "max_mention_pieces": 30,
+        "multi_label": None,
+        "threshold": None,
+        "max_batch_pieces": 10,
+    }
     more = {"pairs": None, "max_negatives": None, "negative_label": None, "directed_labels": None, "symmetric": []}
     settings.update(more if pipe.name == "luke_relations" else {"spans_key": None})
     with pytest.raises(LukeError, match=r"L047.*windows"):

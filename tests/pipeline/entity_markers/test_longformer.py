@@ -80,12 +80,12 @@ def check_reference(pipe, doc, folder: Path, window=(0, None)) -> None:
     spans = sorted({span for item in found for span in item})
     ranges = piece_ranges(pipe, doc, spans) - window[0]
     states = reference_states(folder, pipe, doc, ranges.tolist(), window)
-    of_span = dict(zip(spans, mention_states(pipe._module, states, ranges), strict=True))
+    span_states = dict(zip(spans, mention_states(pipe._module, states, ranges), strict=True))
     for item, row in found.items():
         if len(item) == 2:
-            expected = reference_pair_logits(pipe._module, of_span[item[0]], of_span[item[1]])
+            expected = reference_pair_logits(pipe._module, span_states[item[0]], span_states[item[1]])
         else:
-            expected = pipe._module.classifier(of_span[item[0]]).detach().numpy()
+            expected = pipe._module.classifier(span_states[item[0]]).detach().numpy()
         np.testing.assert_allclose(row, expected, atol=1e-4, err_msg=str(item))
 
 

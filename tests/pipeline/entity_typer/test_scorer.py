@@ -27,9 +27,9 @@ def typed(types: Types, *, pieces: bool = False) -> Doc:
     words = [part for name in NAMES for part in ([name[:1], name[1:]] if pieces else [name])]
     spaces = [i % 2 == 1 or not pieces for i in range(len(words))]
     doc = Doc(NLP.vocab, words=words, spaces=[*spaces[:-1], False])
-    for name, of_name in types.items():
+    for name, named_types in types.items():
         start = doc.text.index(name)
-        set_entity_types(doc.char_span(start, start + len(name)), of_name)
+        set_entity_types(doc.char_span(start, start + len(name)), named_types)
     return doc
 
 

@@ -147,8 +147,8 @@ def test_every_candidate_of_a_long_doc_is_scored_once(nlp, pipe, windows, monkey
     doc = nlp.make_doc(LONG)
     starts = [token.i + 1 for token in doc if token.text == "."]
     [(spans, logits)] = pipe.logits([cut(doc, *starts)])
-    joined = DocBatch.of_pieces([doc_pieces(doc, pipe._require_weights().tokenizer)])
-    suggested = pipe.suggester.of_joined(joined)
+    batch = DocBatch.from_pieces([doc_pieces(doc, pipe._require_weights().tokenizer)])
+    suggested = pipe.suggester.suggest_batch(batch)
     assert [(span.start, span.end) for span in spans] == list(map(tuple, suggested.tolist()))
     assert logits.any(axis=1).all()
     rows = sum(batch.piece_ids.shape[0] for batch in batches)

@@ -22,7 +22,7 @@ from transformers import AutoModel, LukeForEntitySpanClassification
 from typer.testing import CliRunner
 
 import spacy_luke
-from spacy_luke.batching.mentions import Candidates
+from spacy_luke.batching.mentions import SpanCandidates
 from spacy_luke.batching.windows import Window
 from spacy_luke.cli import luke_cli
 from spacy_luke.errors import LukeError
@@ -270,7 +270,7 @@ def test_the_command_shows_the_recall_and_saves_the_threshold(tmp_path, saved):
 def test_ranks_count_from_the_most_probable_mention_of_each_window():
     spans, windows = np.array([[0, 1], [0, 2], [1, 2], [3, 4], [4, 5]]), [Window(0, 3, (0, 3)), Window(3, 5, (3, 5))]
     # The first two candidates share a mention.
-    candidates = Candidates(spans, np.array([0, 0, 1, 2, 3]), spans[1:], np.array([1, 0, 0, 1]), windows, Counter())
+    candidates = SpanCandidates(spans, np.array([0, 0, 1, 2, 3]), spans[1:], np.array([1, 0, 0, 1]), windows, Counter())
     found = filter_probabilities(candidates, np.array([2.0, -1.0, 0.0, 3.0], dtype=np.float32))
     assert found.spans is spans
     assert found.ranks.tolist() == [1, 1, 1, 0, 0]

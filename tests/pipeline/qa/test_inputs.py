@@ -81,7 +81,7 @@ def test_rows_have_the_positions_of_luke_tokenizer_even_for_long_entities(bpe) -
     assert [list(range(a, b)) for a, b in made.entity_spans.tolist()] == positions
     assert max(map(len, positions)) == 30
     assert (row.pieces, row.entities) == (made.pieces, made.entities)
-    assert made.piece_ids[row.window_at :].tolist()[:-1] == row.text.ids.tolist()
+    assert made.piece_ids[row.window_offset :].tolist()[:-1] == row.text.ids.tolist()
 
 
 def test_every_piece_of_a_row_has_a_type(any_tokenizer) -> None:
@@ -90,7 +90,7 @@ def test_every_piece_of_a_row_has_a_type(any_tokenizer) -> None:
     made = row.make(any_tokenizer.special)
     assert made.piece_ids.shape == made.piece_types.shape
     asked = any_tokenizer.encode_text("Who met Babbage?", ())
-    np.testing.assert_array_equal(made.piece_types[1 : row.window_at - 2], asked.types)
+    np.testing.assert_array_equal(made.piece_types[1 : row.window_offset - 2], asked.types)
     assert made.piece_types.any() == any_tokenizer.case_types
 
 
@@ -112,6 +112,6 @@ def test_the_question_is_global_before_one_or_two_separators(bpe, separators: in
     made, special = row.make(bpe[0].special), bpe[0].special
     question = len(row.plan.ids)
     assert row.pieces == len(made.piece_ids) == len(made.piece_types) == question + len(context.ids) + separators + 2
-    assert made.piece_ids[question + 1 : row.window_at].tolist() == [special.eos] * separators
-    assert made.piece_ids[row.window_at :].tolist() == [*context.ids.tolist(), special.eos]
+    assert made.piece_ids[question + 1 : row.window_offset].tolist() == [special.eos] * separators
+    assert made.piece_ids[row.window_offset :].tolist() == [*context.ids.tolist(), special.eos]
     assert np.flatnonzero(made.global_mask).tolist() == list(range(question + 1)), "as transformers by default"

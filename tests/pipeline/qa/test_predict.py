@@ -149,7 +149,7 @@ def test_entities_are_those_that_lie_in_the_window_up_to_a_maximum(nlp, pipe) ->
         inside = [row.start <= a and b <= row.end for a, b in row.text.entity_spans.tolist()]
         assert row.shown.tolist() == np.flatnonzero(inside).tolist()
         spans = row.make(reader.tokenizer.special).entity_spans
-        assert ((spans >= row.window_at) & (spans < row.pieces)).all()
+        assert ((spans >= row.window_offset) & (spans < row.pieces)).all()
     assert max(row.entities for row in rows) > 1
     pipe.max_entities = 1
     reader = pipe._reader()
@@ -169,13 +169,13 @@ def fake_row(pipe, doc: Doc, question: str = QUESTIONS[0], window: int = 0) -> Q
 def brute_force(row: QuestionRow, text: str, logits: np.ndarray, longest: int) -> tuple[float, int, int]:
     """The best answer as the reference finds it, one pair of positions at a time."""
     start, end = row.start, row.end
-    ranked = [np.argsort(-logits[row.window_at : row.window_at + end - start, edge])[:20] for edge in (0, 1)]
+    ranked = [np.argsort(-logits[row.window_offset : row.window_offset + end - start, edge])[:20] for edge in (0, 1)]
     found = []
     for a in ranked[0]:
         for b in ranked[1]:
             chars = row.text.chars[start + a, 0], row.text.chars[start + b, 1]
             if a <= b < a + longest and text[chars[0] : chars[1]].strip():
-                found.append((float(logits[row.window_at + a, 0] + logits[row.window_at + b, 1]), *chars))
+                found.append((float(logits[row.window_offset + a, 0] + logits[row.window_offset + b, 1]), *chars))
     return max(found)
 
 
@@ -208,7 +208,7 @@ def test_an_answer_starts_in_the_window_of_most_context(nlp, pipe) -> None:
     pipe._windows_setting = spacy.registry.misc.get("spacy-luke.strided_windows.v1")(max_pieces=60, stride=20)
     row = fake_row(pipe, nlp.make_doc(LONG), window=2)
     logits = np.zeros((row.pieces, 2), dtype=np.float32)
-    logits[row.window_at, :] = 100.0  # the first piece has more context in the window before
+    logits[row.window_offset, :] = 100.0  # the first piece has more context in the window before
     found = window_answers(row, logits, 30, 20)
     assert row.text.text_chars[row.start, 0] not in found.chars[:, 0]
     assert found.logits.max() < 100.0

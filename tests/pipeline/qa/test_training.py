@@ -137,7 +137,7 @@ def test_the_target_is_the_first_gold_answer_in_the_window(blank, pipe) -> None:
         if not shown:
             assert (first, last) == (0, 0)
         else:
-            assert (first, last) == tuple(row.window_at + piece - start for piece in shown[0])
+            assert (first, last) == tuple(row.window_offset + piece - start for piece in shown[0])
     assert {bool(target(row, [ada])[0]) for row in rows} == {True, False}
 
 

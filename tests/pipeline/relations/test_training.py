@@ -50,8 +50,8 @@ def example(nlp, text: str, facts) -> Example:
     reference = make_doc(nlp, text)
     if facts is not None:
         ents = {ent.start: ent for ent in reference.ents}
-        of_token = {i: ents.get(i) or reference[i : i + 1] for i in range(len(reference))}
-        reference._.relations = [(of_token[a], of_token[b], label) for a, b, label in facts]
+        token_spans = {i: ents.get(i) or reference[i : i + 1] for i in range(len(reference))}
+        reference._.relations = [(token_spans[a], token_spans[b], label) for a, b, label in facts]
     return Example(make_doc(nlp, text), reference)
 
 

@@ -132,7 +132,7 @@ def test_pipe_gives_what_call_gives_in_one_process_and_two(nlp) -> None:
     expected = [cats(nlp(text)) for text in found]
     assert [cats(doc) for doc in nlp.pipe(found)] == expected
     assert [cats(doc) for doc in nlp.pipe(found, n_process=2, batch_size=2)] == expected
-    assert len({tuple(of_doc.values()) for of_doc in expected}) == 4
+    assert len({tuple(cats.values()) for cats in expected}) == 4
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\n\n\t"])

@@ -36,7 +36,7 @@ def add(encoder: str = "luke", **config):
     return nlp, nlp.add_pipe("luke_textcat", config={**model, **config})
 
 
-def example(text: str, *labels: str, **cats: float) -> Example:
+def make_example(text: str, *labels: str, **cats: float) -> Example:
     """One label of `LABELS`, or any values."""
     made = Example(NLP.make_doc(text), NLP.make_doc(text))
     made.reference.cats = cats or ({label: float(label in labels) for label in LABELS} if labels else {})
@@ -44,7 +44,7 @@ def example(text: str, *labels: str, **cats: float) -> Example:
 
 
 def examples() -> list[Example]:
-    return [example(text, label) for text, label in DATA]
+    return [make_example(text, label) for text, label in DATA]
 
 
 def learn(nlp, gold: list[Example], steps: int = 100) -> None:
@@ -73,16 +73,16 @@ def test_one_label_of_each_doc_is_learned(encoders, encoder) -> None:
 def test_several_labels_are_learned_and_what_is_missing_is_not(encoders, encoder) -> None:
     nlp, pipe = add(encoder, multi_label=True)
     gold = [
-        example(TEXT, people=1, places=1, dates=0),
-        example("Nobody knows why.", people=0, places=0),
-        example("In 1066", dates=1),
+        make_example(TEXT, people=1, places=1, dates=0),
+        make_example("Nobody knows why.", people=0, places=0),
+        make_example("In 1066", dates=1),
     ]
     pipe.initialize(lambda: gold, nlp=nlp, checkpoint=encoders[encoder])
     assert pipe.labels == ("dates", "people", "places")
     learn(nlp, gold)
-    for of_doc in gold:
-        found = nlp(of_doc.reference.text).cats
-        assert all((found[label] > 0.5) == bool(value) for label, value in of_doc.reference.cats.items())
+    for example in gold:
+        found = nlp(example.reference.text).cats
+        assert all((found[label] > 0.5) == bool(value) for label, value in example.reference.cats.items())
     scores = nlp.evaluate(gold)
     assert (scores["cats_macro_auc"], scores["cats_score_desc"], scores["cats_micro_f"]) == (1.0, "macro AUC", 1.0)
     pipe.threshold = 1.0
@@ -90,7 +90,7 @@ def test_several_labels_are_learned_and_what_is_missing_is_not(encoders, encoder
 
 
 def test_a_single_label_has_a_probability_of_its_own(encoders) -> None:
-    gold = [example("Buy now!", spam=1), example("See you.", spam=0)]
+    gold = [make_example("Buy now!", spam=1), make_example("See you.", spam=0)]
     nlp, pipe = add()
     pipe.initialize(lambda: gold, nlp=nlp, checkpoint=encoders["luke"])
     assert pipe.multi_label
@@ -102,12 +102,12 @@ def test_a_single_label_has_a_probability_of_its_own(encoders) -> None:
 
 def test_a_head_that_has_the_labels_is_kept_and_one_that_has_not_is_new(classifiers, encoder) -> None:
     _, pipe = add(encoder)
-    pipe.initialize(lambda: [example(TEXT, good=1)], checkpoint=classifiers[encoder])
+    pipe.initialize(lambda: [make_example(TEXT, good=1)], checkpoint=classifiers[encoder])
     theirs = CLASSES[encoder].from_pretrained(classifiers[encoder])
     for name, parameter in theirs.classifier.named_parameters():
         assert torch.equal(pipe._module.classifier.get_parameter(name), parameter)
     with pytest.warns(LukeWarning, match=r"W006.*great"):
-        pipe.initialize(lambda: [example(TEXT, great=1, bad=0)], checkpoint=classifiers[encoder])
+        pipe.initialize(lambda: [make_example(TEXT, great=1, bad=0)], checkpoint=classifiers[encoder])
     assert pipe.labels == ("bad", "great")
 
 
@@ -120,7 +120,7 @@ def test_without_a_checkpoint_the_encoder_of_the_box_is_trained() -> None:
 
 def test_without_labels_the_message_says_where_they_are_looked_for(encoders) -> None:
     with pytest.raises(LukeError, match=r"L043.*doc\.cats, or"):
-        add()[1].initialize(lambda: [example(TEXT)], checkpoint=encoders["luke"])
+        add()[1].initialize(lambda: [make_example(TEXT)], checkpoint=encoders["luke"])
 
 
 # Gold categories
@@ -140,21 +140,21 @@ def test_gold_categories_that_cannot_be_are_errors(classifiers, multi_label, cat
     nlp, pipe = add(multi_label=multi_label)
     pipe.load_checkpoint(classifiers["luke"])
     with pytest.raises(LukeError, match=match):
-        nlp.update([example(TEXT, **cats)])
+        nlp.update([make_example(TEXT, **cats)])
     assert not gradients(pipe)
 
 
 def test_gold_categories_that_cannot_be_learned_are_reported_and_left_out(classifiers) -> None:
     nlp, pipe = add()
-    lost = [example("  ", "good"), example("Ada ran.", good=0, poor=0), example("Not annotated.")]
+    lost = [make_example("  ", "good"), make_example("Ada ran.", good=0, poor=0), make_example("Not annotated.")]
     with pytest.warns(LukeWarning, match=r"W020.*2 of 3 gold texts.*1 without text, 1 without a label that is 1.*Ada"):
-        pipe.initialize(lambda: [example(TEXT, "good"), *lost], checkpoint=classifiers["luke"])
+        pipe.initialize(lambda: [make_example(TEXT, "good"), *lost], checkpoint=classifiers["luke"])
     assert nlp.update(lost, losses={})["luke_textcat"] == 0.0
     assert not gradients(pipe)
     assert dict(pipe.missed_gold) == {"without text": 1, "without a label that is 1": 1}
-    alone = nlp.update([example(TEXT, "good")], sgd=False, losses={})
+    alone = nlp.update([make_example(TEXT, "good")], sgd=False, losses={})
     expected = gradients(pipe)
-    assert nlp.update([example(TEXT, "good"), *lost], sgd=False, losses={}) == pytest.approx(alone)
+    assert nlp.update([make_example(TEXT, "good"), *lost], sgd=False, losses={}) == pytest.approx(alone)
     for name, gradient in gradients(pipe).items():
         torch.testing.assert_close(gradient, expected[name])
 
@@ -162,8 +162,8 @@ def test_gold_categories_that_cannot_be_learned_are_reported_and_left_out(classi
 def test_a_label_that_is_not_named_has_the_value_0_where_one_is_right(classifiers) -> None:
     nlp, pipe = add()
     pipe.load_checkpoint(classifiers["luke"])
-    expected = nlp.update([example(TEXT, "good")], sgd=False, losses={})
-    assert nlp.update([example(TEXT, good=1)], sgd=False, losses={}) == expected
+    expected = nlp.update([make_example(TEXT, "good")], sgd=False, losses={})
+    assert nlp.update([make_example(TEXT, good=1)], sgd=False, losses={}) == expected
 
 
 # Updates
@@ -201,7 +201,7 @@ def test_a_text_of_several_batches_has_the_gradient_of_its_mean(classifiers, enc
     pipe.load_checkpoint(classifiers[encoder])
     batches = watch(pipe, monkeypatch)
     torch.manual_seed(3)
-    loss = nlp.update([example(LONG, "poor")], drop=drop, sgd=False, losses={})["luke_textcat"]
+    loss = nlp.update([make_example(LONG, "poor")], drop=drop, sgd=False, losses={})["luke_textcat"]
     found = gradients(pipe)
     assert len(batches) % 2 == 0
     seen = batches[: len(batches) // 2]
@@ -245,7 +245,7 @@ def test_the_budget_does_not_change_the_gradient(classifiers, encoder, multi_lab
 
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_the_config_trains(encoders, tmp_path, multi_label: bool) -> None:
-    DocBin(docs=[of_doc.reference for of_doc in examples()]).to_disk(tmp_path / "corpus.spacy")
+    DocBin(docs=[example.reference for example in examples()]).to_disk(tmp_path / "corpus.spacy")
     overrides = {
         **short(tmp_path / "corpus.spacy", encoders["luke"]),
         "components.luke_textcat.multi_label": multi_label,

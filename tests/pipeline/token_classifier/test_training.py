@@ -49,8 +49,8 @@ def example(
 ) -> Example:
     """words: tokens of the predicted Doc, if others. starts: of its sentences."""
     made = []
-    for of_doc in (words or text, text):
-        tokens = of_doc.split()
+    for words_of_doc in (words or text, text):
+        tokens = words_of_doc.split()
         made.append(Doc(NLP.vocab, words=tokens))
     cut(made[0], *starts)
     made[1].set_ents([Span(made[1], *ent) for ent in ents])

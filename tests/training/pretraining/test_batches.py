@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from spacy_luke.encoders.inputs import EncoderInput
-from spacy_luke.encoders.layers import places_of
+from spacy_luke.encoders.layers import flat_indices
 from spacy_luke.tokenization.entity_vocab import EntityVocab
 from spacy_luke.tokenization.pieces import PieceTokenizer
 from spacy_luke.training.pretraining.batches import MaskedWindows, Part
@@ -176,8 +176,8 @@ def test_targets_stand_where_the_batch_is_masked(store, tokenizer):
         unknown="unk",
     )
     for part, batch in made.steps(settings_of(batch_size=500), 5, 0):
-        assert torch.equal(part.targets.pieces, places_of(batch.piece_ids == tokenizer.special.mask))
-        assert torch.equal(part.targets.entities, places_of(batch.entity_ids == VOCAB["[MASK]"]))
+        assert torch.equal(part.targets.pieces, flat_indices(batch.piece_ids == tokenizer.special.mask))
+        assert torch.equal(part.targets.entities, flat_indices(batch.entity_ids == VOCAB["[MASK]"]))
         assert len(part.targets.piece_ids) == len(part.targets.pieces)
         assert len(part.targets.entity_ids) == len(part.targets.entities)
 

@@ -161,7 +161,7 @@ def test_shares_that_cannot_be_raise_l047(settings):
 def test_random_pieces_are_no_special_ones(tmp_path):
     write_word_piece(tmp_path)
     tokenizer = PieceTokenizer(read_files(tmp_path))
-    vocab = MaskVocab.of(tokenizer, EntityVocab.special_only())
+    vocab = MaskVocab.from_tokenizer(tokenizer, EntityVocab.special_only())
     assert vocab.piece == tokenizer.vocab["[MASK]"]
     assert vocab.entity == 2
     assert set(vocab.ordinary.tolist()) == set(tokenizer.vocab.values()) - set(vars(tokenizer.special).values())

@@ -225,7 +225,7 @@ def test_settings_that_are_missing_or_unknown_raise_l097(section, change, messag
     if block["model"] is None:
         del block["model"]
     with pytest.raises(LukeError, match=message):
-        Settings.of(block)
+        Settings.from_config(block)
 
 
 def test_a_config_without_pretraining_raises_l097(tmp_path):
@@ -243,4 +243,4 @@ def test_a_corpus_without_path_raises_l097(folder):
 def test_stages_are_in_the_order_of_their_names():
     stages = {name: {"steps": 1, "optimizer": None} for name in ("2_all", "3_more", "1_entities")}
     block = {"train_corpus": "train", "model": {"checkpoint": "x"}, "stages": stages}
-    assert list(Settings.of(block).stages) == ["1_entities", "2_all", "3_more"]
+    assert list(Settings.from_config(block).stages) == ["1_entities", "2_all", "3_more"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from spacy_luke.models.adamw import DrivenAdamW
+from spacy_luke.models.adamw import ThincAdamW
 from tests.training.pretraining.linked import read_weights, run
 
 
@@ -37,9 +37,9 @@ def test_a_run_that_was_killed_goes_on_from_its_last_evaluation(folder, monkeypa
     """Killed in the middle of a step, and in the middle of a save."""
     run(folder, "whole", eval_frequency=2)
     steps = 0
-    take = DrivenAdamW.step
+    take = ThincAdamW.step
 
-    def killed(self: DrivenAdamW) -> None:
+    def killed(self: ThincAdamW) -> None:
         nonlocal steps
         steps += 1
         if steps == step:
@@ -47,7 +47,7 @@ def test_a_run_that_was_killed_goes_on_from_its_last_evaluation(folder, monkeypa
         take(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(DrivenAdamW, "step", killed)
+        patch.setattr(ThincAdamW, "step", killed)
         with pytest.raises(KeyboardInterrupt):
             run(folder, "parts", eval_frequency=2)
     _, rest = run(folder, "parts", resume=True, eval_frequency=2)

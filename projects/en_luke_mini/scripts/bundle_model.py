@@ -1,8 +1,8 @@
 """Make the pipeline that comes with the package from a trained one: half-precision weights, meta.json, model card.
 
-    python -m scripts.box_model training/en_luke_mini/tuned training/en_luke_mini/box
-    python -m scripts.evaluate_joint training/en_luke_mini/box corpus/joint --output metrics/en_luke_mini.json
-    python -m scripts.box_model training/en_luke_mini/tuned
+    python -m scripts.bundle_model training/en_luke_mini/tuned training/en_luke_mini/bundled
+    python -m scripts.evaluate_joint training/en_luke_mini/bundled corpus/joint --output metrics/en_luke_mini.json
+    python -m scripts.bundle_model training/en_luke_mini/tuned
         ../../packages/en_luke_mini/en_luke_mini/en_luke_mini-0.1.0 --evaluation metrics/en_luke_mini.json
 
 Nothing is written if the pipeline is too large, or, with an evaluation, if a baseline is better than it on some data.
@@ -31,7 +31,7 @@ from spacy_luke.pipeline.base.stored_head import CFG
 from spacy_luke.pipeline.encoder.component import LukeEncoderPipe
 
 from . import ROOT
-from .box_sources import LICENSE, SOURCES
+from .model_sources import LICENSE, SOURCES
 
 PACKAGE = ROOT / "packages" / "en_luke_mini" / "en_luke_mini"
 ABOUT = ROOT / "packages" / "en_luke_mini" / "about.md"
@@ -39,7 +39,7 @@ ENCODER = "luke_encoder"
 MAX_BYTES = 70_000_000
 
 
-def box(source: Path, target: Path, evaluation: Mapping[str, Any] | None) -> None:
+def bundle(source: Path, target: Path, evaluation: Mapping[str, Any] | None) -> None:
     """Write the pipeline in `source` to `target`, which it replaces, unless it is too large."""
     nlp = lean(source)
     nlp.meta.update(describe(evaluation or {}))
@@ -128,7 +128,7 @@ def main() -> None:
         evaluation = json.loads(args.evaluation.read_text(encoding="utf8"))
         if (beaten := worse(evaluation)) and not args.allow_worse:
             raise SystemExit(f"A baseline is better: {', '.join(beaten)}. Nothing was written (--allow-worse).")
-    box(args.model, args.output, evaluation)
+    bundle(args.model, args.output, evaluation)
     if args.output.resolve().parent == PACKAGE:
         shutil.copyfile(args.output / "meta.json", PACKAGE / "meta.json")
 
