@@ -45,6 +45,7 @@ GOLDEN = {
     "spacy_misc": [
         "spacy-luke.candidates.v1",
         "spacy-luke.entity_pairs.v1",
+        "spacy-luke.joined_sentences.v1",
         "spacy-luke.sentence_windows.v1",
         "spacy-luke.span_filter.v1",
         "spacy-luke.span_suggester.v1",

@@ -12,6 +12,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from ..checks import require_at_least
 from ..errors import LukeError
 
 Context = Literal["document", "none"]
@@ -110,6 +111,31 @@ class SentenceWindows:
         return [(min(a, end - self.max_pieces), min(a + self.max_pieces, end)) for a in starts]
 
 
+@dataclass(frozen=True)
+class JoinedSentences:
+    """Windows of neighbouring sentences, so that what needs no context has some at no cost.
+
+    max_pieces: longest window. A longer sentence is covered by overlapping windows, as by `SentenceWindows`.
+    joined_pieces: most pieces of several sentences together.
+    """
+
+    max_pieces: int
+    joined_pieces: int
+
+    def shortened(self, max_pieces: int) -> JoinedSentences:
+        return JoinedSentences(min(self.max_pieces, max_pieces), min(self.joined_pieces, max_pieces))
+
+    def __call__(self, pieces: int, sentences: np.ndarray, longest_mention: int) -> list[Window]:
+        joined: list[list[int]] = []
+        for start, end in sentences.tolist():
+            if joined and start == joined[-1][1] and end - joined[-1][0] <= self.joined_pieces:
+                joined[-1][1] = end
+            else:
+                joined.append([start, end])
+        ranges = np.array(joined, dtype=np.int64).reshape(-1, 2)
+        return SentenceWindows(self.max_pieces, "none")(pieces, ranges, longest_mention)
+
+
 def _with_context(start: int, end: int, within: tuple[int, int], max_pieces: int) -> tuple[int, int]:
     """Fill up with pieces of both sides: half of the room for the shorter side, the rest for the other.
 
@@ -124,6 +150,17 @@ def _with_context(start: int, end: int, within: tuple[int, int], max_pieces: int
         right = min(after, room // 2)
         left = min(before, room - right)
     return start - left, end + right
+
+
+def build_joined_sentences(max_pieces: int = 510, joined_pieces: int = 128) -> JoinedSentences:
+    """Windows of neighbouring sentences, as `spacy-luke.joined_sentences.v1`.
+
+    max_pieces: longest window in pieces, without the two special pieces; an encoder with fewer positions lowers it.
+    joined_pieces: most pieces of several sentences together; a longer sentence is alone. 0 = sentences are not joined.
+    """
+    require_at_least(2, max_pieces=max_pieces)
+    require_at_least(0, joined_pieces=joined_pieces)
+    return JoinedSentences(max_pieces, joined_pieces)
 
 
 def best_windows(ranges: np.ndarray, windows: Sequence[Window], offsets: np.ndarray | None = None) -> np.ndarray:

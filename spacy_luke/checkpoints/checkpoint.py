@@ -69,7 +69,7 @@ _KINDS = {
     "type_pairs": list,
 }
 _ENTRIES = {
-    "windows": {"max_pieces", "context", "stride"},
+    "windows": {"max_pieces", "context", "stride", "joined_pieces"},
     "span_filter": {entry.name for entry in fields(SpanFilterSettings)},
     "unmarked": {entry.name for entry in fields(UnmarkedSettings)},
 }
@@ -108,6 +108,10 @@ class Description:
     def encoder_settings(self) -> dict[str, Any]:
         """The settings that belong to the encoder, whatever head is on it."""
         return {name: value for name, value in self.settings.items() if name in OF_ENCODER}
+
+    def window_settings(self) -> dict[str, Any]:
+        """The windows, if some were set."""
+        return {name: value for name, value in self.settings.items() if name == "windows"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -140,6 +140,11 @@ class LongformerConfig(EncoderConfig):
         return (window,) * self.num_hidden_layers if isinstance(window, int) else window
 
 
+def has_independent_attention(config: EncoderConfig) -> bool:
+    """Whether entities attend to pieces that do not attend to them."""
+    return isinstance(config, LukeConfig) and config.entity_attention == "independent"
+
+
 _FRACTIONS = {"hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "layer_norm_eps"}
 _MAY_BE_ZERO = {"pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id"}
 _MAY_BE_NULL = {"bos_token_id", "eos_token_id", "sep_token_id"}

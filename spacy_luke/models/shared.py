@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..checkpoints.checkpoint import Description
 from ..encoders.encoder import Encoder
+from .piece_store import PieceStore
 
 # The attribute of a layer that stands for the encoder of another component.
 SHARED = "shared_encoder"
@@ -16,9 +19,19 @@ UPSTREAM = "upstream"
 
 
 class EncoderProvider(Protocol):
-    """The component whose encoder is shared: it alone steps the weights."""
+    """The component whose encoder is shared: it alone steps the weights.
+
+    piece_store: pieces that are encoded once for all components that read them.
+    update_trains: in an update, whether the gradients of the component that is being updated reach the encoder.
+    """
 
     name: str
+    piece_store: PieceStore
+    update_trains: bool
+
+    @property
+    def piece_readers(self) -> frozenset[str]:
+        """Names of the components of the pipeline that attach entities to pieces which others may have encoded."""
 
     @property
     def description(self) -> Description | None:
@@ -34,6 +47,9 @@ class EncoderProvider(Protocol):
         trains: whether the component wants them to.
         """
 
+    def end_update(self) -> None:
+        """After the backward passes of an update of a component."""
+
     def flush_step(self, docs: Sequence[Doc] = ()) -> None:
         """Take the step that waits for the gradients of all components, if one does.
 
@@ -43,6 +59,12 @@ class EncoderProvider(Protocol):
 
 class EncoderUser(Protocol):
     """A component that uses the encoder of another."""
+
+    name: str
+
+    @property
+    def reads_pieces(self) -> bool:
+        """Whether it attaches entities to pieces which others may have encoded; False before it has weights."""
 
     def check_encoder(self, source: Description, encoder: Encoder) -> None:
         """An error if the component's head cannot stand on an encoder.
@@ -55,6 +77,19 @@ class EncoderUser(Protocol):
 
     def own_encoder(self, encoder: Encoder) -> None:
         """Use an encoder of one's own from now on."""
+
+
+class PipelineLink:
+    """The pipeline that a component was made for; a copy is in none that is known."""
+
+    def __init__(self, nlp: Language | None = None):
+        self._reference = None if nlp is None else weakref.ref(nlp)
+
+    def __call__(self) -> Language | None:
+        return None if self._reference is None else self._reference()
+
+    def __reduce__(self) -> Any:
+        return type(self), ()
 
 
 class SharedEncoder:

@@ -17,9 +17,10 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Model, Ops, get_current_ops, set_current_ops
 
+from ...batching.collate import batch_rows, collate
 from ...batching.device import is_finite, prefetch, read_back
 from ...batching.strided import StridedWindows, build_strided_windows
-from ...batching.windows import SentenceWindows
+from ...batching.windows import JoinedSentences, SentenceWindows, build_joined_sentences
 from ...checkpoints.checkpoint import Checkpoint, Description
 from ...checkpoints.source import locate
 from ...checkpoints.writer import (
@@ -38,7 +39,9 @@ from ...encoders.inputs import EncoderInput
 from ...errors import LukeError, warn
 from ...files import parse_json_object
 from ...models.encoder_settings import open_for_encoder, require_precision
+from ...models.shared import EncoderProvider
 from ...models.wrapper import torch_module
+from ...tokenization.entity_vocab import PAD
 from ...user_functions import NamedWindows, naming_key_errors
 from .encoder_source import OwnEncoder, configure_encoder
 from .stored_head import CFG
@@ -193,14 +196,53 @@ class CheckpointComponent(TrainablePipe):
             windows = self._windows_setting
         elif "stride" in saved:
             windows = description.build_setting("windows", build_strided_windows)
+        elif "joined_pieces" in saved:
+            windows = description.build_setting("windows", build_joined_sentences)
         elif saved or description.config.entity_inputs:
             windows = description.build_setting("windows", build)
         else:
             windows = build_strided_windows(longest, max(3 * longest // 4, 1))
-        if isinstance(windows, SentenceWindows | StridedWindows):
+        if isinstance(windows, SentenceWindows | JoinedSentences | StridedWindows):
             return windows.shortened(longest)
         with naming_key_errors(self.name, "windows", windows):
             return NamedWindows(windows.shortened(longest), self.name)
+
+    @property
+    def reads_pieces(self) -> bool:
+        """Whether the component attaches entities to pieces which other components may have encoded."""
+        return False
+
+    @property
+    def _piece_provider(self) -> EncoderProvider | None:
+        """The component that keeps encoded pieces; None for an encoder that nobody shares."""
+        return None
+
+    def _window_batches(
+        self, docs: Sequence[Doc], rows: Sequence[Any], *, training: bool = False
+    ) -> Iterator[tuple[list[Any], EncoderInput]]:
+        """Padded inputs and the windows that they are made of. Pieces that other components read, too, are encoded
+        once. docs: that the windows are of."""
+        description, provider = self._require_weights(), self._piece_provider
+        special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
+        if provider is None or not self.reads_pieces or provider.piece_readers <= {self.name}:
+            for group in batch_rows(rows, self.max_batch_pieces):
+                yield group, collate([row.make(special) for row in group], piece_pad=special.pad, entity_pad=entity_pad)
+            return
+        yield from provider.piece_store.batches(
+            provider.encoder,
+            docs,
+            rows,
+            self.max_batch_pieces,
+            special,
+            entity_pad=entity_pad,
+            trains=provider.update_trains if training else None,
+        )
+
+    def _has_read(self, docs: Iterable[Doc]) -> None:
+        """After a prediction: the component needs the pieces of these Docs no more."""
+        provider = self._piece_provider
+        if provider is not None:
+            provider.piece_store.has_read(docs, self.name, provider.piece_readers)
 
     def _prefetched(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, EncoderInput]]:
         """Batches on the device of the model; on a GPU they are made while earlier ones are computed."""

@@ -94,6 +94,10 @@ class TaskComponent(CheckpointComponent):
         return self._encoder_source.owns_encoder
 
     @property
+    def _piece_provider(self) -> EncoderProvider | None:
+        return self._encoder_source.provider
+
+    @property
     def _provider(self) -> EncoderProvider:
         """The component whose encoder is used; L066 if it is not in the pipeline."""
         assert isinstance(self._encoder_source, SharedEncoderLink)
@@ -251,6 +255,16 @@ class TaskComponent(CheckpointComponent):
         with the model. new_head: whether it is not that of the checkpoint."""
         return {}
 
+    @property
+    def reads_pieces(self) -> bool:
+        """Whether it attaches entities to pieces which other components may have encoded."""
+        return self._description is not None and self._attaches_entities(self._description, self._description.settings)
+
+    def _attaches_entities(self, source: Description, settings: Mapping[str, Any]) -> bool:
+        """Whether the entities of the component attend to pieces that do not attend to them: pieces that are the same
+        for other components. settings: of the head."""
+        return False
+
     def _config_entries(self, labels: tuple[str, ...], *, new_head: bool) -> dict[str, Any]:
         """Entries of config.json that the head needs."""
         return {}
@@ -259,6 +273,8 @@ class TaskComponent(CheckpointComponent):
         settings = dict(source.settings)
         if source.architecture != source.architecture_of(self.architecture):  # windows of another task
             settings = source.encoder_settings()
+            if not self._owns_encoder and self._attaches_entities(source, options):
+                settings |= source.window_settings()  # one set of windows for all that share the encoder
         if is_dataclass(self._windows_setting):
             settings["windows"] = vars(self._windows_setting)
         kept = {name: value for name, value in settings.items() if name not in self.head_options}
@@ -378,6 +394,7 @@ class TaskComponent(CheckpointComponent):
         self._encoder_source.begin_update(self.name, frozen=self._encoder_frozen)
         for loss in self._learn(training):
             losses[self.name] += loss / training.total
+        self._encoder_source.end_update(self.name)
         if sgd is not None:
             self.finish_update(sgd)
         return losses

@@ -50,6 +50,9 @@ class EncoderSource(Protocol):
     def begin_update(self, name: str, *, frozen: bool) -> None:
         """Announce the forward passes of an update. frozen: whether their gradients are to stop at the encoder."""
 
+    def end_update(self, name: str) -> None:
+        """Tell of the end of the backward passes of an update."""
+
     def start(self, name: str, open_checkpoint: Callable[[Path], Checkpoint]) -> Description:
         """Return what is known of the encoder that training starts from, if no checkpoint is named: that of the
         bundled model, or the provider's."""
@@ -94,6 +97,9 @@ class OwnEncoder:
         pass
 
     def begin_update(self, name: str, *, frozen: bool) -> None:
+        pass
+
+    def end_update(self, name: str) -> None:
         pass
 
     def start(self, name: str, open_checkpoint: Callable[[Path], Checkpoint]) -> Description:
@@ -158,6 +164,9 @@ class SharedEncoderLink:
 
     def begin_update(self, name: str, *, frozen: bool) -> None:
         self.require_provider(name).join_update(name, trains=not frozen)
+
+    def end_update(self, name: str) -> None:
+        self.require_provider(name).end_update()
 
     def start(self, name: str, open_checkpoint: Callable[[Path], Checkpoint]) -> Description:
         provider = self.require_provider(name)

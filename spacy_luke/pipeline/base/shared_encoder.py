@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from ...checkpoints.checkpoint import Checkpoint, Description
 from ...checkpoints.source import locate
+from ...checks import require_at_least
 from ...default_model import bundled_encoder
 from ...encoders.encoder import Encoder
 from ...errors import LukeError, warn
-from ...models.shared import SHARED
+from ...models.piece_store import PieceStore
+from ...models.shared import SHARED, PipelineLink
 from ...models.wrapper import attach_module, torch_module
 from .checkpoint_component import STATE_LOCK, CheckpointComponent
 
@@ -34,6 +36,10 @@ class SharedEncoderProvider(CheckpointComponent):
     spaCy share a `tok2vec`: each runs the encoder on its own inputs. They share the weights: one set in memory and on
     disk. In training the gradients of all of them add up, and this component takes one step.
 
+    Under independent attention pieces are the same whatever entities are asked about: those that several components
+    read are encoded once (`PieceStore`).
+
+    max_kept_bytes: most memory of what is kept of them from one component to the next.
     component_grad_clip: largest norm of what a component adds, for all or by their names; null = any. Tasks may differ
         in it by a factor of 100 (docs/shared_encoder.md), and the largest then decides alone where the encoder goes.
     """
@@ -47,13 +53,20 @@ class SharedEncoderProvider(CheckpointComponent):
         windows: Any,
         max_batch_pieces: int,
         component_grad_clip: GradClip,
+        max_kept_bytes: int,
+        nlp: Language | None,
     ):
         super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=None)
         bounds = component_grad_clip.values() if isinstance(component_grad_clip, Mapping) else [component_grad_clip]
         if not all(bound is None or bound > 0 for bound in bounds):
             reason = "norms must be numbers above 0, or null"
             raise LukeError("L047", setting="component_grad_clip", value=component_grad_clip, reason=reason)
+        require_at_least(0, max_kept_bytes=max_kept_bytes)
         self.component_grad_clip = component_grad_clip
+        self.piece_store = PieceStore(max_kept_bytes)
+        self.update_trains = False
+        # The pipeline, which knows what components are disabled.
+        self._nlp = PipelineLink(nlp)
         self._warned_bounds = False
         # The component whose gradient is now on the encoder.
         self._adding = ""
@@ -154,6 +167,16 @@ class SharedEncoderProvider(CheckpointComponent):
         """Names of the components that share the encoder."""
         return [name for name, listeners in self.listener_map.items() if any(map(self._is_of, listeners))]
 
+    @property
+    def piece_readers(self) -> frozenset[str]:
+        """Names of the components of the pipeline that attach entities to pieces which others may have encoded."""
+        users = (listener.attrs[SHARED].user for listener in self.listeners)
+        readers = frozenset(user.name for user in users if user is not None and user.reads_pieces)
+        nlp = self._nlp()
+        if nlp is not None and any(pipe is self for _, pipe in nlp.components):
+            readers &= frozenset(nlp.pipe_names)
+        return readers | {self.name} if self.reads_pieces else readers
+
     def _is_of(self, listener: Model) -> bool:
         """Whether no provider after this one is nearer to the component of the layer."""
         return listener.attrs[SHARED].provider is self
@@ -203,6 +226,10 @@ class SharedEncoderProvider(CheckpointComponent):
         validate_examples(examples, f"{type(self).__name__}.update")
         self._require_weights_to_learn()
         self.flush_step()
+        if self.component_grad_clip is None:  # of an update before, to which this one is added
+            self._take_piece_gradients()
+        self._accumulate_grads()
+        self.piece_store.forget_update()
         self._warn_of_bounds()
         self._awaited = set(self.listening_components)
         self._has_gradients = False
@@ -230,7 +257,8 @@ class SharedEncoderProvider(CheckpointComponent):
         joins = component in self._awaited
         self._awaited.discard(component)
         self._has_gradients |= joins
-        if joins and trains:
+        self.update_trains = joins and trains
+        if self.update_trains:
             for parameter in self._frozen_params:
                 parameter.requires_grad_(True)
             self._frozen_params.clear()
@@ -239,11 +267,27 @@ class SharedEncoderProvider(CheckpointComponent):
             for parameter in self._frozen_params:
                 parameter.requires_grad_(False)
 
+    def end_update(self) -> None:
+        """After the backward passes of an update of a component: the gradients on pieces that all have read go back to
+        the weights."""
+        if self.component_grad_clip is None and not self._awaited:
+            self._take_piece_gradients()
+
+    def _take_piece_gradients(self, *, retain: bool = False) -> None:
+        """Take the gradients that components left on pieces back to the weights, also if the last component does not
+        train them. retain: whether there will be more."""
+        for parameter in self._frozen_params:
+            parameter.requires_grad_(True)
+        self.piece_store.backward(retain=retain)
+        for parameter in self._frozen_params:
+            parameter.requires_grad_(False)
+
     def _accumulate_grads(self) -> None:
         """Bound what the last component has added, and put it with what those before it have."""
         bounds = self.component_grad_clip
         if bounds is None:
             return
+        self._take_piece_gradients(retain=bool(self._awaited))
         parameters = [p for p in self.encoder.parameters() if p.grad is not None]
         bound = bounds.get(self._adding) if isinstance(bounds, Mapping) else bounds
         if bound is not None:
@@ -279,7 +323,10 @@ class SharedEncoderProvider(CheckpointComponent):
                 return
             self._has_gradients = False
             self._examples = []
+            if self.component_grad_clip is None:
+                self._take_piece_gradients()
             self._accumulate_grads()
+            self.piece_store.forget_update()
             for parameter, gradient in self._accumulated_grads.items():
                 parameter.grad = gradient
             self._accumulated_grads.clear()

@@ -18,7 +18,7 @@ from ...checkpoints.checkpoint import Checkpoint, Description
 from ...checkpoints.writer import save_files
 from ...encoders.encoder import Encoder
 from ...errors import LukeError
-from ...models.shared import SHARED
+from ...models.shared import SHARED, EncoderProvider
 from ...models.wrapper import attach_module
 from ..base.encoder_source import OwnEncoder, SharedEncoderLink
 from ..base.shared_encoder import GradClip, SharedEncoderProvider
@@ -32,6 +32,7 @@ spans_key = null
 set_vectors = true
 max_batch_pieces = 4096
 component_grad_clip = null
+max_kept_bytes = 268435456
 
 [luke_encoder.model]
 @architectures = "spacy-luke.LukeEncoder.v1"
@@ -55,6 +56,7 @@ def make_luke_encoder(
     set_vectors: bool,
     max_batch_pieces: int,
     component_grad_clip: float | dict[str, float | None] | None,
+    max_kept_bytes: int,
 ) -> LukeEncoderPipe | SharedVectorsPipe:
     """Make a `luke_encoder` component; see `LukeEncoderPipe` for the settings, `SharedVectorsPipe` for one whose model
     is `spacy-luke.SharedEncoder.v1`."""
@@ -69,6 +71,8 @@ def make_luke_encoder(
             set_vectors=set_vectors,
             max_batch_pieces=max_batch_pieces,
             component_grad_clip=component_grad_clip,
+            max_kept_bytes=max_kept_bytes,
+            nlp=nlp,
         )
     if component_grad_clip is not None:
         reason = f"component {name!r} shares the encoder of another one, which has this setting"
@@ -99,6 +103,10 @@ class LukeEncoderPipe(VectorPipe, SharedEncoderProvider):
     max_batch_pieces: most pieces and entities of one forward pass, padding included.
     component_grad_clip: largest norm of the gradient that each component adds to the encoder in an update: a number for
         all, or a mapping from their names; null, or not in the mapping = any.
+    max_kept_bytes: most memory, in bytes, of what is kept of the pieces of Docs from one component to the next, on an
+        encoder with independent attention, where the components that share it encode them once; 0 = nothing is kept.
+        What does not fit is encoded again: the results are the same.
+    nlp: the pipeline, whose disabled components are not waited for.
 
     It has no loss of its own: the components that share it train it, unless it is among the frozen components.
     """
@@ -118,6 +126,8 @@ class LukeEncoderPipe(VectorPipe, SharedEncoderProvider):
         set_vectors: bool,
         max_batch_pieces: int,
         component_grad_clip: GradClip,
+        max_kept_bytes: int,
+        nlp: Language | None = None,
     ):
         super().__init__(
             vocab,
@@ -126,8 +136,14 @@ class LukeEncoderPipe(VectorPipe, SharedEncoderProvider):
             windows=windows,
             max_batch_pieces=max_batch_pieces,
             component_grad_clip=component_grad_clip,
+            max_kept_bytes=max_kept_bytes,
+            nlp=nlp,
         )
         self._set_vector_settings(entities=entities, spans_key=spans_key, set_vectors=set_vectors)
+
+    @property
+    def _piece_provider(self) -> EncoderProvider | None:
+        return self
 
     def _check_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._check_entities(checkpoint, trimmed=self._encoder_settings["entity_vocab"] == "special")
@@ -184,6 +200,10 @@ class SharedVectorsPipe(VectorPipe):
     def _load_bundled(self, *, to_train: bool = False) -> bool:
         return False
 
+    @property
+    def _piece_provider(self) -> EncoderProvider | None:
+        return self._encoder_source.provider
+
     def _from_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._encoder_source.require_own(self.name)
 
@@ -226,6 +246,7 @@ class SharedVectorsPipe(VectorPipe):
     ) -> dict[str, float]:
         """Tell the provider that no gradient comes from here."""
         self._encoder_source.begin_update(self.name, frozen=True)
+        self._encoder_source.end_update(self.name)
         return losses if losses is not None else {}
 
     def finish_update(self, sgd: Optimizer) -> None:

@@ -18,7 +18,7 @@ from ...batching.pieces import DocPieces, doc_pieces
 from ...batching.strided import build_strided_windows
 from ...batching.windows import Windows, build_sentence_windows
 from ...checkpoints.checkpoint import Description
-from ...encoders.config import LongformerConfig
+from ...encoders.config import LongformerConfig, has_independent_attention
 from ...errors import LukeError
 from ...models.wrapper import record
 from ...tokenization.entity_vocab import MASK, PAD
@@ -80,6 +80,12 @@ class VectorPipe(CheckpointComponent):
             raise LukeError("L047", setting="entities", value=self.entities, reason=reason)
 
     @property
+    def reads_pieces(self) -> bool:
+        """Whether it attaches entities to pieces which other components may have encoded."""
+        described = self._description
+        return self.set_vectors and described is not None and has_independent_attention(described.config)
+
+    @property
     def windows(self) -> Windows:
         """The windows in use; never longer than the encoder's positions allow."""
         longest = self._require_weights().config.max_pieces - 2
@@ -113,7 +119,7 @@ class VectorPipe(CheckpointComponent):
         ops, hidden = self.model.ops, description.config.hidden_size
         states: list[Any] = [ops.alloc2f(len(own_pieces.pieces.ids), hidden) for own_pieces in pieces]
         entity_vectors: list[dict[int, Any]] = [{} for _ in docs]
-        for group, batch in self._prefetched(self._batches(rows)):
+        for group, batch in self._prefetched(self._window_batches(docs, rows)):
             piece_states, entity_states = self.model.predict(batch)
             if isinstance(piece_states, np.ndarray):  # on a GPU, only what is read off it is looked at
                 self._check_finite(piece_states)
@@ -121,6 +127,7 @@ class VectorPipe(CheckpointComponent):
                 states[row.doc][row.wanted] = piece_states[i][row.wanted - row.start + 1]
                 for slot, entity in enumerate(row.members.tolist()):
                     entity_vectors[row.doc][entity] = entity_states[i, slot]
+        self._has_read(docs)
         return [self._vectors_of(*parts) for parts in zip(pieces, states, spans, entity_vectors, strict=True)]
 
     def states(

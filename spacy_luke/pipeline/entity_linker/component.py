@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,18 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model
 
 from ...annotations import set_linked_entities
-from ...batching.collate import batch_rows, collate
 from ...batching.pieces import doc_pieces
 from ...batching.windows import Windows
 from ...checkpoints.checkpoint import Checkpoint, Description
 from ...checkpoints.heads import MASKED_LM, architecture_on
 from ...checks import require_at_least, require_one_of, require_probability
 from ...default_model import bundled_component
+from ...encoders.config import has_independent_attention
 from ...encoders.encoder import Encoder
 from ...encoders.heads import TaskModule
 from ...errors import LukeError, warn
 from ...knowledge_base import NIL, CandidateGenerator, KnowledgeBaseLoader, StoredKnowledgeBase, load_kb
-from ...tokenization.entity_vocab import MASK, PAD, EntityVocab, read_titles
+from ...tokenization.entity_vocab import MASK, EntityVocab, read_titles
 from ..base.checkpoint_component import CFG
 from ..base.component import TaskComponent, Training
 from ..base.gold import GoldReport, listed
@@ -395,6 +396,7 @@ class LukeEntityLinker(TaskComponent):
         *Shape:* (entities, most candidates), float32, filled up with -inf. Left out are entities and candidates that
         the model does not score.
         """
+        docs = self._as_list(docs)
         found = self._mentions(docs)
         scores: list[dict[int, np.ndarray]] = [{} for _ in found]
         rows = [
@@ -403,14 +405,17 @@ class LukeEntityLinker(TaskComponent):
             for window, members in windows_with_entities(mentions.placed)
             if (predicted := mentions.is_scored(members)).any()
         ]
-        for row, row_scores in self._scored(rows):
+        for row, row_scores in self._scored(docs, rows):
             scores[row.doc].update(zip(row.wanted.tolist(), row_scores, strict=True))
         return [listed_scores(mentions, doc_scores) for mentions, doc_scores in zip(found, scores, strict=True)]
 
     def predict(self, docs: Iterable[Doc]) -> list[Mentions]:
         """The entities of each Doc with their candidates, ranked."""
+        docs = self._as_list(docs)
         mentions = self._mentions(docs)
-        self._decode(mentions)
+        decoder = LinkDecoder(self.decoding, self.mentions_per_pass, self.threshold)
+        decoder.rank(mentions, partial(self._scored, docs))
+        self._has_read(docs)
         return mentions
 
     def set_annotations(self, docs: Iterable[Doc], mentions: Sequence[Mentions]) -> None:
@@ -427,8 +432,7 @@ class LukeEntityLinker(TaskComponent):
                     _write_link(ent, NIL)
                     set_linked_entities(ent, ())
 
-    def _mentions(self, docs: Iterable[Doc]) -> list[Mentions]:
-        docs = self._as_list(docs)
+    def _mentions(self, docs: Sequence[Doc]) -> list[Mentions]:
         self._require_weights_or_bundled(docs)
         find = self._finder()
         found = []
@@ -459,26 +463,24 @@ class LukeEntityLinker(TaskComponent):
         if left_out:
             warn("W014", name=self.name, what="entities", count=left_out.total(), reasons=listed(left_out))
 
-    def _decode(self, docs: Sequence[Mentions]) -> None:
-        """Rank the candidates of all entities; see `LinkDecoder`."""
-        LinkDecoder(self.decoding, self.mentions_per_pass, self.threshold).rank(docs, self._scored)
-
     def _masked(self, count: int) -> np.ndarray:
         """Ids of masked entities. *Shape:* (count,)"""
         return np.full(count, self._require_weights().entity_vocab[MASK], dtype=np.int64)
 
-    def _scored(self, rows: Sequence[EntityRow]) -> Iterator[tuple[EntityRow, list[np.ndarray]]]:
+    def _scored(self, docs: Sequence[Doc], rows: Sequence[EntityRow]) -> Iterator[tuple[EntityRow, list[np.ndarray]]]:
         """Rows with the logits of the candidates of each entity that they predict."""
-        for group, logits in self._predict_batches(self._batches(rows)):
+        for group, logits in self._predict_batches(self._batches(docs, rows)):
             yield from zip(group, split_logits(group, logits), strict=True)
 
-    def _batches(self, rows: Sequence[EntityRow]) -> Iterator[tuple[list[EntityRow], Any]]:
+    def _batches(
+        self, docs: Sequence[Doc], rows: Sequence[EntityRow], *, training: bool = False
+    ) -> Iterator[tuple[list[EntityRow], Any]]:
         """Padded inputs and the rows they are made of."""
-        description = self._require_weights()
-        special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
-        for group in batch_rows(rows, self.max_batch_pieces):
-            for part in bounded(group, self._vocabulary_rows):
-                yield part, collate([row.make(special) for row in part], piece_pad=special.pad, entity_pad=entity_pad)
+        for part in bounded(rows, self._vocabulary_rows):
+            yield from self._window_batches(docs, part, training=training)
+
+    def _attaches_entities(self, source: Description, settings: Mapping[str, Any]) -> bool:
+        return has_independent_attention(source.config)
 
     @property
     def _vocabulary_rows(self) -> int:
@@ -500,7 +502,12 @@ class LukeEntityLinker(TaskComponent):
             row for index, linked_doc in enumerate(linked_docs) for row in self._masked_rows(index, linked_doc, find)
         ]
         total = sum(len(row.wanted) for row in rows)
-        return Training(self._batches(rows), total, lambda group, logits, _: _gradient(group, logits, linked_docs))
+        docs = [example.predicted for example in examples]
+        return Training(
+            self._batches(docs, rows, training=True),
+            total,
+            lambda group, logits, _: _gradient(group, logits, linked_docs),
+        )
 
     def _linked_doc(self, example: Example) -> LinkedDoc:
         spans = self._shown(example.predicted)

@@ -155,11 +155,11 @@ def split_logits(group: Sequence[EntityRow], logits: np.ndarray) -> Iterator[lis
             yield [one[:length] for one, length in zip(row_logits, lengths, strict=True)]
 
 
-def bounded(group: list[EntityRow], vocabulary: int) -> Iterator[list[EntityRow]]:
-    """Parts of a group whose logits fit into memory, where those of the whole vocabulary are wanted."""
+def bounded(rows: Sequence[EntityRow], vocabulary: int) -> Iterator[list[EntityRow]]:
+    """Parts of some rows whose logits fit into memory, where those of the whole vocabulary are wanted."""
     part: list[EntityRow] = []
     logits = 0
-    for row in group:
+    for row in rows:
         more = int(row.predicted.sum()) * vocabulary if row.candidates is None else 0
         if part and logits + more > _MOST_LOGITS:
             yield part

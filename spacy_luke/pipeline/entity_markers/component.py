@@ -21,7 +21,7 @@ from ...batching.windows import PassageWindows, Windows, build_sentence_windows
 from ...checkpoints.checkpoint import Description
 from ...checkpoints.heads import UnmarkedSettings, build_unmarked
 from ...checks import require_at_least, require_probability
-from ...encoders.config import LukeConfig
+from ...encoders.config import has_independent_attention
 from ...encoders.inputs import EncoderInput
 from ...errors import LukeError, warn
 from ..base.calibration import CalibratedPipe
@@ -163,7 +163,7 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
     def _check_encoder(self, source: Description, settings: Mapping[str, Any]) -> None:
         windows = self._windows_setting
         if UNMARKED in settings:
-            if not _is_independent(source):
+            if not has_independent_attention(source.config):
                 raise LukeError("L186", name=self.name)
             if windows is not None and not isinstance(windows, Windows):
                 raise LukeError("L047", setting="windows", value=windows, reason=_WINDOWS)
@@ -179,7 +179,9 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
             if self._markers_setting not in (None, saved):
                 raise LukeError("L185", name=self.name, configured=self._markers_setting, saved=saved)
             return {} if saved else {UNMARKED: source.build_setting(UNMARKED, build_unmarked)}
-        markers = not _is_independent(source) if self._markers_setting is None else self._markers_setting
+        markers = self._markers_setting
+        if markers is None:
+            markers = not has_independent_attention(source.config)
         return {} if markers else {UNMARKED: UnmarkedSettings(self._types_of_new_head)}
 
     @abstractmethod
@@ -210,10 +212,11 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         logits = [np.zeros((len(doc_items), labels), dtype=np.float32) for doc_items in items]
         seen = [np.zeros(len(doc_items), dtype=bool) for doc_items in items]
         places = layout.place(docs, items)
-        for rows, scores in self._predict_batches(self._batches(layout, places)):
+        for rows, scores in self._predict_batches(self._batches(docs, layout, places)):
             for row, row_scores in zip(rows, scores.reshape(len(rows), -1, labels), strict=True):
                 logits[row.doc][row.items] = row_scores[: len(row.items)]
                 seen[row.doc][row.items] = True
+        self._has_read(docs)
         return [
             ScoredItems([item for item, ok in zip(doc_items, mask, strict=True) if ok], scores[mask])
             for doc_items, scores, mask in zip(items, logits, seen, strict=True)
@@ -250,9 +253,17 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         )
         return MarkedLayout(vocab, windows)
 
-    def _batches(self, layout: Layout, places: Sequence[Any]) -> Iterator[tuple[list[Any], Any]]:
+    def _attaches_entities(self, source: Description, settings: Mapping[str, Any]) -> bool:
+        return UNMARKED in settings
+
+    def _batches(
+        self, docs: Sequence[Doc], layout: Layout, places: Sequence[Any], *, training: bool = False
+    ) -> Iterator[tuple[list[Any], Any]]:
         """Rows and their padded input. Rows of all Docs go together, sorted by length; at the end, a warning of what
         was left out."""
+        if isinstance(layout, UnmarkedLayout):
+            yield from self._window_batches(docs, places, training=training)
+            places = []
         for start in range(0, len(places), _AT_A_TIME):
             for group in batch_rows(layout.rows(places[start : start + _AT_A_TIME]), self.max_batch_pieces):
                 yield group, layout.collate(group)
@@ -286,7 +297,8 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
                 gradient[real], loss = cross_entropy(scores, wanted.argmax(axis=1))
             return gradient.reshape(logits.shape), loss
 
-        return Training(self._batches(layout, places), sum(len(place.items) for place in places), loss_of)
+        batches = self._batches(docs, layout, places, training=True)
+        return Training(batches, sum(len(place.items) for place in places), loss_of)
 
     def _prepare(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         """Tell how much of the gold annotation cannot be learned."""
@@ -302,7 +314,3 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
 
     def _unknown_labels(self, labels: Iterable[str]) -> LukeError:
         return LukeError("L041", labels=", ".join(sorted(set(labels))), name=self.name, known=", ".join(self.labels))
-
-
-def _is_independent(source: Description) -> bool:
-    return isinstance(source.config, LukeConfig) and source.config.entity_attention == "independent"

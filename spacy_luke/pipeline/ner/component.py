@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,6 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model
 
 from ...annotations import annotated_entities
-from ...batching.collate import batch_rows, collate
 from ...batching.docs import DocBatch
 from ...batching.mentions import SpanCandidates, Suggester, find_candidates, suggest
 from ...batching.pieces import doc_pieces
@@ -23,13 +22,13 @@ from ...batching.windows import Windows, build_sentence_windows
 from ...checkpoints.checkpoint import Description
 from ...checkpoints.heads import SPAN_CLASSIFIER
 from ...checks import require_at_least, require_one_of, require_probability
-from ...encoders.config import LukeConfig
+from ...encoders.config import LukeConfig, has_independent_attention
 from ...encoders.encoder import Encoder
 from ...encoders.heads import EntitySpanClassification
 from ...encoders.span_filter import SpanFilter, SpanFilterSettings
 from ...errors import LukeError, warn
 from ...extensions import write_scored_spans
-from ...tokenization.entity_vocab import MASK, PAD
+from ...tokenization.entity_vocab import MASK
 from ...user_functions import naming_key_errors
 from ..base.calibration import CalibratedPipe
 from ..base.component import TaskComponent, Training
@@ -241,6 +240,9 @@ class LukeNER(TaskComponent, CalibratedPipe):
 
     # Weights
 
+    def _attaches_entities(self, source: Description, settings: Mapping[str, Any]) -> bool:
+        return has_independent_attention(source.config)
+
     def _head_options(self, source: Description, *, new_head: bool) -> dict[str, Any]:
         settings = usable_filter(self._span_filter_setting, source, self.name)
         return {SPAN_FILTER: settings} if settings else {}
@@ -306,10 +308,11 @@ class LukeNER(TaskComponent, CalibratedPipe):
         encoded = self._encode(docs)
         width = len(self.logit_labels) + (self.span_filter is not None)
         scores = [np.zeros((len(c.mentions), width), dtype=np.float32) for c in encoded.candidates]
-        batches = self._batches(encoded, [np.arange(len(c.mentions)) for c in encoded.candidates])
+        batches = self._batches(docs, encoded, [np.arange(len(c.mentions)) for c in encoded.candidates])
         for rows, found in self._predict_batches(batches):
             for row, row_scores in zip(rows, found, strict=True):
                 scores[row.doc][row.mentions] = row_scores[: len(row.mentions)]
+        self._has_read(docs)
         return encoded, scores
 
     def _encode(self, docs: list[Doc]) -> NERInputs:
@@ -326,16 +329,18 @@ class LukeNER(TaskComponent, CalibratedPipe):
 
     def _batches(
         self,
+        docs: Sequence[Doc],
         encoded: NERInputs,
         mentions: Sequence[np.ndarray],
         drawn: Sequence[np.ndarray | None] | None = None,
+        *,
+        training: bool = False,
     ) -> Iterable[tuple[list[MentionRow], Any]]:
         """Padded inputs that show the given mentions of each Doc, with the rows they are made of.
 
         drawn: for each Doc the mentions that a span filter is to keep in training.
         """
         description = self._require_weights()
-        special, vocab = description.tokenizer.special, description.entity_vocab
         chunk_size, share = self._encoding
         rows = [
             row
@@ -348,13 +353,12 @@ class LukeNER(TaskComponent, CalibratedPipe):
                 candidates,
                 chosen,
                 chunk_size,
-                mask=vocab[MASK],
+                mask=description.entity_vocab[MASK],
                 share=share,
                 drawn=kept,
             )
         ]
-        for group in batch_rows(rows, self.max_batch_pieces):
-            yield group, collate([row.make(special) for row in group], piece_pad=special.pad, entity_pad=vocab[PAD])
+        return self._window_batches(docs, rows, training=training)
 
     @property
     def _encoding(self) -> tuple[int | None, float]:
@@ -394,9 +398,10 @@ class LukeNER(TaskComponent, CalibratedPipe):
         samples = [sample_negatives(c, g, negative, limit) for c, g in zip(encoded.candidates, gold, strict=True)]
         hard = self.span_filter.settings.hard_negatives if self.span_filter else None
         if hard is None:
-            batches = self._batches(encoded, [sample.mentions for sample in samples])
+            batches = self._batches(docs, encoded, [sample.mentions for sample in samples], training=True)
         else:
-            batches = self._batches(encoded, [s.known for s in samples], [s.drawn for s in samples])
+            known, drawn = [s.known for s in samples], [s.drawn for s in samples]
+            batches = self._batches(docs, encoded, known, drawn, training=True)
         total = max(sum(len(sample.mentions) for sample in samples), 1)
         return Training(batches, total, lambda rows, logits, _: batch_loss(rows, logits, gold, samples, negative, hard))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...batching.mentions import SpanCandidates
 from ...checkpoints.checkpoint import Description
-from ...encoders.config import LukeConfig
+from ...encoders.config import has_independent_attention
 from ...encoders.span_filter import SpanFilterSettings, build_span_filter
 from ...errors import LukeError
 from ..base.losses import sigmoid
@@ -27,8 +27,7 @@ def usable_filter(wanted: SpanFilterSettings | None, source: Description, name: 
     settings = wanted or saved
     if settings is None:
         return None
-    config = source.config
-    if not (isinstance(config, LukeConfig) and config.entity_attention == "independent"):
+    if not has_independent_attention(source.config):
         if wanted is None:  # that of a checkpoint which is trained for full attention
             return None
         raise LukeError("L055", name=name)

@@ -1,0 +1,320 @@
+"""Pieces that are encoded once for all components that share an encoder with independent attention.
+
+Under independent attention the states of the pieces of a window depend on nothing but the pieces. The first component
+that needs those of a Doc encodes them; the others attach their entities to them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+import numpy as np
+import torch
+from spacy.tokens import Doc
+from torch import Tensor
+
+from ..batching.collate import RowT, WindowRow, batch_rows, collate
+from ..encoders.encoder import Encoder
+from ..encoders.independent_attention import IndependentLukeEncoder
+from ..encoders.inputs import EncoderInput
+from ..encoders.kernels.int8 import stamp
+from ..encoders.piece_states import PieceStates
+from ..tokenization.loading import SpecialPieces
+
+# Windows that are sorted by length at a time: those of an encoded batch are of Docs that are near each other.
+_AT_A_TIME = 1024
+Place = tuple["EncodedBatch", int]
+
+
+@dataclass(eq=False)
+class EncodedBatch:
+    """Windows whose pieces are encoded together.
+
+    What does not fit into memory is encoded again in the same batch, so that the states are the same, bit for bit.
+
+    encoder: that encodes. batch: the pieces. docs: those that the windows are of.
+    kept: the states, as long as there is room for them; in training those that components attach their entities to,
+        which collect the gradients of all.
+    encoded: in training, the states that take these gradients back to the weights.
+    """
+
+    encoder: IndependentLukeEncoder
+    batch: EncoderInput
+    docs: WeakSet[Doc]
+    kept: PieceStates | None = None
+    encoded: PieceStates | None = None
+
+    def shows(self, row: int, window: WindowRow) -> bool:
+        """Whether a row of the batch has the pieces of a window, which a Doc may have no more."""
+        ids, types = self.batch.piece_ids[row], self.batch.piece_types
+        inside = slice(window.window_offset, window.window_offset + window.end - window.start)
+        assert types is not None
+        return (
+            int(self.batch.piece_mask[row].sum()) == window.pieces
+            and np.array_equal(ids[inside].numpy(), window.text.ids[window.start : window.end])
+            and np.array_equal(types[row, inside].numpy(), window.text.types[window.start : window.end])
+        )
+
+    def encode(self, layers: Iterable[int]) -> PieceStates:
+        """Encode the pieces."""
+        device = self.encoder.embeddings.word.weight.device
+        return self.encoder.encode_pieces(self.batch.to(device), *layers)
+
+
+@dataclass
+class _Reading:
+    """A batch that a component reads in several parts: what is not kept is encoded once for all of these."""
+
+    store: PieceStore
+    encoded: EncodedBatch
+    trains: bool
+    states: PieceStates | None = None
+
+    def read(self, layers: tuple[int, ...]) -> PieceStates:
+        if self.states is None or not self.states.hidden.keys() >= set(layers):
+            self.states = self.store.states(self.encoded, layers, trains=self.trains)
+        return self.states
+
+
+@dataclass(frozen=True)
+class SelectedStates:
+    """The states of some rows of a batch: a `PieceSource`. *Shape:* (rows,), int64"""
+
+    reading: _Reading
+    rows: np.ndarray
+
+    def states(self, *layers: int) -> PieceStates:
+        found = self.reading.read(layers)
+        if np.array_equal(self.rows, np.arange(len(self.reading.encoded.batch.piece_ids))):
+            return found
+        return found.select(torch.from_numpy(self.rows).to(found.last.device))
+
+
+@dataclass
+class _Shelf:
+    """The windows of Docs, and the batches that they are encoded in."""
+
+    places: WeakKeyDictionary[Doc, dict[tuple[int, int], Place]] = field(default_factory=WeakKeyDictionary)
+
+    def find(self, doc: Doc, window: WindowRow) -> Place | None:
+        found = self.places.get(doc, {}).get((window.start, window.end))
+        return found if found is not None and found[0].shows(found[1], window) else None
+
+    def add(self, docs: Sequence[Doc], windows: Sequence[WindowRow], encoded: EncodedBatch) -> None:
+        for row, window in enumerate(windows):
+            self.places.setdefault(docs[window.doc], {})[window.start, window.end] = (encoded, row)
+
+    @property
+    def batches(self) -> list[EncodedBatch]:
+        """Each once, oldest first."""
+        return list(dict.fromkeys(place[0] for windows in list(self.places.values()) for place in windows.values()))
+
+
+class PieceStore:
+    """States of the pieces of Docs that are on their way through a pipeline.
+
+    max_bytes: most memory that the states take which are kept between components. What does not fit is encoded again.
+
+    States are kept until the last component that reads them has, the Doc is gone, or the weights change. Of the
+    updates of training, they are kept until the gradients of all components are there.
+    """
+
+    def __init__(self, max_bytes: int):
+        self.max_bytes = max_bytes
+        self._lock = threading.RLock()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._predicted, self._trained = _Shelf(), _Shelf()
+        self._read_by: WeakKeyDictionary[Doc, set[str]] = WeakKeyDictionary()
+        self._version: Any = None
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.max_bytes,)  # a copy of a pipeline is on its way with other Docs
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the states that are kept, in bytes."""
+        with self._lock:
+            shelves = (self._predicted, self._trained)
+            return sum(b.kept.nbytes for shelf in shelves for b in shelf.batches if b.kept is not None)
+
+    def batches(
+        self,
+        encoder: Encoder,
+        docs: Sequence[Doc],
+        rows: Sequence[RowT],
+        max_batch_pieces: int,
+        special: SpecialPieces,
+        *,
+        entity_pad: int,
+        trains: bool | None = None,
+    ) -> Iterator[tuple[list[RowT], EncoderInput]]:
+        """Padded inputs whose pieces are encoded once, and the rows that they are made of.
+
+        docs: that the rows are of. rows: windows (`WindowRow`) with entities.
+        trains: in an update, whether gradients go back to the pieces; None = for a prediction.
+        """
+        assert isinstance(encoder, IndependentLukeEncoder)
+        shelf = self._shelf(encoder, training=trains is not None)
+        for start in range(0, len(rows), _AT_A_TIME):
+            some: Any = rows[start : start + _AT_A_TIME]
+            placed: dict[EncodedBatch, dict[int, int]] = {}
+            for row, (encoded, index) in zip(
+                some, self._places(shelf, encoder, docs, some, max_batch_pieces, special, entity_pad), strict=True
+            ):
+                placed.setdefault(encoded, {})[id(row)] = index
+            by_id = {id(row): row for row in some}
+            for encoded, members in placed.items():
+                reading = _Reading(self, encoded, trains=bool(trains))
+                for group in batch_rows([by_id[key] for key in members], max_batch_pieces):
+                    chosen = np.array([members[id(row)] for row in group], dtype=np.int64)
+                    own = collate([r.make(special) for r in group], piece_pad=special.pad, entity_pad=entity_pad)
+                    yield group, replace(own, piece_source=SelectedStates(reading, chosen), **_pieces(encoded, chosen))
+
+    def _places(
+        self,
+        shelf: _Shelf,
+        encoder: IndependentLukeEncoder,
+        docs: Sequence[Doc],
+        rows: Sequence[WindowRow],
+        max_batch_pieces: int,
+        special: SpecialPieces,
+        entity_pad: int,
+    ) -> list[Place]:
+        """Where the window of each row is encoded; those that are in no batch yet are put into new ones."""
+        with self._lock:
+            found = [shelf.find(docs[row.doc], row) for row in rows]
+            missing = {(row.doc, row.start, row.end): row for row, at in zip(rows, found, strict=True) if at is None}
+            windows = [WindowRow(row.doc, row.text, row.start, row.end) for row in missing.values()]
+            for group in batch_rows(windows, max_batch_pieces):
+                batch = collate([r.make(special) for r in group], piece_pad=special.pad, entity_pad=entity_pad)
+                encoded = EncodedBatch(encoder, batch, WeakSet(docs[row.doc] for row in group))
+                shelf.add(docs, group, encoded)
+            return [at or shelf.places[docs[row.doc]][row.start, row.end] for row, at in zip(rows, found, strict=True)]
+
+    def _shelf(self, encoder: IndependentLukeEncoder, *, training: bool) -> _Shelf:
+        """The Docs whose states are those of the encoder as it is now."""
+        if training:
+            return self._trained
+        version = (id(encoder), encoder.precision, *map(stamp, encoder.parameters()))
+        with self._lock:
+            if version != self._version:
+                self._version, self._predicted = version, _Shelf()
+                self._read_by = WeakKeyDictionary()
+            return self._predicted
+
+    # States
+
+    def states(self, encoded: EncodedBatch, layers: Iterable[int], *, trains: bool) -> PieceStates:
+        """The states of a batch, encoded unless they are kept. trains: as in `batches`, false in predictions."""
+        if torch.is_grad_enabled():
+            return self._states_in_training(encoded, layers, trains=trains)
+        kept = encoded.kept
+        if kept is None or not kept.hidden.keys() >= set(layers):
+            kept = encoded.encode(layers)
+            with self._lock:
+                encoded.kept = None
+                if self._has_room(kept.nbytes, encoded.docs):
+                    encoded.kept = kept
+        return kept
+
+    def _has_room(self, nbytes: int, docs: Iterable[Doc]) -> bool:
+        """Make room by dropping the states of Docs that were left behind before these."""
+        taken = self.nbytes
+        now = set(docs)
+        for other in self._predicted.batches:
+            if taken + nbytes <= self.max_bytes:
+                break
+            if other.kept is not None and not now.intersection(other.docs) and self._is_left(other):
+                taken -= other.kept.nbytes
+                other.kept = None
+        return taken + nbytes <= self.max_bytes
+
+    def _is_left(self, encoded: EncodedBatch) -> bool:
+        """Whether some component has been through with all Docs of a batch."""
+        return all(self._read_by.get(doc) for doc in encoded.docs)
+
+    def has_read(self, docs: Iterable[Doc], reader: str, readers: Iterable[str]) -> None:
+        """After a prediction of a component. readers: all that read the states of Docs in this pipeline."""
+        with self._lock:
+            for doc in docs:
+                self._read_by.setdefault(doc, set()).add(reader)
+                if self._read_by[doc].issuperset(readers):
+                    self._read_by.pop(doc)
+                    for encoded, _ in self._predicted.places.pop(doc, {}).values():
+                        encoded.docs.discard(doc)
+                        if not encoded.docs:
+                            encoded.kept = None
+
+    # Training
+
+    def _states_in_training(self, encoded: EncodedBatch, layers: Iterable[int], *, trains: bool) -> PieceStates:
+        """States that collect gradients, or for a component that does not train the encoder states that do not."""
+        if encoded.kept is None or not encoded.kept.hidden.keys() >= set(layers):
+            found = encoded.encode(layers)
+            if not trains or not any(tensor.requires_grad for tensor in found.tensors):
+                return _detached(found)
+            self._give_back(encoded, retain=False)  # what was read without these layers
+            encoded.encoded = found
+            leaves = (t.detach().requires_grad_(t.requires_grad) for t in found.tensors)
+            encoded.kept = found.with_tensors(tuple(leaves))
+        return encoded.kept if trains else _detached(encoded.kept)
+
+    def backward(self, *, retain: bool) -> None:
+        """Take the gradients that components left on the states of pieces back to the weights.
+
+        retain: whether more will come, from other components.
+        """
+        for encoded in self._trained.batches:
+            self._give_back(encoded, retain=retain)
+
+    def _give_back(self, encoded: EncodedBatch, *, retain: bool) -> None:
+        if encoded.kept is None or encoded.encoded is None:
+            return
+        pairs = zip(encoded.encoded.tensors, encoded.kept.tensors, strict=True)
+        reached: list[tuple[Tensor, Tensor]] = [(t, leaf.grad) for t, leaf in pairs if leaf.grad is not None]
+        if reached:
+            outputs, gradients = zip(*reached, strict=True)
+            with _in_training(encoded.encoder):
+                torch.autograd.backward(outputs, gradients, retain_graph=retain)
+        for leaf in encoded.kept.tensors:
+            leaf.grad = None
+        if not retain:
+            encoded.encoded = encoded.kept = None
+
+    def forget_update(self) -> None:
+        """Drop what an update has encoded."""
+        with self._lock:
+            self._trained = _Shelf()
+
+
+def _pieces(encoded: EncodedBatch, rows: np.ndarray) -> dict[str, Any]:
+    """The tensors of the pieces of some rows of a batch."""
+    batch, index = encoded.batch, torch.from_numpy(rows)
+    assert batch.piece_types is not None
+    return {
+        "piece_ids": batch.piece_ids[index],
+        "piece_mask": batch.piece_mask[index],
+        "piece_types": batch.piece_types[index],
+    }
+
+
+def _detached(states: PieceStates) -> PieceStates:
+    return states.with_tensors(tuple(tensor.detach() for tensor in states.tensors))
+
+
+@contextmanager
+def _in_training(encoder: IndependentLukeEncoder) -> Iterator[None]:
+    """Checkpointed layers compute once more in the backward pass, with the same dropout."""
+    was_training = encoder.training
+    encoder.train()
+    try:
+        yield
+    finally:
+        encoder.train(was_training)
