@@ -32,7 +32,7 @@ spans_key = null
 set_vectors = true
 max_batch_pieces = 4096
 component_grad_clip = null
-max_kept_bytes = 268435456
+max_kept_bytes = 536870912
 
 [luke_encoder.model]
 @architectures = "spacy-luke.LukeEncoder.v1"
