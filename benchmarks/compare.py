@@ -17,7 +17,7 @@ from .rows import Refused, Row
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run of a side gave.
+    """The result of one run of a side.
 
     answers: whatever the part compares. padding: positions computed for each real one, if the side counts them.
     """

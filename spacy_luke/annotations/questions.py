@@ -43,7 +43,7 @@ class Answer:
                 object.__setattr__(self, "start_char", found)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data; see `spacy_luke.to_dict`."""
+        """Convert to plain data; see `spacy_luke.to_dict`."""
         found = self.span is not None
         return {
             "question": self.question,

@@ -41,7 +41,7 @@ class Relation:
     score: float = 1.0
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data; see `spacy_luke.to_dict`."""
+        """Convert to plain data; see `spacy_luke.to_dict`."""
         head, tail = ({**span_record(span), "label": span.label_ or None} for span in (self.head, self.tail))
         return {"head": head, "tail": tail, "label": self.label, "score": plain_number(self.score)}
 

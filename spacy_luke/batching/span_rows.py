@@ -49,7 +49,7 @@ def span_rows(doc: int, spans: Iterable[Span], pieces: DocPieces, max_pieces: in
 
 
 def token_alignment(rows: Sequence[SpanRow], tokens: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the pieces of each token stand in the rows of a Doc, laid one after the other.
+    """Align tokens with the pieces in the rows of a Doc, laid one after the other.
 
     tokens: of the Doc. width: places of a row, special pieces and padding included.
 

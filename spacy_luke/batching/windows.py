@@ -1,4 +1,4 @@
-"""How the pieces of a Doc are cut into windows that the encoder reads.
+"""Windows of a Doc's pieces that the encoder reads.
 
 A window is the piece sequence of one forward pass. Mentions of a sentence are scored in a window of that sentence,
 pairs in a window of their sentences; `strided.py` has windows that know no sentences.
@@ -127,7 +127,7 @@ def _with_context(start: int, end: int, within: tuple[int, int], max_pieces: int
 
 
 def best_windows(ranges: np.ndarray, windows: Sequence[Window], offsets: np.ndarray | None = None) -> np.ndarray:
-    """For each piece range the index of the window that scores it and shows most on its poorer side; -1 for none.
+    """Index, for each piece range, of the window that scores it and shows most on its poorer side; -1 for none.
 
     windows: in the order that `Windows` gives. offsets: added to the numbers of each window, for those of several
         Docs whose ranges count on from Doc to Doc. *Shape:* (windows,)

@@ -84,11 +84,11 @@ class Description:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def architecture_of(self, architecture: str) -> str:
-        """How the head of `architecture` is called on this encoder: a component names the one for LUKE."""
+        """Name of the head of `architecture` on this encoder: a component names the one for LUKE."""
         return architecture_on(self.config.model_type, architecture)
 
     def build_setting(self, name: str, make: Callable[..., SettingsT]) -> SettingsT:
-        """What `make` makes of the settings under a name; L004 if they are not for it."""
+        """Call `make` with the settings under a name; L004 if they are not for it."""
         values = self.settings.get(name, {})
         try:
             return make(**values)
@@ -117,7 +117,7 @@ class Checkpoint(Description):
     saved: bool = False
 
     def describe(self, config: Config) -> Description:
-        """What is written beside the weights of a bare encoder made from this checkpoint."""
+        """Describe a bare encoder made from this checkpoint: all that is written beside its weights."""
         architecture = bare_model(config.model_type)
         return Description(architecture, config, self.tokenizer, self.entity_vocab, settings=self.settings)
 
@@ -321,7 +321,7 @@ class Checkpoint(Description):
 
 
 def wrong_settings(settings: Mapping[str, Any]) -> str:
-    """Those of our own settings that are of another kind than they are saved, for a message; "" if none is."""
+    """List those of our own settings that are of another kind than they are saved, for a message; "" if none is."""
     wrong = {name for name, kind in _KINDS.items() if name in settings and type(settings[name]) is not kind}
     wrong |= {name for name in _ENTRIES.keys() & settings.keys() - wrong if not settings[name].keys() <= _ENTRIES[name]}
     if "max_pieces" not in wrong and settings.get("max_pieces", 1) < 1:

@@ -216,7 +216,7 @@ def check_target(target: Path) -> None:
 def place(
     converted: Sequence[tuple[Path, list[Doc]]], source: Path, target: Path
 ) -> Iterable[tuple[Path, Iterable[Doc]]]:
-    """Where the Docs of each file go: all into one .spacy file, or one file each with the folders of the source."""
+    """Target of the Docs of each file: all into one .spacy file, or one file each with the folders of the source."""
     if target.suffix == ".spacy" and not target.is_dir():
         yield target, [doc for _, docs in converted for doc in docs]
         return

@@ -15,7 +15,7 @@ from .errors import one_line_errors
 
 
 class Target(str, Enum):
-    """What can be made."""
+    """Kinds of checkpoint that can be made."""
 
     luke = "luke"
     longformer = "longformer"

@@ -122,7 +122,7 @@ def read_entities(
 
 
 def find_keys(table: Table) -> list[str]:
-    """Those of `KEYS` that MISC has with a tag or a bracket."""
+    """Find those of `KEYS` that MISC has with a tag or a bracket."""
     found: dict[str, str] = {}
     for sentence in table.sentences:
         for row in sentence.rows:

@@ -170,7 +170,7 @@ def cell(row: Row, index: int) -> str:
 
 
 def align(words: Sequence[str], text: str) -> list[bool] | None:
-    """For each word, whether whitespace follows it in `text`; None if `text` is not these words in this order."""
+    """Whether whitespace follows each word in `text`; None if `text` is not these words in this order."""
     spaces: list[bool] = []
     place = 0
     for word in words:

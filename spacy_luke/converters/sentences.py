@@ -149,7 +149,7 @@ def bare(text: str) -> str:
 
 
 def sentence_numbers(doc: Doc) -> list[int]:
-    """Of each token, the number of its sentence."""
+    """Number of the sentence of each token."""
     return list(accumulate(int(token.is_sent_start is True) for token in doc))
 
 

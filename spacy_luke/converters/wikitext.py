@@ -112,7 +112,7 @@ def _without_elements(text: str) -> str:
 
 
 def _pairs(pattern: re.Pattern[str], text: str) -> dict[int, int]:
-    """Where each beginning that has an end begins -> where that ends. Pairs are nested, as brackets are.
+    """Position of each beginning that has an end -> the position of that end. Pairs are nested, as brackets are.
 
     pattern: matches beginnings and ends; group 1 is there for a beginning.
     """
@@ -173,7 +173,7 @@ def _read_links(text: str) -> PlainText:
 
 
 def _link(inside: str) -> tuple[str, str]:
-    """What a link shows, and the article that it links to: "" for none."""
+    """Text that a link shows, and the article that it links to: "" for none."""
     target, pipe, label = inside.partition("|")
     target = target.strip()
     as_text = target.startswith(":")

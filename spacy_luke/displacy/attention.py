@@ -138,7 +138,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """As much of the text as is shown."""
+        """Text as far as it is shown."""
         return self.text if len(self.text) <= LONGEST_NAME else f"{self.text[: LONGEST_NAME - 1]}…"
 
 

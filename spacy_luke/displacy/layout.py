@@ -44,7 +44,7 @@ class Cell:
         return self.width + sum(pads) + MARGIN * bool(self.before) + MARGIN * bool(self.after) + self.space
 
     def edge(self, mark: int, *, begins: bool) -> float:
-        """Where the box of a mark that begins or ends with this word has its edge."""
+        """Edge of the box of a mark that starts or ends with this word."""
         pads = self.before if begins else self.after
         room = sum(list(pads.values())[: list(pads).index(mark) + 1])
         return self.x - room if begins != self.turned else self.x + self.width + room
@@ -175,7 +175,7 @@ def _set_line(cells: dict[int, Cell], line: Sequence[int], number: int, base: st
 
 
 def _slots(graph: Graph, inner_first: Sequence[int]) -> dict[int, int]:
-    """How many boxes lie between a box and its words."""
+    """Number of boxes that lie between each box and its words."""
     slots: dict[int, int] = {}
     top: dict[int, int] = {}  # by token
     for number in inner_first:

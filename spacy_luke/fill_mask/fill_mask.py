@@ -1,4 +1,4 @@
-"""What stands behind a mask: the pieces that a masked language model finds most probable."""
+"""Fill masks: the pieces that a masked language model finds most probable."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ class AddedTokenFinder:
         return self._as_slow(text, parts) if self._slow and len(parts) > 1 else parts
 
     def _normal(self, token: AddedToken) -> str:
-        """What is looked for."""
+        """Text that is searched for."""
         return self._normalizer.normalize_str(token.content) if self._normalizer and token.normalized else token.content
 
     def _range(self, text: str, start: int, end: int, token: AddedToken) -> tuple[int, int]:

@@ -14,7 +14,7 @@ SPACE = "\u2581"
 
 
 class SentencePieceNormalizer:
-    """As google/sentencepiece does it (src/normalizer.cc, `Normalizer::Normalize`) with XLM-R's settings.
+    """Normalise as google/sentencepiece does (src/normalizer.cc, `Normalizer::Normalize`) with XLM-R's settings.
 
     The longest sequence of characters that the table has is replaced, again and again; white space becomes "▁", one for
     several, one before the text and none at its end.

@@ -1,4 +1,4 @@
-"""What en_luke_mini is made from, for its meta.json: corpora and the encoder with their licences and authors."""
+"""Sources of en_luke_mini, for its meta.json: corpora and the encoder with their licences and authors."""
 
 from __future__ import annotations
 

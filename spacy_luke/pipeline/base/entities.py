@@ -1,4 +1,4 @@
-"""From raw scores of candidate spans to the spans that are annotated."""
+"""Decoding of raw scores of candidate spans to the spans that are annotated."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class LabelledSpans:
         return LabelledSpans(*(values[index] for values in vars(self).values()))
 
     def in_doc(self, doc: Doc, labels: Sequence[str]) -> list[Span]:
-        """As spans of the Doc that they are of. labels: what the indices mean."""
+        """Convert to spans of the Doc that they are of. labels: what the indices mean."""
         pairs = zip(self.spans.tolist(), self.labels.tolist(), strict=True)
         return [Span(doc, start, end, label=labels[label]) for (start, end), label in pairs]
 

@@ -18,7 +18,7 @@ from .inputs import VectorRow
 
 @dataclass(frozen=True, eq=False)
 class WindowStates:
-    """What an encoder made of one window of a Doc. Arrays are NumPy's, float32 where no other type is named.
+    """States and attention weights of one window of a Doc. Arrays are NumPy's, float32 where no other type is named.
 
     start, end: the window: a half-open range of the Doc's pieces.
     pieces: the texts of the window's pieces, with the space that they may begin with; a special one stands before them
@@ -79,7 +79,7 @@ class DocStates:
 
     @property
     def attention_layers(self) -> tuple[int, ...]:
-        """Those that have attention weights: all but the embeddings. With transformers' names, `attentions[n - 1]`."""
+        """Layers that have attention weights: all but the embeddings. With transformers' names, `attentions[n - 1]`."""
         return tuple(layer for layer in self.layers if layer)
 
 
@@ -102,7 +102,7 @@ def _is_layer(layer: Any, count: int) -> bool:
 
 
 def recording_of(layers: Sequence[int], *, attentions: bool) -> Recording:
-    """What an encoder has to keep for the states of these layers."""
+    """Recording that an encoder needs for the states of these layers."""
     return Recording(frozenset(layers), frozenset(layers) - {0} if attentions else frozenset())
 
 

@@ -1,4 +1,4 @@
-"""What `luke_entity_linker` reads and says of its knowledge base and of the titles that its model knows."""
+"""Knowledge base of `luke_entity_linker`, and the messages about it and the titles that the model knows."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Passage:
 def find_passages(
     doc: Doc, pieces: DocPieces, items: Sequence[Sequence[tuple[int, int]]], windows: PassageWindows
 ) -> list[Passage | str]:
-    """Where the spans of each item can be seen together: their sentences, or as much as a window holds around them.
+    """Find the passage of each item: the sentences of its spans, or as much as a window holds around them.
 
     items: token ranges; each item has the same number of them.
     RETURNS: For each item its passage, or the reason why there is none.
@@ -96,7 +96,7 @@ class _PassageCutter:
 
 @dataclass(frozen=True)
 class MarkerVocab:
-    """What the marked rows of a checkpoint are made with.
+    """Tokenizer and ids that the marked rows of a checkpoint are made with.
 
     markers: piece ids of <ent> and <ent2>.
     longest_mention: pieces of a mention that give it its position, markers included; the rest does not count.

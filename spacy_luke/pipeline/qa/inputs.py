@@ -92,7 +92,7 @@ class QuestionRow(WindowRow):
 
     @property
     def has_most_context(self) -> np.ndarray:
-        """Which pieces of the window have no more context in another. *Shape:* (pieces of the window,), bool"""
+        """Mask of the pieces that have no more context in another window. *Shape:* (pieces of the window,), bool"""
         return self.plan.window_of[self.start : self.end] == self.window
 
     def make(self, special: SpecialPieces) -> RowInput:
@@ -113,7 +113,7 @@ class QuestionRow(WindowRow):
 
 @dataclass(frozen=True)
 class QuestionWindow:
-    """What a row of logits is about.
+    """Question and window of a row of logits.
 
     question: as it was asked.
     chars: the half-open range of characters of the Doc that each piece of `<s> question </s></s> window </s>` stands

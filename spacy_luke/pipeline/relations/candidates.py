@@ -96,7 +96,7 @@ class EntityPairs:
             yield pairs
 
     def _allowed(self, labels: Sequence[str]) -> np.ndarray | None:
-        """Which labels of head and tail may be paired; None if all may. *Shape:* (labels, labels), bool"""
+        """Mask of the labels of head and tail that may be paired; None if all may. *Shape:* (labels, labels), bool"""
         if self.type_pairs is None or self.type_pairs == "learned":
             return None
         return np.array([[(a, b) in self.type_pairs for b in labels] for a in labels], dtype=bool)

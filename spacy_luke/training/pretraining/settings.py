@@ -22,7 +22,7 @@ MAY_CHANGE = ("max_steps", "eval_frequency")
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What is trained: `[pretraining.model]`.
+    """Model to train: `[pretraining.model]`.
 
     checkpoint: folder or Hub id of a LUKE, or of a BERT, RoBERTa or XLM-R, which is read as one; None = from scratch if
         there is a tokenizer, else the encoder of the bundled model.
@@ -73,7 +73,7 @@ class EntityVocabSettings:
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """What is shown at once: `[pretraining.windows]`.
+    """Windows of text: `[pretraining.windows]`.
 
     max_pieces: of a window, without special pieces; an encoder with fewer positions lowers it.
     max_entities: most entities of a window, the first ones.
