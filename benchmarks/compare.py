@@ -110,7 +110,7 @@ def check(part: str, sides: Sides, differ: Callable[[Any, Any], Sequence[bool]])
 
 
 def alternate(runs: dict[str, Callable[[], Any]], options: Options) -> tuple[dict[str, float], dict[str, Any]]:
-    """Median seconds of each side, and what it gave last. Every round begins with another side."""
+    """Median seconds of each side, and what it gave last. Every round starts with another side."""
     names = list(runs)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     outcomes = {}

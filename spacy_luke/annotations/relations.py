@@ -1,5 +1,5 @@
 """Relations: by the characters of the head, a list of [distance to the tail, length of the tail, label, score, label of
-the head, label of the tail]. A Doc without any has an empty list at its begin, which goes where relations go.
+the head, label of the tail]. A Doc without any has an empty list at its start, which goes where relations go.
 """
 
 from __future__ import annotations

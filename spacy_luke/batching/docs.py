@@ -16,7 +16,7 @@ from .pieces import DocPieces, sentence_ranges
 class DocBatch:
     """Docs one after the other. Numbers of tokens and pieces count on from Doc to Doc.
 
-    token_offsets, piece_offsets: where each Doc begins, and the end of the last. *Shape:* (Docs + 1,)
+    token_offsets, piece_offsets: where each Doc starts, and the end of the last. *Shape:* (Docs + 1,)
     starts, ends: token i owns the pieces starts[i] … ends[i] - 1. *Shape:* (tokens,)
     visible: whether a token has pieces and is not white space. *Shape:* (tokens,), bool
     sentence_of: number of the sentence of each token. *Shape:* (tokens,)

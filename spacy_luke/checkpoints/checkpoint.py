@@ -154,7 +154,7 @@ class Checkpoint(Description):
         return replace(self, config=replace(self.config, use_entity_aware_attention=False))
 
     def with_entities(self, titles: Iterable[str]) -> Checkpoint:
-        """The same with entities added to the vocabulary, those of the titles that it has not; see `GrownWeights`."""
+        """The same with entities added to the vocabulary, those of the titles that it lacks; see `GrownWeights`."""
         assert isinstance(self.config, LukeConfig)
         new = [title for title in dict.fromkeys(titles) if title not in self.entity_vocab]
         size = self.config.entity_vocab_size
@@ -178,7 +178,7 @@ class Checkpoint(Description):
 
         architecture: that of the head, on whichever encoder; L023 if this checkpoint's encoder has no such head.
         labels: number of labels of a new, randomly initialised head; None takes the head of the checkpoint.
-        new_parts: parts of a head without labels that the checkpoint has not are new, too; else L024.
+        new_parts: parts of a head without labels that the checkpoint lacks are new, too; else L024.
         span_filter: also one of these, for `EntitySpanClassification`; new if the head is or the checkpoint has none.
         """
         head = find_head(self.config.model_type, architecture)

@@ -25,7 +25,7 @@ PICKLE = "pytorch_model.bin"
 PICKLE_INDEX = "pytorch_model.bin.index.json"
 KERAS = "tf_model.h5"
 KERAS_INDEX = "tf_model.h5.index.json"
-# For models that transformers has not.
+# For models that transformers lacks.
 OWN_SAFETENSORS = "spacy_luke.safetensors"
 # Copied out of a mapping before it is given up.
 _MAPPED_BYTES = 1 << 25
@@ -112,7 +112,7 @@ class SafetensorsWeights:
         file, stored = self._file_of[name], self._stored[name]
         try:
             tensor = self._mapped.get(file).get_tensor(stored)
-        except (SafetensorError, OSError) as e:  # a type that PyTorch has not
+        except (SafetensorError, OSError) as e:  # a type that PyTorch lacks
             raise LukeError("L022", file=file, reason=e) from None
         return self._mapped.count(_owned(tensor, rows, stored, file))
 

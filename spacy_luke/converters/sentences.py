@@ -214,6 +214,6 @@ def read_names(path: str | Path | None) -> Names:
     for relation, value in content.values.items():
         name = value[0] if isinstance(value, list) and value else value
         if not isinstance(name, str) or not name:
-            raise LukeError("L064", path=path, place=relation, reason="its value is no name, nor a list that begins so")
+            raise LukeError("L064", path=path, place=relation, reason="its value is no name, nor a list that starts so")
         names[relation] = name
     return Names(names, path)

@@ -73,7 +73,7 @@ def _without_markup(text: str) -> str:
     text = _without_elements(text)
     for pattern in (_TEMPLATE, _TABLE):
         text = _without(text, _pairs(pattern, text).items())
-    # Of what begins as an external link, each ends with the next bracket; behind the last bracket there is none.
+    # Of what starts as an external link, each ends with the next bracket; behind the last bracket there is none.
     last = text.rfind("]") + 1
     text = _EXTERNAL.sub(r"\1", text[:last]) + text[last:]
     text = html.unescape(_LONG_NUMBER.sub("\ufffd", _TAG.sub(" ", text)))

@@ -248,7 +248,7 @@ class _Drawing:
 
 
 def _visible(text: str) -> str:
-    """A piece without the space that it begins with; white space alone as signs."""
+    """A piece without the space that it starts with; white space alone as signs."""
     return one_line(text) or text.translate(WHITE_SPACE)
 
 

@@ -38,7 +38,7 @@ class Block:
     """Consecutive sentences that are drawn together.
 
     sentences: number of the first sentence, counted from 0, and the number after the last.
-    breaks: the tokens with which a sentence begins.
+    breaks: the tokens with which a sentence starts.
     marks, arcs: their numbers in the graph.
     """
 

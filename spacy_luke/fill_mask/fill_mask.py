@@ -35,7 +35,7 @@ _AT_A_TIME = 64
 class Filling:
     """A piece for a mask.
 
-    text: the piece as text, with the space before it if it begins a word.
+    text: the piece as text, with the space before it if it starts a word.
     piece, id: as the tokenizer has it.
     score: probability in [0, 1]. logit: raw score.
     """

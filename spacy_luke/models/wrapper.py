@@ -173,7 +173,7 @@ def _convert_states(
 
 
 def _is_of_head(name: str) -> bool:
-    """Whether a parameter is new in a head that is trained: states of mentions, which Longformer has not, too."""
+    """Whether a parameter is new in a head that is trained: states of mentions, which Longformer lacks, too."""
     return not name.startswith("encoder.") or name.startswith("encoder.mention_states.")
 
 

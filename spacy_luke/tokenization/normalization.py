@@ -62,7 +62,7 @@ class SentencePieceNormalizer:
         return "".join(characters), origins
 
     def _longest(self, data: bytes, place: int) -> tuple[str | None, int]:
-        """The replacement of the longest sequence that begins at a place, and its length in bytes; else None and 0.
+        """The replacement of the longest sequence that starts at a place, and its length in bytes; else None and 0.
 
         The units of the trie are those of Darts-clone (darts.h, `DoubleArrayUnit`).
         """

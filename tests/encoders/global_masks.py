@@ -3,7 +3,7 @@
 *Shape* of ids and masks: (batch, pieces). Padding may be among the pieces of a mask: an encoder makes no masked piece
 global. Token classification, masked language modelling and the bare model have no global pieces by default.
 
-transformers refuses texts that have not exactly three separators; here a text without separator has no global piece.
+transformers refuses texts without exactly three separators; here a text without separator has no global piece.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def before_separator(piece_ids: Tensor, separator: int) -> Tensor:
 
 
 def after_separators(piece_ids: Tensor, separator: int) -> Tensor:
-    """`LongformerForMultipleChoice`: the second text, which begins two pieces after the first separator.
+    """`LongformerForMultipleChoice`: the second text, which starts two pieces after the first separator.
 
     separator: `LongformerConfig.sep_token_id`.
     """

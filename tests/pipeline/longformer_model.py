@@ -73,7 +73,7 @@ def with_ents(doc: Doc, ents: Sequence[tuple[int, int, str]] = ENTS) -> Doc:
 
 
 def cut(doc: Doc, *starts: int) -> Doc:
-    """Let the sentences of a Doc begin at some tokens, and at the first."""
+    """Let the sentences of a Doc start at some tokens, and at the first."""
     first = {0, *starts}
     for token in doc:
         token.is_sent_start = token.i in first

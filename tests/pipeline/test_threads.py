@@ -46,7 +46,7 @@ def _switch_often() -> Iterator[None]:
 
 
 def at_once(calls: list[Call]) -> list[Any]:
-    """What calls give that begin together, each in a thread of its own."""
+    """What calls give that start together, each in a thread of its own."""
     barrier = threading.Barrier(len(calls))
 
     def run(call: Call) -> Any:

@@ -17,7 +17,7 @@ SOURCES: list[dict[str, Any]] = [
         "Apache-2.0",
         "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
         "sentence-transformers; MiniLM by Wang et al. (2020)",
-        "the encoder to begin with",
+        "the encoder to start with",
         base_model="sentence-transformers/all-MiniLM-L6-v2",
     ),
     _source(

@@ -133,7 +133,7 @@ def write_entities(
 
 
 def _blocked(doc: Doc) -> list[Span]:
-    """The tokens that are to be in no entity: spaCy marks each as the begin of one without a label."""
+    """The tokens that are to be in no entity: spaCy marks each as the start of one without a label."""
     iob, label = doc.to_array([ENT_IOB, ENT_TYPE]).T
     return [doc[i : i + 1] for i in np.flatnonzero((iob == 3) & (label == 0)).tolist()]
 

@@ -21,7 +21,7 @@ class WindowStates:
     """States and attention weights of one window of a Doc. Arrays are NumPy's, float32 where no other type is named.
 
     start, end: the window: a half-open range of the Doc's pieces.
-    pieces: the texts of the window's pieces, with the space that they may begin with; a special one stands before them
+    pieces: the texts of the window's pieces, with the space that they may start with; a special one stands before them
         and one behind them. What is not a whole character is "�".
     piece_ids: the same as ids of the vocabulary. *Shape:* (pieces,), int64
     tokens: index of the token that each piece belongs to; -1 for the special pieces, and for a space that belongs to

@@ -156,13 +156,13 @@ def insert_markers(
 ) -> tuple[np.ndarray, np.ndarray, list[tuple[int, int]]]:
     """Put markers around piece ranges; RETURNS: ids, types and the ranges with their markers.
 
-    Where several markers stand between the same two pieces, spans that end come before spans that begin, so touching
+    Where several markers stand between the same two pieces, spans that end come before spans that start, so touching
     spans keep apart. Nested and identical spans nest: the longer one is outside, of identical ones the first.
     Spans that partly overlap cross.
     """
     events = []
     for i, (start, end) in enumerate(spans):
-        # Of spans that begin together the longer one opens first; of those that end together it closes last.
+        # Of spans that start together the longer one opens first; of those that end together it closes last.
         events.append((start, 1, start - end, i))
         events.append((end, 0, end - start, -i))
     inserted_at: dict[tuple[int, bool], int] = {}

@@ -27,8 +27,8 @@ class Context:
 
     ids, types: *Shape:* (pieces,), int64
     chars: the characters of each piece, rounded outwards where it holds a part of one. *Shape:* (pieces, 2), int64
-    text_chars: where an answer begins that begins with this piece, and ends that ends with it: white space at the
-        edges is no part of an answer. Not a range: a piece of white space alone begins after it ends.
+    text_chars: where an answer starts that starts with this piece, and ends that ends with it: white space at the
+        edges is no part of an answer. Not a range: a piece of white space alone starts after it ends.
         *Shape:* (pieces, 2), int64
     entity_ids: entities that the vocabulary knows, in text order. *Shape:* (entities,), int64
     entity_spans: their half-open piece ranges. *Shape:* (entities, 2), int64

@@ -92,5 +92,5 @@ class RelationLabels:
 
 
 def in_text_order(a: Span, b: Span) -> tuple[Span, Span]:
-    """The span that begins first, or is longer, before the other."""
+    """The span that starts first, or is longer, before the other."""
     return (b, a) if (a.start, -a.end) > (b.start, -b.end) else (a, b)

@@ -134,5 +134,5 @@ def _words(kinds: np.ndarray, *, whole: bool) -> list[np.ndarray]:
     places = np.flatnonzero(kinds != BLANK)
     if not len(places):
         return []
-    begins = places[1:][kinds[places[1:]] != INSIDE] if whole else places[1:]
-    return np.split(places, np.searchsorted(places, begins))
+    starts = places[1:][kinds[places[1:]] != INSIDE] if whole else places[1:]
+    return np.split(places, np.searchsorted(places, starts))

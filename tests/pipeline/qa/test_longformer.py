@@ -115,7 +115,7 @@ def test_one_separator_equals_transformers_with_an_explicit_global_mask(folder, 
     [([window], [logits])] = nlp.get_pipe("luke_qa").logits([asked(nlp, questions=[question])])
     np.testing.assert_allclose(logits, expected, atol=1e-4)
     assert (window.chars[: len(asking) + 2] == -1).all()
-    assert window.chars[len(asking) + 2, 0] == 0, "the Doc begins after one separator"
+    assert window.chars[len(asking) + 2, 0] == 0, "the Doc starts after one separator"
     assert np.abs(logits - logits_of(reference, ids, global_attention_mask=0 * is_global)).max() > 1e-2
 
 

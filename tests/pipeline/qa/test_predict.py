@@ -197,7 +197,7 @@ def test_the_best_answer_is_the_best_sum_in_reach(nlp, seed: int) -> None:
 def test_some_answer_is_found_where_the_best_starts_and_ends_do_not_fit(nlp, pipe) -> None:
     row = fake_row(pipe, nlp.make_doc(TEXT))
     logits = np.zeros((row.pieces, 2), dtype=np.float32)
-    logits[:, 0] = np.arange(row.pieces)  # starts at the end, ends at the begin
+    logits[:, 0] = np.arange(row.pieces)  # starts at the end, ends at the start
     logits[:, 1] = -np.arange(row.pieces)
     found = window_answers(row, logits, 30, 20)
     assert len(found.logits)
