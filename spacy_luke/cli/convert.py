@@ -167,7 +167,7 @@ def convert(kind: str, files: Sequence[Path], source: Path, target: Path, **opti
             converted.append((file, docs))
             report.extend(counts)
     report.check_types(options.get("types"), options.get("only"))
-    for path, placed in place(converted, source, target):
+    for path, placed in target_files(converted, source, target):
         write_docbin(placed, path)
     return report
 
@@ -213,10 +213,10 @@ def check_target(target: Path) -> None:
         raise LukeError("L153", path=target, found=found, example=target.with_suffix(".spacy"))
 
 
-def place(
+def target_files(
     converted: Sequence[tuple[Path, list[Doc]]], source: Path, target: Path
 ) -> Iterable[tuple[Path, Iterable[Doc]]]:
-    """Target of the Docs of each file: all into one .spacy file, or one file each with the folders of the source."""
+    """Target files with their Docs: all into one .spacy file, or one file each with the folders of the source."""
     if target.suffix == ".spacy" and not target.is_dir():
         yield target, [doc for _, docs in converted for doc in docs]
         return

@@ -74,7 +74,7 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
     def _run(self, layer: Callable[..., Tensor], *inputs: Any) -> Tensor:
-        """One layer, computed again in the backward pass if so wished."""
+        """One layer, computed again in the backward pass with gradient checkpointing."""
         if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
             return checkpoint(with_same_routes(layer), *inputs, use_reentrant=False)
         return layer(*inputs)

@@ -88,13 +88,6 @@ def watch(pipe: Any, monkeypatch: Any) -> list[Any]:
     return batches
 
 
-def gradients(pipe: Any) -> dict[str, Tensor]:
-    """The gradients of a component, which are then cleared."""
-    found = {name: p.grad.clone() for name, p in pipe._module.named_parameters() if p.grad is not None}
-    pipe._module.zero_grad(set_to_none=True)
-    return found
-
-
 # What transformers makes of it
 
 

@@ -75,8 +75,8 @@ class _PassageCutter:
         """first, last: tokens of the spans; None if no window holds them all. *Shape:* (spans,)"""
         sentences, starts, ends = self._pieces.sentences, self._pieces.pieces.starts, self._pieces.pieces.ends
         low, high = int(first.min()), int(last.max())
-        owner = np.searchsorted(sentences[:, 0], [low, high], side="right") - 1
-        from_token, to_token = int(sentences[owner[0], 0]), int(sentences[owner[1], 1])
+        sentence = np.searchsorted(sentences[:, 0], [low, high], side="right") - 1
+        from_token, to_token = int(sentences[sentence[0], 0]), int(sentences[sentence[1], 1])
         whole = (int(starts[from_token]), int(ends[to_token - 1]))
         hull = (int(starts[low]), int(ends[high]))
         window = self._windows.around(hull, whole, len(self._pieces.pieces.ids), self._reserved)

@@ -20,9 +20,10 @@ from spacy_luke import Answer
 from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.pipeline.base.gold import GoldReport
 from spacy_luke.pipeline.qa.gold import gold_rows, target
-from tests.pipeline.longformer_model import TEXT, gradients, watch
+from tests.pipeline.longformer_model import TEXT, watch
+from tests.pipeline.short_training import gradients
 from tests.tokenization.ugly import plain, texts
-from tests.util import longformer_config, randomise, restored, write_longformer
+from tests.util import longformer_config, randomise, write_longformer
 
 QUESTIONS = ("Who met Babbage?", "When was the battle?")
 LONG = " ".join(f"{TEXT} In {year} Ada saw London." for year in range(1800, 1806))
@@ -50,13 +51,6 @@ def tokenizer(folder) -> LongformerTokenizer:
 def nlp(folder) -> spacy.language.Language:
     """Answers always: a random model has no opinion on whether there is one."""
     return spacy_luke.from_checkpoint(folder, config={"no_answer_threshold": None})
-
-
-@pytest.fixture
-def pipe(nlp):
-    """The component; settings that a test changes are restored."""
-    with restored(nlp.get_pipe("luke_qa")) as pipe:
-        yield pipe
 
 
 def asked(nlp, text: str = TEXT, questions=QUESTIONS) -> Doc:

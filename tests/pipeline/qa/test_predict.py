@@ -28,7 +28,7 @@ from tests.pipeline.qa.model import (
     write_qa_checkpoint,
 )
 from tests.tokenization.ugly import plain, texts
-from tests.util import luke_tokenizer, restored
+from tests.util import luke_tokenizer
 
 LONG = " ".join(f"{TEXT} In {year} Ada saw London." for year in range(1800, 1806))
 
@@ -52,13 +52,6 @@ def tokenizer(qa_checkpoint) -> LukeTokenizer:
 def nlp(qa_checkpoint) -> spacy.language.Language:
     """Answers always: a random model has no opinion on whether there is one."""
     return spacy_luke.from_checkpoint(qa_checkpoint, config={"no_answer_threshold": None})
-
-
-@pytest.fixture
-def pipe(nlp):
-    """The component; settings that a test changes are restored."""
-    with restored(nlp.get_pipe("luke_qa")) as pipe:
-        yield pipe
 
 
 def asked(nlp, text: str = TEXT, questions=QUESTIONS) -> Doc:
