@@ -1,4 +1,4 @@
-"""What a person sees on a page, read from its markup."""
+"""Content that a person sees on a page, read from its markup."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def classes(markup: str, name: str) -> list[str]:
 
 
 def arc_labels(markup: str) -> list[str]:
-    """What stands on the arcs, without what only shows where an arc comes back on another line."""
+    """Labels of the arcs, without the arrows that show where an arc continues on another line."""
     return [label.split(" \u2190 ")[0].split(" \u2192 ")[0] for label in classes(markup, "luke-label")]
 
 

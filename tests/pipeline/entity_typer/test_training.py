@@ -67,7 +67,7 @@ def component(folder: Path | None = None, *, data=DATA, labels=None, **config):
 
 
 def targets(pipe, gold: Example) -> dict[int, set[str]]:
-    """What each span is to be labelled, by its first token."""
+    """Gold labels of each span, by its first token."""
     items = pipe._items(gold.predicted)
     found = pipe._targets(gold, items)
     return {

@@ -76,7 +76,7 @@ def component(folder: Path | None = None, *, data=None, initialize=None, **confi
 
 
 def targets(pipe, gold: Example) -> dict[tuple[int, int], set[str]]:
-    """What each candidate pair is to be labelled."""
+    """Gold labels of each candidate pair."""
     items = pipe._items(gold.predicted)
     found = pipe._targets(gold, items)
     return {
