@@ -48,7 +48,7 @@ def options_of(read: Converter) -> list[str]:
 
 @luke_cli.command("convert", epilog=list_kinds())
 def convert_cli(
-    kind: Annotated[str, Argument(help="What the files are; see the kinds below.")],
+    kind: Annotated[str, Argument(help="Format of the files; see the kinds below.")],
     source: Annotated[Path, Argument(metavar="IN", help="A file, or a folder whose files are all read.")],
     target: Annotated[Path, Argument(metavar="OUT", help="A .spacy file, or a folder for one .spacy file per file.")],
     types: Annotated[

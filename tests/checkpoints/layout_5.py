@@ -1,4 +1,4 @@
-"""Checkpoints of transformers 4 as transformers 5 lays them out; tests/interchange compares them with the real thing."""
+"""Checkpoints of transformers 4, laid out as by transformers 5; tests/interchange compares them with the real thing."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class ModelSettings:
         there is a tokenizer, else the encoder of the bundled model.
     revision: branch, tag or commit on the Hub.
     tokenizer: from scratch, folder with the files of a tokenizer.
-    sizes: from scratch, sizes of the encoder by their names in config.json; see `checkpoints.scratch.SIZES`.
+    sizes: from scratch, sizes of the encoder by their names in config.json; see `checkpoints.from_scratch.SIZES`.
     max_pieces: from scratch, longest input, the two special pieces included.
     case_types: whether pieces carry the case of their word, unless a LUKE goes on; None = if the tokenizer lower-cases.
     entity_aware_attention: pretrain with queries of their own for entities; the paper does not.
