@@ -21,7 +21,7 @@ from .options import ROOT
 
 
 def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function of a module of this package returns in a new process. Arguments and result are JSON."""
+    """Call a function of a module of this package in a new process. Arguments and result are JSON."""
     name = [function.__module__, function.__qualname__]
     command = [sys.executable, "-m", "benchmarks.child", *name, json.dumps(arguments)]
     environment = untuned(os.environ)
@@ -44,7 +44,7 @@ class PeakMemory:
             self._before = _bytes("VmRSS")
 
     def megabytes(self) -> float:
-        """How much it is now."""
+        """The current value."""
         peak = torch.cuda.max_memory_allocated() if self._cuda else _bytes("VmHWM")
         return (peak - self._before) / 2**20
 

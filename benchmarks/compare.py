@@ -17,7 +17,7 @@ from .rows import Refused, Row
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run of a side gave.
+    """The result of one run of a side.
 
     answers: whatever the part compares. padding: positions computed for each real one, if the side counts them.
     """
@@ -110,7 +110,7 @@ def check(part: str, sides: Sides, differ: Callable[[Any, Any], Sequence[bool]])
 
 
 def alternate(runs: dict[str, Callable[[], Any]], options: Options) -> tuple[dict[str, float], dict[str, Any]]:
-    """Median seconds of each side, and what it gave last. Every round begins with another side."""
+    """Median seconds of each side, and what it gave last. Every round starts with another side."""
     names = list(runs)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     outcomes = {}

@@ -1,4 +1,4 @@
-"""What figures depend on beside the code: processor, threads, versions, allocator."""
+"""The machine and software that figures depend on: processor, threads, versions, allocator."""
 
 from __future__ import annotations
 

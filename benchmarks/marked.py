@@ -1,4 +1,4 @@
-"""What relations and entity types have in common: items that are marked in their sentence."""
+"""Shared by relations and entity types: items that are marked in their sentence."""
 
 from __future__ import annotations
 

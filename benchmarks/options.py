@@ -14,7 +14,7 @@ SAMPLE = Path(__file__).parent / "sample" / "sentences.txt"
 
 @dataclass(frozen=True)
 class Options:
-    """How to measure.
+    """Options of a measurement.
 
     folder: for the models of this run; emptied afterwards.
     lengths: pieces of the texts of the Longformer part.

@@ -26,7 +26,7 @@ def write(folder: Path, results: dict[str, Any]) -> None:
 
 
 def kept(folder: Path, about: dict[str, str], chosen: Sequence[str]) -> tuple[list[Row], dict[str, str]]:
-    """What there is in the folder of other parts than those chosen, measured in the same way; else nothing.
+    """Read the results of the parts that were not chosen, if they were measured in the same way; else nothing.
 
     RETURNS: rows, and part -> why it has none.
     """
@@ -49,7 +49,7 @@ def update_readme(source: Path, kept: Path = KEPT, readme: Path = README) -> Non
 
 
 def block(text: str) -> str:
-    """What stands between the markers."""
+    """Text between the markers."""
     return text.split(BEGIN)[1].split(END)[0].strip("\n") + "\n"
 
 
@@ -61,7 +61,7 @@ def with_block(text: str, content: str) -> str:
 
 
 def make_results(about: dict[str, str], rows: Sequence[Row], failures: dict[str, str]) -> dict[str, Any]:
-    """What the JSON file has. failures: part -> why it has no rows."""
+    """Content of the JSON file. failures: part -> why it has no rows."""
     return {"about": about, "rows": [asdict(row) for row in rows], "not_measured": failures}
 
 

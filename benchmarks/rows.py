@@ -1,4 +1,4 @@
-"""What a measurement says: one row of the table."""
+"""The result of a measurement: one row of the table."""
 
 from __future__ import annotations
 

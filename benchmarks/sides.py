@@ -23,7 +23,7 @@ TOLERANCE = 1e-3
 
 
 def precision(options: Options, precise: bool) -> str:
-    """What to compute in: answers are compared in float32 whatever is measured."""
+    """Precision to compute in: answers are compared in float32 whatever is measured."""
     return "float32" if precise else options.dtype
 
 
@@ -111,7 +111,7 @@ def _rows(output: Any, batch: Given) -> list[np.ndarray]:
 
 
 def logits_differ(ours: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> list[bool]:
-    """For each input whether the sides disagree; all of them, if their numbers are not the same."""
+    """Whether the sides disagree, for each input; all of them, if their numbers are not the same."""
     if len(ours) != len(other):
         return [True] * max(len(ours), len(other))
     pairs = zip(ours, other, strict=True)

@@ -59,5 +59,5 @@ def one_sentence(doc: Doc) -> Doc:
 
 
 def characters(spans: Iterable[Span]) -> list[tuple[int, int]]:
-    """Where spans lie in the text, as LukeTokenizer wants to know it."""
+    """Character ranges of spans, as LukeTokenizer takes them."""
     return [(span.start_char, span.end_char) for span in spans]

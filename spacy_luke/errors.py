@@ -233,7 +233,7 @@ WARNINGS: dict[str, str] = {
     "W009": "Component {name!r}: {count} gold {what} have several labels; only the first is learned.",
     "W010": "Style {style!r}: a Doc is not annotated, so nothing is marked in it. Add {component!r} to the pipeline, "
     "or set {attribute}.",
-    "W012": "{path}: {lost} of {total} gold mentions begin or end inside a token of the predicted Docs and are left "
+    "W012": "{path}: {lost} of {total} gold mentions start or end inside a token of the predicted Docs and are left "
     "out. First: {examples}. Use the tokenizer that the corpus was made with, or one that splits there.",
     "W013": "A Doc has {count} candidate pairs; the {maximum} pairs of entities that are nearest to each other are "
     "taken. Raise max_pairs, or narrow them with max_distance, type_pairs or sentences.",
@@ -255,7 +255,7 @@ WARNINGS: dict[str, str] = {
     "W022": "Component {name!r}: {count} options with their questions do not fit beside their Doc; only their "
     "beginning is read, up to {maximum} pieces with the Doc. First: {first!r}.",
     "W025": "{path}: {unknown} of {total} titles are not in the checkpoint's entity vocabulary and get no row. First: "
-    "{examples}. Titles must be spelled as there, as {known!r} is; those of several languages begin with one ('en:').",
+    "{examples}. Titles must be spelled as there, as {known!r} is; those of several languages start with one ('en:').",
     "W026": "Component {name!r} was added without a checkpoint and uses the encoder of the bundled "
     "model (en_luke_mini). For another one: nlp.get_pipe({name!r}).load_checkpoint(...).",
     "W023": "Component {name!r}: {missing} of {total} entities of the knowledge base are not in the entity vocabulary, "

@@ -30,7 +30,7 @@ def alias_of(span: Span) -> str:
 
 
 class AliasTable:
-    """How often each alias means each entity in linked text (Docs whose entities have a `kb_id_`).
+    """Counts of aliases and the entities that they mean in linked text (Docs whose entities have a `kb_id_`).
 
     counts: alias -> entity -> count.
     """
@@ -49,7 +49,7 @@ class AliasTable:
 
     @property
     def entities(self) -> Counter[str]:
-        """How often each entity is linked to."""
+        """Number of links to each entity."""
         totals: Counter[str] = Counter()
         for counts in self.counts.values():
             totals.update(counts)
@@ -120,7 +120,7 @@ class AliasLookup:
 
 
 def build_candidates(lowercase: bool = True) -> CandidateGenerator:
-    """What a knowledge base has for the text of a mention, as `spacy-luke.candidates.v1`.
+    """Build the lookup of mentions in a knowledge base by their text, as `spacy-luke.candidates.v1`.
 
     lowercase: look up a mention that is not there in lower case.
     """

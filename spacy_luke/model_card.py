@@ -147,7 +147,7 @@ def model_card(
 
 
 def front_matter(meta: Mapping[str, Any], results: Sequence[Result]) -> dict[str, Any]:
-    """What the Hub reads of a card: https://huggingface.co/docs/hub/model-cards#model-card-metadata"""
+    """Metadata that the Hub reads of a card: https://huggingface.co/docs/hub/model-cards#model-card-metadata"""
     name = f"{meta['lang']}_{meta['name']}"
     hub_ids = [source["hub_id"] for source in meta.get("sources") or () if source.get("hub_id")]
     datasets = [hub_id for hub_id in dict.fromkeys([*hub_ids, *(r.hub_id for r in results)]) if hub_id]
@@ -238,7 +238,7 @@ def _check_meta(meta: Mapping[str, Any]) -> None:
 
 
 def _from_spacy_evaluate(evaluation: Any, dataset: str) -> Any:
-    """What `spacy evaluate --output` writes, in the form of our own evaluations; these as they are."""
+    """Convert what `spacy evaluate --output` writes to the form of our own evaluations; these stay as they are."""
     if not isinstance(evaluation, Mapping) or "results" in evaluation:
         return evaluation
     results = []
@@ -273,7 +273,7 @@ def _labels(meta: Mapping[str, Any]) -> str:
 
 
 def _scores(results: Sequence[Result]) -> Iterable[str]:
-    """For each task a table of its datasets, one of the labels, and the notes."""
+    """Tables of each task: its datasets, its labels, and the notes."""
     for task in dict.fromkeys(result.task for result in results):
         task_results = [result for result in results if result.task == task]
         metrics = list(dict.fromkeys(name for result in task_results for name in result.metrics))

@@ -50,8 +50,8 @@ def find_scheme(sentences: Iterable[Sequence[str]]) -> str:
 def read_entities(tags: Sequence[str], scheme: str) -> tuple[list[Entity], list[int]]:
     """The entities of one sentence, and the indices of the tags that had to be read as something else.
 
-    A continuation (I, L) without a start begins an entity, whatever the scheme. In BILUO an entity that ends without
-    L is taken to end at its last token.
+    A continuation (I, L) that has nothing to continue starts an entity, whatever the scheme. In BILUO an entity that
+    ends without L is taken to end at its last token.
     """
     entities: list[Entity] = []
     repaired: list[int] = []

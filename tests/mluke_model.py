@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
 
-import sentencepiece
 from torch import nn
 from transformers import MLukeTokenizer
 
-from tests.util import luke_config, randomise
+from tests.util import luke_config, randomise, train_sentencepiece
 
 # Ligatures, full-width and half-width letters, composed and decomposed accents and Korean, emoji, Thai, Arabic, Hebrew.
 SCRIPTS = [
@@ -28,20 +26,8 @@ TITLES = {"[MASK]": 0, "[PAD]": 1, "[UNK]": 2, "en:Japan": 3, "ja:\u65e5\u672c":
 def write_mluke(folder: Path, kind: Any, **changes: Any) -> nn.Module:
     """A folder with a random model; returns it. The tokenizer knows every character of `SCRIPTS`."""
     folder.mkdir(exist_ok=True)
-    model = io.BytesIO()
     lines = [*SCRIPTS, "Ada met Babbage in London. abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789"]
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines * 3),
-        model_writer=model,
-        vocab_size=400,
-        model_type="unigram",
-        normalization_rule_name="nmt_nfkc",
-        character_coverage=1.0,
-        num_threads=1,
-        hard_vocab_limit=False,
-        minloglevel=2,
-    )
-    (folder / "made.model").write_bytes(model.getvalue())
+    (folder / "made.model").write_bytes(train_sentencepiece(lines, 400))
     (folder / "made.json").write_text(json.dumps(TITLES, ensure_ascii=False), encoding="utf8")
     tokenizer = MLukeTokenizer(str(folder / "made.model"), str(folder / "made.json"))
     tokenizer.save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""What all configs have in common: those of the library and those of the bundled model's recipe."""
+"""Properties of all configs: those of the library and those of the bundled model's recipe."""
 
 from __future__ import annotations
 

@@ -73,26 +73,33 @@ def write_word_piece(folder: Path, *, lowercase: bool = True, vocab_size: int = 
     return tokenizer.get_vocab_size()
 
 
-def write_unigram(folder: Path, *, vocab_size: int = 150) -> int:
-    """A sentencepiece model and XLM-R's tokenizer.json made from it; returns the number of pieces."""
+def train_sentencepiece(lines: Sequence[str], vocab_size: int, *, coverage: float = 1.0) -> bytes:
+    """A sentencepiece model. coverage: share of the characters that get a piece."""
     import io
 
     import sentencepiece
-    from transformers import XLMRobertaTokenizer, XLMRobertaTokenizerFast
 
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([line for text in TEXTS for line in text.splitlines() if line] * 3),
+        sentence_iterator=iter([*lines] * 3),
         model_writer=model,
         vocab_size=vocab_size,
         model_type="unigram",
         normalization_rule_name="nmt_nfkc",
-        character_coverage=0.98,
+        character_coverage=coverage,
         num_threads=1,
         hard_vocab_limit=False,
         minloglevel=2,
     )
-    (folder / "sentencepiece.bpe.model").write_bytes(model.getvalue())
+    return model.getvalue()
+
+
+def write_unigram(folder: Path, *, vocab_size: int = 150) -> int:
+    """A sentencepiece model and XLM-R's tokenizer.json made from it; returns the number of pieces."""
+    from transformers import XLMRobertaTokenizer, XLMRobertaTokenizerFast
+
+    lines = [line for text in TEXTS for line in text.splitlines() if line]
+    (folder / "sentencepiece.bpe.model").write_bytes(train_sentencepiece(lines, vocab_size, coverage=0.98))
     slow = XLMRobertaTokenizer(str(folder / "sentencepiece.bpe.model"))
     fast = XLMRobertaTokenizerFast.from_pretrained(str(folder), from_slow=True)
     fast.backend_tokenizer.save(str(folder / "tokenizer.json"))

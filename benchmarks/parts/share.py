@@ -1,4 +1,4 @@
-"""How much of the time of `nlp.pipe` is spent in the encoder's forward pass: the rest is what spaCy and we add."""
+"""Share of the time of `nlp.pipe` that is spent in the encoder's forward pass: the rest is what spaCy and we add."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def measure(options: Options) -> list[Row]:
 
 
 def _docs(factory: str, nlp: Language, options: Options) -> list[Doc]:
-    """What the component annotates: sentences, those with entities, or passages with questions."""
+    """Texts for the component: sentences, those with entities, or passages with questions."""
     texts = sentences(options)
     if factory == "luke_ner":
         return with_mentions(nlp, texts, most=0)

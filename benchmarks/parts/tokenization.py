@@ -1,4 +1,4 @@
-"""From sentences and all their candidate spans to tensors: `luke_ner`'s way, and `LukeTokenizer`'s.
+"""Tensors of sentences and all their candidate spans, made by `luke_ner` and by `LukeTokenizer`.
 
 Both start from words and spans that are known, and both have seen the sentences before. All sentences of the text are
 taken: a few of them would be ready in thousandths of a second.
@@ -61,7 +61,7 @@ def _differ(ours: Any, other: Any) -> list[bool]:
 
 
 def _our_tensors(batches: Sequence[Any]) -> list[Tensors]:
-    """In the order of the sentences, without padding; ranges as the lists of positions that they stand for."""
+    """Tensors in the order of the sentences, without padding; ranges as the lists of positions that they stand for."""
     found: dict[int, Tensors] = {}
     for rows, batch in batches:
         for i, row in enumerate(rows):

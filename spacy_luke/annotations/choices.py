@@ -29,7 +29,7 @@ class Choices:
     options: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data; see `spacy_luke.to_dict`."""
+        """Convert to plain data; see `spacy_luke.to_dict`."""
         return {"question": self.question, "options": list(self.options)}
 
     toDict = to_dict  # the name by which srsly asks for JSON, and with it `Doc.to_json`
@@ -53,7 +53,7 @@ class Choice:
     logit: float = math.nan
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data; see `spacy_luke.to_dict`."""
+        """Convert to plain data; see `spacy_luke.to_dict`."""
         return {**vars(self), "score": plain_number(self.score), "logit": plain_number(self.logit)}
 
     toDict = to_dict  # the name by which srsly asks for JSON, and with it `Doc.to_json`
@@ -91,7 +91,7 @@ def _choices(item: Any) -> Choices:
 
 
 def get_chosen(doc: Doc) -> tuple[Choice, ...]:
-    """What was chosen, in the order of the questions, best first; () if there is nothing."""
+    """The chosen options, in the order of the questions, best first; () if there is nothing."""
     asked = get_choices(doc)
     return tuple(
         Choice(asked[number].question, asked[number].options[index], number, index, score, logit)

@@ -1,4 +1,4 @@
-"""What is said of an entity, by the characters of its span: the probability of its label, and beside it that label; a
+"""Annotations of entities, by the characters of their spans: the probability of its label, and beside it that label; a
 list of types, and beside it the scores of all of them; a vector. And of a Doc: the labels that its entities are
 annotated with.
 """
@@ -114,7 +114,7 @@ def get_entity_labels(doc: Doc) -> frozenset[str] | None:
 
 
 def annotated_entities(doc: Doc, spans: Iterable[Span]) -> list[Span]:
-    """Of some gold spans of a Doc those with labels that its entities are annotated with."""
+    """Select the gold spans with labels that the entities of the Doc are annotated with."""
     labels = get_entity_labels(doc)
     return [span for span in spans if labels is None or span.label_ in labels]
 

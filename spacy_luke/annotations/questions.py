@@ -23,7 +23,7 @@ class Answer:
     text: the answer to the character, which may be less than the tokens of `span`; default: the span's text.
     score: probability in [0, 1]; 1 for gold annotation.
     logit: start logit + end logit; NaN for gold annotation.
-    start_char: character of the Doc where `text` begins; default: that of the span. -1 without an answer.
+    start_char: character of the Doc where `text` starts; default: that of the span. -1 without an answer.
     """
 
     question: str
@@ -43,7 +43,7 @@ class Answer:
                 object.__setattr__(self, "start_char", found)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data; see `spacy_luke.to_dict`."""
+        """Convert to plain data; see `spacy_luke.to_dict`."""
         found = self.span is not None
         return {
             "question": self.question,

@@ -1,5 +1,5 @@
 """Relations: by the characters of the head, a list of [distance to the tail, length of the tail, label, score, label of
-the head, label of the tail]. A Doc without any has an empty list at its begin, which goes where relations go.
+the head, label of the tail]. A Doc without any has an empty list at its start, which goes where relations go.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Relation:
     score: float = 1.0
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data; see `spacy_luke.to_dict`."""
+        """Convert to plain data; see `spacy_luke.to_dict`."""
         head, tail = ({**span_record(span), "label": span.label_ or None} for span in (self.head, self.tail))
         return {"head": head, "tail": tail, "label": self.label, "score": plain_number(self.score)}
 

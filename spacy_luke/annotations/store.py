@@ -1,4 +1,4 @@
-"""Where annotations are kept in a Doc, and what all of them check."""
+"""Storage of annotations in a Doc, and the checks that all of them share."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def is_stored(doc: Doc, name: str) -> bool:
 
 
 def data_of(doc: Doc) -> dict[Any, Any]:
-    """Where a Doc keeps extension data."""
+    """Extension data of a Doc."""
     return cast("dict[Any, Any]", doc.user_data)
 
 
 def stored_name(name: str) -> str:
-    """How an annotation is called among the extensions of all packages."""
+    """Name of an annotation among the extensions of all packages."""
     return f"luke_{name}"
 
 
@@ -90,7 +90,7 @@ class Characters:
 
 
 def span_record(span: Span) -> dict[str, Any]:
-    """Where a span is and what it reads, as in the results of `to_dict`."""
+    """Range and text of a span, as in the results of `to_dict`."""
     return {"start": span.start_char, "end": span.end_char, "text": span.text}
 
 
@@ -105,7 +105,7 @@ def labelled(span: Span, label: str) -> Span:
 
 
 def listed(items: Any, attribute: str) -> list[Any]:
-    """What is to be assigned to an attribute as a list; L070 for anything else."""
+    """Convert the value that an attribute is set to into a list; L070 for anything else."""
     if isinstance(items, str | bytes | Mapping | Span) or not isinstance(items, Iterable):
         raise LukeError("L070", attribute=attribute, value=items, wanted="a list")
     return list(items)

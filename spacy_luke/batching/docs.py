@@ -16,7 +16,7 @@ from .pieces import DocPieces, sentence_ranges
 class DocBatch:
     """Docs one after the other. Numbers of tokens and pieces count on from Doc to Doc.
 
-    token_offsets, piece_offsets: where each Doc begins, and the end of the last. *Shape:* (Docs + 1,)
+    token_offsets, piece_offsets: where each Doc starts, and the end of the last. *Shape:* (Docs + 1,)
     starts, ends: token i owns the pieces starts[i] … ends[i] - 1. *Shape:* (tokens,)
     visible: whether a token has pieces and is not white space. *Shape:* (tokens,), bool
     sentence_of: number of the sentence of each token. *Shape:* (tokens,)
@@ -33,7 +33,7 @@ class DocBatch:
 
     @classmethod
     def from_pieces(cls, pieces: Sequence[DocPieces]) -> DocBatch:
-        """Of tokenised Docs."""
+        """Join tokenised Docs."""
         counts = np.array([len(p.pieces.ids) for p in pieces], dtype=np.int64)
         return cls._concatenate(
             [p.sentences for p in pieces],
@@ -45,7 +45,7 @@ class DocBatch:
 
     @classmethod
     def from_tokens(cls, docs: Sequence[Doc]) -> DocBatch:
-        """Of Docs whose tokens are taken as pieces."""
+        """Join Docs whose tokens are taken as pieces."""
         lengths = np.array([len(doc) for doc in docs], dtype=np.int64)
         index = np.concatenate([*(np.arange(length) for length in lengths), _NONE])
         visible = [doc.to_array("IS_SPACE") == 0 for doc in docs]

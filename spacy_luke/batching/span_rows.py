@@ -49,7 +49,7 @@ def span_rows(doc: int, spans: Iterable[Span], pieces: DocPieces, max_pieces: in
 
 
 def token_alignment(rows: Sequence[SpanRow], tokens: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the pieces of each token stand in the rows of a Doc, laid one after the other.
+    """Align tokens with the pieces in the rows of a Doc, laid one after the other.
 
     tokens: of the Doc. width: places of a row, special pieces and padding included.
 
@@ -58,7 +58,7 @@ def token_alignment(rows: Sequence[SpanRow], tokens: int, width: int) -> tuple[n
     RETURNS: the places of the first token, of the second one, …, and how many each has.
         *Shapes:* (places,), (tokens,), int32
     """
-    owners, places = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    token_parts, places = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     for index, row in enumerate(rows):
         inside = slice(row.span.start, row.span.end)
         starts = row.text.starts[inside].clip(row.start, row.end)
@@ -66,8 +66,8 @@ def token_alignment(rows: Sequence[SpanRow], tokens: int, width: int) -> tuple[n
         counts = ends - starts
         first = index * width + 1 + starts - row.start
         before = counts.cumsum() - counts
-        owners.append(np.repeat(np.arange(row.span.start, row.span.end), counts))
+        token_parts.append(np.repeat(np.arange(row.span.start, row.span.end), counts))
         places.append(np.arange(counts.sum()) + np.repeat(first - before, counts))
-    owner = np.concatenate(owners)
-    order = np.argsort(owner, kind="stable")
-    return np.concatenate(places)[order].astype("i"), np.bincount(owner, minlength=tokens).astype("i")
+    tokens_of_pieces = np.concatenate(token_parts)
+    order = np.argsort(tokens_of_pieces, kind="stable")
+    return np.concatenate(places)[order].astype("i"), np.bincount(tokens_of_pieces, minlength=tokens).astype("i")

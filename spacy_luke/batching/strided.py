@@ -36,7 +36,7 @@ class ContextWindows(Protocol):
 
 @dataclass(frozen=True)
 class StridedWindows:
-    """Windows that are as long as the question allows and begin `stride` pieces apart (Yamada et al. 2020, 4.5).
+    """Windows that are as long as the question allows and start `stride` pieces apart (Yamada et al. 2020, 4.5).
 
     With a stride of 2 and room for 4 pieces of the context beside the question:
 
@@ -120,7 +120,7 @@ def build_strided_windows(max_pieces: int = 508, stride: int = 128) -> StridedWi
 
     max_pieces: longest window in pieces, question and context together, without special pieces; an encoder with fewer
         positions lowers it.
-    stride: pieces from the begin of a window to the begin of the next. A larger one is faster and shows less around
+    stride: pieces from the start of a window to the start of the next. A larger one is faster and shows less around
         an answer near an edge.
     """
     for setting, value, minimum in (("max_pieces", max_pieces, 2), ("stride", stride, 1)):

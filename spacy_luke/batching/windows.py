@@ -1,4 +1,4 @@
-"""How the pieces of a Doc are cut into windows that the encoder reads.
+"""Windows of a Doc's pieces that the encoder reads.
 
 A window is the piece sequence of one forward pass. Mentions of a sentence are scored in a window of that sentence,
 pairs in a window of their sentences; `strided.py` has windows that know no sentences.
@@ -164,7 +164,7 @@ def build_joined_sentences(max_pieces: int = 510, joined_pieces: int = 128) -> J
 
 
 def best_windows(ranges: np.ndarray, windows: Sequence[Window], offsets: np.ndarray | None = None) -> np.ndarray:
-    """For each piece range the index of the window that scores it and shows most on its poorer side; -1 for none.
+    """Index, for each piece range, of the window that scores it and shows most on its poorer side; -1 for none.
 
     windows: in the order that `Windows` gives. offsets: added to the numbers of each window, for those of several
         Docs whose ranges count on from Doc to Doc. *Shape:* (windows,)
@@ -177,15 +177,15 @@ def best_windows(ranges: np.ndarray, windows: Sequence[Window], offsets: np.ndar
     places = np.array([(w.start, w.end, *w.scores) for w in windows])
     if offsets is not None:
         places += offsets[:, None]
-    starts, ends, owner = places[:, 0], places[:, 1], places[:, 2:]
-    if (starts[1:] >= ends[:-1]).all() and (places[:, :2] == owner).all():  # no piece is in several windows
+    starts, ends, scored = places[:, 0], places[:, 1], places[:, 2:]
+    if (starts[1:] >= ends[:-1]).all() and (places[:, :2] == scored).all():  # no piece is in several windows
         window = np.searchsorted(starts, ranges[:, 0], side="right") - 1
         return np.where((window >= 0) & (ranges[:, 1] <= ends[window]), window, -1)
-    far = int(ends.max()) + 1  # one key for owner and place: the windows of an owner lie side by side
-    place = np.maximum(np.searchsorted(owner[:, 0], ranges[:, 0], side="right") - 1, 0)
-    window_key = owner[place, 0] * far
-    first = np.searchsorted(owner[:, 0] * far + ends, window_key + ranges[:, 1], side="left")
-    last = np.searchsorted(owner[:, 0] * far + starts, window_key + ranges[:, 0], side="right") - 1
+    far = int(ends.max()) + 1  # one key for sentence and position: the windows of a sentence lie side by side
+    place = np.maximum(np.searchsorted(scored[:, 0], ranges[:, 0], side="right") - 1, 0)
+    window_key = scored[place, 0] * far
+    first = np.searchsorted(scored[:, 0] * far + ends, window_key + ranges[:, 1], side="left")
+    last = np.searchsorted(scored[:, 0] * far + starts, window_key + ranges[:, 0], side="right") - 1
     most = np.full(len(ranges), -1)
     for step in range(int((last - first).max(initial=-1)) + 1):
         window = np.minimum(first + step, len(windows) - 1)

@@ -94,11 +94,11 @@ class Description:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def architecture_of(self, architecture: str) -> str:
-        """How the head of `architecture` is called on this encoder: a component names the one for LUKE."""
+        """Name of the head of `architecture` on this encoder: a component names the one for LUKE."""
         return architecture_on(self.config.model_type, architecture)
 
     def build_setting(self, name: str, make: Callable[..., SettingsT]) -> SettingsT:
-        """What `make` makes of the settings under a name; L004 if they are not for it."""
+        """Call `make` with the settings under a name; L004 if they are not for it."""
         values = self.settings.get(name, {})
         try:
             return make(**values)
@@ -131,7 +131,7 @@ class Checkpoint(Description):
     saved: bool = False
 
     def describe(self, config: Config) -> Description:
-        """What is written beside the weights of a bare encoder made from this checkpoint."""
+        """Describe a bare encoder made from this checkpoint: all that is written beside its weights."""
         architecture = bare_model(config.model_type)
         return Description(architecture, config, self.tokenizer, self.entity_vocab, settings=self.settings)
 
@@ -168,7 +168,7 @@ class Checkpoint(Description):
         return replace(self, config=replace(self.config, use_entity_aware_attention=False))
 
     def with_entities(self, titles: Iterable[str]) -> Checkpoint:
-        """The same with entities added to the vocabulary, those of the titles that it has not; see `GrownWeights`."""
+        """The same with entities added to the vocabulary, those of the titles that it lacks; see `GrownWeights`."""
         assert isinstance(self.config, LukeConfig)
         new = [title for title in dict.fromkeys(titles) if title not in self.entity_vocab]
         size = self.config.entity_vocab_size
@@ -193,7 +193,7 @@ class Checkpoint(Description):
 
         architecture: that of the head, on whichever encoder; L023 if this checkpoint's encoder has no such head.
         labels: number of labels of a new, randomly initialised head; None takes the head of the checkpoint.
-        new_parts: parts of a head without labels that the checkpoint has not are new, too; else L024.
+        new_parts: parts of a head without labels that the checkpoint lacks are new, too; else L024.
         span_filter: also one of these, for `EntitySpanClassification`; new if the head is or the checkpoint has none.
         unmarked: as in `with_new_head`.
         """
@@ -337,7 +337,7 @@ class Checkpoint(Description):
 
 
 def wrong_settings(settings: Mapping[str, Any]) -> str:
-    """Those of our own settings that are of another kind than they are saved, for a message; "" if none is."""
+    """List those of our own settings that are of another kind than they are saved, for a message; "" if none is."""
     wrong = {name for name, kind in _KINDS.items() if name in settings and type(settings[name]) is not kind}
     wrong |= {name for name in _ENTRIES.keys() & settings.keys() - wrong if not settings[name].keys() <= _ENTRIES[name]}
     if "max_pieces" not in wrong and settings.get("max_pieces", 1) < 1:

@@ -1,4 +1,4 @@
-"""What pretraining changes in a LUKE beside its weights: the width of the entity table, and its queries."""
+"""Changes that pretraining makes to a LUKE beside its weights: the width of the entity table, and its queries."""
 
 from __future__ import annotations
 

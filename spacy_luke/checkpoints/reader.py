@@ -148,7 +148,7 @@ def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entity_vocab(path: Path, config: LukeConfig) -> EntityVocab:
-    """That of ENTITY_VOCAB or, as transformers 5 saves it, of TOKENIZER_CONFIG; L021 if there is none, L116 if they
+    """Entity vocabulary of ENTITY_VOCAB or, as of transformers 5, TOKENIZER_CONFIG; L021 if there is none, L116 if they
     differ: transformers 4 takes one and transformers 5 the other."""
     found = []
     if (path / ENTITY_VOCAB).is_file():

@@ -1,4 +1,4 @@
-"""Where a checkpoint lies: a local folder, the local Hub cache, or the Hub. The only code that may use the network."""
+"""Location of a checkpoint: a local folder, the local Hub cache, or the Hub. The only code that may use the network."""
 
 from __future__ import annotations
 

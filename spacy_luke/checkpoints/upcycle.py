@@ -145,7 +145,7 @@ def upcycled_tokenizer(
 
 
 def _added_tokens(tokenizer: PieceTokenizer, markers: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Those of a tokenizer and new markers, as tokenizer.json has them."""
+    """Added tokens of a tokenizer and new markers, as tokenizer.json has them."""
     new = {marker: AddedToken(i, marker, special=True, normalized=False) for marker, i in markers.items()}
     return [asdict(token) for token in sorted({**tokenizer.added, **new}.values(), key=lambda token: token.id)]
 

@@ -30,7 +30,7 @@ MARKERS = {"<ent>": "@", "<ent2>": "#"}
 _POSITIONS = "embeddings.position_embeddings.weight"
 _TYPES = "embeddings.token_type_embeddings.weight"
 _ENTITIES = "entity_embeddings.entity_embeddings.weight"
-# What a LUKE has for its entities, and a Longformer made from it has not.
+# What a LUKE has for its entities, and a Longformer made from it lacks.
 _OF_ENTITIES = ("entity_embeddings.", *(f".{query}." for query in ENTITY_QUERIES))
 _FROM_PIECES = {
     "entity_embeddings.LayerNorm.weight": "embeddings.LayerNorm.weight",
@@ -40,7 +40,7 @@ _FROM_PIECES = {
 
 
 def new_markers(model_type: str) -> tuple[str, ...]:
-    """The marker pieces that an encoder of `model_type` has not."""
+    """The marker pieces that an encoder of `model_type` lacks."""
     return () if model_type == "luke" else tuple(MARKERS)
 
 

@@ -25,7 +25,7 @@ PICKLE = "pytorch_model.bin"
 PICKLE_INDEX = "pytorch_model.bin.index.json"
 KERAS = "tf_model.h5"
 KERAS_INDEX = "tf_model.h5.index.json"
-# For models that transformers has not.
+# For models that transformers lacks.
 OWN_SAFETENSORS = "spacy_luke.safetensors"
 # Copied out of a mapping before it is given up.
 _MAPPED_BYTES = 1 << 25
@@ -72,7 +72,7 @@ class _Mapped:
         self._copied = 0
 
     def get(self, file: Path) -> Any:
-        """What `open_file` gives for a file."""
+        """Open a file with `open_file`, unless it is open."""
         if self._file != file:
             self._file = self._content = None
             self._content, self._file, self._copied = self._open(file), file, 0
@@ -112,7 +112,7 @@ class SafetensorsWeights:
         file, stored = self._file_of[name], self._stored[name]
         try:
             tensor = self._mapped.get(file).get_tensor(stored)
-        except (SafetensorError, OSError) as e:  # a type that PyTorch has not
+        except (SafetensorError, OSError) as e:  # a type that PyTorch lacks
             raise LukeError("L022", file=file, reason=e) from None
         return self._mapped.count(_owned(tensor, rows, stored, file))
 
@@ -170,7 +170,7 @@ def _require_stored(file: Path) -> None:
 
 
 def _without_advice(message: str) -> str:
-    """What torch says of a file, without its advice to unpickle the file without restrictions, which may run code."""
+    """Message of torch about a file, without its advice to unpickle it without restrictions, which may run code."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].startswith("Weights only load failed"):
         lines.pop(0)
@@ -226,7 +226,7 @@ def _open_hdf5(file: Path) -> Any:
 
 
 def _keras_variables(handle: Any) -> Iterator[tuple[str, str]]:
-    """Where each variable stands, and its name, that of the model included."""
+    """Find each variable and its name, that of the model included."""
     for layer in _keras_names(handle, "layer_names"):
         item = _keras_item(handle, layer)
         if hasattr(item, "shape"):

@@ -173,7 +173,7 @@ def _tensors(description: Description, module: nn.Module, dtype: torch.dtype) ->
 
 
 def _decoders(config: Config, named: Mapping[str, Tensor], backbone: str) -> dict[str, Tensor]:
-    """What transformers looks for in a masked language model beside our parameters: copies of what they are tied to.
+    """Weights of a masked language model that transformers looks for beside our parameters: copies of tied ones.
 
     transformers 5 ties LUKE's decoder of pieces never, and nothing if config.json says so: what it does not find, it
     makes random. transformers 4 ties LUKE's decoder of entities always.

@@ -20,9 +20,9 @@ def build_kb_cli(
         Path, Argument(metavar="IN", help="A .spacy file whose entities have a kb_id_, or a folder of such files.")
     ],
     target: Annotated[Path, Argument(metavar="OUT", help="Folder for the knowledge base.")],
-    min_count: Annotated[int, Option(min=1, help="Least links of an alias to an entity.")] = 1,
-    min_entity_count: Annotated[int, Option(min=1, help="Least links to an entity.")] = 1,
-    max_candidates: Annotated[int, Option(min=1, help="Most entities of an alias: the most frequent.")] = 30,
+    min_count: Annotated[int, Option(min=1, help="Minimum number of links of an alias to an entity.")] = 1,
+    min_entity_count: Annotated[int, Option(min=1, help="Minimum number of links to an entity.")] = 1,
+    max_candidates: Annotated[int, Option(min=1, help="Entities kept for an alias: the most frequent.")] = 30,
     lowercase: Annotated[
         bool,
         Option(

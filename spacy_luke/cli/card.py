@@ -19,9 +19,9 @@ def card_cli(
         Path,
         Argument(help="JSON file of spacy evaluate --output, or with more that was measured: docs/model_cards.md."),
     ],
-    about: Annotated[Path | None, Option(help="Markdown file with what no number says: use, training, limits.")] = None,
+    about: Annotated[Path | None, Option(help="Markdown file with sections on use, training and limits.")] = None,
     dataset: Annotated[
-        str, Option(help="What the data of spacy evaluate is called; other files say it.")
+        str, Option(help="Name of the dataset of spacy evaluate; other files have it.")
     ] = "evaluation data",
     output: Annotated[Path | None, Option(help="File to write; default: README.md in the pipeline's folder.")] = None,
 ) -> None:

@@ -48,7 +48,7 @@ def options_of(read: Converter) -> list[str]:
 
 @luke_cli.command("convert", epilog=list_kinds())
 def convert_cli(
-    kind: Annotated[str, Argument(help="What the files are; see the kinds below.")],
+    kind: Annotated[str, Argument(help="Format of the files; see the kinds below.")],
     source: Annotated[Path, Argument(metavar="IN", help="A file, or a folder whose files are all read.")],
     target: Annotated[Path, Argument(metavar="OUT", help="A .spacy file, or a folder for one .spacy file per file.")],
     types: Annotated[
@@ -167,7 +167,7 @@ def convert(kind: str, files: Sequence[Path], source: Path, target: Path, **opti
             converted.append((file, docs))
             report.extend(counts)
     report.check_types(options.get("types"), options.get("only"))
-    for path, placed in place(converted, source, target):
+    for path, placed in target_files(converted, source, target):
         write_docbin(placed, path)
     return report
 
@@ -213,10 +213,10 @@ def check_target(target: Path) -> None:
         raise LukeError("L153", path=target, found=found, example=target.with_suffix(".spacy"))
 
 
-def place(
+def target_files(
     converted: Sequence[tuple[Path, list[Doc]]], source: Path, target: Path
 ) -> Iterable[tuple[Path, Iterable[Doc]]]:
-    """Where the Docs of each file go: all into one .spacy file, or one file each with the folders of the source."""
+    """Target files with their Docs: all into one .spacy file, or one file each with the folders of the source."""
     if target.suffix == ".spacy" and not target.is_dir():
         yield target, [doc for _, docs in converted for doc in docs]
         return

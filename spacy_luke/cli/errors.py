@@ -1,4 +1,4 @@
-"""What the user did wrong is one line, not a traceback."""
+"""Errors of the user, shown as one line instead of a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands write, whole or not at all."""
+"""Files of commands, written whole or not at all."""
 
 from __future__ import annotations
 

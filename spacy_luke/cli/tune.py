@@ -25,9 +25,9 @@ def tune_cli(
         str | None, Option(help="Give the gold spans under this key of doc.spans, for a luke_entity_typer of spans.")
     ] = None,
     f1_loss: Annotated[
-        float, Option(help="So much may F1 (0 to 1) be below the best for a higher threshold of the span filter.")
+        float, Option(help="Loss of F1 (0 to 1) accepted for a higher threshold of the span filter.")
     ] = 0.001,
-    limit: Annotated[int, Option(help="Most Docs to read; 0 = all.")] = 0,
+    limit: Annotated[int, Option(help="Maximum number of Docs to read; 0 = all.")] = 0,
 ) -> None:
     """Choose what decides which scores are predictions, and calibrate the scores.
 

@@ -18,13 +18,13 @@ def tune_filter_cli(
     data: Annotated[Path, Argument(help="A .spacy file with gold entities, apart from the training data.")],
     recall: Annotated[float, Option(help="Share of the gold entities that the filter must keep.")] = 0.99,
     f1_loss: Annotated[
-        float | None, Option(help="Instead: so much may F1 (0 to 1) be below the best; 0.002 is 0.2 points.")
+        float | None, Option(help="Instead of recall: loss of F1 (0 to 1) that is accepted; 0.002 is 0.2 points.")
     ] = None,
     component: Annotated[str, Option(help="Name of the component.")] = "luke_ner",
     output: Annotated[
         Path | None, Option(help="Folder to save the pipeline to, with the threshold that was chosen.")
     ] = None,
-    limit: Annotated[int, Option(help="Most Docs to read; 0 = all.")] = 0,
+    limit: Annotated[int, Option(help="Maximum number of Docs to read; 0 = all.")] = 0,
 ) -> None:
     """Show what a span filter keeps at each threshold, and choose the highest one with the recall that is asked for.
 

@@ -15,7 +15,7 @@ from .errors import one_line_errors
 
 
 class Target(str, Enum):
-    """What can be made."""
+    """Kinds of checkpoint that can be made."""
 
     luke = "luke"
     longformer = "longformer"
@@ -30,7 +30,7 @@ def upcycle_cli(
         ),
     ],
     target: Annotated[Path, Argument(metavar="OUT", help="Folder for the checkpoint that is made.")],
-    to: Annotated[Target, Option(help="What to make.")] = Target.luke,
+    to: Annotated[Target, Option(help="Kind of checkpoint to make.")] = Target.luke,
     revision: Annotated[str | None, Option(help="Branch, tag or commit on the Hub.")] = None,
     case_types: Annotated[
         bool | None,

@@ -40,7 +40,7 @@ class Bracket(NamedTuple):
 
 @dataclass(frozen=True)
 class Fields:
-    """Which of the fields of a bracket, counted from 0, says what; None for none. count: how many there are at most."""
+    """Fields of a bracket, counted from 0; None for one that there is not. count: how many there are at most."""
 
     label: int
     number: int | None = None
@@ -71,7 +71,7 @@ def has_brackets(values: Collection[str]) -> bool:
 
 
 def split_edges(value: str) -> tuple[str, str, list[str]]:
-    """What closes in a value, what opens, and what both opens and closes, as of an empty node; tags are within."""
+    """Split a value into what closes, what opens, and what does both, as of an empty node; tags are within."""
     brackets = split_brackets(value)
     if brackets is None:
         return "", "", [value] if value not in ("", "O") else []
@@ -81,7 +81,7 @@ def split_edges(value: str) -> tuple[str, str, list[str]]:
 
 
 def find_fields(values: Collection[str], names: Sequence[str]) -> Fields:
-    """Which field says what. names: of a `# global.Entity` line."""
+    """Find the meaning of each field. names: of a `# global.Entity` line."""
     names = [name.lower() for name in names]
     if TYPE in names:
         number = next((names.index(name) for name in IDS if name in names), None)
@@ -135,7 +135,7 @@ def read_brackets(
 
 
 def opening_ids(text: str) -> set[str]:
-    """What may close `e1-person-1`: `e1`, `e1-person`, or all of it."""
+    """Ids that may close `e1-person-1`: `e1`, `e1-person`, or all of it."""
     first, _, rest = text.partition("-")
     return {first, f"{first}-{rest.partition('-')[0]}" if rest else first, text}
 

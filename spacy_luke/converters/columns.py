@@ -138,7 +138,7 @@ def split_again(line: str, cells: Sequence[str], width: int) -> list[str] | None
 
 
 def is_row(cells: Sequence[str], width: int, split: Callable[[str], list[str]]) -> bool:
-    """Whether a line that begins with '#' holds a token ("#", "#nlproc"), not a comment.
+    """Whether a line that starts with '#' holds a token ("#", "#nlproc"), not a comment.
 
     It then has the file's number of columns; between spaces, where a comment may have as many words, also a tag.
     """

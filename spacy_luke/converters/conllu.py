@@ -122,7 +122,7 @@ def read_entities(
 
 
 def find_keys(table: Table) -> list[str]:
-    """Those of `KEYS` that MISC has with a tag or a bracket."""
+    """Find those of `KEYS` that MISC has with a tag or a bracket."""
     found: dict[str, str] = {}
     for sentence in table.sentences:
         for row in sentence.rows:
@@ -158,7 +158,7 @@ def read_misc(row: Row, key: str, place: str, report: ConversionReport) -> dict[
 
 
 def read_words(path: Path, sentence: Sentence, key: str, report: ConversionReport) -> Iterator[Word]:
-    """The tokens of the text; see `read_conllu`. Entities begin at, or end before, the empty nodes that they have."""
+    """The tokens of the text; see `read_conllu`. Entities start at, or end before, the empty nodes that they have."""
     words: list[Word] = []
     opening = ""  # brackets of empty nodes, which the next word takes
     rows = sentence.rows

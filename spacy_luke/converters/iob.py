@@ -39,7 +39,7 @@ def read_iob(
 ) -> tuple[list[Doc], ConversionReport]:
     """IOB1, IOB2 or BILUO tags in columns: a token a line, an empty line after each sentence.
 
-    Lines that begin with '#' are comments.
+    Lines that start with '#' are comments.
 
     types: New name of an entity type; an empty name leaves its entities out. Other types stay as they are.
     only: The types to keep, by their new names; None keeps all.
@@ -170,7 +170,7 @@ def cell(row: Row, index: int) -> str:
 
 
 def align(words: Sequence[str], text: str) -> list[bool] | None:
-    """For each word, whether whitespace follows it in `text`; None if `text` is not these words in this order."""
+    """Whether whitespace follows each word in `text`; None if `text` is not these words in this order."""
     spaces: list[bool] = []
     place = 0
     for word in words:

@@ -1,4 +1,4 @@
-"""What a conversion did: nothing is dropped or changed without a line here."""
+"""Report of a conversion: nothing is dropped or changed without a line here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN_LABELS = 25
 
 @dataclass(kw_only=True)
 class Noted:
-    """How often something happened, and where first."""
+    """Count of an event, with the first places where it happened."""
 
     count: int = 0
     first: list[str] = field(default_factory=list)

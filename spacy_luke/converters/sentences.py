@@ -149,7 +149,7 @@ def bare(text: str) -> str:
 
 
 def sentence_numbers(doc: Doc) -> list[int]:
-    """Of each token, the number of its sentence."""
+    """Number of the sentence of each token."""
     return list(accumulate(int(token.is_sent_start is True) for token in doc))
 
 
@@ -214,6 +214,6 @@ def read_names(path: str | Path | None) -> Names:
     for relation, value in content.values.items():
         name = value[0] if isinstance(value, list) and value else value
         if not isinstance(name, str) or not name:
-            raise LukeError("L064", path=path, place=relation, reason="its value is no name, nor a list that begins so")
+            raise LukeError("L064", path=path, place=relation, reason="its value is no name, nor a list that starts so")
         names[relation] = name
     return Names(names, path)

@@ -73,7 +73,7 @@ def _without_markup(text: str) -> str:
     text = _without_elements(text)
     for pattern in (_TEMPLATE, _TABLE):
         text = _without(text, _pairs(pattern, text).items())
-    # Of what begins as an external link, each ends with the next bracket; behind the last bracket there is none.
+    # Of what starts as an external link, each ends with the next bracket; behind the last bracket there is none.
     last = text.rfind("]") + 1
     text = _EXTERNAL.sub(r"\1", text[:last]) + text[last:]
     text = html.unescape(_LONG_NUMBER.sub("\ufffd", _TAG.sub(" ", text)))
@@ -112,7 +112,7 @@ def _without_elements(text: str) -> str:
 
 
 def _pairs(pattern: re.Pattern[str], text: str) -> dict[int, int]:
-    """Where each beginning that has an end begins -> where that ends. Pairs are nested, as brackets are.
+    """Position of each beginning that has an end -> the position of that end. Pairs are nested, as brackets are.
 
     pattern: matches beginnings and ends; group 1 is there for a beginning.
     """
@@ -173,7 +173,7 @@ def _read_links(text: str) -> PlainText:
 
 
 def _link(inside: str) -> tuple[str, str]:
-    """What a link shows, and the article that it links to: "" for none."""
+    """Text that a link shows, and the article that it links to: "" for none."""
     target, pipe, label = inside.partition("|")
     target = target.strip()
     as_text = target.startswith(":")

@@ -138,7 +138,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """As much of the text as is shown."""
+        """Text as far as it is shown."""
         return self.text if len(self.text) <= LONGEST_NAME else f"{self.text[: LONGEST_NAME - 1]}…"
 
 
@@ -248,7 +248,7 @@ class _Drawing:
 
 
 def _visible(text: str) -> str:
-    """A piece without the space that it begins with; white space alone as signs."""
+    """A piece without the space that it starts with; white space alone as signs."""
     return one_line(text) or text.translate(WHITE_SPACE)
 
 

@@ -62,7 +62,7 @@ def ends(style: str, parsed: Mapping[str, Any], start: str, end: str, size: int,
 
 
 def square(style: str, parsed: Mapping[str, Any], key: str, size: int) -> list[list[float]]:
-    """As many lists of as many numbers."""
+    """Check a square matrix: as many lists of as many numbers."""
     rows = items(style, parsed, key, list)
     if len(rows) != size or any(len(row) != size for row in rows):
         found = f"{len(rows)} lists of {', '.join(sorted({str(len(row)) for row in rows})) or 'no'} numbers"

@@ -38,7 +38,7 @@ class Block:
     """Consecutive sentences that are drawn together.
 
     sentences: number of the first sentence, counted from 0, and the number after the last.
-    breaks: the tokens with which a sentence begins.
+    breaks: the tokens with which a sentence starts.
     marks, arcs: their numbers in the graph.
     """
 
@@ -52,7 +52,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Graph:
-    """What `parse_relations` found.
+    """Spans and relations of a Doc, as `parse_relations` finds them.
 
     sents: the first token of each sentence; the first one is token 0.
     hidden: relations that the options leave out.
@@ -92,7 +92,7 @@ class Graph:
         return cls(tuple(tokens), tuple(spaces), tuple(sents), tuple(marks), tuple(arcs))
 
     def shown(self, options: Options) -> Graph:
-        """With the relations and entities that the options let through."""
+        """Keep the relations and entities that the options let through."""
         arcs = [arc for arc in self.arcs if options.shows(arc.label, arc.score)]
         used = {number for arc in arcs for number in (arc.head, arc.tail)}
         kept = [

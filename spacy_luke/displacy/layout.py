@@ -1,4 +1,4 @@
-"""Words and boxes of a block placed on lines. Everything is in px from the side on which a line begins.
+"""Words and boxes of a block placed on lines. Everything is in px from the side on which a line starts.
 
 A mark is a box around its words, with its label above them, and boxes lie in each other:
 
@@ -23,7 +23,7 @@ SPACE = text_width(" ", SIZE)
 
 @dataclass
 class Cell:
-    """A word with the room for the boxes that begin before it and end behind it.
+    """A word with the room for the boxes that start before it and end behind it.
 
     before, after: room that marks need there, innermost first.
     turned: the word runs against its line, so that "before" lies behind it.
@@ -44,7 +44,7 @@ class Cell:
         return self.width + sum(pads) + MARGIN * bool(self.before) + MARGIN * bool(self.after) + self.space
 
     def edge(self, mark: int, *, begins: bool) -> float:
-        """Where the box of a mark that begins or ends with this word has its edge."""
+        """Edge of the box of a mark that starts or ends with this word."""
         pads = self.before if begins else self.after
         room = sum(list(pads.values())[: list(pads).index(mark) + 1])
         return self.x - room if begins != self.turned else self.x + self.width + room
@@ -71,12 +71,12 @@ class Layout:
     width: float
 
     def box_of(self, mark: int) -> Box:
-        """The box of a mark on the line where it begins."""
+        """The box of a mark on the line where it starts."""
         return next(box for line in self.boxes for box in line if box.mark == mark and box.first)
 
 
 def place(graph: Graph, block: Block, *, width: float, base: str) -> Layout:
-    """Set a block's words in lines of at most `width` px (0: no limit), which begin on the left if `base` is "ltr"."""
+    """Set a block's words in lines of at most `width` px (0: no limit), which start on the left if `base` is "ltr"."""
     cells = _cells(graph, block)
     # Inner boxes first: the room that they take counts for those around them
     inner_first = sorted(block.marks, key=lambda m: (graph.marks[m].end - graph.marks[m].start, m))
@@ -175,7 +175,7 @@ def _set_line(cells: dict[int, Cell], line: Sequence[int], number: int, base: st
 
 
 def _slots(graph: Graph, inner_first: Sequence[int]) -> dict[int, int]:
-    """How many boxes lie between a box and its words."""
+    """Number of boxes that lie between each box and its words."""
     slots: dict[int, int] = {}
     top: dict[int, int] = {}  # by token
     for number in inner_first:

@@ -40,7 +40,7 @@ _OF_ATTENTION = ("layer", "head", "tokens", "window", "special")
 
 @dataclass(frozen=True)
 class Options:
-    """What the views read from displaCy's dict of options. displaCy's other keys mean nothing here; L047 for any other.
+    """Options that the views read from displaCy's dict. displaCy's other keys mean nothing here; L047 for any other.
 
     min_score: what is less probable is left out.
     labels: the relation labels or entity types that are shown; None = all.

@@ -16,7 +16,7 @@ from .text import escape
 
 @dataclass(frozen=True)
 class Settings:
-    """Of one Doc, as displaCy names them; the direction of the options goes before the language's."""
+    """Settings of one Doc, as displaCy names them; the direction of the options goes before the language's."""
 
     title: str
     lang: str
@@ -53,7 +53,7 @@ def whole_page(rendered: Sequence[str], settings: Settings, *, minify: bool) -> 
 
 
 def scroll(content: str) -> str:
-    """What may be wider than the page."""
+    """Wrap markup that may be wider than the page."""
     return f'<div style="overflow-x: auto; overflow-y: hidden; margin: 0 0 0.5em">{content}</div>'
 
 
@@ -68,7 +68,7 @@ def pill(label: str, score: str, color: str) -> str:
 
 
 def fine_print(hidden: int, shown: int, options: Options, style: str = "") -> str:
-    """How much the options leave out."""
+    """Note on how much the options leave out."""
     if not hidden or not options.fine_print:
         return ""
     reasons = ["other labels"] * (options.labels is not None) + [f"score below {options.min_score:g}"] * (

@@ -37,7 +37,7 @@ class Piece:
 
     @property
     def label_width(self) -> float:
-        """With its margins."""
+        """Width of the label with its margins."""
         return text_width(self.label, ARC_LABEL_SIZE, bold=True) + text_width(self.more, ARC_LABEL_SIZE) + 8
 
     @property
@@ -52,7 +52,7 @@ class Piece:
 
     @property
     def extent(self) -> tuple[float, float]:
-        """From the left end of the arc or its label to the right end."""
+        """Range from the left end of the arc or its label to the right end."""
         half = self.label_width / 2
         return min(self.left, self.label_x - half), max(self.right, self.label_x + half)
 

@@ -21,7 +21,7 @@ LOWEST = 31  # px from the boxes to the top of the lowest labels
 
 @dataclass(frozen=True)
 class Frame:
-    """What the drawing of a block needs to know.
+    """Context of the drawing of a block.
 
     stroke: label of a relation -> colour of its arcs.
     own_colors: labels whose colour the user chose: displaCy's are backgrounds, so theirs fill the label.

@@ -90,7 +90,7 @@ def _advance(char: str) -> int:
 
 
 def direction(text: str) -> str:
-    """Of the first letter that has one: "ltr" or "rtl"; "" without such a letter."""
+    """Direction of the first letter that has one: "ltr" or "rtl"; "" without such a letter."""
     for char in text:
         kind = unicodedata.bidirectional(char)
         if kind in ("R", "AL"):

@@ -15,7 +15,7 @@ ALL_ROWS = slice(None)
 
 
 class Attention(nn.Module):
-    """What every multi-head attention has: projections, output projection, residual and norm."""
+    """Parts of every multi-head attention: projections, output projection, residual and norm."""
 
     def __init__(self, config: EncoderConfig):
         super().__init__()

@@ -16,7 +16,7 @@ ConfigT = TypeVar("ConfigT", bound="EncoderConfig")
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """What the configurations of both encoders share: names and meanings are transformers'.
+    """Configuration that both encoders share: names and meanings are transformers'.
 
     The defaults are the reference classes', not those of the released models: always read config.json. What
     config.json holds beside these fields (labels, versions, …) is kept in `extra` and written back.

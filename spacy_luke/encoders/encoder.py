@@ -1,4 +1,4 @@
-"""What both encoders share: precision, gradient checkpointing, random weights, the pooler."""
+"""Base of both encoders: precision, gradient checkpointing, random weights, the pooler."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ States = Literal["all", "pieces", "entities", "pooled"]
 
 
 class Encoder(nn.Module):
-    """From a padded batch of windows to states: what a head needs to know of its encoder.
+    """Encode a padded batch of windows: the interface of an encoder for a head.
 
     config: the shape, as in config.json.
     precision: "float32"; "bfloat16" for autocast; or "int8", in which the linear layers of a CPU predict (L008 on other
@@ -74,7 +74,7 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
     def _run(self, layer: Callable[..., Tensor], *inputs: Any) -> Tensor:
-        """One layer, computed again in the backward pass if so wished."""
+        """One layer, computed again in the backward pass with gradient checkpointing."""
         if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
             return checkpoint(with_same_routes(layer), *inputs, use_reentrant=False)
         return layer(*inputs)

@@ -108,7 +108,7 @@ class EntitySpanClassification(TaskModule):
         if self.training:
             edges = [take_rows(output.pieces, edge) for edge in (first, last)]
             return self.classifier(self.dropout(torch.cat([*edges, output.entities], dim=-1))).float()
-        # Without dropout, the classifier takes each piece once, however many spans it begins or ends.
+        # Without dropout, the classifier takes each piece once, however many spans it starts or ends.
         first_weight, last_weight, entity_weight = self.classifier.weight.chunk(3, dim=1)
         logits = F.linear(output.entities, entity_weight, self.classifier.bias)
         logits = logits + take_rows(F.linear(output.pieces, first_weight), first)

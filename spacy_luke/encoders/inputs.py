@@ -1,4 +1,4 @@
-"""What goes into an encoder and what comes out: every tensor with its shape and meaning."""
+"""Input and output of an encoder: every tensor with its shape and meaning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .piece_states import PieceSource
 
 @dataclass(frozen=True)
 class BatchFacts:
-    """What an encoder has to know of a batch before it computes. Read off the batch while it is on the CPU: on a GPU
+    """Facts that an encoder needs about a batch before it computes. Read off the batch while it is on the CPU: on a GPU
     the processor would wait for all that was computed before.
 
     full_pieces, full_entities: whether no piece and no entity is masked.
@@ -89,7 +89,7 @@ class EncoderInput:
 
     @property
     def known(self) -> BatchFacts:
-        """What an encoder has to know before it computes."""
+        """Facts that the encoder needs before it computes."""
         return self.facts or BatchFacts.from_batch(self)
 
     def to(self, device: torch.device | str) -> EncoderInput:
@@ -109,7 +109,7 @@ class EncoderInput:
 
 @dataclass(frozen=True)
 class Recording:
-    """What an encoder is to keep of its layers, by their numbers: 0 is what the embeddings give, n what layer n gives.
+    """Layers whose states and attention weights are kept: 0 is what the embeddings give, n what layer n gives.
 
     states: layers of which it keeps the states.
     attentions: layers of which it keeps the attention weights. These layers are computed plainly, not in the fastest

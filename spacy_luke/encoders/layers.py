@@ -1,4 +1,4 @@
-"""What the layers of both encoders share."""
+"""Layers that both encoders use."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def take_rows(states: Tensor, index: Tensor) -> Tensor:
 
 
 def flat_indices(mask: Tensor) -> Tensor:
-    """Where a mask is True, counted through all rows. Not for a mask on a GPU, for which the processor would wait.
+    """Indices of a flattened mask where it is True. Not for a mask on a GPU, for which the processor would wait.
 
     *Shape:* (batch, rows) -> (places,), int64
     """

@@ -1,4 +1,4 @@
-"""Which piece, and which entity, stands behind a mask: the heads of pretraining (Yamada et al. 2020, section 3.1)."""
+"""Masked language models of pieces and entities: the heads of pretraining (Yamada et al. 2020, section 3.1)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Predictions(NamedTuple):
 
 
 class PieceDecoder(nn.Module):
-    """From states to the piece table; GELU whatever the encoder's activation.
+    """Project states onto the piece table; GELU whatever the encoder's activation.
 
     Without a decoder of its own it multiplies with the encoder's piece table.
     """
@@ -49,7 +49,7 @@ class PieceDecoder(nn.Module):
 
 
 class EntityTransform(nn.Module):
-    """From states to the width of the entity table, with the encoder's activation."""
+    """Project states to the width of the entity table, with the encoder's activation."""
 
     def __init__(self, config: LukeConfig):
         super().__init__()
@@ -63,7 +63,7 @@ class EntityTransform(nn.Module):
 
 
 class EntityDecoder(nn.Module):
-    """From states to the entity table.
+    """Project states onto the entity table.
 
     Without a decoder of its own it multiplies with the encoder's entity table. What config.json says of tying is not
     about it: transformers 4 ties it always, transformers 5 trains one of its own if `tie_word_embeddings` is false.
@@ -95,7 +95,7 @@ class EntityDecoder(nn.Module):
 
 
 class MaskedLM(TaskModule):
-    """Which piece stands where (`LongformerForMaskedLM`)."""
+    """Masked language model of pieces (`LongformerForMaskedLM`)."""
 
     pooling = False
     reads_entities = False
@@ -126,7 +126,7 @@ class MaskedLM(TaskModule):
 
 
 class MaskedLMWithEntities(MaskedLM):
-    """Which piece and which entity stand where (`LukeForMaskedLM`)."""
+    """Masked language model of pieces and entities (`LukeForMaskedLM`)."""
 
     pooling = True
     reads_entities = True

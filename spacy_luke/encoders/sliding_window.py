@@ -58,7 +58,7 @@ class GlobalPieces:
 
 @dataclass(frozen=True)
 class AttentionPattern:
-    """What a batch says about who attends to whom, whatever the window.
+    """Global and masked pieces of a batch: who attends to whom, whatever the window.
 
     masked: pieces that attend to nothing and are attended to by none; None if there are none.
         *Shape:* (batch, pieces), bool
@@ -91,7 +91,7 @@ class AttentionPattern:
 
 @dataclass(frozen=True)
 class Blocks:
-    """How a window is cut: blocks of queries, each with the keys of the blocks near it and of the global pieces.
+    """Blocks of queries, each with the keys of the blocks near it and of the global pieces.
 
     With a window of 8, blocks of 2 queries and 11 pieces, the third block sees the keys marked x, of which its mask
     takes away the corners, and the last block is shorter:

@@ -1,4 +1,4 @@
-"""What stands behind a mask: the pieces that a masked language model finds most probable."""
+"""Fill masks: the pieces that a masked language model finds most probable."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _AT_A_TIME = 64
 class Filling:
     """A piece for a mask.
 
-    text: the piece as text, with the space before it if it begins a word.
+    text: the piece as text, with the space before it if it starts a word.
     piece, id: as the tokenizer has it.
     score: probability in [0, 1]. logit: raw score.
     """

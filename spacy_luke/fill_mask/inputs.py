@@ -50,13 +50,13 @@ class MaskRow(WindowRow):
 
     @property
     def _inside(self) -> np.ndarray:
-        """Which entities lie in the window. *Shape:* (entities,), bool"""
+        """Whether each entity lies in the window. *Shape:* (entities,), bool"""
         ranges = self.text.entity_ranges
         return (ranges[:, 0] >= self.start) & (ranges[:, 1] <= self.end)
 
     @property
     def positions(self) -> np.ndarray:
-        """Where the row has the masks. *Shape:* (masks,)"""
+        """Positions of the masks in the row. *Shape:* (masks,)"""
         return self.text.places[self.masks] - self.start + 1
 
     def make(self, special: SpecialPieces) -> RowInput:

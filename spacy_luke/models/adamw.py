@@ -51,7 +51,7 @@ class ThincAdamW:
 
     @property
     def learn_rate(self) -> float:
-        """That of the last step, before any multiple."""
+        """Learning rate of the last step, before any multiple."""
         return self._optimizer.param_groups[0]["lr"] / self._optimizer.param_groups[0]["rate"]
 
     def step(self) -> None:
@@ -80,7 +80,7 @@ class ThincAdamW:
                     kept[what] = torch.cat([tensor, new])
 
     def state(self) -> dict[str, Tensor]:
-        """What the next steps depend on, beside the weights: `{parameter}.{what}` -> tensor."""
+        """State that the next steps depend on, beside the weights: `{parameter}.{what}` -> tensor."""
         return {
             f"{name}.{what}": self._optimizer.state[parameter][what]
             for name, parameter in self._named.items()

@@ -1,4 +1,4 @@
-"""What the settings of an encoder ask of the checkpoint that is opened for it."""
+"""Settings of an encoder, applied to the checkpoint that is opened for it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def open_for_encoder(
 
 
 def _described(path: Path, checkpoint: Checkpoint) -> str:
-    """What training starts from, in words."""
+    """Describe what training starts from."""
     source = f"the encoder of {PACKAGE}" if is_bundled(path) else str(path)
     if not isinstance(checkpoint.config, LukeConfig):
         return f"{source}: {checkpoint.config.model_type}"

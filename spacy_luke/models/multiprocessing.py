@@ -10,7 +10,7 @@ import torch
 
 @cache
 def compute_alone_in_forks() -> None:
-    """From now on every process that is forked off this one, by whomever, computes with one thread, as the workers of
+    """Let every process that is forked off this one, by whomever, compute with one thread, as the workers of
     PyTorch's DataLoader do.
 
     The threads of OpenMP are not there in a forked process, whose first parallel operation would wait for them for

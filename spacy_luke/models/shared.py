@@ -35,7 +35,7 @@ class EncoderProvider(Protocol):
 
     @property
     def description(self) -> Description | None:
-        """What is known of the encoder; None before it has weights."""
+        """Description of the encoder; None before it has weights."""
 
     @property
     def encoder(self) -> Encoder:

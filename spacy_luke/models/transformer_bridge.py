@@ -171,7 +171,7 @@ def _forward(model: Model, docs: Sequence[Doc], is_train: bool, *, max_batch_pie
 
 
 def _recording(outputs: frozenset[str], layers: int) -> Recording | None:
-    """What the encoder has to keep for some of `OUTPUTS`; None = nothing."""
+    """Layers that the encoder has to keep for some of `OUTPUTS`; None = nothing."""
     if not outputs:
         return None
     states = range(layers + 1) if "output_hidden_states" in outputs else ()

@@ -44,12 +44,12 @@ class EncoderShim(PyTorchShim):
             module.eval()
 
     def predict(self, inputs: ArgsKwargs) -> Any:
-        """What the module gives for the inputs."""
+        """Call the module on the inputs."""
         with torch.no_grad():
             return self._model(*inputs.args, **inputs.kwargs)
 
     def begin_update(self, inputs: ArgsKwargs) -> tuple[Any, Callable[[ArgsKwargs], Any]]:
-        """What the module gives for the inputs in training, and what takes the gradient on that."""
+        """Call the module in training. RETURNS: its output and the callback that takes the gradient on it."""
         with _evaluating_afterwards(self._model):
             output, backprop = super().begin_update(inputs)
 
@@ -133,7 +133,7 @@ def wrap_encoder(name: str, settings: dict[str, Any]) -> Model[EncoderInput, Any
 
 
 def record(model: Model, batch: EncoderInput, recording: Recording) -> EncoderOutput:
-    """What the encoder of a model gives for a batch, with what it has to keep of its layers.
+    """Encode a batch and record states and attention weights of layers.
 
     model: an encoder by itself, not one under a head, with weights.
     """
@@ -173,7 +173,7 @@ def _convert_states(
 
 
 def _is_of_head(name: str) -> bool:
-    """Whether a parameter is new in a head that is trained: states of mentions, which Longformer has not, too."""
+    """Whether a parameter is new in a head that is trained: states of mentions, which Longformer lacks, too."""
     return not name.startswith("encoder.") or name.startswith("encoder.mention_states.")
 
 

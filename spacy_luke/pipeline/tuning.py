@@ -22,7 +22,7 @@ TUNABLE = (LukeNER, EntityMarkerComponent, LukeQA)
 
 @dataclass(frozen=True)
 class Tuning:
-    """What was chosen for a component.
+    """Choice of settings for a component.
 
     settings: of its config.
     calibration: to apply to its head; None = its scores are no probabilities.
@@ -74,7 +74,7 @@ def tune(pipe: Any, corpora: Sequence[Sequence[Example]], *, f1_loss: float = 0.
 
 
 def wanted() -> str:
-    """What `tune` takes, in words."""
+    """Components that `tune` takes, in words."""
     return "the name of a luke_ner, luke_relations, luke_entity_typer or luke_qa"
 
 

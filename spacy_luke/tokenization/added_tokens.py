@@ -91,7 +91,7 @@ def special_tokens(settings: Mapping[str, Any]) -> set[str]:
 
 
 class AddedTokenFinder:
-    """Cuts a text at the added tokens in it: the first from the left, the longest of those that begin there.
+    """Cuts a text at the added tokens in it: the first from the left, the longest of those that start there.
 
     tokens: those that are looked for.
     normalizer: of the tokenizer, for tokens that are `normalized`.
@@ -136,14 +136,14 @@ class AddedTokenFinder:
         return self._as_slow(text, parts) if self._slow and len(parts) > 1 else parts
 
     def _normal(self, token: AddedToken) -> str:
-        """What is looked for."""
+        """Text that is searched for."""
         return self._normalizer.normalize_str(token.content) if self._normalizer and token.normalized else token.content
 
     def _range(self, text: str, start: int, end: int, token: AddedToken) -> tuple[int, int]:
         """The range of a token with the white space that it takes away, and nothing else.
 
         start, end: as the library gives them. They are too low where SentencePiece's normaliser has dropped characters
-        at the begin of what it was given. And a normaliser may put a space beside a character, as BERT's does with
+        at the start of what it was given. And a normaliser may put a space beside a character, as BERT's does with
         Chinese ones: it has the character's range.
         """
         assert self._normalizer is not None

@@ -1,4 +1,4 @@
-"""Where a text is cut before it is tokenised: LukeTokenizer's rule for entity boundaries.
+"""Cuts of a text before it is tokenised: LukeTokenizer's rule for entity boundaries.
 
 Every boundary of a span cuts the text, and each segment is tokenised alone. A boundary just after a U+0020 moves left
 over that one space, so that the space goes with what follows it, as byte-level BPE wants it (transformers,

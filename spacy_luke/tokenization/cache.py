@@ -55,5 +55,5 @@ class SegmentCache:
         self.bytes += size
 
     def __reduce__(self) -> tuple[type[SegmentCache], tuple[()]]:
-        """A copy in another process begins empty."""
+        """A copy in another process starts empty."""
         return SegmentCache, ()

@@ -286,7 +286,7 @@ def _from_tokenizer_json(
 
 
 def _normalizer(data: Any) -> Normalizer | None:
-    """What `normalizer` of a tokenizer.json says, as the library's; L022 if it cannot be made."""
+    """Make the library's normalizer of a tokenizer.json; L022 if it cannot be made."""
     if not data:
         return None
     model = {"type": "WordLevel", "vocab": {}, "unk_token": ""}

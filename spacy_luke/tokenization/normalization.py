@@ -14,7 +14,7 @@ SPACE = "\u2581"
 
 
 class SentencePieceNormalizer:
-    """As google/sentencepiece does it (src/normalizer.cc, `Normalizer::Normalize`) with XLM-R's settings.
+    """Normalise as google/sentencepiece does (src/normalizer.cc, `Normalizer::Normalize`) with XLM-R's settings.
 
     The longest sequence of characters that the table has is replaced, again and again; white space becomes "▁", one for
     several, one before the text and none at its end.
@@ -62,7 +62,7 @@ class SentencePieceNormalizer:
         return "".join(characters), origins
 
     def _longest(self, data: bytes, place: int) -> tuple[str | None, int]:
-        """The replacement of the longest sequence that begins at a place, and its length in bytes; else None and 0.
+        """The replacement of the longest sequence that starts at a place, and its length in bytes; else None and 0.
 
         The units of the trie are those of Darts-clone (darts.h, `DoubleArrayUnit`).
         """

@@ -109,7 +109,7 @@ class PieceTokenizer:
         return 1 + max(*self._tokenizer.get_vocab().values(), *vars(self.special).values(), *added)
 
     def text_of(self, piece: str) -> str:
-        """A piece as text, with the space that it may begin with; what is no whole character is "�".
+        """A piece as text, with the space that it may start with; what is no whole character is "�".
 
         A piece of WordPiece that continues a word keeps its "##".
         """

@@ -69,10 +69,10 @@ def tokenizer_json_of(model: bytes) -> dict[str, Any]:
 
 def _template() -> dict[str, Any]:
     """<s> A </s>, and <s> A </s> </s> B </s>."""
-    begin, end = ({"SpecialToken": {"id": piece, "type_id": 0}} for piece in ("<s>", "</s>"))
+    start, end = ({"SpecialToken": {"id": piece, "type_id": 0}} for piece in ("<s>", "</s>"))
     first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
     ids = {piece: {"id": piece, "ids": [_FIRST.index(piece)], "tokens": [piece]} for piece in ("<s>", "</s>")}
-    texts = {"single": [begin, first, end], "pair": [begin, first, end, end, second, end]}
+    texts = {"single": [start, first, end], "pair": [start, first, end, end, second, end]}
     return {"type": "TemplateProcessing", **texts, "special_tokens": ids}
 
 

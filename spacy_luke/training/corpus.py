@@ -82,7 +82,7 @@ def build_gold_mentions_corpus(
 
 
 def _examples(path: str | Path, limit: int, nlp: Language) -> Iterator[Example]:
-    """Those of a file or folder. spaCy's own reader takes the whole limit from the first files of a folder."""
+    """Read the Docs of a file or folder. spaCy's own reader takes the whole limit from the first files of a folder."""
     if limit < 1:
         yield from Corpus(path)(nlp)
         return

@@ -38,7 +38,7 @@ def make(words: list[str], lengths: list[int], sentence_starts: tuple[int, ...] 
 
 
 def enumerated(pieces: DocPieces, limit: int) -> list[list[int]]:
-    """What the default suggester gives for one Doc."""
+    """Spans that the default suggester gives for one Doc."""
     return SpanSuggester(limit).suggest_batch(DocBatch.from_pieces([pieces])).tolist()
 
 

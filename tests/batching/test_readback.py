@@ -1,4 +1,4 @@
-"""What a model gave comes in order, and that of a GPU only once the next batch has been started."""
+"""Outputs of a model come in order, and those of a GPU only once the next batch has been started."""
 
 from __future__ import annotations
 

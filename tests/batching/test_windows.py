@@ -119,7 +119,7 @@ def test_spans_are_seen_with_their_passage_or_as_much_of_it_as_fits() -> None:
     assert document.around((5, 7), (4, 12), 30, 2) == (4, 12), "as long as a window: no room for more"
     assert none.around((5, 7), (4, 9), 30, 2) == (4, 9)
     assert document.around((5, 7), (4, 9), 30, 2) == (3, 11), "with half of the room before it"
-    assert document.around((5, 7), (1, 6), 30, 2) == (0, 8), "pieces before it end where the Doc begins"
+    assert document.around((5, 7), (1, 6), 30, 2) == (0, 8), "pieces before it end where the Doc starts"
     assert document.around((5, 7), (4, 9), 10, 2) == (2, 10)
 
 

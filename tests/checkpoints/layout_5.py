@@ -1,4 +1,4 @@
-"""What transformers 4 saved, laid out as transformers 5 saves it; tests/interchange compares it with the real thing."""
+"""Checkpoints of transformers 4, laid out as by transformers 5; tests/interchange compares them with the real thing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pretraining run starts with: all that its source knows, and new parts where it has none."""
+"""Start of a pretraining run: all that its source knows, and new parts where it has none."""
 
 from __future__ import annotations
 

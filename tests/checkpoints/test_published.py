@@ -60,7 +60,7 @@ def publish(
     return model
 
 
-# allenai/longformer-base-4096: no architectures, a masked language model, and a pooler that this has not.
+# allenai/longformer-base-4096: no architectures, a masked language model, and a pooler that this lacks.
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What we write, transformers opens with the same results; a save that fails leaves what was there."""
+"""Checkpoints that transformers opens with the same results; a save that fails leaves what was there."""
 
 from __future__ import annotations
 

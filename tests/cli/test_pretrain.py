@@ -8,16 +8,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from spacy_luke.cli import luke_cli
-from tests.training.pretraining.linked import CONFIG, ENCODER, write_corpus
-from tests.util import write_byte_bpe
+from tests.training.pretraining.linked import CONFIG, ENCODER, write_files
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("files")
-    write_byte_bpe(folder)
-    write_corpus(folder)
-    return folder
+    return write_files(tmp_path_factory.mktemp("files"))
 
 
 def pretrain(files: Path, out: Path, *more: object, config: Path = CONFIG) -> Result:

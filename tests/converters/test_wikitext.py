@@ -1,4 +1,4 @@
-"""What a reader of an article sees, and where its links lead."""
+"""Text that a reader of an article sees, and the targets of its links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees on a page, read from its markup."""
+"""Content that a person sees on a page, read from its markup."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def classes(markup: str, name: str) -> list[str]:
 
 
 def arc_labels(markup: str) -> list[str]:
-    """What stands on the arcs, without what only shows where an arc comes back on another line."""
+    """Labels of the arcs, without the arrows that show where an arc continues on another line."""
     return [label.split(" \u2190 ")[0].split(" \u2192 ")[0] for label in classes(markup, "luke-label")]
 
 
@@ -58,21 +58,20 @@ def words(svg: ET.Element) -> list[tuple[str, Rect]]:
 
 def label_rects(svg: ET.Element) -> list[Rect]:
     """The room of the labels on arcs."""
-    groups = [g for g in svg.findall(f"{SVG}g") if g.get("class") == "luke-relation"]
-    return [
-        Rect(x, y, x + float(r.get("width", 0)), y + float(r.get("height", 0)))
-        for g in groups
-        for r in g.iter(f"{SVG}rect")
-        for x, y in ((float(r.get("x", 0)), float(r.get("y", 0))),)
-    ]
+    return _rects(svg, "luke-relation")
 
 
 def box_rects(svg: ET.Element) -> list[Rect]:
     """The boxes of marks."""
-    groups = [g for g in svg.findall(f"{SVG}g") if g.get("class") == "luke-span"]
+    return _rects(svg, "luke-span")
+
+
+def _rects(svg: ET.Element, name: str) -> list[Rect]:
+    """The rectangles in the groups of a class."""
     return [
         Rect(x, y, x + float(r.get("width", 0)), y + float(r.get("height", 0)))
-        for g in groups
+        for g in svg.findall(f"{SVG}g")
+        if g.get("class") == name
         for r in g.iter(f"{SVG}rect")
         for x, y in ((float(r.get("x", 0)), float(r.get("y", 0))),)
     ]

@@ -53,7 +53,7 @@ def shown(states: Any, **options: Any) -> str:
 
 
 def lines(markup: str) -> list[list[tuple[int, float]]]:
-    """Of each row on the left: the row that a line goes to, and how strong the line is."""
+    """Lines of each row on the left: the row that it goes to, and its strength."""
     [svg] = svgs(markup)
     rows = [group for group in svg.findall(f"{SVG}g") if group.get("class") == "luke-from"]
     return [

@@ -178,7 +178,7 @@ def test_the_direction_mirrors_the_line(curie):
     (svg,) = svgs(displacy.render(doc))
     lefts = [room.left for _, room in words(svg)]
     assert lefts == sorted(lefts, reverse=True)
-    # English words keep their order in a line that begins on the right
+    # English words keep their order in a line that starts on the right
     assert places(direction="rtl")[:2] == sorted(places(direction="rtl")[:2])
 
 

@@ -1,4 +1,4 @@
-"""What all styles share: pages, notebooks, manual mode, errors."""
+"""Behaviour that all styles share: pages, notebooks, manual mode, errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PARSERS = {
 
 @pytest.fixture
 def doc(curie):
-    """With an annotation of each kind."""
+    """A Doc with an annotation of each kind."""
     curie.ents[0]._.entity_types = ["person", "scientist"]
     curie.ents[0]._.entity_type_scores = {"person": 0.99, "scientist": 0.75, "place": 0.01}
     curie.ents[0]._.score = 0.9

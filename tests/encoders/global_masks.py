@@ -1,9 +1,9 @@
-"""Which pieces are global by default in transformers' Longformer classes.
+"""Global pieces by default in transformers' Longformer classes.
 
 *Shape* of ids and masks: (batch, pieces). Padding may be among the pieces of a mask: an encoder makes no masked piece
 global. Token classification, masked language modelling and the bare model have no global pieces by default.
 
-transformers refuses texts that have not exactly three separators; here a text without separator has no global piece.
+transformers refuses texts without exactly three separators; here a text without separator has no global piece.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def before_separator(piece_ids: Tensor, separator: int) -> Tensor:
 
 
 def after_separators(piece_ids: Tensor, separator: int) -> Tensor:
-    """`LongformerForMultipleChoice`: the second text, which begins two pieces after the first separator.
+    """`LongformerForMultipleChoice`: the second text, which starts two pieces after the first separator.
 
     separator: `LongformerConfig.sep_token_id`.
     """
@@ -37,7 +37,7 @@ def after_separators(piece_ids: Tensor, separator: int) -> Tensor:
 
 
 def _first(piece_ids: Tensor, separator: int) -> Tensor:
-    """Where the first separator stands; the number of pieces if there is none. *Shape:* (batch, 1)"""
+    """Position of the first separator; the number of pieces if there is none. *Shape:* (batch, 1)"""
     index = _index(piece_ids).expand_as(piece_ids)
     return index.where(piece_ids == separator, piece_ids.shape[1]).amin(1, keepdim=True)
 

@@ -1,4 +1,4 @@
-"""What a GPU is given, without one: tensors of the meta device, which have a shape but no values.
+"""Batches for a GPU, without one: tensors of the meta device, which have a shape but no values.
 
 To read a value, for which the processor would have to wait until a GPU has computed it, is an error there, and so are
 most operations on tensors of which one has been left on the CPU.

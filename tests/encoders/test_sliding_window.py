@@ -1,4 +1,4 @@
-"""What attention costs: nothing of the size pieces x pieces, and only as much as the window asks for."""
+"""Cost of attention: nothing of the size pieces x pieces, and only as much as the window asks for."""
 
 from __future__ import annotations
 

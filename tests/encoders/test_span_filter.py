@@ -34,7 +34,7 @@ def folder(tmp_path_factory) -> Any:
 
 
 def classifier(folder: Any, **options: Any) -> EntitySpanClassification:
-    """With a random filter that finds some spans probable and others not."""
+    """An encoder with a random filter that finds some spans probable and others not."""
     checkpoint = open_checkpoint(folder).with_independent_attention()
     span_filter = build_span_filter(**{"layer": 1, "threshold": 0.5, "floor": 0, **options})
     module, _ = checkpoint.load_task_module(SPAN_CLASSIFIER, "full", span_filter=span_filter)

@@ -207,7 +207,7 @@ def our_numbers(module: nn.Module, kind: str, batch: EncoderInput) -> list[torch
 
 
 def _mask(kind: str, batch: EncoderInput) -> Any:
-    """Which logits mean something."""
+    """Mask of the logits that mean something."""
     if kind.endswith("SpanClassification"):
         return batch.entity_mask
     return batch.piece_mask if kind.endswith(("TokenClassification", "QuestionAnswering", "MaskedLM")) else slice(None)

@@ -43,7 +43,7 @@ PLAIN = ["Ada Lovelace met Charles Babbage in London", "The Royal Society of Lon
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory) -> dict[tuple[str, str], tuple[Path, nn.Module]]:
-    """What transformers saved, and the models."""
+    """Folders that transformers saved, and the models."""
     root = tmp_path_factory.mktemp("theirs")
     return {(f, kind): (root / f / kind, write_checkpoint(root / f / kind, f, kind)) for f, kind in CLASSES}
 

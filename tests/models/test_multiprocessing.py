@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-# The sum of a large tensor is computed by all threads; in a fork they would wait for threads that it has not.
+# The sum of a large tensor is computed by all threads; in a fork they would wait for threads that it lacks.
 FORKED = """
 import multiprocessing
 import torch

@@ -73,7 +73,7 @@ def with_ents(doc: Doc, ents: Sequence[tuple[int, int, str]] = ENTS) -> Doc:
 
 
 def cut(doc: Doc, *starts: int) -> Doc:
-    """Let the sentences of a Doc begin at some tokens, and at the first."""
+    """Let the sentences of a Doc start at some tokens, and at the first."""
     first = {0, *starts}
     for token in doc:
         token.is_sent_start = token.i in first
@@ -86,13 +86,6 @@ def watch(pipe: Any, monkeypatch: Any) -> list[Any]:
     forward = pipe._module.forward
     monkeypatch.setattr(pipe._module, "forward", lambda batch: batches.append(batch) or forward(batch))
     return batches
-
-
-def gradients(pipe: Any) -> dict[str, Tensor]:
-    """The gradients of a component, which are then cleared."""
-    found = {name: p.grad.clone() for name, p in pipe._module.named_parameters() if p.grad is not None}
-    pipe._module.zero_grad(set_to_none=True)
-    return found
 
 
 # What transformers makes of it

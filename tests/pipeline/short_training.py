@@ -9,7 +9,8 @@ import spacy
 from spacy.language import Language
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
-from thinc.api import Config
+from thinc.api import Adam, Config
+from torch import Tensor
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -39,3 +40,14 @@ def assert_complete(config: Config) -> None:
     filled = spacy.util.load_model_from_config(config, auto_fill=True).config
     assert made.config["components"] == filled["components"]
     assert set(filled["training"]["score_weights"]) == set(config["training"]["score_weights"])
+
+
+def adam(rate: float = 0.003, **settings: Any) -> Adam:
+    return Adam(rate, use_averages=False, **settings)
+
+
+def gradients(pipe: Any) -> dict[str, Tensor]:
+    """The gradients of a component, which are then cleared."""
+    found = {name: p.grad.clone() for name, p in pipe._module.named_parameters() if p.grad is not None}
+    pipe._module.zero_grad(set_to_none=True)
+    return found

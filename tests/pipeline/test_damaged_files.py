@@ -69,7 +69,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Language,
 
 
 def results(pipe: Any) -> Any:
-    """What a component makes of a Doc."""
+    """Annotations that a component makes."""
     nlp = spacy.blank("en")
     doc = make_doc(nlp, ents=ENTS)
     set_relations(doc, [])

@@ -82,7 +82,7 @@ def check_same(nlp, other) -> None:
 
 
 def annotations(doc: Doc) -> tuple[list, list[float]]:
-    """What any of the components writes, and the scores of it."""
+    """Annotations that any of the components writes, and their scores."""
     ents, relations, answers = doc.ents, doc._.relations or (), doc._.answers or ()
     written = [
         [(e.start, e.end, e.label_, e._.entity_types, list(e._.entity_type_scores)) for e in ents],

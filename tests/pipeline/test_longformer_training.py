@@ -14,8 +14,9 @@ from thinc.api import Adam
 
 from spacy_luke import Answer
 from spacy_luke.errors import LukeWarning
-from tests.pipeline.longformer_model import CHOICES, LONGFORMER, cut, gradients, make, watch, with_ents, write_encoder
+from tests.pipeline.longformer_model import CHOICES, LONGFORMER, cut, make, watch, with_ents, write_encoder
 from tests.pipeline.longformer_model import LABELS as FACTORIES
+from tests.pipeline.short_training import gradients
 
 TEXT = "Ada met Bo in London . She lives there with Cy , says Di ."
 ENTS = [(0, 1, "PER"), (2, 3, "PER"), (4, 5, "LOC"), (10, 11, "PER"), (13, 14, "PER")]

@@ -1,4 +1,4 @@
-"""What a component loads when it is first used outlives the memory zone that it was used in."""
+"""Weights that a component loads when it is first used outlive the memory zone that it was used in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BARE = [path.name for path in sorted(default_model.bundled_pipeline().glob("luke
 
 
 def asked(nlp: Language, text: str) -> Doc:
-    """With entities for the components that need them."""
+    """A Doc with entities for the components that need them."""
     doc = nlp.make_doc(text)
     doc._.questions = [QUESTION]
     spans = [doc.char_span(text.find(name), text.find(name) + 6, "LOC") for name in ("Berlin",)]

@@ -46,7 +46,7 @@ def _switch_often() -> Iterator[None]:
 
 
 def at_once(calls: list[Call]) -> list[Any]:
-    """What calls give that begin together, each in a thread of its own."""
+    """Results of calls that start together, each in a thread of its own."""
     barrier = threading.Barrier(len(calls))
 
     def run(call: Call) -> Any:
@@ -58,7 +58,7 @@ def at_once(calls: list[Call]) -> list[Any]:
 
 
 def in_turn(calls: list[Call], order: random.Random) -> list[Any]:
-    """What calls give that are made in a random order."""
+    """Results of calls that are made in a random order."""
     index = list(range(len(calls)))
     order.shuffle(index)
     found = {i: calls[i]() for i in index}
@@ -73,7 +73,7 @@ def assert_threads_change_nothing(calls: list[Call], *, rounds: int = 2) -> None
 
 
 def numbers(found: list[tuple[list[Any], Any]]) -> list[bytes]:
-    """What `logits` gives, without the spans that it is of."""
+    """Scores that `logits` gives, without their spans."""
     return [np.asarray(row).tobytes() for _, scores in found for row in scores]
 
 

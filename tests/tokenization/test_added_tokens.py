@@ -112,7 +112,7 @@ MAKERS: dict[str, Callable[[Path], PreTrainedTokenizerBase]] = {
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory) -> dict[str, Path]:
-    """What transformers saves of each tokenizer with added tokens."""
+    """Files that transformers saves of each tokenizer with added tokens."""
     found = {}
     for name, make in MAKERS.items():
         tokenizer = make(tmp_path_factory.mktemp("source"))

@@ -1,4 +1,4 @@
-"""What holds for tokenizers of every kind, and what is said of files that are none."""
+"""Behaviour of tokenizers of every kind, and errors for files that are none."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_the_first_piece_has_all_that_is_normalised_to_it(unigram, text, end):
 
 @given(text=texts)
 def test_no_character_is_lost_after_the_first_piece_of_a_word(unigram, text):
-    """What the normaliser drops belongs to the piece before it, unless a word begins with it."""
+    """What the normaliser drops belongs to the piece before it, unless a word starts with it."""
     encoded = text.encode("utf8")
     covered = bytearray(len(encoded))
     for start, end in unigram.encode_text(text, []).byte_spans:

@@ -1,4 +1,4 @@
-"""What `luke_ner` is scored by: its entities, or with overlap the spans under its key."""
+"""Scores of `luke_ner`: its entities, or with overlap the spans under its key."""
 
 from __future__ import annotations
 

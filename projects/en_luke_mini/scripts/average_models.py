@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def mean(first: Path, second: Path) -> dict[str, Tensor]:
-    """Of the weights in two files, in float32."""
+    """Average the weights in two files, in float32."""
     one, two = load_file(first), load_file(second)
     if {name: tensor.shape for name, tensor in one.items()} != {name: tensor.shape for name, tensor in two.items()}:
         raise SystemExit(f"The weights in {first} and {second} differ in their names or shapes.")

@@ -82,7 +82,7 @@ def store_half(nlp: Language, folder: Path) -> None:
 
 
 def describe(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """What meta.json says of the model. Its version is that of the package it comes with."""
+    """Entries of meta.json about the model. Its version is that of the package it comes with."""
     major, minor, *_ = spacy_luke.__version__.split(".")
     return {
         "lang": "en",

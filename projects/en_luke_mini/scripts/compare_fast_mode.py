@@ -124,7 +124,7 @@ def train(
 
 
 def overrides(paths: Mapping[str, Path], steps: int, seed: int) -> dict[str, Any]:
-    """What is set alike in every config."""
+    """Settings that every config shares."""
     return {
         **{f"paths.{name}": str(path) for name, path in paths.items()},
         "system.seed": seed,

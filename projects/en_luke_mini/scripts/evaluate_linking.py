@@ -48,7 +48,7 @@ def by_prior(docs: Iterable[Doc], kb: KnowledgeBase) -> Links:
 
 
 def by_pipeline(docs: Iterable[Doc], nlp: Language) -> Links:
-    """What the components of a pipeline write."""
+    """Annotations that the components of a pipeline write."""
     found = []
     for doc in docs:
         for _, pipe in nlp.pipeline:

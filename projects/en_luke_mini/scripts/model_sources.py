@@ -1,4 +1,4 @@
-"""What en_luke_mini is made from, for its meta.json: corpora and the encoder with their licences and authors."""
+"""Sources of en_luke_mini, for its meta.json: corpora and the encoder with their licences and authors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOURCES: list[dict[str, Any]] = [
         "Apache-2.0",
         "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
         "sentence-transformers; MiniLM by Wang et al. (2020)",
-        "the encoder to begin with",
+        "the encoder to start with",
         base_model="sentence-transformers/all-MiniLM-L6-v2",
     ),
     _source(

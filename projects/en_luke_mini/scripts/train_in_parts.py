@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="folder of the parts")
     parser.add_argument("--steps", type=int, required=True, help="of all parts together")
     parser.add_argument("--parts", type=int, default=6)
-    parser.add_argument("--from", dest="start", type=Path, help="pipeline to begin with, instead of new components")
+    parser.add_argument("--from", dest="start", type=Path, help="pipeline to start with, instead of new components")
     parser.add_argument("--gpu-id", type=int, default=-1)
     args, rest = parser.parse_known_args()
 

@@ -39,7 +39,7 @@ TASKS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 
 def entities(nlp: Language, folder: Path, limit: int) -> list[list[Example]]:
-    """Of each file so many Docs, evenly spaced; not of the corpus that is to show the transfer."""
+    """Draw so many Docs of each file, evenly spaced; none of the corpus that is to show the transfer."""
     files = [path for path in sorted(folder.glob("*.spacy")) if path.stem != NOT_TRAINED_ON]
     gold = [evenly(read_docbin(file, nlp.vocab), limit) for file in files]
     return [[Example(bare(doc), doc) for doc in docs] for docs in gold]

@@ -61,7 +61,7 @@ class _Dropout(torch.autograd.Function):
 
 
 def _at_least(level: int, count: int) -> Tensor:
-    """For each of `count` random numbers from 0 to `_LEVELS` - 1, whether it is not below `level`."""
+    """Draw `count` random numbers from 0 to `_LEVELS` - 1 and tell whether each is at least `level`."""
     if level >= _LEVELS:
         return torch.zeros(count, dtype=torch.bool)
     bits = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None)

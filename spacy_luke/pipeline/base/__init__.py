@@ -1,1 +1,1 @@
-"""What components of several tasks share."""
+"""Code that components of several tasks share."""

@@ -21,7 +21,7 @@ _ENTITIES = [ENT_IOB, ENT_TYPE, ENT_KB_ID, ENT_ID]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What changes the raw scores of a component.
+    """Temperature and bias of the raw scores of a component.
 
     temperature: what they are divided by.
     bias: added before to that of the negative label.
@@ -76,7 +76,7 @@ class CalibratedPipe:
         return found
 
     def find_calibration(self, corpora: Sequence[Sequence[Example]]) -> Calibration:
-        """As `calibrate`, but nothing is changed, and F1 is the mean over several corpora."""
+        """Choose as `calibrate` does, but change nothing; F1 is the mean over several corpora."""
         trials = _Trials(self, corpora)
         error_before = trials.error(Calibration())
         # The bias moves the best temperature little, and joint decoding depends on the temperature.

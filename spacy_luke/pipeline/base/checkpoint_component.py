@@ -249,7 +249,7 @@ class CheckpointComponent(TrainablePipe):
         return prefetch(batches, next(self._module.parameters()).device)
 
     def _predict_batches(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, np.ndarray]]:
-        """What the model gives for batches, with what belongs to them; on a GPU the next batch is under way by then."""
+        """Predict batches, one after the other; on a GPU the next batch is under way when one is returned."""
         for rows, scores in read_back((rows, self.model.predict(batch)) for rows, batch in self._prefetched(batches)):
             self._check_finite(scores)
             yield rows, scores
@@ -326,7 +326,7 @@ class CheckpointComponent(TrainablePipe):
 
     @staticmethod
     def _read_cfg(path: Path, exclude: Collection[str] = ()) -> dict[str, Any]:
-        """What `_cfg` gave, L022 if that is damaged; if it is excluded, just whether a checkpoint is there."""
+        """Read what `_cfg` gave, L022 if that is damaged; if it is excluded, just whether a checkpoint is there."""
         if CFG in exclude:
             return {"weights": (path / CONFIG).is_file()}
         if not (path / CFG).is_file():

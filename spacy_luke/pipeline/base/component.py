@@ -38,7 +38,7 @@ ComponentT = TypeVar("ComponentT", bound="TaskComponent")
 
 @dataclass
 class Training(Generic[RowsT]):
-    """What a task learns from the examples of an update.
+    """Batches and loss of an update.
 
     batches: encoder inputs, each with the rows that it is made of.
     total: of what the loss is the mean: the number of items in all batches.
@@ -345,7 +345,7 @@ class TaskComponent(CheckpointComponent):
 
     @property
     def _gold_place(self) -> str:
-        """Where the gold annotation stands, for messages."""
+        """Name of the gold annotation, for messages."""
         return f"{self.gold_place}, which a DocBin keeps with store_user_data=True"
 
     def _labels_of(self, get_examples: Callable[[], Iterable[Any]]) -> tuple[str, ...]:
@@ -364,7 +364,7 @@ class TaskComponent(CheckpointComponent):
         """Without weights: learn from the data what a new head is made with, beside its labels."""
 
     def _prepare(self, get_examples: Callable[[], Iterable[Any]]) -> None:
-        """With weights and labels there: learn from the data what is not learned by gradients, and warn of gold
+        """Learn from the data what is not learned by gradients, with weights and labels there, and warn of gold
         annotation that cannot be learned."""
 
     # Training

@@ -1,4 +1,4 @@
-"""Where the encoder of a component comes from: a checkpoint of its own, or a `luke_encoder` earlier in the pipeline."""
+"""Source of the encoder of a component: a checkpoint of its own, or a `luke_encoder` earlier in the pipeline."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OWN, ANOTHERS = "an encoder of its own", "the encoder of another component"
 
 
 class EncoderSource(Protocol):
-    """Where the encoder of a component comes from, who steps its weights, and what of them is saved.
+    """Source of the encoder of a component: who steps its weights, and what of them is saved.
 
     name: in all methods that of the component, for messages and for the provider of a shared encoder.
     """

@@ -1,4 +1,4 @@
-"""From raw scores of candidate spans to the spans that are annotated."""
+"""Decoding of raw scores of candidate spans to the spans that are annotated."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class LabelledSpans:
         return LabelledSpans(*(values[index] for values in vars(self).values()))
 
     def in_doc(self, doc: Doc, labels: Sequence[str]) -> list[Span]:
-        """As spans of the Doc that they are of. labels: what the indices mean."""
+        """Convert to spans of the Doc that they are of. labels: what the indices mean."""
         pairs = zip(self.spans.tolist(), self.labels.tolist(), strict=True)
         return [Span(doc, start, end, label=labels[label]) for (start, end), label in pairs]
 
@@ -133,7 +133,7 @@ def write_entities(
 
 
 def _blocked(doc: Doc) -> list[Span]:
-    """The tokens that are to be in no entity: spaCy marks each as the begin of one without a label."""
+    """The tokens that are to be in no entity: spaCy marks each as the start of one without a label."""
     iob, label = doc.to_array([ENT_IOB, ENT_TYPE]).T
     return [doc[i : i + 1] for i in np.flatnonzero((iob == 3) & (label == 0)).tolist()]
 

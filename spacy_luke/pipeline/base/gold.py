@@ -43,7 +43,7 @@ class GoldSpans:
     total: int = 0
 
     def possible(self, mentions: np.ndarray, labels: int, negative: int) -> np.ndarray:
-        """Which labels some mentions may have.
+        """Mask of the labels that some mentions may have.
 
         mentions: their indices. labels: how many there are. negative: index of that for "no entity".
 
@@ -59,7 +59,7 @@ class GoldSpans:
 
 @dataclass
 class GoldReport:
-    """What the gold annotation of a corpus loses on its way to the targets: spans, tags, links, answers, texts, items.
+    """Losses of the gold annotation of a corpus on its way to the targets: spans, tags, links, answers, texts, items.
 
     max_pieces: longest that is predicted, of what may be too long for that; None = any.
     total: how much there is. missed: reason -> how many cannot be learned. first: the first of them, as text.
@@ -155,7 +155,7 @@ def aligned_tokens(example: Example, span: Span) -> tuple[int, int] | None:
 
 
 def tokens_without_annotation(example: Example) -> np.ndarray:
-    """Which tokens of the predicted Doc have no entity annotation in the reference, or an entity with a label that the
+    """Mask of tokens of the predicted Doc without entity annotation in the reference, or with a label that the
     reference is not annotated with. *Shape:* (tokens,), bool
     """
     labels = get_entity_labels(example.reference)
@@ -201,7 +201,7 @@ def _known(example: Example, spans: Sequence[Span], candidates: SpanCandidates) 
 
 
 def _tokens_of(example: Example, spans: Sequence[Span]) -> np.ndarray:
-    """Which tokens of the predicted Doc belong to spans of the reference. *Shape:* (tokens,), bool"""
+    """Mask of the tokens of the predicted Doc that belong to spans of the reference. *Shape:* (tokens,), bool"""
     inside = np.zeros(len(example.predicted), dtype=bool)
     for span in spans:
         inside[example.alignment.y2x[span.start : span.end]] = True
@@ -209,7 +209,7 @@ def _tokens_of(example: Example, spans: Sequence[Span]) -> np.ndarray:
 
 
 def _touching(candidates: SpanCandidates, tokens: np.ndarray) -> np.ndarray:
-    """Which mentions have one of some tokens in them. *Shape:* (tokens,), bool -> (mentions,), bool"""
+    """Mask of the mentions that have one of some tokens in them. *Shape:* (tokens,), bool -> (mentions,), bool"""
     before = np.concatenate([[0], np.cumsum(tokens)])
     touched = before[candidates.spans[:, 1]] > before[candidates.spans[:, 0]]
     found = np.zeros(len(candidates.mentions), dtype=bool)

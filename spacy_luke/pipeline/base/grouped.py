@@ -22,7 +22,7 @@ GroupLoss = Callable[[Sequence[RowT], np.ndarray], tuple[np.ndarray, float]]
 
 @dataclass
 class GroupedTraining(Training[list[Sequence[RowT]]], Generic[RowT]):
-    """What a task learns from groups of rows, each with one loss.
+    """Groups of rows and loss of an update: each group has one loss.
 
     loss_of_group: rows of a group and their logits -> gradient and loss, as `loss_of`.
     large: groups that take several batches; they are found while `batches` are made.

@@ -1,4 +1,4 @@
-"""What the scorers share: ranges of a text that do not depend on its tokens, and the shape of the results."""
+"""Helpers of the scorers: ranges of a text that do not depend on its tokens, and the shape of the results."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class SharedEncoderProvider(CheckpointComponent):
 
     @property
     def description(self) -> Description | None:
-        """What is known of the encoder; None before it has weights."""
+        """Description of the encoder; None before it has weights."""
         return self._description
 
     @property
@@ -347,7 +347,7 @@ class SharedEncoderProvider(CheckpointComponent):
 
 
 def _replace_listener(copied: Model, listener: Model, provider: SharedEncoderProvider) -> Model:
-    """For spaCy's `nlp.replace_listeners`: the component of the listener gets a copy of the encoder for its own.
+    """Give the component of a listener a copy of the encoder for its own, for spaCy's `nlp.replace_listeners`.
 
     RETURNS: the copied model as what an encoder is in a task model: settings.
     """

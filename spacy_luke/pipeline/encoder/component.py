@@ -230,7 +230,7 @@ class SharedVectorsPipe(VectorPipe):
             self._description = provider.description
 
     def own_encoder(self, encoder: Encoder) -> None:
-        """For `nlp.replace_listeners`, which cannot replace a whole model: L047."""
+        """Refuse `nlp.replace_listeners`, which cannot replace a whole model: L047."""
         reason = "its model stands for the encoder of another component as a whole; add a luke_encoder instead"
         raise LukeError("L047", setting="replace_listeners", value=self.name, reason=reason)
 

@@ -18,10 +18,10 @@ from .inputs import VectorRow
 
 @dataclass(frozen=True, eq=False)
 class WindowStates:
-    """What an encoder made of one window of a Doc. Arrays are NumPy's, float32 where no other type is named.
+    """States and attention weights of one window of a Doc. Arrays are NumPy's, float32 where no other type is named.
 
     start, end: the window: a half-open range of the Doc's pieces.
-    pieces: the texts of the window's pieces, with the space that they may begin with; a special one stands before them
+    pieces: the texts of the window's pieces, with the space that they may start with; a special one stands before them
         and one behind them. What is not a whole character is "�".
     piece_ids: the same as ids of the vocabulary. *Shape:* (pieces,), int64
     tokens: index of the token that each piece belongs to; -1 for the special pieces, and for a space that belongs to
@@ -79,7 +79,7 @@ class DocStates:
 
     @property
     def attention_layers(self) -> tuple[int, ...]:
-        """Those that have attention weights: all but the embeddings. With transformers' names, `attentions[n - 1]`."""
+        """Layers that have attention weights: all but the embeddings. With transformers' names, `attentions[n - 1]`."""
         return tuple(layer for layer in self.layers if layer)
 
 
@@ -102,7 +102,7 @@ def _is_layer(layer: Any, count: int) -> bool:
 
 
 def recording_of(layers: Sequence[int], *, attentions: bool) -> Recording:
-    """What an encoder has to keep for the states of these layers."""
+    """Recording that an encoder needs for the states of these layers."""
     return Recording(frozenset(layers), frozenset(layers) - {0} if attentions else frozenset())
 
 

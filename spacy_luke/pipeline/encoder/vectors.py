@@ -66,7 +66,7 @@ class VectorPipe(CheckpointComponent):
         self.set_vectors = set_vectors
 
     def _check_entities(self, source: Description, *, trimmed: bool) -> None:
-        """L047 if an encoder has not the entities that the settings ask for.
+        """L047 if an encoder lacks the entities that the settings ask for.
 
         trimmed: whether its entity vocabulary has the special ones only.
         """

@@ -1,4 +1,4 @@
-"""What a mention may be linked to, and how likely each is, given logits of the model."""
+"""Candidates of a mention, ranked by logits of the model and priors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Ranking:
 
 
 class EntityCandidates(Protocol):
-    """What a mention may be.
+    """Candidate entities of a mention.
 
     ids: of those in the entity vocabulary, whose logits the model gives; None = the whole vocabulary.
         *Shape:* (scored,)
@@ -52,7 +52,7 @@ class EntityCandidates(Protocol):
         """Logits with all that is added to them, of which the softmax is taken. *Shape:* (scored,) -> the same"""
 
     def target(self, entity: int) -> int:
-        """Where an entity has its logit."""
+        """Index of the logit of an entity."""
 
     def rank(self, logits: np.ndarray) -> Ranking:
         """The candidates by probability. logits: *Shape:* (scored,)"""

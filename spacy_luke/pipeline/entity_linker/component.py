@@ -331,7 +331,7 @@ class LukeEntityLinker(TaskComponent):
         super().initialize(get_examples, nlp=nlp, checkpoint=checkpoint, revision=revision)
 
     def _load_bundled(self, *, to_train: bool = False) -> bool:
-        """With its knowledge base, if the component has none."""
+        """Take its knowledge base, too, if the component has none."""
         folder = bundled_component(self.factory)
         # With further entities, the head of the bundled model has too few rows.
         if folder is None or self._new_entities or not super()._load_bundled(to_train=to_train):

@@ -1,4 +1,4 @@
-"""From the entities of Docs to their candidates in order, most probable first."""
+"""Ranking of the candidates of entities, most probable first."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Mentions:
         self.rankings = [None] * len(self.spans)
 
     def is_open(self, members: np.ndarray) -> np.ndarray:
-        """Which of some entities are still to be decoded. *Shape:* (members,) -> the same, bool"""
+        """Mask of those entities that are still to be decoded. *Shape:* (members,) -> the same, bool"""
         return np.array([self.candidates[i] is not None and self.rankings[i] is None for i in members], dtype=bool)
 
     def is_scored(self, members: np.ndarray) -> np.ndarray:
-        """Which of some entities have candidates that the model scores. *Shape:* (members,) -> the same, bool"""
+        """Mask of those entities that have candidates which the model scores. *Shape:* (members,) -> the same, bool"""
         found = [self.candidates[i] for i in members]
         return np.array([one is not None and (one.ids is None or len(one.ids) > 0) for one in found], dtype=bool)
 
@@ -84,7 +84,7 @@ class LinkDecoder:
                 self._link_row(docs[row.doc], row, row_logits)
 
     def _decide_without_model(self, mentions: Mentions) -> None:
-        """What the model cannot change: entities without or with a single candidate, or that no window shows."""
+        """Decide what the model cannot change: entities without or with a single candidate, or that no window shows."""
         for i, found in enumerate(mentions.candidates):
             hidden = mentions.placed.window_of[i] < 0
             if isinstance(found, KnowledgeBaseCandidates) and (hidden or not len(found.ids) or found.is_certain):

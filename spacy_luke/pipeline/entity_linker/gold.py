@@ -63,7 +63,7 @@ def gold_links(example: Example, spans: Sequence[Span], find: Callable[[str], in
 
 
 def draw_masked(known: np.ndarray, rate: float) -> np.ndarray:
-    """Which entities of a window are masked and learned; the others with a known link are given.
+    """Draw the entities of a window that are masked and learned; the others with a known link are given.
 
     known: whether the link of each is known. rate: share of these that is masked; one is, at least.
         *Shape:* (entities,), bool -> the same

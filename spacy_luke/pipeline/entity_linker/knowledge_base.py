@@ -1,4 +1,4 @@
-"""What `luke_entity_linker` reads and says of its knowledge base and of the titles that its model knows."""
+"""Knowledge base of `luke_entity_linker`, and the messages about it and the titles that the model knows."""
 
 from __future__ import annotations
 
@@ -49,14 +49,15 @@ def warn_unknown(name: str, kb: KnowledgeBase | None, find: Callable[[str], int]
         warn("W023", name=name, treatment=treatment, examples=examples, **counts, stacklevel=5)
 
 
-def no_titles(name: str, source: Description, owner: str | None) -> LukeError:
+def no_titles(name: str, source: Description, provider: str | None) -> LukeError:
     """L085 for component `name`: there is no title that it could predict.
 
-    source: of the encoder. owner: name of the component whose encoder it is; None for an encoder of its own, from the
-        checkpoint `source`. Settings help only if the checkpoint has titles, as far as that is known.
+    source: of the encoder. provider: name of the component whose encoder it is; None for an encoder of its own, from
+        the checkpoint `source`. Settings help only if the checkpoint has titles, as far as that is known.
     """
-    if owner is not None:
-        return LukeError("L085", name=name, path=owner, remedy=_SETTING.format(place=f"{owner}.model") + _IF_IT_HAS)
+    if provider is not None:
+        remedy = _SETTING.format(place=f"{provider}.model") + _IF_IT_HAS
+        return LukeError("L085", name=name, path=provider, remedy=remedy)
     assert isinstance(source, Checkpoint)
     if source.entity_vocab.title_of:
         remedy = _SETTING.format(place=f"{name}.model.encoder")

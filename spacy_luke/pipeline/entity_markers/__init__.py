@@ -1,1 +1,1 @@
-"""What `luke_relations` and `luke_entity_typer` share: items that are marked in their text."""
+"""Base of `luke_relations` and `luke_entity_typer`: items that are marked in their text."""

@@ -1,5 +1,5 @@
-"""What `luke_relations` and `luke_entity_typer` share: each item, a pair or a span, is marked in its text, a row each;
-or, on an encoder with independent attention, is an entity or two beside the pieces, many to a row."""
+"""Base of `luke_relations` and `luke_entity_typer`: each item, a pair or a span, is marked in its text, a row each; or,
+on an encoder with independent attention, is an entity or two beside the pieces, many to a row."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ScoredItems:
 
 @dataclass
 class Targets:
-    """What the items of a Doc should be labelled, and what of the gold annotation is lost on the way.
+    """Targets of the items of a Doc, and what of the gold annotation is lost on the way.
 
     labels: 1 for the labels of each item. *Shape:* (items, labels), float32
     known: False for items without annotation. *Shape:* (items,)
@@ -70,7 +70,7 @@ class Targets:
     log_rates: np.ndarray | None = None
 
     def shift(self, items: int) -> np.ndarray:
-        """What is added to the logits of some items. *Shape:* (items, labels) or (items, 1)"""
+        """Bias that is added to the logits of some items. *Shape:* (items, labels) or (items, 1)"""
         none = np.zeros(1, dtype=np.float32)
         return np.tile(none if self.log_rates is None else self.log_rates, (items, 1))
 

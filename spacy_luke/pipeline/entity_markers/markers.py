@@ -42,7 +42,7 @@ class Passage:
 def find_passages(
     doc: Doc, pieces: DocPieces, items: Sequence[Sequence[tuple[int, int]]], windows: PassageWindows
 ) -> list[Passage | str]:
-    """Where the spans of each item can be seen together: their sentences, or as much as a window holds around them.
+    """Find the passage of each item: the sentences of its spans, or as much as a window holds around them.
 
     items: token ranges; each item has the same number of them.
     RETURNS: For each item its passage, or the reason why there is none.
@@ -75,8 +75,8 @@ class _PassageCutter:
         """first, last: tokens of the spans; None if no window holds them all. *Shape:* (spans,)"""
         sentences, starts, ends = self._pieces.sentences, self._pieces.pieces.starts, self._pieces.pieces.ends
         low, high = int(first.min()), int(last.max())
-        owner = np.searchsorted(sentences[:, 0], [low, high], side="right") - 1
-        from_token, to_token = int(sentences[owner[0], 0]), int(sentences[owner[1], 1])
+        sentence = np.searchsorted(sentences[:, 0], [low, high], side="right") - 1
+        from_token, to_token = int(sentences[sentence[0], 0]), int(sentences[sentence[1], 1])
         whole = (int(starts[from_token]), int(ends[to_token - 1]))
         hull = (int(starts[low]), int(ends[high]))
         window = self._windows.around(hull, whole, len(self._pieces.pieces.ids), self._reserved)
@@ -96,7 +96,7 @@ class _PassageCutter:
 
 @dataclass(frozen=True)
 class MarkerVocab:
-    """What the marked rows of a checkpoint are made with.
+    """Tokenizer and ids that the marked rows of a checkpoint are made with.
 
     markers: piece ids of <ent> and <ent2>.
     longest_mention: pieces of a mention that give it its position, markers included; the rest does not count.
@@ -156,13 +156,13 @@ def insert_markers(
 ) -> tuple[np.ndarray, np.ndarray, list[tuple[int, int]]]:
     """Put markers around piece ranges; RETURNS: ids, types and the ranges with their markers.
 
-    Where several markers stand between the same two pieces, spans that end come before spans that begin, so touching
+    Where several markers stand between the same two pieces, spans that end come before spans that start, so touching
     spans keep apart. Nested and identical spans nest: the longer one is outside, of identical ones the first.
     Spans that partly overlap cross.
     """
     events = []
     for i, (start, end) in enumerate(spans):
-        # Of spans that begin together the longer one opens first; of those that end together it closes last.
+        # Of spans that start together the longer one opens first; of those that end together it closes last.
         events.append((start, 1, start - end, i))
         events.append((end, 0, end - start, -i))
     inserted_at: dict[tuple[int, bool], int] = {}

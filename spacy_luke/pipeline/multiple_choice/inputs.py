@@ -26,7 +26,7 @@ class ChoiceRow(WindowRow):
 
     question, option: indices of the question among those asked about the Doc, and of the option.
     context: what the question is about.
-    context_pieces: how much of it is read, from its begin.
+    context_pieces: how much of it is read, from its start.
     """
 
     question: int
@@ -57,7 +57,7 @@ class ChoiceReader:
         longer of the two texts.
 
     cut_docs: indices of the Docs of which not all is read. cut_options, first_cut: how many options are cut, and the
-    begin of the first.
+    start of the first.
     """
 
     def __init__(self, tokenizer: PieceTokenizer, max_pieces: int):

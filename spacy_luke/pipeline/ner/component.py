@@ -278,7 +278,7 @@ class LukeNER(TaskComponent, CalibratedPipe):
         return found
 
     def filter_probabilities(self, docs: Iterable[Doc]) -> list[FilterProbabilities]:
-        """What the span filter says of the candidates of each Doc; L056 without one."""
+        """Probabilities that the span filter gives the candidates of each Doc; L056 without one."""
         if self.span_filter is None:
             raise LukeError("L056", name=self.name)
         encoded, scores = self._score(docs)
@@ -301,7 +301,7 @@ class LukeNER(TaskComponent, CalibratedPipe):
             write_entities(doc, found, labels, self.spans_key, overwrite=self.overwrite, decoding=self.decoding)
 
     def _score(self, docs: Iterable[Doc]) -> tuple[NERInputs, list[np.ndarray]]:
-        """What the model gives for the mentions of each Doc: see `EntitySpanClassification.forward`."""
+        """Score the mentions of each Doc: see `EntitySpanClassification.forward`."""
         docs = self._as_list(docs)
         self._require_weights_or_bundled(docs)
         self._warn_without_sentences(docs)

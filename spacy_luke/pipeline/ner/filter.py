@@ -46,7 +46,7 @@ def without_filter(head: StoredHead) -> StoredHead:
 
 @dataclass(frozen=True)
 class FilterProbabilities:
-    """What a span filter says of the candidates of a Doc.
+    """Probabilities that a span filter gives the candidates of a Doc.
 
     spans: token ranges. *Shape:* (spans, 2)
     probabilities: of being an entity. *Shape:* (spans,)

@@ -1,4 +1,4 @@
-"""Which mentions take part in an update."""
+"""Sampling of the mentions of an update, and their loss."""
 
 from __future__ import annotations
 

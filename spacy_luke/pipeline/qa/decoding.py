@@ -1,4 +1,4 @@
-"""From start and end logits to answers: spans of characters, the best first."""
+"""Decoding of start and end logits to answers: spans of characters, the best first."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ class Context:
 
     ids, types: *Shape:* (pieces,), int64
     chars: the characters of each piece, rounded outwards where it holds a part of one. *Shape:* (pieces, 2), int64
-    text_chars: where an answer begins that begins with this piece, and ends that ends with it: white space at the
-        edges is no part of an answer. Not a range: a piece of white space alone begins after it ends.
+    text_chars: where an answer starts that starts with this piece, and ends that ends with it: white space at the
+        edges is no part of an answer. Not a range: a piece of white space alone starts after it ends.
         *Shape:* (pieces, 2), int64
     entity_ids: entities that the vocabulary knows, in text order. *Shape:* (entities,), int64
     entity_spans: their half-open piece ranges. *Shape:* (entities, 2), int64
@@ -92,7 +92,7 @@ class QuestionRow(WindowRow):
 
     @property
     def has_most_context(self) -> np.ndarray:
-        """Which pieces of the window have no more context in another. *Shape:* (pieces of the window,), bool"""
+        """Mask of the pieces that have no more context in another window. *Shape:* (pieces of the window,), bool"""
         return self.plan.window_of[self.start : self.end] == self.window
 
     def make(self, special: SpecialPieces) -> RowInput:
@@ -113,7 +113,7 @@ class QuestionRow(WindowRow):
 
 @dataclass(frozen=True)
 class QuestionWindow:
-    """What a row of logits is about.
+    """Question and window of a row of logits.
 
     question: as it was asked.
     chars: the half-open range of characters of the Doc that each piece of `<s> question </s></s> window </s>` stands

@@ -41,7 +41,7 @@ class EntityPairs:
     max_pairs: int
 
     def spans(self, doc: Doc) -> list[Span]:
-        """The entities, each once, in text order, longer ones first where they begin together."""
+        """The entities, each once, in text order, longer ones first where they start together."""
         spans = doc.ents if self.spans_key is None else doc.spans.get(self.spans_key, ())
         unique = {(span.start, span.end, span.label): span for span in spans}
         return sorted(unique.values(), key=lambda span: (span.start, -span.end))
@@ -69,7 +69,7 @@ class EntityPairs:
         """
         if not spans:
             return
-        # Spans begin in order: the partners of a span that begin after it and before `limit` are a range.
+        # Spans start in order: the partners of a span that start after it and before `limit` are a range.
         limit = np.full(len(spans), len(doc) + 1)
         if self.max_distance is not None:
             limit = np.minimum(limit, end + self.max_distance + 1)
@@ -96,7 +96,7 @@ class EntityPairs:
             yield pairs
 
     def _allowed(self, labels: Sequence[str]) -> np.ndarray | None:
-        """Which labels of head and tail may be paired; None if all may. *Shape:* (labels, labels), bool"""
+        """Mask of the labels of head and tail that may be paired; None if all may. *Shape:* (labels, labels), bool"""
         if self.type_pairs is None or self.type_pairs == "learned":
             return None
         return np.array([[(a, b) in self.type_pairs for b in labels] for a in labels], dtype=bool)

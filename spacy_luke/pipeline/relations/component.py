@@ -207,7 +207,7 @@ class LukeRelations(EntityMarkerComponent):
         return any(map(is_directed, labels)) if self._directed_setting is None else self._directed_setting
 
     def _scheme(self, labels: tuple[str, ...]) -> RelationLabels:
-        """What the labels of a head mean under the settings."""
+        """Meaning of the labels of a head under the settings."""
         negative = find_negative(self.name, labels, self._negative_setting, NO_RELATION)
         is_set = self._negative_setting is not None
         return RelationLabels(labels, negative, is_set, self._directs(labels), self.symmetric)

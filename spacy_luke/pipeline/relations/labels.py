@@ -1,4 +1,4 @@
-"""How the labels of a classifier stand for relations: names, directions, "not related".
+"""Labels of a classifier for relations: names, directions, "not related".
 
 Labels may carry the direction of a relation, as SemEval-2010 Task 8's "Cause-Effect(e2,e1)".
 """
@@ -44,7 +44,7 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True)
 class RelationLabels:
-    """What the labels of a head mean.
+    """Meaning of the labels of a head.
 
     labels: those of the head. negative: the one that means "not related"; None if there is none.
     negative_is_set: whether the settings name it; if not, other usual names of it are understood, too.
@@ -92,5 +92,5 @@ class RelationLabels:
 
 
 def in_text_order(a: Span, b: Span) -> tuple[Span, Span]:
-    """The span that begins first, or is longer, before the other."""
+    """The span that starts first, or is longer, before the other."""
     return (b, a) if (a.start, -a.end) > (b.start, -b.end) else (a, b)

@@ -257,7 +257,7 @@ class LukeTextCategorizer(GroupedComponent[TextRow]):
 
 
 def _has_text(scores: np.ndarray) -> np.ndarray:
-    """Which rows are those of Docs with text. *Shape:* (Docs, labels) -> (Docs,), bool"""
+    """Mask of the rows of Docs with text. *Shape:* (Docs, labels) -> (Docs,), bool"""
     return ~np.isnan(scores).any(axis=1)
 
 

@@ -167,7 +167,7 @@ class LukeTokenClassifier(TaskComponent):
 
     @property
     def attribute(self) -> str:
-        """What is learned and written: "ents", or the attribute of tokens."""
+        """Annotation that is learned and written: "ents", or the attribute of tokens."""
         description = self._description
         chosen = self._attribute_setting or (description.settings.get("attribute") if description else None)
         if chosen is None:
@@ -181,7 +181,7 @@ class LukeTokenClassifier(TaskComponent):
         return scheme.types if scheme else self.logit_labels
 
     def _scheme_of(self, labels: tuple[str, ...]) -> TagScheme | None:
-        """How labels are read as tags of entities; None if entities are not what is written."""
+        """Tag scheme of the labels; None if entities are not what is written."""
         return TagScheme.find(labels, bare=True) if self.attribute == ENTS else None
 
     # Weights

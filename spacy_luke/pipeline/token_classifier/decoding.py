@@ -1,4 +1,4 @@
-"""From raw scores of tokens to the entities that their tags spell."""
+"""Decoding of raw scores of tokens to the entities that their tags spell."""
 
 from __future__ import annotations
 

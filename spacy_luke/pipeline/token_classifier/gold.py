@@ -48,7 +48,7 @@ def gold_entity_tokens(example: Example, words: TokenLogits, scheme: TagScheme) 
         elif tags is None:
             reason = "without a label for each of their tokens"
         elif before == (place[0], span.label_) and not scheme.separates(span.label_):
-            reason = "directly after another of their type, which a label that begins an entity would tell apart"
+            reason = "directly after another of their type, which a label that starts an entity would tell apart"
         if reason:
             gold.missed[reason] += 1
             gold.missed_texts.append(f"{span.text!r} ({span.label_})")

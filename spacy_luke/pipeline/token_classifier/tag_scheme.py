@@ -17,7 +17,7 @@ _ROLES: Mapping[str, str] = {"B": "BI", "I": "I", "L": "LI", "U": "UBI"}
 
 @dataclass(frozen=True)
 class TagScheme:
-    """How labels are read as tags.
+    """Tag scheme: the meaning of labels as tags.
 
     tags: the labels, in a scheme that has prefixes. *Shape:* (labels,)
     """

@@ -36,7 +36,7 @@ def dropout_seed(seed: int, step: int) -> int:
 
 @dataclass(frozen=True)
 class Targets:
-    """What is to be predicted in a batch.
+    """Targets of a batch.
 
     pieces: where, counted through all rows. *Shape:* (masked pieces,)
     piece_ids: what. *Shape:* (masked pieces,)

@@ -1,4 +1,4 @@
-"""Which pieces and entities of a window are masked, and what is put in their place.
+"""Masking of pieces and entities of a window.
 
 As in the paper's code (studio-ousia/luke, luke/pretraining/batch_generator.py) with its defaults, but that words are
 the tokens of the Doc.
@@ -22,7 +22,7 @@ from .windows import BEGIN, BLANK, INSIDE
 
 @dataclass(frozen=True)
 class MaskVocab:
-    """What stands for what is masked.
+    """Ids that replace masked pieces and entities.
 
     piece, entity: ids of the masks.
     ordinary: ids of the pieces that may stand for another at random: all but the special ones. *Shape:* (pieces,)
@@ -59,7 +59,7 @@ class MaskedRow(PreparedRow):
 
 @dataclass(frozen=True)
 class Masking:
-    """How much is masked: `[pretraining.masking]`. All are probabilities, with the paper's defaults.
+    """Rates of masking: `[pretraining.masking]`. All are probabilities, with the paper's defaults.
 
     pieces: share of the pieces of a window that are to be predicted.
     random_pieces, kept_pieces: of these, the share that becomes a random piece, and that stays as it is; the rest
@@ -125,7 +125,7 @@ class Masking:
 
 
 def _share(count: int, share: float) -> int:
-    """How many of `count` are masked: at least one, if there are any and some are to be."""
+    """Number of masked ones of `count`: at least one, if there are any and some are to be."""
     return min(count, max(1, round(count * share))) if share else 0
 
 
@@ -134,5 +134,5 @@ def _words(kinds: np.ndarray, *, whole: bool) -> list[np.ndarray]:
     places = np.flatnonzero(kinds != BLANK)
     if not len(places):
         return []
-    begins = places[1:][kinds[places[1:]] != INSIDE] if whole else places[1:]
-    return np.split(places, np.searchsorted(places, begins))
+    starts = places[1:][kinds[places[1:]] != INSIDE] if whole else places[1:]
+    return np.split(places, np.searchsorted(places, starts))

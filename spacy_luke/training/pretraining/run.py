@@ -33,7 +33,7 @@ BEST, LAST = "model-best", "model-last"
 
 @dataclass(frozen=True)
 class Report:
-    """How a run went since the last report.
+    """Progress of a run since the last report.
 
     epoch: how often the windows were seen, on average.
     learn_rate: of the last step.
@@ -99,7 +99,7 @@ class Run:
         self.model.module.to(self.device)
 
     def summary(self) -> str:
-        """What is trained on what, in a sentence or two."""
+        """Describe model and corpus in a sentence or two."""
         store, train = self.train.store, self.train
         parameters = sum(p.numel() for p in self.model.module.parameters())
         done = f", {self.progress.steps} done" if self.progress.steps else ""
@@ -130,7 +130,7 @@ class Run:
         self._check("train_corpus", self.train)
 
     def _check(self, name: str, corpus: MaskedWindows) -> None:
-        """That there is something to predict."""
+        """Check that there is something to predict."""
         store = corpus.store
         if not store.titles and not self.settings.windows.without_entities:
             raise LukeError("L099", corpus=name, docs=store.docs)

@@ -58,7 +58,7 @@ class Tally:
 
 
 def batch_loss(module: MaskedLMWithEntities, part: Part, batch: EncoderInput, tally: Tally) -> Tensor:
-    """What a batch adds to the loss of its step: the mean cross entropy of the step's masked pieces and that of its
+    """Share of a batch in the loss of its step: the mean cross entropy of the step's masked pieces and that of its
     masked entities, one added to the other (Yamada et al. 2020, section 3.3).
     """
     targets = part.targets.to(batch.piece_ids.device)

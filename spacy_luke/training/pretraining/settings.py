@@ -22,13 +22,13 @@ MAY_CHANGE = ("max_steps", "eval_frequency")
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What is trained: `[pretraining.model]`.
+    """Model to train: `[pretraining.model]`.
 
     checkpoint: folder or Hub id of a LUKE, or of a BERT, RoBERTa or XLM-R, which is read as one; None = from scratch if
         there is a tokenizer, else the encoder of the bundled model.
     revision: branch, tag or commit on the Hub.
     tokenizer: from scratch, folder with the files of a tokenizer.
-    sizes: from scratch, sizes of the encoder by their names in config.json; see `checkpoints.scratch.SIZES`.
+    sizes: from scratch, sizes of the encoder by their names in config.json; see `checkpoints.from_scratch.SIZES`.
     max_pieces: from scratch, longest input, the two special pieces included.
     case_types: whether pieces carry the case of their word, unless a LUKE goes on; None = if the tokenizer lower-cases.
     entity_aware_attention: pretrain with queries of their own for entities; the paper does not.
@@ -73,7 +73,7 @@ class EntityVocabSettings:
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """What is shown at once: `[pretraining.windows]`.
+    """Windows of text: `[pretraining.windows]`.
 
     max_pieces: of a window, without special pieces; an encoder with fewer positions lowers it.
     max_entities: most entities of a window, the first ones.

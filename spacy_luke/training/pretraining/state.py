@@ -1,4 +1,4 @@
-"""What a run needs to go on as if it had not been stopped, in one file that is replaced whole or not at all."""
+"""State of a run, to go on as if it had not been stopped, in one file that is replaced whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MODULE, _ADAMW, _META = "module.", "adamw.", "progress"
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run got.
+    """Progress of a run.
 
     steps: taken, over all stages.
     seen: windows, over all epochs.
@@ -56,7 +56,7 @@ def has_run(folder: Path) -> bool:
 
 
 def read_progress(folder: Path) -> Progress:
-    """How far the run in a folder got; L102 if there is none."""
+    """Progress of the run in a folder; L102 if there is none."""
     if not has_run(folder):
         raise LukeError("L102", path=folder, reason=f"there is no {FILE}")
     try:

@@ -98,7 +98,7 @@ class WindowStore:
         (new / _META).write_text(json.dumps(meta, ensure_ascii=False), encoding="utf8")
 
     def __len__(self) -> int:
-        """How many windows there are."""
+        """Number of windows."""
         return len(self.piece_ends)
 
     def pieces(self, index: int) -> slice:

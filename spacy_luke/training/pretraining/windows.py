@@ -93,7 +93,7 @@ def cut_document(pieces: DocPieces, entities: np.ndarray, max_pieces: int) -> li
 
 
 def piece_kinds(pieces: DocPieces) -> np.ndarray:
-    """What each piece of a Doc is to whole-word masking. *Shape:* (pieces,)"""
+    """Role of each piece of a Doc in whole-word masking. *Shape:* (pieces,)"""
     starts, ends = pieces.pieces.starts[pieces.visible], pieces.pieces.ends[pieces.visible]
     lengths = ends - starts
     before = lengths.cumsum() - lengths

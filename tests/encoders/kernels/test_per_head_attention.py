@@ -58,7 +58,7 @@ def test_the_context_is_that_of_pytorch(batch, heads, rows, keys, masked) -> Non
 
 @pytest.fixture
 def asked(monkeypatch) -> list[int]:
-    """How many kinds of queries each call has."""
+    """Number of kinds of queries of each call."""
     found: list[int] = []
 
     def counted(queries, *rest) -> Tensor:

@@ -247,6 +247,6 @@ def test_listeners_are_replaced_in_a_config_and_assembled(saved: Path, tmp_path:
 
 
 class _Context:
-    """What the command line gives `spacy assemble`: no overrides."""
+    """Context of the command line for `spacy assemble`: no overrides."""
 
     args: tuple[str, ...] = ()

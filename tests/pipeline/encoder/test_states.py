@@ -51,7 +51,7 @@ def make_docs() -> list[Doc]:
 
 
 def reference(folder: Path, window: WindowStates, ranges: list[tuple[int, int]]) -> Any:
-    """What transformers makes of the pieces of a window and of [MASK] entities on these ranges of its rows."""
+    """Output of transformers for the pieces of a window and [MASK] entities on these ranges of its rows."""
     model = LukeModel.from_pretrained(folder).eval()
     given: dict[str, torch.Tensor] = {}
     if ranges:

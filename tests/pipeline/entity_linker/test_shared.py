@@ -11,7 +11,7 @@ from spacy.training import Example
 
 from spacy_luke.errors import LukeError
 from tests.pipeline.entity_linker.model import TITLES, make_doc, make_kb, ranked, write_linker
-from tests.pipeline.entity_markers.model import adam
+from tests.pipeline.short_training import adam
 
 NAME = "luke_entity_linker"
 SHARED = {"encoder": {"@architectures": "spacy-luke.SharedEncoder.v1"}}

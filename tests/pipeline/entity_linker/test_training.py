@@ -30,8 +30,7 @@ from tests.pipeline.entity_linker.model import (
     reference_logits,
     write_linker,
 )
-from tests.pipeline.entity_markers.model import adam
-from tests.pipeline.short_training import CONFIGS, trained
+from tests.pipeline.short_training import CONFIGS, adam, trained
 from tests.util import write_luke
 
 SPECIAL_ENTITIES = {"[PAD]": 0, "[UNK]": 1, "[MASK]": 2, "[MASK2]": 4}

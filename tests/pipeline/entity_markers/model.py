@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from spacy.tokens import Doc, Span
-from thinc.api import Adam
 from torch import nn
 from transformers import LukeForEntityClassification, LukeForEntityPairClassification, LukeTokenizer
 
@@ -62,14 +61,3 @@ def one_sentence(doc: Doc) -> Doc:
     for token in doc:
         token.is_sent_start = token.i == 0
     return doc
-
-
-def adam(rate: float = 0.003) -> Adam:
-    return Adam(rate, use_averages=False)
-
-
-def gradients(pipe) -> dict[str, torch.Tensor]:
-    """The gradients of a component, which are then cleared."""
-    found = {name: p.grad.clone() for name, p in pipe._module.named_parameters() if p.grad is not None}
-    pipe._module.zero_grad(set_to_none=True)
-    return found

@@ -29,6 +29,7 @@ from tests.pipeline.longformer_model import (
     write_encoder,
 )
 from tests.tokenization.ugly import texts
+from tests.util import restored
 
 ACROSS = {"@misc": "spacy-luke.entity_pairs.v1", "across_sentences": True}
 CONFIG = {"luke_relations": {"pairs": {**ACROSS, "spans_key": "sc"}}, "luke_entity_typer": {"spans_key": "sc"}}
@@ -54,9 +55,8 @@ def nlp(made):
 @pytest.fixture
 def pipe(made):
     """The component; settings that a test changes are restored."""
-    before = dict(vars(made[1]))
-    yield made[1]
-    vars(made[1]).update(before)
+    with restored(made[1]) as pipe:
+        yield pipe
 
 
 def doc_with(nlp, text: str = TEXT, spans=tuple(ent[:2] for ent in ENTS), starts=(8,)):

@@ -65,9 +65,9 @@ def passages(draw, texts=plain) -> Passage:
         return Passage(text, ((first, last + 1),))
     chosen = sorted(draw(st.lists(st.integers(0, len(places) - 1), min_size=3, max_size=3)))
     assume(chosen[0] < chosen[2])
-    middle = min(chosen[1], chosen[2] - 1)  # the first span ends here, the second begins at or after the next place
-    begin = draw(st.integers(middle + 1, chosen[2]))
-    spans = [(places[chosen[0]], places[middle] + 1), (places[begin], places[chosen[2]] + 1)]
+    middle = min(chosen[1], chosen[2] - 1)  # the first span ends here, the second starts at or after the next place
+    start = draw(st.integers(middle + 1, chosen[2]))
+    spans = [(places[chosen[0]], places[middle] + 1), (places[start], places[chosen[2]] + 1)]
     return Passage(text, tuple(draw(st.permutations(spans))))
 
 

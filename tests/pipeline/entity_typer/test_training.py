@@ -18,13 +18,11 @@ from spacy_luke.errors import LukeError, LukeWarning
 from tests.pipeline.entity_markers.model import (
     ENTITY,
     TYPES,
-    adam,
-    gradients,
     open_reference,
     with_ents,
     write_checkpoint,
 )
-from tests.pipeline.short_training import CONFIGS, assert_complete, short, trained
+from tests.pipeline.short_training import CONFIGS, adam, assert_complete, gradients, short, trained
 from tests.util import luke_config, randomise, write_luke
 
 CONFIG = CONFIGS / "entity_typer.cfg"
@@ -69,7 +67,7 @@ def component(folder: Path | None = None, *, data=DATA, labels=None, **config):
 
 
 def targets(pipe, gold: Example) -> dict[int, set[str]]:
-    """What each span is to be labelled, by its first token."""
+    """Gold labels of each span, by its first token."""
     items = pipe._items(gold.predicted)
     found = pipe._targets(gold, items)
     return {

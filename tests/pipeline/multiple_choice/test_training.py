@@ -13,9 +13,9 @@ from spacy.training import Example
 from thinc.api import Adam, Config
 
 from spacy_luke.errors import LukeWarning
-from tests.pipeline.longformer_model import LONGFORMER, gradients, watch
+from tests.pipeline.longformer_model import LONGFORMER, watch
 from tests.pipeline.multiple_choice.model import CHOICES, CLASSES, TEXT, encode, tokenizer_of, write_chooser
-from tests.pipeline.short_training import CONFIGS, short, trained
+from tests.pipeline.short_training import CONFIGS, gradients, short, trained
 
 CONFIG = CONFIGS / "multiple_choice.cfg"
 NLP = spacy.blank("en")

@@ -26,6 +26,7 @@ from tests.pipeline.longformer_model import (
     write_encoder,
 )
 from tests.tokenization.ugly import texts
+from tests.util import restored
 
 LONG = " ".join(f"{TEXT} In {year} Ada saw London." for year in range(1800, 1806))
 
@@ -48,9 +49,8 @@ def nlp(made):
 @pytest.fixture
 def pipe(made):
     """The component; settings that a test changes are restored."""
-    before = dict(vars(made[1]))
-    yield made[1]
-    vars(made[1]).update(before)
+    with restored(made[1]) as pipe:
+        yield pipe
 
 
 def strided(max_pieces: int, stride: int):

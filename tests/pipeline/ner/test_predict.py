@@ -44,7 +44,7 @@ def reference(checkpoint: Path) -> LukeForEntitySpanClassification:
 
 
 def reference_logits(model, checkpoint: Path, sentence: Span, chunk_size: int) -> dict[tuple[int, int], np.ndarray]:
-    """What transformers gives for all candidate spans of a sentence alone, in the paper's chunks."""
+    """Logits of transformers for all candidate spans of a sentence alone, in the paper's chunks."""
     tokenizer = LukeTokenizer.from_pretrained(checkpoint, task="entity_span_classification")
     spans = [
         (start, end)
@@ -301,7 +301,7 @@ def test_threshold_removes_unsure_entities(nlp) -> None:
 
 
 def marks(doc: Doc) -> list[str]:
-    """What is said of each token: B or I of an entity, O outside, "" nothing, X blocked."""
+    """Entity annotation of each token: B or I of an entity, O outside, "" nothing, X blocked."""
     return ["X" if token.ent_iob_ == "B" and not token.ent_type_ else token.ent_iob_ for token in doc]
 
 

@@ -30,8 +30,9 @@ from spacy_luke.models.architectures import build_luke_encoder
 from spacy_luke.pipeline.ner.filter import filter_probabilities
 from spacy_luke.pipeline.ner.tune_filter import FilterPoint, choose_threshold, measure_filter
 from tests.pipeline.conftest import TEXT
+from tests.pipeline.short_training import adam
 
-from .test_training import DATA, adam, examples
+from .test_training import DATA, examples
 
 WINDOWS = {"@misc": "spacy-luke.sentence_windows.v1", "context": "none"}
 ENCODER = {"@architectures": "spacy-luke.LukeEncoder.v1", "entity_attention": "independent"}

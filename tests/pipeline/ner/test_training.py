@@ -11,14 +11,14 @@ import spacy
 import torch
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
-from thinc.api import Adam, Config
+from thinc.api import Config
 
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.models.architectures import build_luke_encoder
 from spacy_luke.pipeline.base.losses import cross_entropy
 from spacy_luke.pipeline.ner.loss import sample_negatives
-from tests.pipeline.short_training import CONFIGS, short, trained
+from tests.pipeline.short_training import CONFIGS, adam, short, trained
 
 DATA = [
     ("Ada Lovelace met Charles Babbage in London.", [(0, 12, "PER"), (17, 32, "PER"), (36, 42, "LOC")]),
@@ -40,10 +40,6 @@ def blank() -> spacy.language.Language:
     windows = {"@misc": "spacy-luke.sentence_windows.v1", "context": "none"}
     nlp.add_pipe("luke_ner", config={"windows": windows})
     return nlp
-
-
-def adam(rate: float = 0.003, **settings) -> Adam:
-    return Adam(rate, use_averages=False, **settings)
 
 
 def test_training_learns_the_examples(blank, checkpoint) -> None:

@@ -20,9 +20,10 @@ from spacy_luke import Answer
 from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.pipeline.base.gold import GoldReport
 from spacy_luke.pipeline.qa.gold import gold_rows, target
-from tests.pipeline.longformer_model import TEXT, gradients, watch
+from tests.pipeline.longformer_model import TEXT, watch
+from tests.pipeline.short_training import gradients
 from tests.tokenization.ugly import plain, texts
-from tests.util import longformer_config, randomise, restored, write_longformer
+from tests.util import longformer_config, randomise, write_longformer
 
 QUESTIONS = ("Who met Babbage?", "When was the battle?")
 LONG = " ".join(f"{TEXT} In {year} Ada saw London." for year in range(1800, 1806))
@@ -50,13 +51,6 @@ def tokenizer(folder) -> LongformerTokenizer:
 def nlp(folder) -> spacy.language.Language:
     """Answers always: a random model has no opinion on whether there is one."""
     return spacy_luke.from_checkpoint(folder, config={"no_answer_threshold": None})
-
-
-@pytest.fixture
-def pipe(nlp):
-    """The component; settings that a test changes are restored."""
-    with restored(nlp.get_pipe("luke_qa")) as pipe:
-        yield pipe
 
 
 def asked(nlp, text: str = TEXT, questions=QUESTIONS) -> Doc:
@@ -115,7 +109,7 @@ def test_one_separator_equals_transformers_with_an_explicit_global_mask(folder, 
     [([window], [logits])] = nlp.get_pipe("luke_qa").logits([asked(nlp, questions=[question])])
     np.testing.assert_allclose(logits, expected, atol=1e-4)
     assert (window.chars[: len(asking) + 2] == -1).all()
-    assert window.chars[len(asking) + 2, 0] == 0, "the Doc begins after one separator"
+    assert window.chars[len(asking) + 2, 0] == 0, "the Doc starts after one separator"
     assert np.abs(logits - logits_of(reference, ids, global_attention_mask=0 * is_global)).max() > 1e-2
 
 

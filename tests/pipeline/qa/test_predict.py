@@ -28,7 +28,7 @@ from tests.pipeline.qa.model import (
     write_qa_checkpoint,
 )
 from tests.tokenization.ugly import plain, texts
-from tests.util import luke_tokenizer, restored
+from tests.util import luke_tokenizer
 
 LONG = " ".join(f"{TEXT} In {year} Ada saw London." for year in range(1800, 1806))
 
@@ -52,13 +52,6 @@ def tokenizer(qa_checkpoint) -> LukeTokenizer:
 def nlp(qa_checkpoint) -> spacy.language.Language:
     """Answers always: a random model has no opinion on whether there is one."""
     return spacy_luke.from_checkpoint(qa_checkpoint, config={"no_answer_threshold": None})
-
-
-@pytest.fixture
-def pipe(nlp):
-    """The component; settings that a test changes are restored."""
-    with restored(nlp.get_pipe("luke_qa")) as pipe:
-        yield pipe
 
 
 def asked(nlp, text: str = TEXT, questions=QUESTIONS) -> Doc:
@@ -197,7 +190,7 @@ def test_the_best_answer_is_the_best_sum_in_reach(nlp, seed: int) -> None:
 def test_some_answer_is_found_where_the_best_starts_and_ends_do_not_fit(nlp, pipe) -> None:
     row = fake_row(pipe, nlp.make_doc(TEXT))
     logits = np.zeros((row.pieces, 2), dtype=np.float32)
-    logits[:, 0] = np.arange(row.pieces)  # starts at the end, ends at the begin
+    logits[:, 0] = np.arange(row.pieces)  # starts at the end, ends at the start
     logits[:, 1] = -np.arange(row.pieces)
     found = window_answers(row, logits, 30, 20)
     assert len(found.logits)

@@ -9,7 +9,7 @@ import spacy
 import torch
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
-from thinc.api import Adam, Config
+from thinc.api import Config
 from transformers import BertConfig, BertModel, LukeForQuestionAnswering, RobertaConfig, RobertaModel
 
 from spacy_luke import Answer
@@ -18,7 +18,7 @@ from spacy_luke.errors import LukeWarning
 from spacy_luke.pipeline.base.gold import GoldReport
 from spacy_luke.pipeline.qa.gold import gold_rows, target
 from tests.pipeline.qa.model import QUESTIONS, TEXT, link, reference_input, write_qa_checkpoint
-from tests.pipeline.short_training import CONFIGS, short, trained
+from tests.pipeline.short_training import CONFIGS, adam, gradients, short, trained
 from tests.util import luke_tokenizer, write_byte_bpe, write_word_piece
 
 CONFIG = CONFIGS / "qa.cfg"
@@ -66,16 +66,6 @@ def pipe(blank, qa_checkpoint):
     pipe = blank.get_pipe("luke_qa")
     pipe.initialize(lambda: examples(blank), checkpoint=str(qa_checkpoint))
     return pipe
-
-
-def adam(rate: float = 0.003) -> Adam:
-    return Adam(rate, use_averages=False)
-
-
-def gradients(pipe) -> dict[str, torch.Tensor]:
-    found = {name: p.grad.clone() for name, p in pipe._module.named_parameters() if p.grad is not None}
-    pipe._module.zero_grad(set_to_none=True)
-    return found
 
 
 def test_training_learns_answers_and_that_there_is_none(blank, pipe) -> None:

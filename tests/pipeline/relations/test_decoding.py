@@ -51,7 +51,7 @@ def make_doc(pipe) -> Doc:
 
 
 def relations(pipe, rows: dict[tuple[int, int], list[float]]) -> list[tuple]:
-    """What raw scores of pairs of tokens become."""
+    """Decode raw scores of pairs of tokens."""
     doc = make_doc(pipe)
     items = [(doc[a : a + 1], doc[b : b + 1]) for a, b in rows]
     pipe.set_annotations([doc], [ScoredItems(items, np.array([*rows.values()], dtype=np.float32))])

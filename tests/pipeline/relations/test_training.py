@@ -20,13 +20,11 @@ from spacy_luke.errors import LukeError, LukeWarning
 from tests.pipeline.entity_markers.model import (
     PAIR,
     RELATIONS,
-    adam,
-    gradients,
     open_reference,
     with_ents,
     write_checkpoint,
 )
-from tests.pipeline.short_training import CONFIGS, assert_complete, short, trained
+from tests.pipeline.short_training import CONFIGS, adam, assert_complete, gradients, short, trained
 from tests.util import luke_config, randomise, write_luke, write_word_piece
 
 CONFIG = CONFIGS / "relations.cfg"
@@ -78,7 +76,7 @@ def component(folder: Path | None = None, *, data=None, initialize=None, **confi
 
 
 def targets(pipe, gold: Example) -> dict[tuple[int, int], set[str]]:
-    """What each candidate pair is to be labelled."""
+    """Gold labels of each candidate pair."""
     items = pipe._items(gold.predicted)
     found = pipe._targets(gold, items)
     return {

@@ -22,7 +22,7 @@ from tests.util import restored
 
 ENCODERS = list(CLASSES)
 LONG = " ".join(f"{TEXT} In {year} Ada saw London." for year in range(1800, 1806))
-# In windows of 60 pieces, of which the next begins 20 later.
+# In windows of 60 pieces, of which the next starts 20 later.
 STRIDED = {"windows": {"@misc": "spacy-luke.strided_windows.v1", "max_pieces": 60, "stride": 20}}
 
 

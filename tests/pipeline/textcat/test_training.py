@@ -13,8 +13,8 @@ from spacy.training import Example
 from thinc.api import Adam, Config
 
 from spacy_luke.errors import LukeError, LukeWarning
-from tests.pipeline.longformer_model import LONGFORMER, gradients, watch
-from tests.pipeline.short_training import CONFIGS, short, trained
+from tests.pipeline.longformer_model import LONGFORMER, watch
+from tests.pipeline.short_training import CONFIGS, gradients, short, trained
 from tests.pipeline.textcat.model import CLASSES, LABELS, TEXT, tokenizer_of, write_classifier
 
 CONFIG = CONFIGS / "textcat.cfg"

@@ -53,7 +53,7 @@ def annotations(doc: Doc) -> list[tuple[int, int, str, float]]:
 
 
 def predict(pipe, monkeypatch, tags: str, doc: Doc, sure: float = 5.0) -> Doc:
-    """What the component makes of a Doc if these are the most probable tags of its words."""
+    """Annotate a Doc as if these were the most probable tags of its words."""
     scored = pipe.predict([doc])
     scored[0].logits[:] = 0
     for row, tag in zip(scored[0].logits, tags.split(), strict=True):

@@ -15,8 +15,8 @@ from transformers import LukeForTokenClassification
 
 from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.pipeline.token_classifier.tag_scheme import SCHEMES
-from tests.pipeline.longformer_model import cut, gradients
-from tests.pipeline.short_training import CONFIGS, short, trained
+from tests.pipeline.longformer_model import cut
+from tests.pipeline.short_training import CONFIGS, gradients, short, trained
 from tests.pipeline.token_classifier.model import BILUO, write_tagger
 from tests.util import write_luke
 

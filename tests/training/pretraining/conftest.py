@@ -7,17 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.pretraining.linked import write_corpus
-from tests.util import write_byte_bpe
+from tests.training.pretraining.linked import write_files
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> Path:
     """A tiny corpus and a tokenizer."""
-    folder = tmp_path_factory.mktemp("files")
-    write_byte_bpe(folder)
-    write_corpus(folder)
-    return folder
+    return write_files(tmp_path_factory.mktemp("files"))
 
 
 @pytest.fixture

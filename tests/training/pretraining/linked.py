@@ -16,6 +16,7 @@ from thinc.api import Config
 
 from spacy_luke.converters import write_docbin
 from spacy_luke.training.pretraining.run import Report, Run
+from tests.util import write_byte_bpe
 
 CONFIG = Path(__file__).parents[3] / "configs" / "pretrain.cfg"
 PEOPLE = ["Ada Lovelace", "Charles Babbage", "Élodie O'Neil"]
@@ -68,6 +69,13 @@ def write_corpus(folder: Path, train: int = 12, dev: int = 3) -> None:
     """train.spacy and dev.spacy."""
     write_docbin(make_docs(train), folder / "train.spacy")
     write_docbin(make_docs(dev, seed=1), folder / "dev.spacy")
+
+
+def write_files(folder: Path) -> Path:
+    """A tiny corpus and a tokenizer."""
+    write_byte_bpe(folder)
+    write_corpus(folder)
+    return folder
 
 
 def config_of(folder: Path, **changes: Any) -> Config:

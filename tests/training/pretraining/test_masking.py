@@ -1,4 +1,4 @@
-"""What is masked, how often, and what is put in its place: the paper's recipe."""
+"""Masking by the paper's recipe: what is masked, how often, and what is put in its place."""
 
 from __future__ import annotations
 

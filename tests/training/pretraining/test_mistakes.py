@@ -1,4 +1,4 @@
-"""What cannot be pretrained, or not so, is a coded error."""
+"""Coded errors for what cannot be pretrained, or not so."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def both_losses(model: MaskedLMWithEntities, parts: list[tuple[Part, EncoderInpu
 
 
 def reference(theirs: LukeForMaskedLM, part: Part, batch: EncoderInput) -> Any:
-    """What transformers makes of a batch: its losses are means over the batch."""
+    """Losses of transformers for a batch: they are means over the batch."""
     labels = torch.full_like(batch.piece_ids, -100)
     labels.view(-1)[part.targets.pieces] = part.targets.piece_ids
     entity_labels = torch.full_like(batch.entity_ids, -100)
