@@ -237,17 +237,23 @@ def _of_spacy_evaluate(evaluation: Any, dataset: str) -> Any:
     """What `spacy evaluate --output` writes, in the form of our own evaluations; these as they are."""
     if not isinstance(evaluation, Mapping) or "results" in evaluation:
         return evaluation
-    results = []
-    for task, hub_task, pattern in EVALUATED:
-        metrics = [name for name in evaluation if re.fullmatch(pattern, name) and evaluation[name] is not None]
-        if metrics:
-            described = {"task": task, "hub_task": hub_task, "dataset": dataset}
-            results.append({**described, "metrics": metrics, "scores": _scores_of(evaluation, metrics)})
+    results = results_of(evaluation, dataset)
     if not results:
         raise LukeError("L083", reason="it has no list 'results', and no score of spacy evaluate")
     speed = evaluation.get("speed")
     measured = [{"what": "spacy evaluate", "value": round(speed), "unit": "words/s"}] if speed else []
     return {"results": results, "speed": measured}
+
+
+def results_of(scores: Mapping[str, Any], dataset: str) -> list[dict[str, Any]]:
+    """Entries of `results`, as `model_card` reads them: one for each task that has a score."""
+    results = []
+    for task, hub_task, pattern in EVALUATED:
+        metrics = [name for name in scores if re.fullmatch(pattern, name) and scores[name] is not None]
+        if metrics:
+            described = {"task": task, "hub_task": hub_task, "dataset": dataset}
+            results.append({**described, "metrics": metrics, "scores": _scores_of(scores, metrics)})
+    return results
 
 
 def _scores_of(evaluation: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, Any]:
