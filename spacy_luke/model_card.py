@@ -33,10 +33,10 @@ SCORES: Mapping[str, str] = {
 }
 # What `spacy evaluate` measures -> the task in its table, the Hub's name of that, and the scores that are shown.
 EVALUATED: Sequence[tuple[str, str, str]] = (
-    ("Named entities", "token-classification", r"ents_[prf]"),
-    ("Spans", "token-classification", r"spans_.+_[prf]"),
-    ("Entity types", "token-classification", r"types_micro_[prf]"),
-    ("Relations", "text-classification", r"rel_micro_[prf]"),
+    ("Named entities", "token-classification", r"ents_([prf]|ece)"),
+    ("Spans", "token-classification", r"spans_.+_([prf]|ece)"),
+    ("Entity types", "token-classification", r"types_micro_[prf]|types_ece"),
+    ("Relations", "text-classification", r"rel_micro_[prf]|rel_ece"),
     ("Entity links", "token-classification", r"nel_micro_[prf]|nel_acc|nel_in_kb_acc"),
     ("Questions", "question-answering", r"qa_em|qa_f1"),
     ("Multiple choice", "multiple-choice", r"choice_acc"),
@@ -250,6 +250,7 @@ def results_of(scores: Mapping[str, Any], dataset: str) -> list[dict[str, Any]]:
     results = []
     for task, hub_task, pattern in EVALUATED:
         metrics = [name for name in scores if re.fullmatch(pattern, name) and scores[name] is not None]
+        metrics.sort(key=lambda name: not name.endswith("_ece"))  # the last one is what baselines are compared with
         if metrics:
             described = {"task": task, "hub_task": hub_task, "dataset": dataset}
             results.append({**described, "metrics": metrics, "scores": _scores_of(scores, metrics)})
