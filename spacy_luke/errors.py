@@ -197,6 +197,14 @@ ERRORS: dict[str, str] = {
     "L067": "Component {name!r} uses the encoder of {upstream!r} and cannot take a checkpoint; give it to that "
     "component.",
     "L068": "Component {name!r}: its head was trained on a {needed} and does not fit the encoder it shares, a {found}.",
+    "L160": "The pipeline has no component of spacy-luke to score; it has {components}. Name components with "
+    "--component, or use spacy evaluate.",
+    "L161": "With gold entities, {components} would have nothing to find. Leave --gold-entities out to score "
+    "what finds entities.",
+    "L162": "{path} has no Docs: give a .spacy file, or a folder of them.",
+    "L163": "{path} has no gold annotation to score against: no {missing}. A DocBin keeps what is in extension "
+    "attributes with store_user_data=True.",
+    "L164": "{path} has no {what} to give to the components. Without --gold-entities, the pipeline's own are taken.",
     "L106": "{path} is no .spacy file that can be read: {reason}.",
     "L150": "{path}, {place}: {wrong} of {total} entities are not at the tokens that the file says. First: {first}. "
     "{fits} of {total} would be, were the positions {way}. Correct the positions.",
@@ -276,6 +284,8 @@ WARNINGS: dict[str, str] = {
     "W028": "No entity of the corpus of [pretraining] {corpus} is in the entity vocabulary: its entities are not "
     "evaluated.",
     "W046": "No entity of what was read has the type {missing}, which {option} names. Types that occur: {known}.",
+    "W047": "Component {name!r} classifies entities, and no component before it finds any, so that it predicts "
+    "nothing. Its scores on gold entities: --gold-entities.",
     "W030": "Component {name!r} was saved without the encoder that it uses: {reason}. "
     "Only its head is there, which cannot run without that luke_encoder: save both in one pipeline, or give it a copy "
     "with nlp.replace_listeners.",

@@ -33,10 +33,10 @@ SCORES: Mapping[str, str] = {
 }
 # What `spacy evaluate` measures -> the task in its table, the Hub's name of that, and the scores that are shown.
 EVALUATED: Sequence[tuple[str, str, str]] = (
-    ("Named entities", "token-classification", r"ents_[prf]"),
-    ("Spans", "token-classification", r"spans_.+_[prf]"),
-    ("Entity types", "token-classification", r"types_micro_[prf]"),
-    ("Relations", "text-classification", r"rel_micro_[prf]"),
+    ("Named entities", "token-classification", r"ents_([prf]|ece)"),
+    ("Spans", "token-classification", r"spans_.+_([prf]|ece)"),
+    ("Entity types", "token-classification", r"types_micro_[prf]|types_ece"),
+    ("Relations", "text-classification", r"rel_micro_[prf]|rel_ece"),
     ("Entity links", "token-classification", r"nel_micro_[prf]|nel_acc|nel_in_kb_acc"),
     ("Questions", "question-answering", r"qa_em|qa_f1"),
     ("Multiple choice", "multiple-choice", r"choice_acc"),
@@ -241,17 +241,24 @@ def _from_spacy_evaluate(evaluation: Any, dataset: str) -> Any:
     """Convert what `spacy evaluate --output` writes to the form of our own evaluations; these stay as they are."""
     if not isinstance(evaluation, Mapping) or "results" in evaluation:
         return evaluation
-    results = []
-    for task, hub_task, pattern in EVALUATED:
-        metrics = [name for name in evaluation if re.fullmatch(pattern, name) and evaluation[name] is not None]
-        if metrics:
-            described = {"task": task, "hub_task": hub_task, "dataset": dataset}
-            results.append({**described, "metrics": metrics, "scores": _scores_of(evaluation, metrics)})
+    results = results_of(evaluation, dataset)
     if not results:
         raise LukeError("L083", reason="it has no list 'results', and no score of spacy evaluate")
     speed = evaluation.get("speed")
     measured = [{"what": "spacy evaluate", "value": round(speed), "unit": "words/s"}] if speed else []
     return {"results": results, "speed": measured}
+
+
+def results_of(scores: Mapping[str, Any], dataset: str) -> list[dict[str, Any]]:
+    """Entries of `results`, as `model_card` reads them: one for each task that has a score."""
+    results = []
+    for task, hub_task, pattern in EVALUATED:
+        metrics = [name for name in scores if re.fullmatch(pattern, name) and scores[name] is not None]
+        metrics.sort(key=lambda name: not name.endswith("_ece"))  # the last one is what baselines are compared with
+        if metrics:
+            described = {"task": task, "hub_task": hub_task, "dataset": dataset}
+            results.append({**described, "metrics": metrics, "scores": _scores_of(scores, metrics)})
+    return results
 
 
 def _scores_of(evaluation: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, Any]:

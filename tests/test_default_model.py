@@ -1,6 +1,7 @@
 """The bundled model: shipped, small, loadable, and used by a component that nobody gave weights."""
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -8,6 +9,7 @@ import spacy
 from spacy.training import Example
 
 from spacy_luke import default_model
+from spacy_luke.checksums import CHECKSUMS, check_files, checksum
 from spacy_luke.errors import LukeError, LukeWarning
 
 TEXT = "Angela Merkel met Barack Obama in Berlin. Grace Hopper worked for IBM in Philadelphia."
@@ -32,6 +34,24 @@ def test_the_shipped_pipeline_is_small_and_says_where_it_comes_from() -> None:
     card = (default_model.bundled_pipeline() / "README.md").read_text()
     assert all(source["name"] in card and source["license"] in card for source in meta["sources"])
     assert f"The model is under {meta['license']}." in card
+
+
+def test_the_checksums_of_the_shipped_components_are_those_of_their_files() -> None:
+    folders = {path for path in default_model.bundled_pipeline().glob("luke_*") if path.is_dir()}
+    assert len(folders) == 6
+    for folder in folders:
+        record = json.loads((folder / CHECKSUMS).read_text(encoding="utf8"))
+        assert record == {file.name: checksum(file) for file in folder.iterdir() if file.name != CHECKSUMS}
+
+
+def test_a_damaged_file_of_the_shipped_pipeline_is_noticed(tmp_path) -> None:
+    folder = tmp_path / "luke_qa"
+    shutil.copytree(default_model.bundled_pipeline() / "luke_qa", folder)
+    content = bytearray((folder / "head.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "head.safetensors").write_bytes(content)
+    with pytest.raises(LukeError, match="L140"):
+        check_files(folder, ["head.safetensors"])
 
 
 def test_the_shipped_pipeline_does_every_task() -> None:

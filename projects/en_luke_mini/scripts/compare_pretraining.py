@@ -97,12 +97,10 @@ def run(name: str, start: str, seed: int, args: argparse.Namespace) -> None:
     if not (target / "scores.json").exists():
         model, scores = target / "model-last", ("--output", target / "scores.json")
         if name == "entities":
-            script, more = "scripts.evaluate_ner", (args.corpus / "dev", "--limit", args.limit)
+            python("-m", "scripts.evaluate_ner", model, args.corpus / "dev", "--limit", args.limit, *scores)
         else:
-            script, more = "scripts.evaluate_tasks", (data / "dev.spacy",)
-        if "corpora.dev.spans_key" in task.changes:
-            more = (*more, "--spans-key", task.changes["corpora.dev.spans_key"])
-        python("-m", script, model, *more, *scores)
+            given = ("--gold-entities", "--gold-sentences")
+            python("-m", "spacy", "luke", "evaluate", model, data / "dev.spacy", *given, *scores)
 
 
 def table(args: argparse.Namespace) -> str:
@@ -119,8 +117,9 @@ def table(args: argparse.Namespace) -> str:
 
 
 def _score(file: Path, task: Task) -> float:
-    scores = json.loads(file.read_text(encoding="utf8"))
-    return 100 * scores.get("all", scores)[task.score]
+    found = json.loads(file.read_text(encoding="utf8"))
+    scores = found["all"] if "all" in found else found["results"][0]["scores"]  # of evaluate_ner, of luke evaluate
+    return 100 * scores[task.score]
 
 
 if __name__ == "__main__":
