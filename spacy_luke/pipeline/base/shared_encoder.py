@@ -322,11 +322,11 @@ class SharedEncoderProvider(CheckpointComponent):
             if sgd is None or (self._awaited and any(id(doc) in predicted for doc in docs)):
                 return
             self._has_gradients = False
-            self._examples = []
             if self.component_grad_clip is None:
                 self._take_piece_gradients()
             self._accumulate_grads()
             self.piece_store.forget_update()
+            self._examples = []  # not before: what is known of their pieces goes with them
             for parameter, gradient in self._accumulated_grads.items():
                 parameter.grad = gradient
             self._accumulated_grads.clear()
