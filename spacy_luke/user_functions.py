@@ -38,6 +38,12 @@ class NamedWindows:
         self._windows = windows
         self._name = name
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NamedWindows) and bool(self._windows == other._windows)
+
+    def __hash__(self) -> int:
+        return hash(type(self))  # what the user gave may have none
+
     def __call__(self, *args: Any) -> Any:
         return self._named(self._windows)(*args)
 

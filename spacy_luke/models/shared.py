@@ -29,9 +29,9 @@ class EncoderProvider(Protocol):
     piece_store: PieceStore
     update_trains: bool
 
-    @property
-    def piece_readers(self) -> frozenset[str]:
-        """Names of the components of the pipeline that attach entities to pieces which others may have encoded."""
+    def piece_readers(self, windows: Any) -> frozenset[str]:
+        """Names of the components of the pipeline that attach entities to the pieces of such windows, which they
+        share."""
 
     @property
     def description(self) -> Description | None:
@@ -64,7 +64,11 @@ class EncoderUser(Protocol):
 
     @property
     def reads_pieces(self) -> bool:
-        """Whether it attaches entities to pieces which others may have encoded; False before it has weights."""
+        """Whether it attaches entities to pieces that others may have encoded; False before it has weights."""
+
+    @property
+    def windows(self) -> Any:
+        """How it cuts a Doc; L040 before there are weights."""
 
     def check_encoder(self, source: Description, encoder: Encoder) -> None:
         """An error if the component's head cannot stand on an encoder.

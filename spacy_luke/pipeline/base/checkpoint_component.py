@@ -208,6 +208,11 @@ class CheckpointComponent(TrainablePipe):
             return NamedWindows(windows.shortened(longest), self.name)
 
     @property
+    @abstractmethod
+    def windows(self) -> Any:
+        """How a Doc is cut; L040 before there are weights."""
+
+    @property
     def reads_pieces(self) -> bool:
         """Whether the component attaches entities to pieces which other components may have encoded."""
         return False
@@ -222,9 +227,9 @@ class CheckpointComponent(TrainablePipe):
     ) -> Iterator[tuple[list[Any], EncoderInput]]:
         """Padded inputs and the windows that they are made of. Pieces that other components read, too, are encoded
         once. docs: that the windows are of."""
-        description, provider = self._require_weights(), self._piece_provider
+        description, provider = self._require_weights(), self._sharing_provider
         special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
-        if provider is None or not self.reads_pieces or provider.piece_readers <= {self.name}:
+        if provider is None:
             for group in batch_rows(rows, self.max_batch_pieces):
                 yield group, collate([row.make(special) for row in group], piece_pad=special.pad, entity_pad=entity_pad)
             return
@@ -240,9 +245,16 @@ class CheckpointComponent(TrainablePipe):
 
     def _has_read(self, docs: Iterable[Doc]) -> None:
         """After a prediction: the component needs the pieces of these Docs no more."""
-        provider = self._piece_provider
+        provider = self._sharing_provider
         if provider is not None:
-            provider.piece_store.has_read(docs, self.name, provider.piece_readers)
+            provider.piece_store.has_read(docs, self.name, provider.piece_readers(self.windows))
+
+    @property
+    def _sharing_provider(self) -> EncoderProvider | None:
+        """The component that keeps encoded pieces, if others read those that this one reads."""
+        provider = self._piece_provider if self.reads_pieces else None
+        shared = provider is not None and provider.piece_readers(self.windows) > {self.name}
+        return provider if shared else None
 
     def _prefetched(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, EncoderInput]]:
         """Batches on the device of the model; on a GPU they are made while earlier ones are computed."""

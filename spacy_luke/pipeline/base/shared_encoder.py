@@ -167,15 +167,14 @@ class SharedEncoderProvider(CheckpointComponent):
         """Names of the components that share the encoder."""
         return [name for name, listeners in self.listener_map.items() if any(map(self._is_of, listeners))]
 
-    @property
-    def piece_readers(self) -> frozenset[str]:
-        """Names of the components of the pipeline that attach entities to pieces which others may have encoded."""
+    def piece_readers(self, windows: Any) -> frozenset[str]:
+        """Names of the components of the pipeline that attach entities to the pieces of such windows."""
         users = (listener.attrs[SHARED].user for listener in self.listeners)
-        readers = frozenset(user.name for user in users if user is not None and user.reads_pieces)
+        readers = frozenset(user.name for user in users if _reads(user, windows))
         nlp = self._nlp()
         if nlp is not None and any(pipe is self for _, pipe in nlp.components):
             readers &= frozenset(nlp.pipe_names)
-        return readers | {self.name} if self.reads_pieces else readers
+        return readers | {self.name} if _reads(self, windows) else readers
 
     def _is_of(self, listener: Model) -> bool:
         """Whether no provider after this one is nearer to the component of the layer."""
@@ -344,6 +343,10 @@ class SharedEncoderProvider(CheckpointComponent):
         """The files that `to_disk` writes, as one byte string."""
         self.flush_step()
         return super().to_bytes(exclude=exclude)
+
+
+def _reads(component: Any, windows: Any) -> bool:
+    return component is not None and component.reads_pieces and component.windows == windows
 
 
 def _replace_listener(copied: Model, listener: Model, provider: SharedEncoderProvider) -> Model:

@@ -20,6 +20,7 @@ from transformers import LukeModel
 
 from spacy_luke.annotations import get_relations, set_entity_types, set_relations
 from spacy_luke.batching.pieces import doc_pieces
+from spacy_luke.batching.windows import Window
 from spacy_luke.models.piece_store import EncodedBatch
 from tests.pipeline.encoder.shared_model import SHARED, adam, encoder_of, state
 from tests.pipeline.entity_markers.model import TEXT, with_ents
@@ -96,7 +97,7 @@ def store(nlp: Language):
 @pytest.mark.parametrize("span_filter", [None, FILTER], ids=["all spans", "span filter"])
 def test_the_pieces_of_a_doc_are_encoded_once(bare: Path, monkeypatch, span_filter) -> None:
     nlp = build(bare, span_filter=span_filter)
-    assert nlp.get_pipe("luke_encoder").piece_readers == set(READERS)
+    assert nlp.get_pipe("luke_encoder").piece_readers(nlp.get_pipe("luke_ner").windows) == set(READERS)
     pieces = len(doc_pieces(nlp.make_doc(TEXT), nlp.get_pipe("luke_ner")._require_weights().tokenizer).pieces.ids)
     counted = Counted(monkeypatch)
     doc = nlp(TEXT)
@@ -141,7 +142,7 @@ def test_shared_pieces_give_what_each_component_gives_alone(bare: Path) -> None:
     for name in READERS:
         shared = nlp.get_pipe(name).logits(docs)
         with nlp.select_pipes(enable=["luke_encoder", name]):  # then nobody else reads, and nothing is shared
-            assert nlp.get_pipe("luke_encoder").piece_readers == {name}
+            assert nlp.get_pipe("luke_encoder").piece_readers(nlp.get_pipe(name).windows) == {name}
             alone = nlp.get_pipe(name).logits(docs)
         for (_, a), (_, b) in zip(shared, alone, strict=True):
             np.testing.assert_allclose(a, b, atol=2e-6)
@@ -161,7 +162,10 @@ def test_any_order_and_any_part_of_the_pipeline_gives_the_same(bare: Path) -> No
     nlp = build(bare)
     whole = outcome(nlp(TEXT))
     with nlp.select_pipes(disable=["luke_entity_typer"]):
-        assert nlp.get_pipe("luke_encoder").piece_readers == {"luke_ner", "luke_relations"}
+        assert nlp.get_pipe("luke_encoder").piece_readers(nlp.get_pipe("luke_ner").windows) == {
+            "luke_ner",
+            "luke_relations",
+        }
         part = nlp(TEXT)
         assert store(nlp).nbytes == 0
     assert [e[:4] for e in outcome(part)[0]] == [e[:4] for e in whole[0]]
@@ -278,7 +282,7 @@ def added_gradients(bare: Path, **settings) -> dict[str, torch.Tensor]:
         for other in READERS:
             if other != name:
                 nlp.disable_pipe(other)
-        assert nlp.get_pipe("luke_encoder").piece_readers == {name}
+        assert nlp.get_pipe("luke_encoder").piece_readers(nlp.get_pipe(name).windows) == {name}
         np.random.seed(0)  # noqa: NPY002
         nlp.update(gold_examples(nlp), sgd=False, drop=0.0)
         for key, gradient in gradients(nlp).items():
@@ -380,7 +384,11 @@ def test_vectors_and_links_read_the_same_pieces(bare: Path, monkeypatch) -> None
     nlp = build(bare, readers=("luke_ner", "luke_relations"))
     config = {"model": SHARED["encoder"], "windows": SENTENCES}
     nlp.add_pipe("luke_encoder", name="vectors", config=config)
-    assert nlp.get_pipe("luke_encoder").piece_readers == {"luke_ner", "luke_relations", "vectors"}
+    assert nlp.get_pipe("luke_encoder").piece_readers(nlp.get_pipe("luke_ner").windows) == {
+        "luke_ner",
+        "luke_relations",
+        "vectors",
+    }
     counted = Counted(monkeypatch)
     doc = nlp(TEXT)
     assert counted.batches == 1
@@ -394,3 +402,38 @@ def test_vectors_and_links_read_the_same_pieces(bare: Path, monkeypatch) -> None
     np.testing.assert_allclose(shared[0], again.tensor, atol=1e-5)
     for ours, theirs in zip(shared[1], again.ents, strict=True):
         np.testing.assert_allclose(ours, theirs._.entity_vector, atol=1e-5)
+
+
+def test_components_with_other_windows_share_nothing(bare: Path, monkeypatch) -> None:
+    nlp = build(bare, readers=("luke_ner",))
+    windows = {"@misc": "spacy-luke.joined_sentences.v1", "joined_pieces": 60}
+    nlp.add_pipe("luke_relations", config={"model": SHARED, "windows": windows, "threshold": 0.0})
+    nlp.get_pipe("luke_relations").initialize(lambda: gold_examples(nlp), nlp=nlp)
+    for name in nlp.pipe_names[2:]:
+        pipe = nlp.get_pipe(name)
+        assert nlp.get_pipe("luke_encoder").piece_readers(pipe.windows) == {name}
+    counted = Counted(monkeypatch)
+    assert get_relations(nlp(TEXT))
+    assert counted.batches == 0  # each by itself
+
+
+def test_windows_of_the_user_are_shared_if_they_are_equal(bare: Path, monkeypatch) -> None:
+    nlp = build(bare, windows=None)
+    own = OneWindow()
+    for name in READERS:
+        nlp.get_pipe(name)._windows_setting = own
+    counted = Counted(monkeypatch)
+    nlp(TEXT)
+    assert counted.batches == 1
+
+
+class OneWindow:
+    """Windows of a user: the whole Doc."""
+
+    max_pieces = 100
+
+    def shortened(self, max_pieces: int) -> OneWindow:
+        return self
+
+    def __call__(self, pieces: int, sentences: np.ndarray, longest_mention: int) -> list[Window]:
+        return [Window(0, pieces, (0, pieces))] if pieces else []
