@@ -106,3 +106,29 @@ def test_entities_cannot_be_added_to_the_encoder_of_another_component(folder, tm
     (tmp_path / "titles.txt").write_text("Qx")
     with pytest.raises(LukeError, match="L067"):
         shared(folder, initialize={"entities": str(tmp_path / "titles.txt")})
+
+
+@pytest.mark.parametrize("decoding", ["local", "global"])
+def test_links_read_pieces_that_another_component_encoded(folder, monkeypatch, decoding) -> None:
+    """Under independent attention, with the windows of the provider: the same links as from pieces of its own."""
+    nlp = spacy.blank("en")
+    windows = {"@misc": "spacy-luke.strided_windows.v1", "max_pieces": 100, "stride": 60}
+    encoder = {"@architectures": "spacy-luke.LukeEncoder.v1", "entity_vocab": "full", "entity_attention": "independent"}
+    nlp.add_pipe("luke_encoder", config={"set_vectors": False, "model": encoder, "windows": windows})
+    pipe = nlp.add_pipe(NAME, config={"model": SHARED, "decoding": decoding})
+    pipe.set_kb(make_kb)
+    vectors = nlp.add_pipe("luke_encoder", name="vectors", config={"model": SHARED["encoder"], "windows": windows})
+    nlp.config["initialize"]["components"] = {"luke_encoder": {"checkpoint": str(folder)}, NAME: {}}
+    nlp.initialize(lambda: examples(nlp))
+    store = nlp.get_pipe("luke_encoder").piece_store
+    assert nlp.get_pipe("luke_encoder").piece_readers(pipe.windows) == {NAME, "vectors"}
+    doc = pipe(make_doc(nlp))
+    assert store.nbytes > 0
+    vectors(doc)
+    assert store.nbytes == 0
+    with nlp.select_pipes(enable=["luke_encoder", NAME]):
+        assert [one[:2] for one in ranked(pipe(make_doc(nlp)))] == [one[:2] for one in ranked(doc)]
+    found = nlp.get_pipe("luke_encoder").encoder
+    losses = nlp.update(examples(nlp), sgd=False, drop=0.0)
+    assert losses[NAME] > 0
+    assert found.layers[0].attention.key.weight.grad.abs().sum() > 0
