@@ -93,7 +93,8 @@ class LukeEncoderPipe(VectorPipe, SharedEncoderProvider):
     """An encoder without a head. Components whose model has `spacy-luke.SharedEncoder.v1` use its weights.
 
     windows: how a Doc is cut; null = windows as long as the encoder reads, each three quarters of that further than
-        the one before. A piece in several windows is read from the one that shows most around it.
+        the one before. A piece in several windows is read from the one that shows most around it. On an encoder with
+        independent attention, new heads that share it take these windows where they have none of their own.
     entities: entity inputs of LUKE: "none"; "mask": each span as [MASK]; "title": as the entity whose title its text
         is; "kb_id": as the entity that its `kb_id_` names. Entities that are not in the entity vocabulary (which
         `entity_vocab` of the model trims) are [MASK]s.
