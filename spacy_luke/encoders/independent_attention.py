@@ -21,7 +21,7 @@ from .embeddings import EntityEmbeddings
 from .encoder import Encoder, States
 from .inputs import EncoderInput, EncoderOutput, Recording
 from .kernels.dropout import dropout
-from .kernels.int8 import Linear
+from .kernels.int8 import Linear, project
 from .layers import FeedForward
 from .luke import additive_mask
 from .span_filter import Kept, SpanFilter
@@ -45,7 +45,8 @@ class IndependentAttention(Attention):
 
         *Shapes:* (batch, pieces, hidden) -> 2 x (batch, heads, pieces, head width)
         """
-        return self._split(self.key(pieces)), self._split(self.value(pieces))
+        keys, values = project(pieces, self.key, self.value)
+        return self._split(keys), self._split(values)
 
     def of_pieces(self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """*Shape:* (batch, pieces, hidden) -> the same."""
@@ -70,15 +71,19 @@ class IndependentAttention(Attention):
 
         *Shape of these:* (batch, heads, entities, pieces + 1)
         """
-        to_pieces = self.entity_to_piece_query(entities) if self.entity_aware else self.query(entities)
-        to_itself = self.entity_to_entity_query(entities) if self.entity_aware else to_pieces
+        if self.entity_aware:
+            queries = self.entity_to_piece_query, self.entity_to_entity_query
+            to_pieces, to_itself, key, value = project(entities, *queries, self.key, self.value)
+        else:
+            to_pieces, key, value = project(entities, self.query, self.key, self.value)
+            to_itself = to_pieces
         scores = self._split(to_pieces) @ keys.transpose(2, 3)
         if mask is not None:
             scores = scores + mask
-        own = (self._split(to_itself) * self._split(self.key(entities))).sum(-1, keepdim=True)
+        own = (self._split(to_itself) * self._split(key)).sum(-1, keepdim=True)
         scores = torch.cat([scores, own], dim=-1) * keys.shape[-1] ** -0.5
         weights = dropout(scores.softmax(-1), self._dropped_weights)
-        context = weights[..., :-1] @ values + weights[..., -1:] * self._split(self.value(entities))
+        context = weights[..., :-1] @ values + weights[..., -1:] * self._split(value)
         return self._finish(self._joined(context), entities), weights
 
 
