@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from .config import EncoderConfig, LukeConfig
 from .kernels.attention import entity_aware_kernel, self_attention_kernel
 from .kernels.dropout import Dropout, dropout
-from .kernels.int8 import Linear
+from .kernels.int8 import Linear, project
 
 ALL_ROWS = slice(None)
 
@@ -60,7 +60,7 @@ class Attention(nn.Module):
 
     def _output(self, context: Tensor, rows: Tensor) -> Tensor:
         """*Shapes:* 2 x (batch, rows, hidden) -> the same"""
-        return self.norm(self.dropout(self.output(context)) + rows)
+        return self.norm(add_residual(self.dropout(self.output(context)), rows))
 
 
 class SelfAttention(Attention):
@@ -97,7 +97,10 @@ class SelfAttention(Attention):
         if self.entity_aware and rows.shape[1] > pieces:
             context = self._entity_aware(rows, pieces, mask, wanted)
         else:
-            query, key, value = self.query(asking), self.key(rows), self.value(rows)
+            if wanted == ALL_ROWS:
+                query, key, value = project(rows, self.query, self.key, self.value)
+            else:
+                query, (key, value) = self.query(asking), project(rows, self.key, self.value)
             context = self._attend(self._split_heads(query), self._split_heads(key), self._split_heads(value), mask)
         return self._output(self._merge_heads(context), asking)
 
@@ -110,14 +113,14 @@ class SelfAttention(Attention):
             to_pieces, to_entities = self._entity_aware_queries(rows, pieces, ALL_ROWS)
         else:
             to_pieces = to_entities = self._split_heads(self.query(rows))
-        keys, values = self._split_heads(self.key(rows)), self._split_heads(self.value(rows))
+        keys, values = map(self._split_heads, project(rows, self.key, self.value))
         weights = self._attention_weights(_entity_aware_scores(to_pieces, to_entities, keys, pieces), mask)
         return self._output(self._merge_heads(weights.to(values.dtype) @ values), rows), weights
 
     def _entity_aware(self, rows: Tensor, pieces: int, mask: Tensor | None, wanted: slice) -> Tensor:
         """*Shape:* -> (batch, heads, wanted rows, head width)"""
         to_pieces, to_entities = self._entity_aware_queries(rows, pieces, wanted)
-        keys, values = self._split_heads(self.key(rows)), self._split_heads(self.value(rows))
+        keys, values = map(self._split_heads, project(rows, self.key, self.value))
         rate = self._dropped_weights
         if (kernel := entity_aware_kernel(to_pieces, keys, rate)) is not None:
             return kernel(to_pieces, to_entities, keys, values, pieces, mask, rate)
@@ -128,11 +131,17 @@ class SelfAttention(Attention):
         """Queries for the keys of pieces, and for those of entities. *Shape:* 2 x (batch, heads, wanted, head width)"""
         first, last, _ = wanted.indices(rows.shape[1])
         piece_rows, entity_rows = rows[:, first : min(last, pieces)], rows[:, max(first, pieces) : last]
-        to_pieces = torch.cat([self.query(piece_rows), self.entity_to_piece_query(entity_rows)], dim=1)
-        to_entities = torch.cat(
-            [self.piece_to_entity_query(piece_rows), self.entity_to_entity_query(entity_rows)], dim=1
-        )
+        from_pieces = project(piece_rows, self.query, self.piece_to_entity_query)
+        from_entities = project(entity_rows, self.entity_to_piece_query, self.entity_to_entity_query)
+        to_pieces, to_entities = (torch.cat(both, dim=1) for both in zip(from_pieces, from_entities, strict=True))
         return self._split_heads(to_pieces), self._split_heads(to_entities)
+
+
+def add_residual(product: Tensor, rows: Tensor) -> Tensor:
+    """Their sum; in place if nobody else needs the product. *Shape:* (batch, rows, hidden), both"""
+    if torch.is_grad_enabled() or product.dtype != rows.dtype:
+        return product + rows
+    return product.add_(rows)
 
 
 def _entity_aware_scores(to_pieces: Tensor, to_entities: Tensor, keys: Tensor, pieces: int) -> Tensor:

@@ -22,7 +22,7 @@ from .embeddings import EntityEmbeddings
 from .encoder import Encoder, States
 from .inputs import EncoderInput, EncoderOutput, Recording
 from .kernels.dropout import dropout
-from .kernels.int8 import Linear
+from .kernels.int8 import Linear, project
 from .layers import FeedForward
 from .luke import additive_mask
 from .piece_states import PieceStates
@@ -47,7 +47,8 @@ class IndependentAttention(Attention):
 
         *Shapes:* (batch, pieces, hidden) -> 2 x (batch, heads, pieces, head width)
         """
-        return self._split_heads(self.key(pieces)), self._split_heads(self.value(pieces))
+        keys, values = project(pieces, self.key, self.value)
+        return self._split_heads(keys), self._split_heads(values)
 
     def forward_pieces(self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """*Shape:* (batch, pieces, hidden) -> the same."""
@@ -76,14 +77,17 @@ class IndependentAttention(Attention):
 
         *Shape of the weights:* (batch, heads, entities, pieces + per_item)
         """
-        to_pieces = self.entity_to_piece_query(entities) if self.entity_aware else self.query(entities)
-        to_item = self.entity_to_entity_query(entities) if self.entity_aware else to_pieces
+        if self.entity_aware:
+            asking = self.entity_to_piece_query, self.entity_to_entity_query
+            to_pieces, to_item, key, value = project(entities, *asking, self.key, self.value)
+        else:
+            to_pieces, key, value = project(entities, self.query, self.key, self.value)
+            to_item = to_pieces
         scores = self._split_heads(to_pieces) @ keys.transpose(2, 3)
         if mask is not None:
             scores = scores + mask
         queries, own_keys, own_values = (
-            self._split_heads(rows).unflatten(2, (-1, per_item))
-            for rows in (to_item, self.key(entities), self.value(entities))
+            self._split_heads(rows).unflatten(2, (-1, per_item)) for rows in (to_item, key, value)
         )
         # (batch, heads, items, asking entity, asked entity, head width), summed over the last
         own = (queries.unsqueeze(-2) * own_keys.unsqueeze(-3)).sum(-1).flatten(2, 3)

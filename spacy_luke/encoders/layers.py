@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ..checks import require_probability
 from .activations import get_activation
-from .attention import Attention
+from .attention import Attention, add_residual
 from .config import EncoderConfig
 from .kernels.dropout import Dropout
 from .kernels.int8 import Linear
@@ -25,7 +25,7 @@ class FeedForward(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """*Shape:* (batch, rows, hidden) -> the same."""
-        return self.norm(self.dropout(self.outer(self.inner(rows, self.activation))) + rows)
+        return self.norm(add_residual(self.dropout(self.outer(self.inner(rows, self.activation))), rows))
 
 
 def set_dropout(module: nn.Module, rate: float) -> None:

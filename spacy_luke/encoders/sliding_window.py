@@ -17,7 +17,7 @@ from .attention import Attention
 from .config import LongformerConfig
 from .inputs import EncoderInput
 from .kernels.dropout import dropout
-from .kernels.int8 import Linear
+from .kernels.int8 import Linear, project
 from .kernels.routes import with_same_routes
 
 # Added to the score of a key that is not attended to: a finite number in every precision, so that rows that reach no
@@ -197,7 +197,7 @@ class SlidingWindowAttention(Attention):
             query 2  . . x x x        query 2    2 3 4
         """
         half = window // 2
-        queries, keys, values = (self._split_heads(part(rows)) for part in (self.query, self.key, self.value))
+        queries, keys, values = map(self._split_heads, project(rows, self.query, self.key, self.value))
         near_keys, near_values = (F.pad(part, (0, 0, half, half)) for part in (keys, values))
         unseen = pattern.is_global if pattern.masked is None else pattern.is_global | pattern.masked
         unseen = F.pad(unseen, (half, half), value=True)
@@ -233,19 +233,20 @@ class SlidingWindowAttention(Attention):
     ) -> tuple[Tensor, Tensor]:
         """*Shapes:* -> (batch, slots, hidden), (batch, heads, pieces, slots)"""
         query = self._split_heads(self.global_query(global_pieces.gather(rows)))
-        keys, values = self._split_heads(self.global_key(rows)), self._split_heads(self.global_value(rows))
+        keys, values = map(self._split_heads, project(rows, self.global_key, self.global_value))
         weights = self._attention_weights(query @ keys.transpose(2, 3), pattern.bias_of_all)
         weights = weights.masked_fill(~global_pieces.filled[:, None, :, None], 0)
         return self._merge_heads(weights.to(values.dtype) @ values), weights.transpose(2, 3)
 
     def _local(self, rows: Tensor, blocks: Blocks) -> Tensor:
         """*Shape:* -> (batch, heads, pieces, head width)"""
-        keys, values = self._split_heads(self.key(rows)), self._split_heads(self.value(rows))
+        query, key, value = project(rows, self.query, self.key, self.value)
+        keys, values = self._split_heads(key), self._split_heads(value)
         global_keys, global_values = [], []
         if blocks.global_pieces is not None:
             global_keys, global_values = [blocks.global_pieces.gather(keys)], [blocks.global_pieces.gather(values)]
         # Split rather than sliced: the gradient of a slice is as long as the text.
-        queries = self._split_heads(self.query(rows)).split(blocks.size, dim=2)
+        queries = self._split_heads(query).split(blocks.size, dim=2)
         keys, values = keys.split(blocks.size, dim=2), values.split(blocks.size, dim=2)
         # Kept for the backward pass, the copied keys and values and the weights would be the largest part of a layer,
         # while they are a small part of its work: each block is computed again.
@@ -266,7 +267,7 @@ class SlidingWindowAttention(Attention):
         query = self._split_heads(self.global_query(global_pieces.gather(rows)))
         slots, width = query.shape[2:]
         if slots > width:
-            key, value = self._split_heads(self.global_key(rows)), self._split_heads(self.global_value(rows))
+            key, value = map(self._split_heads, project(rows, self.global_key, self.global_value))
             return self._attend_to_parts(query, [key], [value], pattern.bias_of_all).transpose(1, 2).flatten(2)
         # For few slots it is cheaper to take each query through the weights of the keys, and each mixture of rows
         # through those of the values, than to make keys and values of all rows:

@@ -17,7 +17,7 @@ from transformers import LongformerModel, LukeModel
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.encoders.encoder import Encoder
 from spacy_luke.encoders.kernels import int8 as linear
-from spacy_luke.encoders.kernels.int8 import Int8Weight, Linear, require_int8
+from spacy_luke.encoders.kernels.int8 import Int8Weight, Linear, project, require_int8
 from spacy_luke.errors import LukeError
 from tests.util import longformer_config, luke_config, make_input, randomise, write_longformer, write_luke
 
@@ -69,22 +69,86 @@ def encoder(request: Any, tmp_path: Path) -> Encoder:
 
 
 @needs_int8
-def test_no_product_is_cut_off() -> None:
+@pytest.mark.parametrize("weight", [1.0, -1.0])
+def test_no_product_is_cut_off(weight: float) -> None:
     """The largest integers of rows and weights, in every pair that a CPU without VNNI adds in 16 bits."""
-    layer = make_layer()
+    layer, rows = make_layer(), torch.ones(5, 96)
+    rows[:, 95] = 0  # the others are the largest integer
     with torch.no_grad():
-        layer.weight.fill_(1.0)
+        layer.weight.fill_(weight)
         layer.bias.zero_()
-    torch.testing.assert_close(predict(layer, torch.ones(5, 96)), torch.full((5, 40), 96.0))
-    torch.testing.assert_close(predict(layer, -torch.ones(5, 96)), torch.full((5, 40), -96.0))
+    torch.testing.assert_close(predict(layer, rows), torch.full((5, 40), 95.0 * weight))
+    torch.testing.assert_close(predict(layer, -rows), torch.full((5, 40), -95.0 * weight))
 
 
 @needs_int8
-def test_products_are_those_of_rounded_rows_and_weights() -> None:
-    layer, rows = make_layer(), make_rows(7, 96)
-    row_scale, scale = rows.abs().amax(1, keepdim=True) / 127, layer.weight.detach().abs().amax(1, keepdim=True) / 64
-    expected = F.linear((rows / row_scale).round() * row_scale, (layer.weight / scale).round() * scale, layer.bias)
+@pytest.mark.parametrize("inputs", [96, 97, 98])
+def test_products_are_those_of_rounded_rows_and_weights(inputs: int) -> None:
+    layer, rows = make_layer(inputs), make_rows(7, inputs)
+    lowest, scale = rows.amin(1, keepdim=True), layer.weight.detach().abs().amax(1, keepdim=True) / 64
+    step = (rows.amax(1, keepdim=True) - lowest) / 255
+    rounded = ((rows - lowest) / step).round() * step + lowest
+    expected = F.linear(rounded, (layer.weight / scale).round() * scale, layer.bias)
     torch.testing.assert_close(predict(layer, rows), expected, atol=1e-5, rtol=1e-5)
+
+
+@needs_int8
+def test_rows_of_one_number_are_exact() -> None:
+    layer = make_layer()
+    with torch.no_grad():
+        layer.weight.copy_(torch.randint(-64, 65, (40, 96)).index_fill_(1, torch.tensor([0]), 64))
+    rows = torch.tensor([[-3.0], [0.0], [0.5]]).expand(3, 96)
+    torch.testing.assert_close(predict(layer, rows), F.linear(rows, layer.weight, layer.bias))
+
+
+@needs_int8
+@pytest.mark.parametrize("activation", [None, F.gelu, F.relu])
+def test_an_activation_follows_the_product(activation: Any) -> None:
+    layer, rows = make_layer(), make_rows(7, 96)
+    with torch.no_grad():
+        found, product = layer(rows, activation), layer(rows)
+    assert torch.equal(found, product if activation is None else activation(product))
+
+
+@needs_int8
+def test_layers_of_the_same_rows_give_what_each_gives_alone() -> None:
+    layers, rows = [make_layer(outputs=n) for n in (40, 24, 7)], make_rows(3, 5, 96)
+    with torch.no_grad():
+        together = project(rows, *layers)
+        assert [part.shape for part in together] == [(3, 5, 40), (3, 5, 24), (3, 5, 7)]
+        assert all(torch.equal(layer(rows), part) for layer, part in zip(layers, together, strict=True))
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_layers_of_the_same_rows_train_in_float32(int8: bool) -> None:
+    layers, rows = [make_layer(outputs=n) for n in (40, 24)], make_rows(3, 96)
+    for layer in layers:
+        layer.int8 = int8
+    for layer, part in zip(layers, project(rows, *layers), strict=True):
+        assert torch.equal(part, linear.linear(rows, layer.weight, layer.bias))
+        assert part.requires_grad
+
+
+@needs_int8
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("parameter", ["weight", "bias"])
+def test_one_number_that_is_not_finite_makes_all_outputs_nan(parameter: str, value: float) -> None:
+    """The layer after it rounds rows whose numbers are all finite or all not."""
+    layer = make_layer()
+    with torch.no_grad():
+        getattr(layer, parameter)[3] = value
+    assert predict(layer, make_rows(4, 96)).isnan().all()
+
+
+@needs_int8
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_row_that_is_not_finite_gives_no_finite_number(value: float) -> None:
+    layer, rows = make_layer(), make_rows(4, 96)
+    exact = predict(layer, rows)
+    rows[2] = value
+    found = predict(layer, rows)
+    assert not found[2].isfinite().any()
+    assert torch.equal(found[[0, 1, 3]], exact[[0, 1, 3]])
 
 
 @needs_int8
@@ -143,11 +207,17 @@ def add_in_place(layer: Linear) -> None:
         layer.weight.add_(1)
 
 
+def add_to_bias(layer: Linear) -> None:
+    with torch.no_grad():
+        layer.bias.add_(1)
+
+
 CHANGES: dict[str, Callable[[Linear], Any]] = {
     "a step of a fused optimiser": lambda layer: adamw_step(layer, fused=True),
     "a step of a foreach optimiser": lambda layer: adamw_step(layer, foreach=True),
     "a step of a plain optimiser": lambda layer: adamw_step(layer, foreach=False),
     "a change in place": add_in_place,
+    "a change of the bias in place": add_to_bias,
     "another storage": replace_data,
     "another parameter": lambda layer: setattr(layer, "weight", nn.Parameter(layer.weight.detach() + 1)),
     "load_state_dict": lambda layer: layer.load_state_dict(nn.Linear(96, 40).state_dict()),
@@ -166,6 +236,18 @@ def test_a_prediction_follows_each_change_of_the_weight(change: Callable[[Linear
         exact = F.linear(rows, layer.weight, layer.bias)
         assert relative_error(before, exact) > 0.1
         assert relative_error(predict(layer, rows), exact) < 0.03
+
+
+@needs_int8
+@pytest.mark.parametrize("changed", [0, 1])
+def test_a_prediction_of_several_layers_follows_a_change_of_each(changed: int) -> None:
+    layers, rows = [make_layer(), make_layer()], make_rows(6, 96)
+    with torch.no_grad():
+        before = project(rows, *layers)
+        add_in_place(layers[changed])
+        after = project(rows, *layers)
+        assert torch.equal(before[1 - changed], after[1 - changed])
+        assert relative_error(after[changed], F.linear(rows, layers[changed].weight, layers[changed].bias)) < 0.03
 
 
 @needs_int8
@@ -261,6 +343,16 @@ def test_states_are_close_to_those_of_float32(encoder: Encoder) -> None:
     if exact.entities is not None:
         keep = batch().entity_mask
         assert 0 < relative_error(rough.entities[keep], exact.entities[keep]) < 0.05
+
+
+@needs_int8
+@pytest.mark.parametrize("layer", ["attention.key", "attention.value", "attention.output", "feed_forward.inner"])
+def test_one_nan_in_a_bias_reaches_the_states(encoder: Encoder, layer: str) -> None:
+    encoder.precision = "int8"
+    with torch.no_grad():
+        encoder.get_submodule(f"layers.0.{layer}").bias[1] = float("nan")
+        states = encoder(batch()).pieces
+    assert not states[batch().piece_mask & ~batch().global_mask].isfinite().any()
 
 
 @needs_int8
