@@ -202,7 +202,7 @@ class PieceStore:
         """The Docs whose states are those of the encoder as it is now."""
         if training:
             return self._trained
-        version = (id(encoder), encoder.precision, *map(stamp, encoder.parameters()))
+        version = (id(encoder), encoder.precision, stamp(*encoder.parameters()))
         with self._lock:
             if version != self._version:
                 self._version, self._predicted = version, _Shelf()

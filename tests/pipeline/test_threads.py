@@ -6,7 +6,7 @@ import random
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -154,12 +154,12 @@ def test_int8_weights_are_packed_once(bare: Path, monkeypatch: pytest.MonkeyPatc
     nlp = initialized(bare)
     encoder = nlp.get_pipe("luke_encoder").encoder  # type: ignore[attr-defined]
     encoder.precision = "int8"
-    packed: list[int] = []
+    packed: list[tuple[int, ...]] = []
 
-    def of(weight: torch.Tensor) -> Int8Weight:
-        packed.append(weight.data_ptr())
+    def of(weights: Sequence[torch.Tensor], biases: Sequence[torch.Tensor]) -> Int8Weight:
+        packed.append(tuple(weight.data_ptr() for weight in weights))
         threading.Event().wait(0.005)  # the others come
-        return made(weight)
+        return made(weights, biases)
 
     made = Int8Weight.of
     monkeypatch.setattr(Int8Weight, "of", of)
