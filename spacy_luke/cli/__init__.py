@@ -13,8 +13,8 @@ luke_cli = typer.Typer(
 )
 
 # The modules add their commands to luke_cli, which therefore exists before them.
-from . import build_kb, card, convert, import_, pretrain, tune, tune_filter, upcycle  # noqa: E402
+from . import build_kb, card, convert, export, import_, pretrain, tune, tune_filter, upcycle  # noqa: E402
 
 app.add_typer(luke_cli, name="luke")
 
-__all__ = ["build_kb", "card", "convert", "import_", "luke_cli", "pretrain", "tune", "tune_filter", "upcycle"]
+__all__ = ["build_kb", "card", "convert", "export", "import_", "luke_cli", "pretrain", "tune", "tune_filter", "upcycle"]
