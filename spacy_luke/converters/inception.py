@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from spacy.tokens import Doc
@@ -25,6 +26,7 @@ from ..errors import LukeError
 from ..files import write_file
 from .annotated_text import AnnotatedText, TextMention, TextRelation, read_annotations, write_annotations
 from .files import read_chunks
+from .records import KINDS
 from .report import ConversionReport
 from .texts import TextTokenizer
 from .tools import FileNames
@@ -214,14 +216,14 @@ def read_layers(
         name = item.type.name
         short = name.rpartition(".")[2]
         if name == SENTENCE:
-            sentences.append(item.begin)
+            sentences.append(value_of(path, item, "begin", int))
         elif name not in labels:
             if not name.startswith("uima.") and name not in (TOKEN, DOCUMENT):
                 report.not_carried[f"layer {short}"] += 1
             continue
         elif name in related:
-            score = read_score(item, labels[name], report)
-            if label := getattr(item, labels[name]):
+            score = score_of(path, item, labels[name], report)
+            if label := value_of(path, item, labels[name], str):
                 head, tail = getattr(item, HEAD), getattr(item, TAIL)
                 content.relations.append(TextRelation(id_of(head), id_of(tail), label, score))
             else:
@@ -234,27 +236,36 @@ def read_layers(
     content.sentences = sorted(sentences) or None
 
 
+def value_of(path: Path, item: Any, name: str, kind: type | UnionType) -> Any:
+    """The value of a feature, None if it has none; L064 for one of another type, which cassis does not look at."""
+    value = getattr(item, name, None)
+    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+        wanted = KINDS.get(kind, "a number")
+        raise LukeError("L064", path=path, place=item.type.name, reason=f"its {name!r}, {value!r}, is not {wanted}")
+    return value
+
+
 def id_of(item: Any) -> str:
     """How mentions of a CAS that is in memory are told apart."""
     return "" if item is None else str(id(item))
 
 
 def read_span(path: Path, item: Any, feature: str, content: AnnotatedText, report: ConversionReport) -> None:
-    label = getattr(item, feature)
-    place = f"{item.type.name} {item.begin}-{item.end}"
-    if not 0 <= item.begin <= item.end <= len(content.text):
+    start, end = (value_of(path, item, name, int) for name in ("begin", "end"))
+    if start is None or end is None or not 0 <= start <= end <= len(content.text):
         reason = f"it is not in a text of {len(content.text)} characters"
-        raise LukeError("L064", path=path, place=place, reason=reason)
+        raise LukeError("L064", path=path, place=f"{item.type.name} {start}-{end}", reason=reason)
+    label = value_of(path, item, feature, str)
     if not label:
         report.not_carried["spans without label"] += 1
         return
-    kb_id = getattr(item, IDENTIFIER, None) or ""
-    score = read_score(item, feature, report)
-    content.mentions.append(TextMention(id_of(item), item.begin, item.end, label, kb_id, score))
+    kb_id = value_of(path, item, IDENTIFIER, str) or ""
+    score = score_of(path, item, feature, report)
+    content.mentions.append(TextMention(id_of(item), start, end, label, kb_id, score))
 
 
-def read_score(item: Any, feature: str, report: ConversionReport) -> float | None:
-    score = getattr(item, f"{feature}_score", None)
+def score_of(path: Path, item: Any, feature: str, report: ConversionReport) -> float | None:
+    score = value_of(path, item, f"{feature}_score", float | int)
     if score is None:
         return None
     if not 0 <= score <= 1:

@@ -151,6 +151,20 @@ def test_a_span_that_ends_before_it_begins_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("number", "changes", "message"),
+    [
+        (31, {"label": 3}, "custom.Span: its 'label', 3, is not a string"),
+        (33, {"identifier": 3}, "NamedEntity: its 'identifier', 3, is not a string"),
+        (34, {"label": [3]}, "custom.Relation: its 'label'"),
+    ],
+)
+def test_a_value_of_another_type_is_an_error(tmp_path, number, changes, message):
+    path = changed(tmp_path, lambda items, types: items[number].update(changes))
+    with pytest.raises(LukeError, match=rf"L064.*a\.json, .*{message}"):
+        read_inception(path)
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "it is no UIMA CAS"),
