@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -203,13 +203,16 @@ def read_annotations(
     elif meta:
         report.not_carried["meta"] += 1
     by_place: dict[tuple[int, int, str | None], str] = {}
+    seen: set[tuple[int, int, str]] = set()
     for span, score in _scored_spans(doc, spans_key):
+        key = (span.start, span.end, span.label_)
         if not span.text.strip():
             report.empty_entities.add(f"{place} {span.label_}")
             continue
-        if (span.start, span.end, span.label_) in by_place:
+        if key in seen:
             report.repeated_mentions.add(f"{place} {shown(span.text)!r} {span.label_}")
             continue
+        seen.add(key)
         if not span.label_:
             report.not_carried["mentions without label"] += 1
             continue
@@ -222,7 +225,7 @@ def read_annotations(
             str(len(content.mentions)), span.start_char, span.end_char, span.label_, span.kb_id_, score
         )
         content.mentions.append(mention)
-        by_place[span.start, span.end, span.label_] = mention.id
+        by_place[key] = mention.id
         by_place.setdefault((span.start, span.end, None), mention.id)
         report.entities[span.label_] += 1
     if has_annotation(doc, RELATIONS):
@@ -234,7 +237,7 @@ def read_annotations(
         report.cats.update(label for label, value in content.cats.items() if value >= CHOSEN_FROM)
     elif doc.cats:
         report.not_carried["categories"] += len(doc.cats)
-    for kind, count in _other_annotations(doc, spans_key).items():
+    for kind, count in _other_annotations(doc, seen).items():
         if count:
             report.not_carried[kind] += count
     report.documents += 1
@@ -272,11 +275,17 @@ def _read_relations(
         yield TextRelation(head, tail, relation.label, score)
 
 
-def _other_annotations(doc: Doc, spans_key: str | None) -> dict[str, int]:
-    """What no tool takes from us, and how much of it there is."""
-    found = {f"doc.spans[{key!r}]": len(group) for key, group in doc.spans.items() if key != spans_key}
-    if spans_key is not None:
-        found["doc.ents"] = len(doc.ents)
+def _other_annotations(doc: Doc, written: Container[tuple[int, int, str]]) -> dict[str, int]:
+    """What no tool takes from us, and how much of it there is.
+
+    written: the mentions that it does take: a span that is one of them is no loss, whatever its key.
+    """
+
+    def lost(spans: Iterable[Span]) -> int:
+        return sum((span.start, span.end, span.label_) not in written for span in spans)
+
+    found = {f"doc.spans[{key!r}]": lost(group) for key, group in doc.spans.items()}
+    found["doc.ents"] = lost(doc.ents)
     found["questions"] = len(get_questions(doc))
     found["answers"] = len(get_answers(doc))
     found["choices"] = len(get_choices(doc))

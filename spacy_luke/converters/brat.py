@@ -31,7 +31,7 @@ from .files import read_chunks
 from .records import Record
 from .report import ConversionReport
 from .texts import TextTokenizer, shown
-from .tools import FileNames
+from .tools import ANNOTATED, FileNames
 
 TEXT_BOUND = re.compile(r"(\S+) (\d{1,9} \d{1,9}(?:;\d{1,9} \d{1,9})*)\s*")
 RELATION = re.compile(r"(\S+)\s+(\w+):(\S+)\s+(\w+):(\S+)\s*")
@@ -220,6 +220,8 @@ def write_brat(
     for number, doc in enumerate(docs, start=1):
         place = f"Doc {number}"
         content = read_annotations(doc, report, place, spans_key=spans_key, holds=frozenset({"links", "scores"}))
+        if content.relations == []:
+            report.not_carried[ANNOTATED] += 1
         name = names.add(content.name, number)
         write_file(path / f"{name}.txt", content.text)
         write_file(path / f"{name}.ann", "".join(make_lines(content, kb_name, place, report)))

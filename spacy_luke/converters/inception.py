@@ -29,7 +29,7 @@ from .files import read_chunks
 from .records import KINDS
 from .report import ConversionReport
 from .texts import TextTokenizer
-from .tools import FileNames
+from .tools import NOT_ANNOTATED, FileNames
 
 DKPRO = "de.tudarmstadt.ukp.dkpro.core.api."
 SENTENCE, TOKEN = f"{DKPRO}segmentation.type.Sentence", f"{DKPRO}segmentation.type.Token"
@@ -297,20 +297,27 @@ def write_inception(
     """
     path = Path(path)
     report = ConversionReport(files=[f"{path}: INCEpTION"])
-    types = make_types(layer, relation_layer, feature)
+    layers = (layer, relation_layer, feature)
+    types = {related: make_types(layers, relations=related) for related in (False, True)}
     names = FileNames()
+    unannotated = 0
     for number, doc in enumerate(docs, start=1):
         place = f"Doc {number}"
         content = read_annotations(doc, report, place, spans_key=spans_key, holds=frozenset({"links", "scores"}))
         name = names.add(content.name, number)
-        cas = make_cas(doc, content, types, (layer, relation_layer, feature), name)
-        if not xmi:
-            write_file(path / f"{name}.json", cas.to_json())
-        else:
+        # A CAS that does not know the layer of relations is one that is not annotated with them.
+        unannotated += content.relations is None
+        cas = make_cas(doc, content, types[content.relations is not None], layers, name)
+        if xmi:
             check_xml(content, place)
             write_file(path / f"{name}.xmi", cas.to_xmi())
+        else:
+            write_file(path / f"{name}.json", cas.to_json())
     if xmi:
-        write_file(path / TYPE_SYSTEM, types.to_xml())
+        related = report.documents > unannotated
+        write_file(path / TYPE_SYSTEM, types[related].to_xml())
+        if related and unannotated:
+            report.not_carried[NOT_ANNOTATED] += unannotated
     return report
 
 
@@ -322,26 +329,28 @@ def check_xml(content: AnnotatedText, place: str) -> None:
             raise LukeError("L179", place=place, reason=f"XML has no form for U+{ord(found[0]):04X}; write JSON")
 
 
-def make_types(layer: str, relation_layer: str, feature: str) -> Any:
-    """A type system with the layers, and with tokens and sentences as INCEpTION has them."""
+def make_types(layers: tuple[str, str, str], *, relations: bool) -> Any:
+    """A type system with the layers of spans and relations, and with tokens and sentences as INCEpTION has them."""
+    layer, relation_layer, feature = layers
     types = import_cassis().TypeSystem()
     for name in (SENTENCE, TOKEN):
         types.create_type(name, ANNOTATION)
     document = types.create_type(DOCUMENT, "uima.tcas.DocumentAnnotation")
     for name in ("documentTitle", "documentId"):
         types.create_feature(document, name, STRING)
-    spans, relations = (types.create_type(name, ANNOTATION) for name in (layer, relation_layer))
-    types.create_feature(spans, IDENTIFIER, STRING)
-    for made in (spans, relations):
+    for name in (layer, relation_layer) if relations else (layer,):
+        made = types.create_type(name, ANNOTATION)
         types.create_feature(made, feature, STRING)
         types.create_feature(made, f"{feature}_score", DOUBLE)
-    for name in (HEAD, TAIL):
-        types.create_feature(relations, name, ANNOTATION)
+        for extra, kind in (
+            ((HEAD, ANNOTATION), (TAIL, ANNOTATION)) if name == relation_layer else ((IDENTIFIER, STRING),)
+        ):
+            types.create_feature(made, extra, kind)
     return types
 
 
-def make_cas(doc: Doc, content: AnnotatedText, types: Any, layer_names: tuple[str, str, str], name: str) -> Any:
-    layer, relation_layer, feature = layer_names
+def make_cas(doc: Doc, content: AnnotatedText, types: Any, layers: tuple[str, str, str], name: str) -> Any:
+    layer, relation_layer, feature = layers
     cas = import_cassis().Cas(typesystem=types)
     cas.sofa_string, cas.sofa_mime = content.text, "text/plain"
     document = types.get_type(DOCUMENT)
@@ -352,7 +361,7 @@ def make_cas(doc: Doc, content: AnnotatedText, types: Any, layer_names: tuple[st
         starts = [0, *(token.idx for token in doc if token.i and token.is_sent_start)]
         cas.add_all(sentence(begin=start, end=stop) for start, stop in pairwise([*starts, end]))
     cas.add_all(token_type(begin=t.idx, end=t.idx + len(t)) for t in doc if not t.is_space)
-    span_type, relation_type = types.get_type(layer), types.get_type(relation_layer)
+    span_type = types.get_type(layer)
     spans: dict[str, Any] = {}
     for mention in content.mentions:
         values = {feature: mention.label, f"{feature}_score": mention.score, IDENTIFIER: mention.kb_id or None}
@@ -361,5 +370,5 @@ def make_cas(doc: Doc, content: AnnotatedText, types: Any, layer_names: tuple[st
     for relation in content.relations or ():
         head, tail = spans[relation.head], spans[relation.tail]
         values = {feature: relation.label, f"{feature}_score": relation.score, HEAD: head, TAIL: tail}
-        cas.add(relation_type(begin=tail.begin, end=tail.end, **values))
+        cas.add(types.get_type(relation_layer)(begin=tail.begin, end=tail.end, **values))
     return cas

@@ -359,6 +359,7 @@ def write_label_studio(
         tasks.append(dump_json({**task, results: [made]}, place))
     write_file(path, "[\n" + ",\n".join(tasks) + "\n]\n")
     kept.check_cats()
+    kept.check_relations()
     if interface is not None:
         write_file(interface, make_interface(report, kept.cats, text_key, names, exclusive=kept.exclusive))
     return report

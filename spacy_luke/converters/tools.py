@@ -15,21 +15,30 @@ from .report import ConversionReport
 # What people said, or what a model did.
 Results: TypeAlias = Literal["annotations", "predictions"]
 RESULTS = ("annotations", "predictions")
+# Kinds of what is not carried over.
+ANNOTATED = "texts annotated with having no relations"
+NOT_ANNOTATED = "texts not annotated with relations"
 NOT_IN_NAMES = re.compile(r"[^\w.-]+")
 MAX_NAME = 100
 
 
 @dataclass
 class Kept:
-    """The categories of all texts, for a format that has the chosen ones of each only."""
+    """What all texts of a file have, for a format that has the chosen categories and the relations of each only."""
 
     report: ConversionReport
+    related: bool = False  # whether any text has relations
+    unrelated: int = 0  # texts that are annotated with having none
+    unannotated: int = 0  # texts that are not annotated with relations
     cats: set[str] = field(default_factory=set)
     chosen: set[str] = field(default_factory=set)
     exclusive: bool = True
 
     def add(self, content: AnnotatedText, *, scores: bool) -> None:
         """scores: whether the chosen categories of a text have a score together, the least of theirs."""
+        self.related |= bool(content.relations)
+        self.unrelated += content.relations == []
+        self.unannotated += content.relations is None
         cats = content.cats or {}
         chosen = {label: value for label, value in cats.items() if value >= CHOSEN_FROM}
         self.cats |= cats.keys()
@@ -44,6 +53,15 @@ class Kept:
     def check_cats(self) -> None:
         if lost := self.cats - self.chosen:
             self.report.not_carried["categories that no text has"] += len(lost)
+
+    def check_relations(self) -> None:
+        """Tell whose lack of relations will be read otherwise, where a file of which some text has relations is read as
+        annotated with them throughout, and any other as not annotated.
+        """
+        if self.related and self.unannotated:
+            self.report.not_carried[NOT_ANNOTATED] += self.unannotated
+        elif not self.related and self.unrelated:
+            self.report.not_carried[ANNOTATED] += self.unrelated
 
 
 def read_score(item: Record, report: ConversionReport) -> float | None:

@@ -24,6 +24,7 @@ from spacy_luke.annotations import (
 )
 from spacy_luke.converters import CONVERTERS, EXPORTERS, ConversionReport, get_exporter
 from spacy_luke.converters.texts import TextTokenizer
+from spacy_luke.converters.tools import ANNOTATED, NOT_ANNOTATED
 from spacy_luke.errors import LukeError
 
 from .util import entities, relations, through_docbin
@@ -130,7 +131,7 @@ def test_overlapping_spans_survive_under_their_key_with_relations_between_them(t
     assert sorted(spans) == [("Acme Corp", "ORG"), ("Ann Lee", "PER"), ("Lee", "NAME")]
     assert sorted(relations(again)) == [("Ann Lee", "named", "Lee"), ("Lee", "works", "Acme Corp")]
     assert {relation.head.label_ for relation in get_relations(again)} == {"PER", "NAME"}
-    assert report.not_carried["doc.ents"] == 3
+    assert report.not_carried["doc.ents"] == 1  # the others are in "nested", too
 
 
 @pytest.mark.parametrize(("kind", "options"), KINDS)
@@ -144,7 +145,7 @@ def test_what_no_tool_takes_is_told(tmp_path, kind, options):
     doc[0]._.luke_tag = "NN"
     _, report = exported(kind, [doc], tmp_path, **options)
     assert {name: count for name, count in report.not_carried.items() if name not in ("links", "meta")} == {
-        "doc.spans['nested']": 3,
+        "doc.spans['nested']": 1,  # the others are entities, too
         "questions": 1,
         "choices": 1,
         "chosen options": 1,
@@ -257,7 +258,6 @@ def annotated(draw: Callable[..., Any]) -> Doc:
 
 
 def facts(doc: Doc, *, scores: bool) -> object:
-    """All that a tool holds; whether a text without relations was annotated with them is not held by all."""
     mentions = [(s.start_char, s.end_char, s.label_, get_score(s) if scores else None) for s in doc.ents]
     related = [(r.head.start_char, r.tail.start_char, r.label, r.score if scores else None) for r in get_relations(doc)]
     return doc.text, mentions, sorted(related)
@@ -272,3 +272,22 @@ def test_any_doc_survives(tmp_path_factory, kind, options, doc):
     assert facts(again, scores=scored) == facts(doc, scores=scored)
     assert not report.lost_relations.count
     assert not report.unknown_ends.count
+    told = bool(report.not_carried[ANNOTATED] or report.not_carried[NOT_ANNOTATED])
+    assert (has_annotation(again, RELATIONS) != has_annotation(doc, RELATIONS)) == told
+    assert not told or kind in ("label_studio", "brat")
+
+
+@pytest.mark.parametrize(("kind", "options"), KINDS)
+def test_texts_without_relations_and_texts_not_annotated_are_told_apart_or_reported(tmp_path, kind, options):
+    docs = [example(f"Ann Lee works for Acme Corp in New {name}.") for name in ("Rome", "York", "Delhi")]
+    for number, doc in enumerate(docs):
+        doc.user_data["id"] = str(number)
+    set_relations(docs[0], [Relation(docs[0].ents[0], docs[0].ents[1], "works")])
+    set_relations(docs[1], [])
+    again, report = exported(kind, docs, tmp_path, **options)
+    known = [has_annotation(doc, RELATIONS) for doc in again]
+    throughout = kind == "label_studio" or options.get("xmi", False)
+    expected = [True, True, True] if throughout else [True, False, False] if kind == "brat" else [True, True, False]
+    assert known == expected
+    assert report.not_carried[NOT_ANNOTATED] == throughout
+    assert report.not_carried[ANNOTATED] == (kind == "brat")
