@@ -108,7 +108,7 @@ class ConversionReport:
     several_annotators: Noted = noted("Texts with several annotations, of which one is taken")
     unannotated_texts: Noted = noted("Texts without annotation, left out")
     utf16_texts: Noted = noted("Texts whose mentions are found by UTF-16 code units, and are read so")
-    renamed_labels: Noted = noted("Labels with white space, which is written as '_'")
+    renamed_labels: Noted = noted("Labels and ids with white space, which is written as '_'")
     # Questions and answers
     repeated_questions: Noted = noted("Questions asked more than once about a text, written once with all answers")
     unannotated_questions: Noted = noted("Questions that the file gives no answer to, written without")
