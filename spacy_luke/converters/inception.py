@@ -142,12 +142,12 @@ def decode(path: Path, data: bytes) -> str:
 
 
 def document_name(cas: Any, path: Path) -> str:
-    """The title of the document, else its id or the name of the file, without a suffix."""
+    """The title of the document, else its id or the name of the file without its suffix."""
     if cas.typesystem.contains_type(DOCUMENT):
         for item in cas.select(DOCUMENT):
             for name in ("documentTitle", "documentId"):
                 if isinstance(value := getattr(item, name, None), str) and value:
-                    return Path(value).stem
+                    return value
     return path.stem
 
 

@@ -35,7 +35,7 @@ from .tools import RESULTS, Kept, Results, dump_json, number_or_name, read_score
 TEXT = "text"
 # Names of the controls in the labelling interface, unless they are given.
 LABEL_NAME, TEXT_NAME, CHOICES_NAME = "label", "text", "choices"
-# How versions before 1.7 wrote a line break in the text of a region.
+# How older versions write a line break in the text of a region.
 LINE_BREAK = "\\n"
 
 
@@ -65,7 +65,7 @@ def read_label_studio(
     annotator: Id or e-mail address of whose annotations are taken, or version of the model; None = anybody's.
     text_key: Name of the text in the data of a task; None = "text", or the only string there.
     choices: Name of the choices to read; None = the only one.
-    offsets: What `start` and `end` count: "characters", as since version 1.7, or "utf16" code units, as before; None =
+    offsets: What `start` and `end` count: "characters", or "utf16" code units, as versions of 2021 and before do; None =
         for each text, that by which more regions have the text that the file says.
     relations: Whether texts were annotated with relations, so that one without them has none; None = if the file has
         any.
@@ -331,7 +331,7 @@ def write_label_studio(
     model_version: Of the predictions.
     text_key: Name of the text in the data of a task.
     label_name, text_name, choices_name: Of the controls `Labels`, `Text` and `Choices` in the labelling interface.
-    offsets: What `start` and `end` count: "characters", as since version 1.7, or "utf16" code units, as before.
+    offsets: What `start` and `end` count: "characters", or "utf16" code units, as versions of 2021 and before do.
     interface: File for a labelling interface (XML) with these controls and all labels.
     spans_key: Key of `doc.spans`, whose spans are the regions; None = `doc.ents`.
     """

@@ -59,7 +59,7 @@ def test_exports_of_all_tools_give_the_same_doc(path, tmp_path):
     assert doc.text == "\U0001f44d Ann Lee works\r\nfor Acme in New Rome."
     assert entities(doc) == [("Ann Lee", "PER"), ("Acme", "ORG"), ("New Rome", "LOC")]
     assert relations(doc) == [("Ann Lee", "works_for", "Acme"), ("Acme", "based_in", "New Rome")]
-    assert doc.user_data["id"] == "17"
+    assert doc.user_data["id"] == ("17.txt" if kind == "inception" else "17")
     assert report.relations == {"works_for": 1, "based_in": 1}
     assert not report.expanded_spans.count
 
@@ -194,6 +194,15 @@ def test_ids_and_other_data_of_a_text_survive(tmp_path, kind, options):
     doc.user_data["id"], doc.user_data["meta"] = "17", {"source": "letters", "page": 3}
     (again,), _ = exported(kind, [doc], tmp_path, **options)
     assert (again.user_data["id"], again.user_data["meta"]) == ("17", {"source": "letters", "page": 3})
+
+
+@pytest.mark.parametrize(("kind", "name", "again"), [("brat", "a.b c", "a.b_c"), ("inception", "a.b c", "a.b c")])
+def test_the_id_of_a_text_survives_in_a_folder_as_far_as_it_can_be_a_name(tmp_path, kind, name, again):
+    doc = example()
+    doc.user_data["id"], doc.user_data["meta"] = name, {"page": 3}
+    (read,), report = exported(kind, [doc], tmp_path)
+    assert read.user_data["id"] == again
+    assert report.not_carried["meta"] == 1
 
 
 @pytest.mark.parametrize("kind", FOLDERS)
