@@ -65,8 +65,8 @@ def read_label_studio(
     annotator: Id or e-mail address of whose annotations are taken, or version of the model; None = anybody's.
     text_key: Name of the text in the data of a task; None = "text", or the only string there.
     choices: Name of the choices to read; None = the only one.
-    offsets: What `start` and `end` count: "characters", or "utf16" code units, as versions of 2021 and before do; None =
-        for each text, that by which more regions have the text that the file says.
+    offsets: What `start` and `end` count: "characters", or "utf16" code units, as versions of 2021 and before do;
+        None = for each text, that by which more regions have the text that the file says.
     relations: Whether texts were annotated with relations, so that one without them has none; None = if the file has
         any.
     spans_key: Key of `doc.spans`, where regions may overlap; None = `doc.ents`.
