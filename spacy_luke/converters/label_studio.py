@@ -80,7 +80,7 @@ def read_label_studio(
     report = ConversionReport(files=[f"{path}: {results} of Label Studio"])
     records = read_records(path)
     if not any("data" in record.values for record in records):
-        records = [from_json_min(record) for record in last_of_each(records, report)]
+        records = [from_json_min(record, choices) for record in last_of_each(records, annotator, report)]
     found: list[tuple[AnnotatedText, dict[str, dict[str, float]], str]] = []
     for record in records:
         result = choose_result(record, results, annotator, report)
@@ -106,28 +106,34 @@ def read_label_studio(
     return docs, report
 
 
-def last_of_each(records: Iterable[Record], report: ConversionReport) -> list[Record]:
-    """Of the records of JSON-MIN, one for each annotation, the last of each task."""
+def last_of_each(records: Iterable[Record], annotator: str | None, report: ConversionReport) -> list[Record]:
+    """Of the records of JSON-MIN, one for each annotation, the last of each task, by the annotator if one is given."""
     last: dict[object, Record] = {}
     for number, record in enumerate(records):
         name = record.values.get("id", ("record", number))
         key = name if isinstance(name, str | int | tuple) else str(name)
+        if annotator not in (None, str(record.values.get("annotator"))):
+            continue
         if key in last:
             report.several_annotators.add(record.short)
         last[key] = record
     return list(last.values())
 
 
-def from_json_min(record: Record) -> Record:
-    """The task that a record of JSON-MIN was made from: lists of regions and choices are results, all else is data."""
+def from_json_min(record: Record, choices: str | None) -> Record:
+    """The task that a record of JSON-MIN was made from: lists of regions and choices are results, all else is data.
+
+    choices: Name of the choices, where a single one is a string like those of the data.
+    """
     data: dict[str, Any] = {}
     result: list[Any] = []
     for name, value in record.values.items():
         if isinstance(value, list) and all(isinstance(item, dict) and "start" in item for item in value):
             regions = [{"from_name": name, "type": "labels", "value": item} for item in value]
             result += [{**region, "id": f"{name}{number}"} for number, region in enumerate(regions)]
-        elif isinstance(value, dict) and "choices" in value:
-            result.append({"from_name": name, "type": "choices", "value": value})
+        elif (isinstance(value, dict) and "choices" in value) or (isinstance(value, str) and name == choices):
+            made = value if isinstance(value, dict) else {"choices": [value]}
+            result.append({"from_name": name, "type": "choices", "value": made})
         elif name not in ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"):
             data[name] = value
     annotation = {"result": result, "completed_by": record.values.get("annotator")}

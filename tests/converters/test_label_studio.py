@@ -70,6 +70,16 @@ def test_of_several_records_of_a_task_json_min_the_last_is_read(tmp_path):
     assert report.several_annotators.first == ["a.json:2"]
 
 
+def test_an_annotator_and_a_single_choice_of_json_min_can_be_named(tmp_path):
+    record = json.loads((DATA / "label_studio_min.json").read_text(encoding="utf8"))[0]
+    path = write_json(tmp_path / "a.json", [{**record, "tone": "angry"}, {**record, "annotator": 2, "label": []}])
+    (doc,), report = read_label_studio(path, annotator="1", choices="tone")
+    assert len(doc.ents) == 3
+    assert doc.cats == {"angry": 1.0}
+    assert doc.user_data["meta"] == {"source": "letters"}
+    assert not report.several_annotators.count
+
+
 @pytest.mark.parametrize(
     ("direction", "expected"),
     [
