@@ -58,7 +58,7 @@ class TextTokenizer:
     """
 
     def __init__(self, vocab: Vocab | None = None):
-        nlp = English() if vocab is None else _english(vocab)
+        nlp = English(vocab=True) if vocab is None else _english(vocab)
         self._tokenizer, self.vocab = nlp.tokenizer, nlp.vocab
 
     def __call__(self, text: str) -> Doc:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,23 @@ def test_the_help_describes_every_kind_in_a_line():
     described = {line[0]: line[1] for line in lines if len(line) == 2 and line[0] in EXPORTERS}
     assert described.keys() == EXPORTERS.keys()
     assert described["doccano"] == "doccano (JSON lines): texts with spans, relations and categories."
+
+
+@pytest.mark.parametrize(
+    ("page", "source", "name", "options"),
+    [
+        ("label_studio", "label_studio.json", "project.json", []),
+        ("doccano", "doccano_relations.jsonl", "admin.jsonl", []),
+        ("brat", "brat", "letters", ["--relations"]),
+        ("inception", "inception", "letters", ["--suffix", ".json"]),
+        ("prodigy", "prodigy.jsonl", "letters.jsonl", []),
+    ],
+)
+def test_the_page_of_a_tool_shows_what_is_printed(tmp_path, monkeypatch, page, source, name, options):
+    monkeypatch.chdir(tmp_path)
+    copy = shutil.copytree if (DATA / source).is_dir() else shutil.copy
+    copy(DATA / source, tmp_path / name)
+    text = (Path(__file__).parents[2] / "docs" / f"{page}.md").read_text(encoding="utf8")
+    result = luke("convert", page, name, "train.spacy", *options)
+    command = " ".join(["python -m spacy luke convert", page, name, "train.spacy", *options])
+    assert f"{command}\n```\n\n```\n{result.output}```" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ from spacy_luke.converters.texts import TextTokenizer
 from spacy_luke.converters.tools import ANNOTATED, NOT_ANNOTATED
 from spacy_luke.errors import LukeError
 
-from .util import entities, relations, through_docbin
+from .test_wrong_values import WRONG, places, replaced
+from .util import entities, relations, through_docbin, write_json
 
 DATA = Path(__file__).parents[1] / "data" / "annotation_tools"
 FIXTURES = {
@@ -70,6 +72,25 @@ def test_a_text_without_relations_beside_others_has_none():
         assert has_annotation(docs[1], RELATIONS)
         assert not get_relations(docs[1])
         assert report.unrelated == 1
+
+
+@pytest.mark.parametrize("kind", ["label_studio", "doccano", "prodigy", "inception"])
+def test_a_wrong_value_anywhere_is_read_or_a_coded_error_that_names_the_file(tmp_path, kind):
+    first, _, _ = FIXTURES[kind].read_text(encoding="utf8").partition("\n" if kind in ("doccano", "prodigy") else "\0")
+    content = json.loads(first)
+    errors: list[LukeError] = []
+    for number, path in enumerate(places(content)):
+        for value in WRONG[number % 5 :: 5]:  # another few of them in each place
+            changed = replaced(content, path, value)
+            file = write_json(tmp_path / "a.json", [changed] if kind in ("doccano", "prodigy") else changed)
+            try:
+                docs, _ = CONVERTERS[kind](file, vocab=VOCAB)
+                assert all(isinstance(doc, Doc) for doc in docs)
+            except LukeError as error:
+                errors.append(error)
+    assert len(errors) > 50
+    assert {error.code for error in errors} <= {"L060", "L064", "L177"}
+    assert all("a.json" in str(error) for error in errors)
 
 
 # Round trips
