@@ -300,6 +300,7 @@ def write_inception(
     layers = (layer, relation_layer, feature)
     types = {related: make_types(layers, relations=related) for related in (False, True)}
     names = FileNames()
+    files: dict[str, str] = {}  # written when all Docs are known to have a form
     unannotated = 0
     for number, doc in enumerate(docs, start=1):
         place = f"Doc {number}"
@@ -310,14 +311,16 @@ def write_inception(
         cas = make_cas(doc, content, types[content.relations is not None], layers, name)
         if xmi:
             check_xml(content, place)
-            write_file(path / f"{name}.xmi", cas.to_xmi())
+            files[f"{name}.xmi"] = cas.to_xmi()
         else:
-            write_file(path / f"{name}.json", cas.to_json())
+            files[f"{name}.json"] = cas.to_json()
     if xmi:
         related = report.documents > unannotated
-        write_file(path / TYPE_SYSTEM, types[related].to_xml())
+        files[TYPE_SYSTEM] = types[related].to_xml()
         if related and unannotated:
             report.not_carried[NOT_ANNOTATED] += unannotated
+    for file, text in files.items():
+        write_file(path / file, text)
     return report
 
 

@@ -252,7 +252,8 @@ def test_what_xml_cannot_have_is_an_error_and_json_has_it(tmp_path):
     doc = example("a Ann Lee runs\x00 Acme.")
     doc.ents = ()
     set_relations(doc, None)
-    with pytest.raises(LukeError, match=r"L179.*Doc 1 cannot be written: XML has no form for U\+0000; write JSON"):
-        write_inception([doc], tmp_path, xmi=True)
+    with pytest.raises(LukeError, match=r"L179.*Doc 2 cannot be written: XML has no form for U\+0000; write JSON"):
+        write_inception([example(), doc], tmp_path, xmi=True)
+    assert not list(tmp_path.iterdir())
     write_inception([doc], tmp_path)
     assert read_inception(tmp_path / "a.json")[0][0].text == doc.text
