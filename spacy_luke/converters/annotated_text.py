@@ -27,11 +27,8 @@ from ..annotations import (
 )
 from ..annotations.store import Characters
 from ..extensions import write_scored_spans
-from .report import ConversionReport
+from .report import CHOSEN_FROM, ConversionReport
 from .texts import char_span, set_entities, shown
-
-# From which probability on a category is that of the text.
-CHOSEN_FROM = 0.5
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from ..files import write_file
-from .annotated_text import CHOSEN_FROM, AnnotatedText, TextMention, TextRelation, read_annotations, write_annotations
+from .annotated_text import AnnotatedText, TextMention, TextRelation, read_annotations, write_annotations
 from .offsets import Offsets, Unit
 from .records import Record, read_records
-from .report import ConversionReport
+from .report import CHOSEN_FROM, ConversionReport
 from .texts import TextTokenizer
 from .tools import Kept, dump_json, number_or_name
 

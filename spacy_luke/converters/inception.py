@@ -81,7 +81,8 @@ def read_inception(
         raise LukeError("L060", path=path, line=1, reason="its CAS has no text")
     known = {layer.name: layer for layer in cas.typesystem.get_types()}
     chosen = choose_layers(path, known, layers)
-    labels = {name: find_label(path, known[name], features or {}) for name in chosen}
+    used = {item.type.name for item in cas.select_all_annotations()}
+    labels = {name: find_label(path, known[name], features or {}) for name in chosen if layers or name in used}
     content = AnnotatedText(cas.sofa_string, name=document_name(cas, path))
     related = [name for name in chosen if is_relation(known[name])]
     read_layers(path, cas, content, labels, set(related), report)
@@ -233,6 +234,9 @@ def read_layers(
         for other in others.get(name, ()):
             if getattr(item, other) is not None:
                 report.not_carried[f"feature {short}.{other}"] += 1
+    for item in cas.select_all_fs():
+        if not hasattr(item, "begin") and not item.type.name.startswith("uima."):
+            report.not_carried[f"layer {item.type.name.rpartition('.')[2]}"] += 1  # of the document
     content.sentences = sorted(sentences) or None
 
 

@@ -25,10 +25,10 @@ from spacy.vocab import Vocab
 from ..checks import require_one_of
 from ..errors import LukeError
 from ..files import write_file
-from .annotated_text import CHOSEN_FROM, AnnotatedText, TextMention, TextRelation, read_annotations, write_annotations
+from .annotated_text import AnnotatedText, TextMention, TextRelation, read_annotations, write_annotations
 from .offsets import UNITS, Offsets, Unit
 from .records import Record, read_records
-from .report import ConversionReport
+from .report import CHOSEN_FROM, ConversionReport
 from .texts import TextTokenizer, shown
 from .tools import RESULTS, Kept, Results, dump_json, number_or_name, read_score
 

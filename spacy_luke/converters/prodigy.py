@@ -22,10 +22,10 @@ from ..annotations.store import Characters
 from ..checks import require_one_of
 from ..errors import LukeError
 from ..files import write_file
-from .annotated_text import CHOSEN_FROM, AnnotatedText, TextMention, TextRelation, read_annotations, write_annotations
+from .annotated_text import AnnotatedText, TextMention, TextRelation, read_annotations, write_annotations
 from .records import Record, read_records
 from .rel_component import ACCEPTED, read_place, read_tokens
-from .report import ConversionReport
+from .report import CHOSEN_FROM, ConversionReport
 from .texts import TextTokenizer
 from .tools import RESULTS, Results, dump_json, read_score
 

@@ -16,6 +16,8 @@ from ..errors import warn
 # ruff: noqa: RUF009 - `noted` makes a dataclass field, no value that objects share
 SHOWN = 5
 SHOWN_LABELS = 25
+# From which probability on a category is that of the text.
+CHOSEN_FROM = 0.5
 
 
 @dataclass(kw_only=True)
@@ -133,7 +135,7 @@ class ConversionReport:
             relations = get_relations(doc)
             self.relations.update(relation.label for relation in relations)
             self.unrelated += has_annotation(doc, RELATIONS) and not relations
-            self.cats.update(label for label, value in doc.cats.items() if value >= 0.5)
+            self.cats.update(label for label, value in doc.cats.items() if value >= CHOSEN_FROM)
             for span in get_typed_spans(doc):
                 self.typed_spans += 1
                 self.entity_types.update(get_entity_types(span))

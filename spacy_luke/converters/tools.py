@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from ..errors import LukeError
-from .annotated_text import CHOSEN_FROM, AnnotatedText
+from .annotated_text import AnnotatedText
 from .records import Record
-from .report import ConversionReport
+from .report import CHOSEN_FROM, ConversionReport
 
 # What people said, or what a model did.
 Results: TypeAlias = Literal["annotations", "predictions"]

@@ -114,6 +114,19 @@ def test_a_layer_of_two_features_of_other_names_has_to_be_told(tmp_path):
     assert entities(doc)[0] == ("Ann Lee", "PER")
 
 
+def test_a_layer_without_annotations_needs_no_label_and_one_of_the_document_is_told(tmp_path):
+    def add(items: dict[int, dict[str, Any]], types: dict[str, Any]) -> None:
+        text = {name: {"%NAME": name, "%RANGE": "uima.cas.String"} for name in ("role", "kind")}
+        types["custom.Unused"] = {"%NAME": "custom.Unused", "%SUPER_TYPE": "uima.tcas.Annotation", **text}
+        types["custom.Rating"] = {"%NAME": "custom.Rating", "%SUPER_TYPE": "uima.cas.AnnotationBase", **text}
+        items[30].clear()
+        items[30].update({"%ID": 30, "%TYPE": "custom.Rating", "@sofa": 1, "role": "good"})
+
+    (doc,), report = read_inception(changed(tmp_path, add))
+    assert len(doc.ents) == 3
+    assert report.not_carried == {"layer Rating": 1}
+
+
 def test_what_has_no_label_is_told(tmp_path):
     def empty(items: dict[int, dict[str, Any]], types: dict[str, Any]) -> None:
         del items[34]["label"], items[33]["value"]
