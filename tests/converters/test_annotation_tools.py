@@ -27,6 +27,7 @@ from spacy_luke.converters import CONVERTERS, EXPORTERS, ConversionReport, get_e
 from spacy_luke.converters.texts import TextTokenizer
 from spacy_luke.converters.tools import ANNOTATED, NOT_ANNOTATED
 from spacy_luke.errors import LukeError
+from spacy_luke.extensions import write_scored_spans
 
 from .test_wrong_values import WRONG, places, replaced
 from .util import entities, relations, through_docbin, write_json
@@ -153,6 +154,19 @@ def test_overlapping_spans_survive_under_their_key_with_relations_between_them(t
     assert sorted(relations(again)) == [("Ann Lee", "named", "Lee"), ("Lee", "works", "Acme Corp")]
     assert {relation.head.label_ for relation in get_relations(again)} == {"PER", "NAME"}
     assert report.not_carried["doc.ents"] == 1  # the others are in "nested", too
+
+
+@pytest.mark.parametrize(("kind", "options"), [item for item in KINDS if holds_scores(*item)])
+def test_two_labels_in_the_same_place_have_a_score_each(tmp_path, kind, options):
+    doc = example()
+    write_scored_spans(
+        doc, "sc", [Span(doc, 0, 2, "PER"), Span(doc, 0, 2, "BOSS"), Span(doc, 4, 6, "ORG")], [0.5, 0.25, 1]
+    )
+    (again,), _ = exported(kind, [doc], tmp_path, spans_key="sc", **options)
+    found = {
+        span.label_: score for span, score in zip(again.spans["sc"], again.spans["sc"].attrs["scores"], strict=True)
+    }
+    assert found == {"PER": 0.5, "BOSS": 0.25, "ORG": 1.0}
 
 
 @pytest.mark.parametrize(("kind", "options"), KINDS)

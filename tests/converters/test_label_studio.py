@@ -181,6 +181,16 @@ def test_predictions_are_read_with_their_scores(tmp_path):
     assert entities(doc) == [("Ann Lee", "OLD")]
 
 
+def test_of_two_labels_in_the_same_place_the_first_is_kept_with_its_score(tmp_path):
+    made = {"result": [{**ANN, "score": 0.5}, region(0, 7, "BOSS", "c", score=0.25), arrow("c", "a", "is")]}
+    path = write_json(tmp_path / "a.json", [task(predictions=[made])])
+    (doc,), report = read_label_studio(path, results="predictions")
+    assert [(span.label_, span._.score) for span in doc.ents] == [("PER", 0.5)]
+    assert report.overlapping_entities.count == 1
+    assert report.lost_relations.first == ["a.json:1"]
+    assert not has_annotation(doc, RELATIONS)
+
+
 def test_a_score_that_is_no_probability_is_told(tmp_path):
     made = {"result": [{**ANN, "score": 7.5}]}
     (doc,), report = read_label_studio(
