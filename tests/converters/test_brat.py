@@ -56,6 +56,12 @@ def test_an_entity_that_goes_over_the_end_of_a_line_is_one(tmp_path):
     assert not report.other_names.count
 
 
+@pytest.mark.parametrize("places", ["24 28;19 23", "19 28;20 22"])
+def test_parts_may_be_in_any_order_or_within_another(tmp_path, places):
+    doc, _ = read(tmp_path, f"T1\tORG {places}\n")
+    assert entities(doc) == [("Acme\nCorp", "ORG")]
+
+
 def test_an_entity_of_several_parts_is_left_out_with_its_relations_and_told(tmp_path):
     lines = "T4\tLOC 32 35;44 48\tNew Rome\nR1\tin Arg1:T3 Arg2:T4\nR2\thas Arg1:T3 Arg2:T1\n"
     doc, report = read(tmp_path, ANN + ACME + lines)

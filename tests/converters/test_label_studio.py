@@ -227,6 +227,13 @@ def test_what_offsets_count_is_found_by_the_texts_of_regions(tmp_path, shift, re
     assert not report.expanded_spans.count
 
 
+def test_offsets_of_regions_without_text_are_characters(tmp_path):
+    item = {"id": "a", "type": "labels", "value": {"start": 3, "end": 10, "labels": ["PER"]}}
+    (doc,), report = read_label_studio(write_json(tmp_path / "a.json", [task(item, text=EMOJI)]))
+    assert entities(doc) == [("Ann Lee", "PER")]
+    assert not report.utf16_texts.count
+
+
 @pytest.mark.parametrize(("offsets", "found"), [("characters", "for"), ("utf16", "works")])
 def test_what_offsets_count_can_be_said(tmp_path, offsets, found):
     text = "\U0001f44d" * 6 + " Ann works for"

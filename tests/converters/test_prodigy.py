@@ -92,6 +92,14 @@ def test_the_span_with_the_label_of_the_end_is_taken_under_a_key(tmp_path):
     assert report.overlapping_entities.count == 2
 
 
+def test_a_token_is_that_of_the_span_that_ends_with_it_and_of_the_first_of_several_labels(tmp_path):
+    spans = [span(1, 2, "LATER"), span(0, 1, "FIRST"), span(0, 1, "SECOND"), span(3, 5, "ORG")]
+    items = [relation(1, 5, "a"), relation(1, 5, "b", head_span=span(0, 1, None), child_span=span(3, 5, "ORG"))]
+    path = write_lines(tmp_path / "a.jsonl", example(spans=spans, relations=items))
+    (doc,), _ = read_prodigy(path, spans_key="sc")
+    assert [(item.label, item.head.label_) for item in get_relations(doc)] == [("a", "FIRST"), ("b", "FIRST")]
+
+
 def test_choices_are_categories(tmp_path):
     options = [{"id": "a", "text": "A"}, {"id": "b", "text": "B"}]
     (doc,), _ = read_prodigy(write_lines(tmp_path / "a.jsonl", {"text": "Hi", "options": options, "accept": ["b"]}))
