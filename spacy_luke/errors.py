@@ -214,6 +214,13 @@ ERRORS: dict[str, str] = {
     "with the current revisions only, as pages-articles is.",
     "L153": "OUT {path} is {found}. Docs are written to a .spacy file, such as {example}, or to a folder; one whose "
     "name ends like that of a file must be there already.",
+    "L175": "No exporter {kind!r}. Known: {known}.",
+    "L176": "{what} needs {package}, which cannot be imported ({reason}). Install it: "
+    "pip install 'spacy-luke[{extra}]'.",
+    "L177": "{path}, {place}: it is not clear {what}; there is {found}. Name it with {option}.",
+    "L178": "{path} has no {what} {name!r}, or several. It has: {known}.",
+    "L179": "{place} cannot be written: {reason}.",
+    "L180": "Cannot read --features entry {entry!r}: write LAYER=FEATURE.",
     "L069": "{path}: component {name!r} was saved with {saved}, but its config has {configured}.",
     "L130": "Component {name!r}: its head was saved with another encoder (fingerprint {saved}) than that of "
     "{upstream!r} ({found}), on which it would predict nonsense. A save over an older pipeline that did not end leaves "

@@ -13,7 +13,7 @@ luke_cli = typer.Typer(
 )
 
 # The modules add their commands to luke_cli, which therefore exists before them.
-from . import build_kb, card, convert, evaluate, import_, pretrain, tune, tune_filter, upcycle  # noqa: E402
+from . import build_kb, card, convert, evaluate, export, import_, pretrain, tune, tune_filter, upcycle  # noqa: E402
 
 app.add_typer(luke_cli, name="luke")
 
@@ -22,6 +22,7 @@ __all__ = [
     "card",
     "convert",
     "evaluate",
+    "export",
     "import_",
     "luke_cli",
     "pretrain",

@@ -1,4 +1,4 @@
-"""`luke convert`: public corpora -> spaCy's training format."""
+"""`luke convert`: public corpora and annotation tools -> spaCy's training format."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import inspect
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from typer import Argument, Option
 
-from ..converters import CONVERTERS, ConversionReport, Converter, get_converter, write_docbin
+from ..converters import CONVERTERS, ConversionReport, get_converter, write_docbin
 from ..errors import LukeError, LukeWarning
 from . import luke_cli
 from .errors import one_line_errors
@@ -24,29 +24,35 @@ from .errors import one_line_errors
 FILE_SUFFIX = re.compile(r"\.[A-Za-z]{3,}|\.(?:iob2|gz|xz|7z|bz2)")
 
 
-def list_kinds() -> str:
+# Which files of a folder are read, where a kind has others beside them.
+SUFFIXES = {"brat": (".ann",), "inception": (".json", ".xmi")}
+# Converters or exporters by their kind.
+Kinds: TypeAlias = Mapping[str, Callable[..., Any]]
+
+
+def list_kinds(kinds: Kinds) -> str:
     """One line for each kind of file; the backspace tells click not to join the lines."""
-    width = max(map(len, CONVERTERS))
-    lines = [f"  {kind:{width}}  {describe(kind)}" for kind in sorted(CONVERTERS)]
+    width = max(map(len, kinds))
+    lines = [f"  {kind:{width}}  {describe(kinds[kind])}" for kind in sorted(kinds)]
     return "\n".join(["\b", "Kinds of files:", *lines])
 
 
-def describe(kind: str) -> str:
-    """The first line of the converter's docstring."""
-    return (inspect.getdoc(CONVERTERS[kind]) or "").partition("\n")[0]
+def describe(function: Callable[..., Any]) -> str:
+    """The first line of the docstring of a converter or an exporter."""
+    return (inspect.getdoc(function) or "").partition("\n")[0]
 
 
-def help_of(option: str, text: str) -> str:
+def help_of(option: str, text: str, kinds: Kinds = CONVERTERS) -> str:
     """The help of an option, after the kinds that have it."""
-    return f"[{', '.join(kind for kind in sorted(CONVERTERS) if option in options_of(CONVERTERS[kind]))}] {text}"
+    return f"[{', '.join(kind for kind in sorted(kinds) if option in options_of(kinds[kind]))}] {text}"
 
 
-def options_of(read: Converter) -> list[str]:
+def options_of(function: Callable[..., Any]) -> list[str]:
     """Names of the options that a kind has."""
-    return [name for name in inspect.signature(read).parameters if name not in ("path", "vocab")]
+    return [name for name in inspect.signature(function).parameters if name not in ("path", "vocab", "docs")]
 
 
-@luke_cli.command("convert", epilog=list_kinds())
+@luke_cli.command("convert", epilog=list_kinds(CONVERTERS))
 def convert_cli(
     kind: Annotated[str, Argument(help="Format of the files; see the kinds below.")],
     source: Annotated[Path, Argument(metavar="IN", help="A file, or a folder whose files are all read.")],
@@ -62,7 +68,13 @@ def convert_cli(
         str | None,
         Option(metavar="A,B,…", help=help_of("only", "Keep only these entity types (by their new names).")),
     ] = None,
-    suffix: Annotated[str, Option(help="In a folder, read only the files whose names end so, e.g. '.conll'.")] = "",
+    suffix: Annotated[
+        str,
+        Option(
+            help="In a folder, read only the files whose names end so, e.g. '.conll'. Default: all; for brat .ann, for "
+            "inception .json and .xmi."
+        ),
+    ] = "",
     n_sents: Annotated[
         int | None,
         Option(
@@ -93,7 +105,7 @@ def convert_cli(
         str | None,
         Option(
             help=help_of(
-                "spans_key", "Key of doc.spans for the mentions. Default: luke_ner; for conllu none: doc.ents."
+                "spans_key", "Key of doc.spans for the mentions. Default for nested_iob: luke_ner; else none: doc.ents."
             )
         ),
     ] = None,
@@ -124,8 +136,62 @@ def convert_cli(
             )
         ),
     ] = None,
+    results: Annotated[
+        str | None,
+        Option(help=help_of("results", "'annotations' (the default), or 'predictions', with their scores.")),
+    ] = None,
+    annotator: Annotated[
+        str | None,
+        Option(
+            help=help_of(
+                "annotator",
+                "Whose annotations are read, by id or address. Default: anybody's; of several annotations of a text "
+                "the ground truth, if there is one, else the last.",
+            )
+        ),
+    ] = None,
+    text_key: Annotated[
+        str | None,
+        Option(help=help_of("text_key", "Name of the text in the data of a task. Default: text, or the only string.")),
+    ] = None,
+    choices: Annotated[
+        str | None, Option(help=help_of("choices", "Name of the choices to read. Default: the only one."))
+    ] = None,
+    offsets: Annotated[
+        str | None,
+        Option(
+            help=help_of(
+                "offsets",
+                "What start and end count: 'characters' (code points), 'utf16' code units or 'graphemes'. Default for "
+                "label_studio: found by the texts of regions; for doccano: utf16.",
+            )
+        ),
+    ] = None,
+    relations: Annotated[
+        bool | None,
+        Option(
+            help=help_of(
+                "relations",
+                "Whether relations were annotated, so that a text without any has none. Default: if the file has any; "
+                "for inception, if it knows a layer of them.",
+            )
+        ),
+    ] = None,
+    layers: Annotated[
+        list[str] | None,
+        Option(
+            metavar="LAYER", help=help_of("layers", "A layer to read. May be repeated. Default: all of the project.")
+        ),
+    ] = None,
+    features: Annotated[
+        list[str] | None,
+        Option(
+            metavar="LAYER=FEATURE",
+            help=help_of("features", "Feature of a layer with its label. May be repeated. Default: value or label."),
+        ),
+    ] = None,
 ) -> None:
-    """Convert a corpus to .spacy training files.
+    """Convert a corpus, or the export of an annotation tool, to .spacy training files.
 
     Reports what was read, repaired and left out. Nothing is written if a file cannot be read. Each kind of file has
     options of its own, as said in brackets.
@@ -144,10 +210,20 @@ def convert_cli(
             "names": names,
             "sentences": sentences,
             "spaces": spaces,
+            "results": results,
+            "annotator": annotator,
+            "text_key": text_key,
+            "choices": choices,
+            "offsets": offsets,
+            "relations": relations,
+            "layers": layers or None,
+            "features": read_features(features) if features else None,
         }
         options = {name: value for name, value in given.items() if value is not None}
         check_target(target)
-        report = convert(kind, find_files(source, suffix), source, target, **options)
+        report = convert(
+            kind, find_files(source, (suffix,) if suffix else SUFFIXES.get(kind, ("",))), source, target, **options
+        )
     typer.echo(report)
 
 
@@ -183,16 +259,30 @@ def read_types(entries: Iterable[str]) -> dict[str, str]:
     return types
 
 
-def find_files(source: Path, suffix: str) -> list[Path]:
-    """The file, or all files below the folder but hidden and converted ones, in the order of their names."""
+def read_features(entries: Iterable[str]) -> dict[str, str]:
+    """`["Span=role"]` -> `{"Span": "role"}`"""
+    features: dict[str, str] = {}
+    for entry in entries:
+        layer, _, feature = (part.strip() for part in entry.partition("="))
+        if not layer or not feature:
+            raise LukeError("L180", entry=entry)
+        features[layer] = feature
+    return features
+
+
+def find_files(source: Path, suffixes: tuple[str, ...], *, converted: bool = False) -> list[Path]:
+    """The file, or all files below the folder but hidden ones, in the order of their names.
+
+    converted: whether .spacy files are among them.
+    """
     if source.is_file():
         return [source]
     files = sorted(
         path
         for path in source.rglob("*")
         if path.is_file()
-        and path.name.endswith(suffix)
-        and path.suffix != ".spacy"
+        and path.name.endswith(suffixes)
+        and (converted or path.suffix != ".spacy")
         and not any(part.startswith(".") for part in path.relative_to(source).parts)
     )
     if not files:

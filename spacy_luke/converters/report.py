@@ -16,6 +16,8 @@ from ..errors import warn
 # ruff: noqa: RUF009 - `noted` makes a dataclass field, no value that objects share
 SHOWN = 5
 SHOWN_LABELS = 25
+# From which probability on a category is that of the text.
+CHOSEN_FROM = 0.5
 
 
 @dataclass(kw_only=True)
@@ -60,6 +62,7 @@ class ConversionReport:
     relations: Counter[str] = field(default_factory=Counter)
     unrelated: int = 0  # documents that are annotated with having no relation
     entity_relations: int = 0  # relations between entities of several mentions; `relations` counts pairs of mentions
+    cats: Counter[str] = field(default_factory=Counter)  # categories that a document has
     typed_spans: int = 0
     entity_types: Counter[str] = field(default_factory=Counter)
     questions: int = 0
@@ -70,6 +73,7 @@ class ConversionReport:
     renamed: Counter[tuple[str, str]] = field(default_factory=Counter)  # labels in the file, and as chosen; not shown
     dropped: Counter[str] = field(default_factory=Counter)
     dropped_relations: Counter[str] = field(default_factory=Counter)
+    not_carried: Counter[str] = field(default_factory=Counter)  # kinds of annotation that the other side cannot hold
     # Columns
     repaired_tags: Noted = noted("Tags repaired")  # read, but not as written (I- without B-)
     bad_tags: Noted = noted("Not a tag, read as O")
@@ -98,6 +102,15 @@ class ConversionReport:
     untyped: Noted = noted("Mentions that the file gives no type to")
     rejected: Noted = noted("Examples that are not answered with 'accept', left out")
     unlabelled: Noted = noted("Sentences without a label, not annotated with relations")
+    # Annotation tools
+    unknown_ends: Noted = noted("Relations left out, because they name an annotation that is not one of the mentions")
+    nameless_relations: Noted = noted("Relations without a label, left out")
+    discontinuous: Noted = noted("Mentions of several parts with text between them, left out")
+    cancelled: Noted = noted("Annotations that were skipped by their annotator, left out")
+    several_annotators: Noted = noted("Texts with several annotations, of which one is taken")
+    unannotated_texts: Noted = noted("Texts without annotation, left out")
+    utf16_texts: Noted = noted("Texts whose mentions are found by UTF-16 code units, and are read so")
+    renamed_labels: Noted = noted("Labels and ids with white space, which is written as '_'")
     # Questions and answers
     repeated_questions: Noted = noted("Questions asked more than once about a text, written once with all answers")
     unannotated_questions: Noted = noted("Questions that the file gives no answer to, written without")
@@ -122,6 +135,7 @@ class ConversionReport:
             relations = get_relations(doc)
             self.relations.update(relation.label for relation in relations)
             self.unrelated += has_annotation(doc, RELATIONS) and not relations
+            self.cats.update(label for label, value in doc.cats.items() if value >= CHOSEN_FROM)
             for span in get_typed_spans(doc):
                 self.typed_spans += 1
                 self.entity_types.update(get_entity_types(span))
@@ -170,6 +184,8 @@ class ConversionReport:
             lines.append(
                 f"Relations between entities: {self.entity_relations}; written as pairs of mentions, see above"
             )
+        if self.cats:
+            lines.append(f"Categories: {by_type(self.cats)}")
         if self.typed_spans:
             lines.append(f"Typed entities: {self.typed_spans}; types: {by_type(self.entity_types)}")
         if self.questions:
@@ -181,6 +197,8 @@ class ConversionReport:
             lines.append(f"Entities left out: {by_type(self.dropped)}")
         if self.dropped_relations:
             lines.append(f"Relations left out: {by_type(self.dropped_relations)}")
+        if self.not_carried:
+            lines.append(f"Not carried over, for lack of a place: {by_type(self.not_carried)}")
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, Noted) and value.count:

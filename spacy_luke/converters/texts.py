@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -43,6 +44,12 @@ class Mention(NamedTuple):
 Fact = tuple[TokenRange, TokenRange, str]
 
 
+@lru_cache(maxsize=1)
+def _english(vocab: Vocab) -> English:
+    """spaCy takes a quarter of a second to make one, which counts for a folder of many short files."""
+    return English(vocab=vocab)
+
+
 class TextTokenizer:
     """The tokenizer of `spacy.blank("en")` for texts of any kind.
 
@@ -51,7 +58,7 @@ class TextTokenizer:
     """
 
     def __init__(self, vocab: Vocab | None = None):
-        nlp = English(vocab=True if vocab is None else vocab)
+        nlp = English(vocab=True) if vocab is None else _english(vocab)
         self._tokenizer, self.vocab = nlp.tokenizer, nlp.vocab
 
     def __call__(self, text: str) -> Doc:
