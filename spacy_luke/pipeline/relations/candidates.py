@@ -209,7 +209,7 @@ def nearest_pairs(
             kept = np.concatenate([kept, found], axis=1)
             continue
         if kept.shape[1] >= most:  # of pairs as far apart as these the earlier are taken
-            found = found[:, between < max(int(kept[2].max()), 0)]
+            found = found[:, between < int(kept[2].max(initial=0))]
         kept = np.concatenate([kept, found], axis=1)
         if kept.shape[1] > most:
             wanted = max(most, int((kept[2] < 0).sum()))
