@@ -23,6 +23,7 @@ from .encoder import Encoder, States
 from .inputs import EncoderInput, EncoderOutput, Recording
 from .kernels.dropout import dropout
 from .kernels.int8 import Linear
+from .kernels.item_attention import attend_in_two_parts, can_attend_in_two_parts
 from .layers import FeedForward
 from .luke import additive_mask
 from .piece_states import PieceStates
@@ -65,7 +66,11 @@ class IndependentAttention(Attention):
         self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, per_item: int = 1
     ) -> Tensor:
         """*Shape:* (batch, entities, hidden) -> the same; `per_item` as for `entities_with_weights`."""
-        return self.entities_with_weights(entities, keys, values, mask, per_item)[0]
+        to_pieces, to_item = self._entity_queries(entities)
+        if not can_attend_in_two_parts(to_pieces, self._dropped_weights):
+            return self.entities_with_weights(entities, keys, values, mask, per_item)[0]
+        own = self.key(entities), self.value(entities)
+        return self._output(attend_in_two_parts(to_pieces, to_item, keys, values, *own, mask, per_item), entities)
 
     def entities_with_weights(
         self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, per_item: int = 1
@@ -76,8 +81,8 @@ class IndependentAttention(Attention):
 
         *Shape of the weights:* (batch, heads, entities, pieces + per_item)
         """
-        to_pieces = self.entity_to_piece_query(entities) if self.entity_aware else self.query(entities)
-        to_item = self.entity_to_entity_query(entities) if self.entity_aware else to_pieces
+        # The queries are scaled, since scores are many more.
+        to_pieces, to_item = (queries * keys.shape[-1] ** -0.5 for queries in self._entity_queries(entities))
         scores = self._split_heads(to_pieces) @ keys.transpose(2, 3)
         if mask is not None:
             scores = scores + mask
@@ -87,12 +92,18 @@ class IndependentAttention(Attention):
         )
         # (batch, heads, items, asking entity, asked entity, head width), summed over the last
         own = (queries.unsqueeze(-2) * own_keys.unsqueeze(-3)).sum(-1).flatten(2, 3)
-        scores = torch.cat([scores, own], dim=-1) * keys.shape[-1] ** -0.5
-        weights = dropout(scores.softmax(-1), self._dropped_weights)
+        weights = dropout(torch.cat([scores, own], dim=-1).softmax(-1), self._dropped_weights)
         pieces = keys.shape[2]
         of_item = weights[..., pieces:].unflatten(2, (-1, per_item)).unsqueeze(-1) * own_values.unsqueeze(-3)
         context = weights[..., :pieces] @ values + of_item.sum(-2).flatten(2, 3)
         return self._output(self._merge_heads(context), entities), weights
+
+    def _entity_queries(self, entities: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries for the keys of pieces, and for those of the entities of the item. *Shape:* as given, each"""
+        if not self.entity_aware:
+            queries = self.query(entities)
+            return queries, queries
+        return self.entity_to_piece_query(entities), self.entity_to_entity_query(entities)
 
 
 class IndependentLayer(nn.Module):
