@@ -138,6 +138,7 @@ def test_pairs_must_be_a_function() -> None:
         "directed_labels": None,
         "max_batch_pieces": 4096,
         "max_doc_pieces": None,
+        "markers": None,
         "scorer": None,
     }
     with pytest.raises(LukeError, match=r"L047.*pairs = \[\]"):
