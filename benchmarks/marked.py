@@ -35,7 +35,9 @@ def marked_rows(
         nlp = ours(checkpoint, options, precise, **settings)
         pipe: Any = nlp.get_pipe(nlp.pipe_names[0])
         docs = with_mentions(nlp, sentences(options), most=most_mentions)
-        inputs = [{"text": doc.text, "entity_spans": characters(item)} for doc in docs for item in pipe._items(doc)]
+        layout = pipe._layout()
+        items = [(doc.text, item) for doc in docs for item in pipe._items(doc, layout)]
+        inputs = [{"text": text, "entity_spans": characters(item)} for text, item in items]
         reference = Transformers(checkpoint, head, options, precise, task=task)
         others = [
             Other(f"{what}, transformers in arrival order", lambda: reference.logits(inputs), target),

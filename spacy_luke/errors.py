@@ -250,8 +250,8 @@ WARNINGS: dict[str, str] = {
     "or set {attribute}.",
     "W012": "{path}: {lost} of {total} gold mentions start or end inside a token of the predicted Docs and are left "
     "out. First: {examples}. Use the tokenizer that the corpus was made with, or one that splits there.",
-    "W013": "A Doc has {count} candidate pairs; the {maximum} pairs of entities that are nearest to each other are "
-    "taken. Raise max_pairs, or narrow them with max_distance, type_pairs or sentences.",
+    "W013": "{source}: a Doc has {count} candidate pairs; the {taken} pairs of entities that are nearest to each other "
+    "are taken ({setting} = {value}). Raise {setting}, or narrow the pairs with max_distance, type_pairs or sentences.",
     "W014": "Component {name!r}: {count} {what} were left out ({reasons}). What is too long or too far apart needs "
     "windows with more max_pieces, and an encoder with as many positions.",
     "W015": "Component {name!r}: {count} questions are longer than {maximum} pieces; only their beginning is read. "

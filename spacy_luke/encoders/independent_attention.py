@@ -23,6 +23,7 @@ from .encoder import Encoder, States
 from .inputs import EncoderInput, EncoderOutput, Recording
 from .kernels.dropout import dropout
 from .kernels.int8 import Linear, project
+from .kernels.item_attention import attend_in_two_parts, can_attend_in_two_parts
 from .layers import FeedForward
 from .luke import additive_mask
 from .piece_states import PieceStates
@@ -66,7 +67,12 @@ class IndependentAttention(Attention):
         self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, per_item: int = 1
     ) -> Tensor:
         """*Shape:* (batch, entities, hidden) -> the same; `per_item` as for `entities_with_weights`."""
-        return self.entities_with_weights(entities, keys, values, mask, per_item)[0]
+        to_pieces, to_item, key, value = self._project_entities(entities)
+        if can_attend_in_two_parts(to_pieces, self._dropped_weights):
+            context = attend_in_two_parts(to_pieces, to_item, keys, values, key, value, mask, per_item)
+        else:
+            context, _ = self._attend_with_weights(to_pieces, to_item, keys, values, key, value, mask, per_item)
+        return self._output(context, entities)
 
     def entities_with_weights(
         self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, per_item: int = 1
@@ -77,26 +83,50 @@ class IndependentAttention(Attention):
 
         *Shape of the weights:* (batch, heads, entities, pieces + per_item)
         """
+        to_pieces, to_item, key, value = self._project_entities(entities)
+        context, weights = self._attend_with_weights(to_pieces, to_item, keys, values, key, value, mask, per_item)
+        return self._output(context, entities), weights
+
+    def _project_entities(self, entities: Tensor) -> tuple[Tensor, ...]:
+        """Queries for the keys of pieces, and for those of the entities of the item; keys and values of the entities.
+
+        *Shape:* (batch, entities, hidden) -> 4 x the same
+        """
         if self.entity_aware:
-            asking = self.entity_to_piece_query, self.entity_to_entity_query
-            to_pieces, to_item, key, value = project(entities, *asking, self.key, self.value)
-        else:
-            to_pieces, key, value = project(entities, self.query, self.key, self.value)
-            to_item = to_pieces
-        scores = self._split_heads(to_pieces) @ keys.transpose(2, 3)
+            queries = self.entity_to_piece_query, self.entity_to_entity_query
+            return project(entities, *queries, self.key, self.value)
+        query, key, value = project(entities, self.query, self.key, self.value)
+        return query, query, key, value
+
+    def _attend_with_weights(
+        self,
+        to_pieces: Tensor,
+        to_item: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        own_keys: Tensor,
+        own_values: Tensor,
+        mask: Tensor | None,
+        per_item: int,
+    ) -> tuple[Tensor, Tensor]:
+        """What `attend_in_two_parts` gives, the plain way, and the weights.
+
+        *Shapes:* -> (batch, entities, hidden), (batch, heads, entities, pieces + per_item)
+        """
+        scale = keys.shape[-1] ** -0.5  # of the queries, since scores are many more
+        scores = self._split_heads(to_pieces * scale) @ keys.transpose(2, 3)
         if mask is not None:
             scores = scores + mask
         queries, own_keys, own_values = (
-            self._split_heads(rows).unflatten(2, (-1, per_item)) for rows in (to_item, key, value)
+            self._split_heads(rows).unflatten(2, (-1, per_item)) for rows in (to_item * scale, own_keys, own_values)
         )
         # (batch, heads, items, asking entity, asked entity, head width), summed over the last
         own = (queries.unsqueeze(-2) * own_keys.unsqueeze(-3)).sum(-1).flatten(2, 3)
-        scores = torch.cat([scores, own], dim=-1) * keys.shape[-1] ** -0.5
-        weights = dropout(scores.softmax(-1), self._dropped_weights)
+        weights = dropout(torch.cat([scores, own], dim=-1).softmax(-1), self._dropped_weights)
         pieces = keys.shape[2]
         of_item = weights[..., pieces:].unflatten(2, (-1, per_item)).unsqueeze(-1) * own_values.unsqueeze(-3)
         context = weights[..., :pieces] @ values + of_item.sum(-2).flatten(2, 3)
-        return self._output(self._merge_heads(context), entities), weights
+        return self._merge_heads(context), weights
 
 
 class IndependentLayer(nn.Module):

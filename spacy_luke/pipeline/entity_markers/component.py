@@ -185,8 +185,11 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         return {} if markers else {UNMARKED: UnmarkedSettings(self._types_of_new_head)}
 
     @abstractmethod
-    def _items(self, doc: Doc) -> list[tuple[Span, ...]]:
-        """The items of a Doc, each once."""
+    def _items(self, doc: Doc, layout: Layout, example: Example | None = None) -> list[tuple[Span, ...]]:
+        """The items of a Doc, each once.
+
+        layout: knows how large they are. example: in training, the Doc's; None in prediction.
+        """
 
     @abstractmethod
     def _is_annotated(self, reference: Doc) -> bool:
@@ -207,8 +210,8 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         docs = self._as_list(docs)
         labels = len(self._require_weights_or_bundled(docs).labels)
         self._warn_without_sentences(docs)
-        items = [self._items(doc) for doc in docs]
         layout = self._layout()
+        items = [self._items(doc, layout) for doc in docs]
         logits = [np.zeros((len(doc_items), labels), dtype=np.float32) for doc_items in items]
         seen = [np.zeros(len(doc_items), dtype=bool) for doc_items in items]
         places = layout.place(docs, items)
@@ -278,10 +281,10 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         entropy, averaged over items and labels, as in the reference."""
         docs = [example.predicted for example in examples]
         self._warn_without_sentences(docs)
-        items = [self._items(e.predicted) if self._is_annotated(e.reference) else [] for e in examples]
+        layout = self._layout()
+        items = [self._items(e.predicted, layout, e) if self._is_annotated(e.reference) else [] for e in examples]
         targets = [self._sampled(self._targets(e, doc_items)) for e, doc_items in zip(examples, items, strict=True)]
         known = [np.flatnonzero(gold.known) for gold in targets]
-        layout = self._layout()
         chosen = [[doc_items[i] for i in some] for doc_items, some in zip(items, known, strict=True)]
         places = layout.place(docs, chosen)
 
@@ -305,7 +308,8 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         report = GoldReport()
         for example in get_examples():
             if self._is_annotated(example.reference):
-                targets = self._targets(example, self._items(example.predicted))
+                items = self._items(example.predicted, self._layout(), example)
+                targets = self._targets(example, items)
                 report.total += targets.gold
                 report.several_labels += targets.several_labels
                 for text in targets.missed:

@@ -24,7 +24,7 @@ from ...encoders.inputs import EncoderInput
 from ...tokenization.entity_vocab import MASK, MASK2, PAD, EntityVocab
 from ...tokenization.loading import SpecialPieces
 from ...tokenization.pieces import PieceTokenizer
-from .markers import MarkerVocab, Passage, find_passages, marked_row
+from .markers import MarkerVocab, Passage, find_passages, marked_row, passage_lengths
 
 # The mentions of an item.
 Item = Sequence[Span]
@@ -40,6 +40,9 @@ class Layout(Protocol):
     """
 
     left_out: Counter[str]
+
+    def sizes(self, doc: Doc, items: Sequence[Item]) -> np.ndarray:
+        """Pieces and entities that the encoder computes for each item of a Doc alone. *Shape:* (items,), int64"""
 
     def place(self, docs: Sequence[Doc], items: Sequence[Sequence[Item]]) -> list[Any]:
         """Places of the items of each Doc."""
@@ -78,11 +81,24 @@ class MarkedLayout:
         self.left_out: Counter[str] = Counter()
         self._vocab = vocab
         self._windows = windows
+        # Of Docs whose items were measured and not placed so far.
+        self._pieces: dict[Doc, DocPieces] = {}
+
+    def sizes(self, doc: Doc, items: Sequence[Item]) -> np.ndarray:
+        """The passage of each item as the Doc's own pieces count it, with its markers, special pieces and entities; 0
+        for an item that has none."""
+        if doc not in self._pieces:
+            self._pieces[doc] = doc_pieces(doc, self._vocab.tokenizer)
+        lengths = passage_lengths(doc, self._pieces[doc], _token_ranges(items), self._windows)
+        added = 2 + 3 * len(items[0]) if len(items) else 0  # <s> and </s>; two markers and an entity a mention
+        return np.where(lengths > 0, lengths + added, 0)
 
     def place(self, docs: Sequence[Doc], items: Sequence[Sequence[Item]]) -> list[MarkedItem]:
         places = []
         for index, (doc, doc_items) in enumerate(zip(docs, items, strict=True)):
-            pieces = doc_pieces(doc, self._vocab.tokenizer) if len(doc_items) else None
+            pieces = self._pieces.pop(doc, None)
+            if pieces is None and len(doc_items):
+                pieces = doc_pieces(doc, self._vocab.tokenizer)
             found = find_passages(doc, pieces, _token_ranges(doc_items), self._windows) if pieces is not None else []
             for number, passage in enumerate(found):
                 if isinstance(passage, str):
@@ -113,6 +129,10 @@ class DocumentLayout:
         self.left_out: Counter[str] = Counter()
         self._tokenizer = tokenizer
         self._windows = windows
+
+    def sizes(self, doc: Doc, items: Sequence[Item]) -> np.ndarray:
+        """The entities of each item; all of them share the pieces."""
+        return np.array([len(item) for item in items], dtype=np.int64)
 
     def place(self, docs: Sequence[Doc], items: Sequence[Sequence[Item]]) -> list[ItemRow]:
         places: list[ItemRow] = []
@@ -157,6 +177,10 @@ class UnmarkedLayout:
         self._longest_mention = longest_mention
         self._max_row_pieces = max_row_pieces
         self._types = types
+
+    def sizes(self, doc: Doc, items: Sequence[Item]) -> np.ndarray:
+        """The entities of each item; all of them share the pieces."""
+        return np.array([len(item) for item in items], dtype=np.int64)
 
     def place(self, docs: Sequence[Doc], items: Sequence[Sequence[Item]]) -> list[UnmarkedRow]:
         return [

@@ -51,10 +51,55 @@ def find_passages(
     """
     if not len(items):
         return []
+    first, last = _shown_tokens(doc, pieces, items)
+    cut = _PassageCutter(doc, pieces, windows, 2 * first.shape[1])
+    return [WHITE_SPACE if (a > b).any() else cut(a, b) or too_long(len(a)) for a, b in zip(first, last, strict=True)]
+
+
+def passage_lengths(
+    doc: Doc, pieces: DocPieces, items: Sequence[Sequence[tuple[int, int]]], windows: PassageWindows
+) -> np.ndarray:
+    """The pieces of the Doc in the passage that `find_passages` finds for each item; 0 where there is none.
+
+    *Shape:* (items,), int64
+    """
+    if not len(items):
+        return np.zeros(0, dtype=np.int64)
+    first, last = _shown_tokens(doc, pieces, items)
+    lengths = np.zeros(len(first), dtype=np.int64)
+    for i in np.flatnonzero((first <= last).all(axis=1)):
+        _, window = _tokens_and_window(pieces, int(first[i].min()), int(last[i].max()), windows, 2 * first.shape[1])
+        lengths[i] = 0 if window is None else window[1] - window[0]
+    return lengths
+
+
+def _shown_tokens(
+    doc: Doc, pieces: DocPieces, items: Sequence[Sequence[tuple[int, int]]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """First and last token of each span that is not white space; of one that is, the last before the first.
+
+    *Shape:* (items, spans of an item) each
+    """
     spans = token_ranges(items, doc)
     first, last = (edge.reshape(spans.shape[:2]) for edge in trim(pieces.visible, spans.reshape(-1, 2)))
-    cut = _PassageCutter(doc, pieces, windows, 2 * spans.shape[1])
-    return [WHITE_SPACE if (a > b).any() else cut(a, b) or too_long(len(a)) for a, b in zip(first, last, strict=True)]
+    return first, last
+
+
+def _tokens_and_window(
+    pieces: DocPieces, low: int, high: int, windows: PassageWindows, reserved: int
+) -> tuple[tuple[int, int], tuple[int, int] | None]:
+    """The token range of the sentences from one token to another, and the piece range that shows them or as much of
+    them as fits; None if the two tokens do not fit.
+
+    reserved: places of the window that markers take.
+    """
+    sentences, starts, ends = pieces.sentences, pieces.pieces.starts, pieces.pieces.ends
+    sentence = np.searchsorted(sentences[:, 0], [low, high], side="right") - 1
+    from_token, to_token = int(sentences[sentence[0], 0]), int(sentences[sentence[1], 1])
+    whole = (int(starts[from_token]), int(ends[to_token - 1]))
+    hull = (int(starts[low]), int(ends[high]))
+    window = windows.around(hull, whole, len(pieces.pieces.ids), reserved)
+    return (from_token, to_token), window
 
 
 class _PassageCutter:
@@ -73,16 +118,12 @@ class _PassageCutter:
 
     def __call__(self, first: np.ndarray, last: np.ndarray) -> Passage | None:
         """first, last: tokens of the spans; None if no window holds them all. *Shape:* (spans,)"""
-        sentences, starts, ends = self._pieces.sentences, self._pieces.pieces.starts, self._pieces.pieces.ends
+        starts, ends = self._pieces.pieces.starts, self._pieces.pieces.ends
         low, high = int(first.min()), int(last.max())
-        sentence = np.searchsorted(sentences[:, 0], [low, high], side="right") - 1
-        from_token, to_token = int(sentences[sentence[0], 0]), int(sentences[sentence[1], 1])
-        whole = (int(starts[from_token]), int(ends[to_token - 1]))
-        hull = (int(starts[low]), int(ends[high]))
-        window = self._windows.around(hull, whole, len(self._pieces.pieces.ids), self._reserved)
+        (from_token, to_token), window = _tokens_and_window(self._pieces, low, high, self._windows, self._reserved)
         if window is None:
             return None
-        if window != whole:  # the tokens that are wholly in it
+        if window != (starts[from_token], ends[to_token - 1]):  # the tokens that are wholly in it
             from_token = min(int(np.searchsorted(starts, window[0], side="left")), low)
             to_token = max(int(np.searchsorted(ends, window[1], side="right")), high + 1)
         start = moved(self._text, self._char_starts[from_token])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,13 @@ from ...annotations import RELATIONS, Relation, get_relations, has_annotation, s
 from ...batching.windows import PassageWindows, Windows
 from ...checkpoints.heads import PAIR_CLASSIFIER
 from ...checks import require_at_least
-from ...errors import LukeError
+from ...errors import LukeError, warn
 from ...user_functions import naming_key_errors
 from ..base.negative_label import NO_RELATION, find_negative
 from ..entity_markers.component import EntityMarkerComponent, ScoredItems, Targets
-from .candidates import EntityPairs, PairGetter, checked_pairs
-from .gold import related_types, relation_targets, with_some_negatives
+from ..entity_markers.inputs import Layout
+from .candidates import CandidatePairs, EntityPairs, PairGetter, checked_pairs, nearest_pairs
+from .gold import gold_pairs, related_types, relation_targets, with_some_negatives
 from .labels import (
     BACKWARD,
     FORWARD,
@@ -34,6 +36,8 @@ from .labels import (
 )
 
 TYPE_PAIRS = "type_pairs"
+# Pieces and entities of a pair at least: its two entities.
+_SMALLEST_PAIR = 2
 DEFAULT_CONFIG = """
 [luke_relations]
 markers = null
@@ -46,6 +50,7 @@ negative_label = null
 directed_labels = null
 symmetric = []
 max_batch_pieces = 4096
+max_doc_pieces = 32768
 
 [luke_relations.model]
 @architectures = "spacy-luke.PairClassifier.v1"
@@ -62,7 +67,7 @@ across_sentences = false
 max_distance = null
 type_pairs = null
 both_directions = true
-max_pairs = 5000
+max_pairs = null
 
 [luke_relations.scorer]
 @scorers = "spacy-luke.relations_scorer.v1"
@@ -91,6 +96,7 @@ def make_luke_relations(
     directed_labels: bool | None,
     symmetric: list[str],
     max_batch_pieces: int,
+    max_doc_pieces: int | None,
     scorer: Callable[..., dict[str, Any]] | None,
 ) -> LukeRelations:
     """Make a `luke_relations` component; see `LukeRelations` for the settings."""
@@ -109,6 +115,7 @@ def make_luke_relations(
         directed_labels=directed_labels,
         symmetric=symmetric,
         max_batch_pieces=max_batch_pieces,
+        max_doc_pieces=max_doc_pieces,
         scorer=scorer,
     )
 
@@ -124,6 +131,11 @@ class LukeRelations(EntityMarkerComponent):
     max_negatives: unrelated pairs of a Doc in training, drawn at random; the loss makes up for it as in
         `sample_negatives`; null = all, as in the paper. It needs a negative label, and no `multi_label`.
     symmetric: labels whose direction means nothing: learned in both directions, predicted once, in text order.
+    max_doc_pieces: most pieces and entities that the encoder computes for the pairs of a Doc: in classic mode those of
+        the row of each pair, its passage with markers; without markers, and with Longformer, the two entities of each.
+        Of more pairs, those with the fewest tokens between the two are taken, with a warning (W013); null = no bound.
+        In training, where this bounds an update as well, the pairs that are related are always taken, however many
+        they are and however far apart, and then the nearest.
 
     The other settings are those of `EntityMarkerComponent`.
     """
@@ -153,6 +165,7 @@ class LukeRelations(EntityMarkerComponent):
         directed_labels: bool | None,
         symmetric: list[str],
         max_batch_pieces: int,
+        max_doc_pieces: int | None,
         scorer: Callable[..., dict[str, Any]] | None,
     ):
         super().__init__(
@@ -172,8 +185,11 @@ class LukeRelations(EntityMarkerComponent):
             raise LukeError("L047", setting="pairs", value=pairs, reason=reason)
         if max_negatives is not None:
             require_at_least(0, max_negatives=max_negatives)
+        if max_doc_pieces is not None:
+            require_at_least(1, max_doc_pieces=max_doc_pieces)
         self.pairs = pairs
         self.max_negatives = max_negatives
+        self.max_doc_pieces = max_doc_pieces
         self.symmetric = frozenset(symmetric)
         self._negative_setting = negative_label
         self._directed_setting = directed_labels
@@ -255,11 +271,30 @@ class LukeRelations(EntityMarkerComponent):
 
     # Candidates
 
-    def _items(self, doc: Doc) -> list[tuple[Span, ...]]:
+    def _items(self, doc: Doc, layout: Layout, example: Example | None = None) -> list[tuple[Span, ...]]:
+        getter, most = self._getter, None
         with naming_key_errors(self.name, "pairs", self.pairs):
-            pairs = self._getter(doc)
-            if not isinstance(self.pairs, EntityPairs):
-                pairs = checked_pairs(doc, pairs)
+            if isinstance(getter, EntityPairs):
+                candidates, most = getter.candidates(doc), getter.max_pairs
+            else:
+                candidates = CandidatePairs.from_pairs(self._distinct(checked_pairs(doc, getter(doc))))
+        related = () if example is None else gold_pairs(example, self._scheme(self.logit_labels))
+        if self.max_doc_pieces is None:
+            found = nearest_pairs(candidates, most, related)
+            taken = found.pairs
+        else:
+            at_most = self.max_doc_pieces // _SMALLEST_PAIR
+            found = nearest_pairs(candidates, at_most if most is None else min(at_most, most), related)
+            taken = found.within(self.max_doc_pieces, partial(layout.sizes, doc))
+        if len(taken) < found.count:
+            by_number = most is not None and len(taken) >= most
+            setting, value = ("max_pairs", most) if by_number else ("max_doc_pieces", self.max_doc_pieces)
+            source = f"Component {self.name!r}"
+            warn("W013", source=source, count=found.count, taken=len(taken), setting=setting, value=value)
+        return [*taken]
+
+    def _distinct(self, pairs: Iterable[tuple[Span, Span]]) -> list[tuple[Span, Span]]:
+        """Pairs, each once, with directed labels in text order."""
         if self.directed_labels:
             pairs = [in_text_order(head, tail) for head, tail in pairs]
         unique = {tuple((s.start, s.end, s.label) for s in pair): pair for pair in pairs}

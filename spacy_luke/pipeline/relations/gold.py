@@ -13,7 +13,7 @@ from spacy.training import Example
 from ...annotations import RELATIONS, get_relations, has_annotation
 from ..base.gold import aligned_tokens
 from ..entity_markers.component import Targets
-from .labels import RelationLabels
+from .labels import Range, RelationLabels
 
 
 def relation_targets(
@@ -54,6 +54,18 @@ def relation_targets(
     elif not multi_label:
         targets.known &= targets.labels.any(axis=1)
     return targets, unknown
+
+
+def gold_pairs(example: Example, scheme: RelationLabels) -> set[tuple[Range, Range]]:
+    """Token ranges, in the predicted Doc, of head and tail of the pairs that gold relations make related."""
+    return {
+        ranges
+        for relation in get_relations(example.reference)
+        if not scheme.means_unrelated(relation.label)
+        for ranges, _ in scheme.readings(
+            aligned_tokens(example, relation.head), aligned_tokens(example, relation.tail), relation.label
+        )
+    }
 
 
 def with_some_negatives(targets: Targets, negative: int, maximum: int) -> Targets:

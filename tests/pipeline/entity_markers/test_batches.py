@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,6 +97,8 @@ def test_three_hundred_entities_are_bounded_in_number_and_memory(nlp, pipe, monk
     for token in doc:
         token.is_sent_start = token.i % 150 == 0
     with_ents(doc, [(3 * i, 3 * i + 1, "PER") for i in range(300)])
+    if pipe.name == "luke_relations":
+        pipe.max_doc_pieces, pipe.pairs = None, replace(pipe.pairs, max_pairs=5000)
     alive, most, biggest = weakref.WeakSet(), [], []
     make = layouts.marked_row
 
@@ -173,6 +176,7 @@ def test_windows_that_show_no_given_spans_are_an_error(nlp, pipe) -> None:
         "max_batch_pieces": 10,
     }
     more = {"pairs": None, "max_negatives": None, "negative_label": None, "directed_labels": None, "symmetric": []}
+    more["max_doc_pieces"] = None
     settings.update(more if pipe.name == "luke_relations" else {"spans_key": None})
     with pytest.raises(LukeError, match=r"L047.*windows"):
         type(pipe)(nlp.vocab, pipe.model, "x", windows="all", scorer=None, **settings)

@@ -68,7 +68,7 @@ def component(folder: Path | None = None, *, data=DATA, labels=None, **config):
 
 def targets(pipe, gold: Example) -> dict[int, set[str]]:
     """Gold labels of each span, by its first token."""
-    items = pipe._items(gold.predicted)
+    items = pipe._items(gold.predicted, pipe._layout())
     found = pipe._targets(gold, items)
     return {
         span.start: {pipe.labels[i] for i in np.flatnonzero(row)}

@@ -6,6 +6,7 @@ import itertools
 import tracemalloc
 import warnings
 
+import numpy as np
 import pytest
 import spacy
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
 
 from spacy_luke.errors import LukeError, LukeWarning
-from spacy_luke.pipeline.relations.candidates import EntityPairs, PairGetter, build_entity_pairs
+from spacy_luke.pipeline.relations.candidates import EntityPairs, PairGetter, build_entity_pairs, nearest_pairs
 
 VOCAB = spacy.blank("en").vocab
 
@@ -126,7 +127,7 @@ def test_of_too_many_pairs_the_nearest_are_taken_with_a_warning() -> None:
 
 def test_three_hundred_entities_are_bounded_in_number_and_memory() -> None:
     doc = make_doc(900, [(3 * i, 3 * i + 1, "A") for i in range(300)])
-    getter = build_entity_pairs("sc")
+    getter = build_entity_pairs("sc", max_pairs=5000)
     tracemalloc.start()
     with pytest.warns(LukeWarning, match=r"W013.*89700"):
         pairs = getter(doc)
@@ -142,7 +143,7 @@ def test_three_hundred_entities_are_bounded_in_number_and_memory() -> None:
 
 def test_pairs_are_the_same_however_many_are_looked_at_together(monkeypatch) -> None:
     doc = make_doc(40, [(i, i + 1, "AB"[i % 2]) for i in range(40)], starts=[7, 20])
-    getters = [build_entity_pairs("sc", across_sentences=x, max_pairs=n) for x in (True, False) for n in (50, 5000)]
+    getters = [build_entity_pairs("sc", across_sentences=x, max_pairs=n) for x in (True, False) for n in (50, None)]
     getters.append(build_entity_pairs("sc", across_sentences=True, type_pairs=[["A", "B"]], max_pairs=20))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LukeWarning)
@@ -150,6 +151,78 @@ def test_pairs_are_the_same_however_many_are_looked_at_together(monkeypatch) -> 
         for at_a_time in (1, 10, 100):
             monkeypatch.setattr("spacy_luke.pipeline.relations.candidates._AT_A_TIME", at_a_time)
             assert [named(getter(doc)) for getter in getters] == expected
+
+
+def test_a_million_pairs_are_bounded_within_a_few_megabytes() -> None:
+    doc = make_doc(1001, [(i, i + 1, "A") for i in range(1001)])
+    candidates = build_entity_pairs("sc").candidates(doc)
+    asked = []
+
+    def sizes(pairs) -> np.ndarray:
+        asked.append(len(pairs))
+        return np.full(len(pairs), 100)
+
+    tracemalloc.start()
+    found = nearest_pairs(candidates, 16384)
+    pairs = found.within(32768, sizes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found.count, len(found.pairs), len(pairs)) == (1_001_000, 16384, 327)
+    assert asked == [1024], "the sizes of the rest make no difference"
+    assert peak < 40e6, "the indices of all of them would be 16e6 bytes, the pairs 64e6"
+    assert {abs(a.start - b.start) for a, b in pairs} == {1}
+    assert max(max(a.end, b.end) for a, b in pairs) <= 165, "the first in the text"
+
+
+@settings(max_examples=100)
+@given(doc=docs(), most=st.none() | st.integers(1, 30), room=st.integers(0, 60), seed=st.integers(0, 9))
+def test_pairs_within_a_size_are_the_nearest(doc: Doc, most, room: int, seed: int) -> None:
+    candidates = build_entity_pairs("sc", across_sentences=True)
+    every = candidates(doc)
+    size_of = {pair: 1 + (i * 7 + seed) % 5 for i, pair in enumerate(named(every))}
+    found = nearest_pairs(candidates.candidates(doc), most)
+    pairs = found.within(room, lambda some: np.array([size_of[pair] for pair in named(some)]))
+
+    def gap(pair) -> int:
+        (a, b, _), (c, d, _) = pair
+        return max(a - d, c - b, 0)
+
+    nearest = sorted(named(every), key=gap)[:most]
+    sums = itertools.accumulate(size_of[pair] for pair in nearest)
+    expected = {pair for pair, total in zip(nearest, sums, strict=True) if total <= room}
+    assert named(pairs) == [pair for pair in named(every) if pair in expected], "in text order"
+
+
+@pytest.mark.parametrize("most", [None, 1, 4])
+def test_pairs_to_be_taken_first_are_taken_however_many_and_far(most, monkeypatch) -> None:
+    monkeypatch.setattr("spacy_luke.pipeline.relations.candidates._AT_A_TIME", 5)
+    doc = make_doc(12, [(i, i + 1, "A") for i in range(12)])
+    first = [((0, 1), (11, 12)), ((9, 10), (1, 2)), ((0, 1), (10, 11)), ((3, 4), (30, 31))]
+    found = nearest_pairs(build_entity_pairs("sc").candidates(doc), most, first)
+    pairs = found.within(4, lambda some: np.ones(len(some), dtype=np.int64))
+    assert found.first == 3
+    assert [(a.start, b.start) for a, b in found.within(0, lambda some: np.ones(len(some)))] == [
+        (0, 10),
+        (0, 11),
+        (9, 1),
+    ]
+    assert [(a.start, b.start) for a, b in pairs][:1] == ([(0, 10)] if most == 1 else [(0, 1)])
+    assert len(pairs) == (3 if most == 1 else 4)
+
+
+@pytest.mark.parametrize("types", [[["A", "B"]], [["B", "A"]], [["A", "C"]], []], ids=str)
+@pytest.mark.parametrize("both", [True, False])
+def test_pairs_that_no_type_allows_are_never_made(types, both: bool, monkeypatch) -> None:
+    # Each A comes before each B, and 3,000 x 3,000 pairs have other types.
+    labels = ["A"] * 3000 + ["B"] * 2
+    doc = make_doc(len(labels), [(i, i + 1, label) for i, label in enumerate(labels)])
+    sizes = []
+    repeat = np.repeat
+    monkeypatch.setattr(np, "repeat", lambda *args: sizes.append(len(found := repeat(*args))) or found)
+    pairs = build_entity_pairs("sc", type_pairs=types, both_directions=both)(doc)
+    made = types == [["A", "B"]] or (both and types == [["B", "A"]])
+    assert len(pairs) == (6000 if made else 0)
+    assert sum(sizes) == 2 * len(pairs)
 
 
 def test_thousands_of_entities_do_not_fill_the_memory() -> None:

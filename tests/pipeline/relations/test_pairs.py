@@ -137,6 +137,8 @@ def test_pairs_must_be_a_function() -> None:
         "negative_label": None,
         "directed_labels": None,
         "max_batch_pieces": 4096,
+        "max_doc_pieces": None,
+        "markers": None,
         "scorer": None,
     }
     with pytest.raises(LukeError, match=r"L047.*pairs = \[\]"):
@@ -237,7 +239,7 @@ def test_a_pair_that_no_window_holds_is_reported_and_has_no_logits(checkpoint) -
 
 
 def test_entities_at_the_end_of_long_docs_are_not_lost(checkpoint) -> None:
-    nlp, pipe = pipeline(checkpoint, {"max_pairs": 20_000}, windows=windows(30))
+    nlp, pipe = pipeline(checkpoint, {"max_pairs": 20_000}, windows=windows(30), max_doc_pieces=None)
     words = ("Ada met Babbage in London . " * 60).split()
     doc = with_ents(Doc(nlp.vocab, words=words), [(i, i + 1, "X") for i, w in enumerate(words) if w[0] in "ABL"])
     for token in doc:

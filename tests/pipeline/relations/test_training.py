@@ -77,7 +77,7 @@ def component(folder: Path | None = None, *, data=None, initialize=None, **confi
 
 def targets(pipe, gold: Example) -> dict[tuple[int, int], set[str]]:
     """Gold labels of each candidate pair."""
-    items = pipe._items(gold.predicted)
+    items = pipe._items(gold.predicted, pipe._layout())
     found = pipe._targets(gold, items)
     return {
         (head.start, tail.start): {pipe.logit_labels[i] for i in np.flatnonzero(row)}
@@ -564,7 +564,7 @@ def test_relations_of_unlabelled_spans_can_be_learned(folder) -> None:
 def test_drawn_negatives_are_corrected_for_their_rate(folder, drawn) -> None:
     nlp, pipe = component(folder, data=DATA, max_negatives=drawn)
     [gold] = examples(nlp, DATA[:1])
-    targets = pipe._targets(gold, pipe._items(gold.predicted))
+    targets = pipe._targets(gold, pipe._items(gold.predicted, pipe._layout()))
     sampled = pipe._sampled(targets)
     negative = pipe.logit_labels.index(pipe.negative_label)
     assert targets.known.sum() == 6
