@@ -7,14 +7,25 @@ from spacy.cli._util import app
 
 luke_cli = typer.Typer(
     name="luke",
-    help="LUKE and Longformer for spaCy: import checkpoints, convert corpora, pretrain, write model cards.",
+    help="LUKE and Longformer for spaCy: import checkpoints, convert corpora, pretrain, annotate, write model cards.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 # The modules add their commands to luke_cli, which therefore exists before them.
-from . import build_kb, card, convert, import_, pretrain, tune, tune_filter, upcycle  # noqa: E402
+from . import annotate, build_kb, card, convert, import_, pretrain, tune, tune_filter, upcycle  # noqa: E402
 
 app.add_typer(luke_cli, name="luke")
 
-__all__ = ["build_kb", "card", "convert", "import_", "luke_cli", "pretrain", "tune", "tune_filter", "upcycle"]
+__all__ = [
+    "annotate",
+    "build_kb",
+    "card",
+    "convert",
+    "import_",
+    "luke_cli",
+    "pretrain",
+    "tune",
+    "tune_filter",
+    "upcycle",
+]
