@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,13 +57,14 @@ class Folder:
         settings: of which the results depend; L169 if there are results with other ones. L168 if the folder is in use,
         L029 if it cannot be written.
         """
-        try:
-            self._state.mkdir(parents=True, exist_ok=True)
-            with only_one(self._state):
-                self._check(settings)
-        except OSError as error:
-            raise LukeError("L029", path=self.path, reason=error) from error
-        with locked(self._state, shard):
+        with ExitStack() as held:
+            try:
+                self._state.mkdir(parents=True, exist_ok=True)
+                with only_one(self._state):
+                    self._check(settings)
+                held.enter_context(locked(self._state, shard))
+            except OSError as error:
+                raise LukeError("L029", path=self.path, reason=error) from error
             yield
 
     def _check(self, settings: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from spacy_luke.errors import LukeError
 from spacy_luke.scale import annotate
@@ -120,3 +121,13 @@ def test_a_pipeline_that_cannot_be_loaded_ends_the_run(tmp_path):
     source = write_rows(tmp_path / "a.jsonl", make_rows(ROWS))
     with pytest.raises(LukeError, match="L170"):
         run(tmp_path / "nowhere", source, tmp_path / "out")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_worker_with_a_gpu(pipeline, nlp, tmp_path):
+    source = write_rows(tmp_path / "a.jsonl", make_rows(ROWS))
+    summary = run(pipeline, source, tmp_path / "out", gpus=1, ids=["id"])
+    assert summary.texts == ROWS
+    found_entities = [[ent["start"] for ent in line["entities"]] for line in results(tmp_path / "out" / "a.jsonl")]
+    assert found_entities == [[ent["start"] for ent in line["entities"]] for line in expected(nlp, make_rows(ROWS))]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import resource
 import sys
 from pathlib import Path
 
@@ -14,6 +13,11 @@ from spacy.tokens import DocBin
 
 from spacy_luke import LukeError, to_dict
 from spacy_luke.scale import Progress, Shard
+from spacy_luke.scale.folder import Folder
+from spacy_luke.scale.inputs import Input
+from spacy_luke.scale.lock import locked
+from spacy_luke.scale.rows import Columns, Part
+from spacy_luke.scale.worker import AnnotatePart, Annotator, annotate_part
 from tests.cli.test_saving import longest_file
 
 from .corpus import SMALL, found, in_one_process, leftovers, make_rows, read_lines, rounded, run, write_rows
@@ -330,6 +334,12 @@ def test_other_settings_in_the_same_folder(pipeline, source, tmp_path):
     assert run(pipeline, source, tmp_path / "out").present == 1
 
 
+def test_a_folder_that_another_run_writes_to(pipeline, source, tmp_path):
+    run(pipeline, source, tmp_path / "out")
+    with locked(tmp_path / "out" / ".annotate", Shard(1, 1)), pytest.raises(LukeError, match="L168"):
+        run(pipeline, source, tmp_path / "out")
+
+
 def test_an_output_that_is_no_folder(pipeline, source, tmp_path):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(LukeError, match="L029"):
@@ -339,20 +349,15 @@ def test_an_output_that_is_no_folder(pipeline, source, tmp_path):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the size of files")
 @pytest.mark.parametrize("form", ["jsonl", "spacy"])
 def test_a_full_disk(pipeline, source, tmp_path, form):
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)
-    with longest_file(300), pytest.raises(LukeError, match="L029"):
-        run(pipeline, source, tmp_path / "out", form=form)
-    assert found(tmp_path / "out") == []
+    for size in (0, 300):  # not even the settings can be written; the parts cannot
+        with longest_file(size), pytest.raises(LukeError, match="L029"):
+            run(pipeline, source, tmp_path / "out", form=form)
+        assert found(tmp_path / "out") == []
     assert run(pipeline, source, tmp_path / "out", form=form).written == 1
 
 
 def test_memory_zones_end_with_their_part(pipeline, nlp, tmp_path):
     """Many parts with words of their own: results are right in each, and the vocabulary of the worker stays small."""
-    from spacy_luke.scale.folder import Folder
-    from spacy_luke.scale.inputs import Input
-    from spacy_luke.scale.rows import Columns, Part
-    from spacy_luke.scale.worker import AnnotatePart, Annotator, annotate_part
-
     own = spacy.load(pipeline)
     before = len(own.vocab.strings)
     settings = Annotator(str(pipeline), Folder(tmp_path, "jsonl"), Columns())
