@@ -33,7 +33,7 @@ def annotate_cli(
     inputs: Annotated[
         list[Path],
         Argument(
-            metavar="IN…",
+            metavar="IN",
             help="Files that end in .jsonl, .txt (or these with .gz or .bz2), .parquet or .spacy, and folders of them.",
         ),
     ],

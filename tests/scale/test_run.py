@@ -347,8 +347,10 @@ def test_an_output_that_is_no_folder(pipeline, source, tmp_path):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the size of files")
-@pytest.mark.parametrize("form", ["jsonl", "spacy"])
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "spacy"])
 def test_a_full_disk(pipeline, source, tmp_path, form):
+    if form == "parquet":
+        pytest.importorskip("pyarrow")
     for size in (0, 300):  # not even the settings can be written; the parts cannot
         with longest_file(size), pytest.raises(LukeError, match="L029"):
             run(pipeline, source, tmp_path / "out", form=form)
