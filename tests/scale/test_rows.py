@@ -17,14 +17,14 @@ from spacy_luke.scale.rows import Columns, Row, read_parts, read_rows
 
 NLP = spacy.blank("en")
 # One is longer than what is read at once, and one as long as a part.
-TEXTS = ["a b c", "d", ("e" * 99 + " ") * (CHUNK // 90), "f" * 200, *(f"text {i}" for i in range(500))]
+TEXTS = ["a b c", "d", ("e" * 99 + " ") * (CHUNK // 90), "f" * 200, *(f"text {i}" for i in range(40))]
 
 
 def write(path: Path) -> Input:
     lines = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS).encode()
     if path.name == "a.parquet":
         pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-        pq.write_table(pa.table({"text": TEXTS}), path, row_group_size=20)
+        pq.write_table(pa.table({"text": TEXTS}), path, row_group_size=9)
     elif path.name == "a.spacy":
         DocBin(docs=[NLP.tokenizer(text) for text in TEXTS]).to_disk(path)
     else:
