@@ -194,13 +194,16 @@ def _serve(connection: Connection, setup: Setup, number: int) -> None:
     while True:
         try:
             task = connection.recv()
-        except EOFError:
+        except (EOFError, OSError):  # the first process is gone
             return
         try:
             reply = reply_to(task)
         except LukeError as error:
             reply = error
-        connection.send(reply)
+        try:
+            connection.send(reply)
+        except OSError:
+            return
 
 
 def _end_with_parent() -> None:
