@@ -23,7 +23,7 @@ from ..rows import Refused, Row
 from ..texts import all_sentences
 
 PROCESSES = 2
-FILES = 4
+FILES = 8
 TEXTS_PER_SENTENCE = 25  # for each of the options' sentences: by default there are 1,200 texts
 SENTENCES_PER_TEXT = 2
 _INTERVAL = 0.1  # seconds between two looks at the memory
