@@ -221,6 +221,21 @@ ERRORS: dict[str, str] = {
     "L178": "{path} has no {what} {name!r}, or several. It has: {known}.",
     "L179": "{place} cannot be written: {reason}.",
     "L180": "Cannot read --features entry {entry!r}: write LAYER=FEATURE.",
+    # large corpora
+    "L165": "{path} cannot be annotated: {reason}. Read are files whose names end in {known}, and folders of them.",
+    "L166": "The results of {path} cannot be written to {output}: {reason}.",
+    "L167": "{path} has no {column!r}, which {option} names. It has: {known}.",
+    "L168": "{path} is in use: {holder} is writing to it. Wait for its end, give another folder, or deal the inputs "
+    "among all runs in the same way: --shard 1/2 and --shard 2/2.",
+    "L169": "{path} has results that were made with other settings: {changed}. Give another folder, or delete this "
+    "one.",
+    "L170": "The pipeline {model!r} cannot be loaded: {reason}.",
+    "L171": "{path} is given up: {deaths} processes died at its rows {rows} (the last one by {cause}). If memory was "
+    "short, give fewer --workers; if a text is to blame, it is among these rows.",
+    "L172": "Processes died {deaths} times before they had loaded the pipeline {model!r} (the last one by {cause}). "
+    "Is there memory for {workers} of them? A Python script that starts them needs: if __name__ == '__main__'.",
+    "L173": "Parquet files need pyarrow ({reason}). Install it: pip install 'spacy-luke[parquet]'.",
+    "L174": "{path} is no parquet file that can be read: {reason}.",
     "L069": "{path}: component {name!r} was saved with {saved}, but its config has {configured}.",
     "L130": "Component {name!r}: its head was saved with another encoder (fingerprint {saved}) than that of "
     "{upstream!r} ({found}), on which it would predict nonsense. A save over an older pipeline that did not end leaves "
@@ -281,6 +296,7 @@ WARNINGS: dict[str, str] = {
     "W042": "Component {name!r}: the knowledge base has {entities} entities and no alias, so that no mention has a "
     "candidate and each becomes NIL. Give its aliases (kb.add_alias, or a knowledge base of luke build-kb), or a "
     "get_candidates that needs none.",
+    "W049": "{path} cannot be locked ({reason}): make sure that no other run writes to it at the same time.",
     "W024": "Component {name!r}: none of {count} Docs has a gold link, so nothing is learned. Set kb_id_ of the "
     "entities of the references.",
     "W027": "{path} has entity-aware queries of its own. They are left out, and copies of its queries for pieces take "

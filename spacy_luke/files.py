@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .checks import has_surrogate
 from .errors import LukeError
@@ -52,13 +54,23 @@ def write_file(path: str | Path, data: bytes | str) -> None:
 
     data: text is written in UTF-8.
     """
+    with new_file(path) as file:
+        file.write(data.encode("utf8") if isinstance(data, str) else data)
+
+
+@contextmanager
+def new_file(path: str | Path, *, folder: Path | None = None) -> Iterator[BinaryIO]:
+    """A file to write to that takes the place of `path` when the `with` block ends; L029 if it fails.
+
+    folder: where it is until then, on the same disk; default: beside `path`, under a hidden name.
+    """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=folder or path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data.encode("utf8") if isinstance(data, str) else data)
+                yield file
             umask = os.umask(0)
             os.umask(umask)
             os.chmod(name, 0o666 & ~umask)  # as any new file; mkstemp's are private

@@ -16,7 +16,7 @@ from benchmarks.child import in_own_process
 from benchmarks.compare import Other, Outcome, Sides, compare
 from benchmarks.models import LABELS
 from benchmarks.options import SAMPLE, Options
-from benchmarks.parts import PARTS, loading, longformer, sharing
+from benchmarks.parts import PARTS, loading, longformer, scale, sharing
 from benchmarks.parts.ner import Decoded
 from benchmarks.rows import Refused, Row, Skipped
 from benchmarks.texts import EQUAL_WORDS, all_sentences, equal_sentences
@@ -41,6 +41,14 @@ def quick(monkeypatch):
         monkeypatch.setattr(module, "in_own_process", lambda function, *given: results[function])
     save_here = {sharing.save: sharing.save, loading.load: lambda *given: results[loading.load]}
     monkeypatch.setattr(sharing, "in_own_process", lambda function, *given: save_here[function](*given))
+    monkeypatch.setattr(scale, "use_of", _plainly_used)
+    monkeypatch.setattr(scale, "TEXTS_PER_SENTENCE", 2)
+
+
+def _plainly_used(side, source, output) -> scale.Use:
+    """Of each side that of `nlp.pipe`, in this process."""
+    scale._pipe(str(source), str(output))
+    return scale.Use(1.0 + len(list(source.iterdir())), 100.0)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -61,7 +69,7 @@ def _modules_of_a_child() -> list[str]:
     return sorted({"transformers", "spacy_transformers"} & sys.modules.keys())
 
 
-@pytest.mark.parametrize("part", ["ner", "relations", "qa", "tokenization", "training"])
+@pytest.mark.parametrize("part", ["ner", "relations", "qa", "tokenization", "training", "scale"])
 def test_a_wrong_answer_is_refused(part, options, monkeypatch):
     spoil = {
         "ner": ("benchmarks.parts.ner._decode", lambda spans, logits: []),
@@ -69,6 +77,7 @@ def test_a_wrong_answer_is_refused(part, options, monkeypatch):
         "qa": ("benchmarks.parts.qa.STRIDE", 100),
         "tokenization": ("benchmarks.parts.tokenization._POSITIONS", 1),
         "training": ("benchmarks.parts.training._labels", _wrong_labels),
+        "scale": ("benchmarks.parts.scale._answers", lambda folder: iter([folder.name])),
     }
     monkeypatch.setattr(*spoil[part])
     with pytest.raises(Refused, match=f"{part}: the sides differ on"):

@@ -21,6 +21,7 @@ _NAMES = (
     "others",
     "loading",
     "sharing",
+    "scale",
 )
 
 

@@ -116,3 +116,6 @@ _OF_ANNOTATION: Sequence[tuple[str, str, Callable[[Doc], list[Any]]]] = (
     (CHOICES, "choices", lambda doc: [choices.to_dict() for choices in get_choices(doc)]),
     (CHOSEN, "chosen", lambda doc: [choice.to_dict() for choice in get_chosen(doc)]),
 )
+
+# All keys of a record.
+KEYS = ("text", "entities", "spans", *(key for _, key, _ in _OF_ANNOTATION), "cats")

@@ -7,17 +7,30 @@ from spacy.cli._util import app
 
 luke_cli = typer.Typer(
     name="luke",
-    help="LUKE and Longformer for spaCy: import checkpoints, convert corpora, pretrain, tune, evaluate, model cards.",
+    help="LUKE and Longformer for spaCy: import, convert, pretrain, tune, evaluate, annotate, export, model cards.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 # The modules add their commands to luke_cli, which therefore exists before them.
-from . import build_kb, card, convert, evaluate, export, import_, pretrain, tune, tune_filter, upcycle  # noqa: E402
+from . import (  # noqa: E402
+    annotate,
+    build_kb,
+    card,
+    convert,
+    evaluate,
+    export,
+    import_,
+    pretrain,
+    tune,
+    tune_filter,
+    upcycle,
+)
 
 app.add_typer(luke_cli, name="luke")
 
 __all__ = [
+    "annotate",
     "build_kb",
     "card",
     "convert",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from spacy.tokens import Doc, DocBin
@@ -19,7 +20,21 @@ def write_docbin(docs: Iterable[Doc], path: str | Path) -> None:
 
 def read_docbin(path: str | Path, vocab: Vocab) -> list[Doc]:
     """The Docs of a DocBin; L106 if the file is none."""
+    docs = open_docbin(path)
+    with naming_bad_docbins(path):
+        return list(docs.get_docs(vocab))
+
+
+def open_docbin(path: str | Path) -> DocBin:
+    """The DocBin in a file, whose Docs are not made yet; L106 if the file is none."""
+    with naming_bad_docbins(path):
+        return DocBin(store_user_data=True).from_disk(path)
+
+
+@contextmanager
+def naming_bad_docbins(path: str | Path) -> Iterator[None]:
+    """L106 for what reading a DocBin of this file raises, from whatever msgpack makes of other bytes."""
     try:
-        return list(DocBin().from_disk(path).get_docs(vocab))
-    except (ValueError, LookupError, TypeError) as error:  # whatever msgpack makes of other bytes
+        yield
+    except (ValueError, LookupError, TypeError) as error:
         raise LukeError("L106", path=path, reason=" ".join(str(error).split())) from error

@@ -22,14 +22,18 @@ MAX_RATIO = 200
 ALWAYS_UNPACKED = 2**26
 
 
-def read_chunks(path: Path) -> Iterator[bytes]:
+def read_chunks(path: Path, on_read: Callable[[int], None] | None = None) -> Iterator[bytes]:
     """The bytes of a file, unpacked if it is a .gz or .bz2, in pieces of at most a MiB.
+
+    on_read: called before each piece with the number of bytes of the file, as it is on the disk, that were read so far.
 
     L060 if it cannot be unpacked, L151 if more than 64 MiB come out of it, and more than 200 times what was read.
     """
     with path.open("rb") as packed:
         if path.suffix not in _UNPACK:
             while chunk := packed.read(CHUNK):
+                if on_read is not None:
+                    on_read(packed.tell())
                 yield chunk
             return
         file, size = _UNPACK[path.suffix](packed), 0
@@ -37,6 +41,8 @@ def read_chunks(path: Path) -> Iterator[bytes]:
             size += len(chunk)
             if size > max(ALWAYS_UNPACKED, MAX_RATIO * packed.tell()):
                 raise LukeError("L151", path=path, size=size, packed=packed.tell(), ratio=MAX_RATIO)
+            if on_read is not None:
+                on_read(packed.tell())
             yield chunk
 
 
