@@ -20,9 +20,10 @@ from transformers import AutoModel, LukeModel
 
 from spacy_luke.annotations import get_entity_types, get_relations, set_entity_types, set_relations
 from spacy_luke.errors import LukeError
+from tests.pipeline.short_training import adam
 from tests.util import luke_config, randomise, write_luke
 
-from .model import ENTITY, PAIR, TEXT, adam, with_ents, write_checkpoint
+from .model import ENTITY, PAIR, TEXT, with_ents, write_checkpoint
 
 NAMES = ("luke_relations", "luke_entity_typer")
 ENCODER = {"@architectures": "spacy-luke.LukeEncoder.v1", "entity_attention": "independent"}
