@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -9,17 +10,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import spacy
 
 from benchmarks import __main__ as command
-from benchmarks import machine, report
+from benchmarks import machine, plot, report
 from benchmarks.child import in_own_process
 from benchmarks.compare import Other, Outcome, Sides, compare
 from benchmarks.models import LABELS
 from benchmarks.options import SAMPLE, Options
-from benchmarks.parts import PARTS, loading, longformer, sharing
+from benchmarks.parts import ESTIMATES, PARTS, bundled, loading, longformer, sharing
 from benchmarks.parts.ner import Decoded
+from benchmarks.pipelines import list_of_names
 from benchmarks.rows import Refused, Row, Skipped
 from benchmarks.texts import EQUAL_WORDS, all_sentences, equal_sentences
+from spacy_luke.models.piece_store import PieceStore
 
 
 @pytest.fixture
@@ -41,6 +45,8 @@ def quick(monkeypatch):
         monkeypatch.setattr(module, "in_own_process", lambda function, *given: results[function])
     save_here = {sharing.save: sharing.save, loading.load: lambda *given: results[loading.load]}
     monkeypatch.setattr(sharing, "in_own_process", lambda function, *given: save_here[function](*given))
+    monkeypatch.setattr(bundled, "LISTS", {3: None, 4: 1.0})
+    monkeypatch.setattr(bundled, "in_own_process", lambda function, *given: function(*given))
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -61,7 +67,7 @@ def _modules_of_a_child() -> list[str]:
     return sorted({"transformers", "spacy_transformers"} & sys.modules.keys())
 
 
-@pytest.mark.parametrize("part", ["ner", "relations", "qa", "tokenization", "training"])
+@pytest.mark.parametrize("part", ["ner", "relations", "qa", "tokenization", "training", "bundled"])
 def test_a_wrong_answer_is_refused(part, options, monkeypatch):
     spoil = {
         "ner": ("benchmarks.parts.ner._decode", lambda spans, logits: []),
@@ -69,6 +75,7 @@ def test_a_wrong_answer_is_refused(part, options, monkeypatch):
         "qa": ("benchmarks.parts.qa.STRIDE", 100),
         "tokenization": ("benchmarks.parts.tokenization._POSITIONS", 1),
         "training": ("benchmarks.parts.training._labels", _wrong_labels),
+        "bundled": ("spacy_luke.models.piece_store.PieceStore.states", _other_states()),
     }
     monkeypatch.setattr(*spoil[part])
     with pytest.raises(Refused, match=f"{part}: the sides differ on"):
@@ -79,6 +86,30 @@ def _wrong_labels(docs, spans):
     import torch
 
     return torch.ones(len(docs), max(map(len, spans)), dtype=torch.long)
+
+
+def _other_states():
+    """States that are a little different each time that they are asked for."""
+    states, times = PieceStore.states, itertools.count(1)
+
+    def found(self, encoded, layers, **more):
+        kept = states(self, encoded, layers, **more)
+        return kept.with_tensors(tuple(tensor + 0.001 * next(times) for tensor in kept.tensors))
+
+    return found
+
+
+def test_both_ways_of_the_bundled_pipeline_classify_the_same_items():
+    sides = {False: [[(0, 1, "PER")]], True: [[(0, 2, "PER")]]}
+    assert bundled._differ(sides[False], sides[True]) == [True]
+    assert bundled._differ(sides[False], sides[False]) == [False]
+    assert bundled._differ([[]], [[]]) == [], "there is nothing to compare"
+
+
+def test_a_list_of_names_has_as_many_entities():
+    doc = list_of_names(spacy.blank("en"), 250)
+    assert len({ent.text for ent in doc.ents}) == 250
+    assert all(len(ent) == 2 for ent in doc.ents)
 
 
 def test_nothing_is_timed_if_there_is_nothing_to_compare(options):
