@@ -16,8 +16,8 @@ from xml.sax.saxutils import escape
 
 from .rows import Row
 
-WIDTH, HEIGHT = 380, 260  # of a panel, in px, labels included
-LEFT, RIGHT, TOP, BOTTOM = 58, 18, 34, 44  # px around the axes
+WIDTH, HEIGHT = 380, 280  # of a panel, in px, labels included
+LEFT, RIGHT, TOP, BOTTOM = 58, 18, 52, 44  # px around the axes
 FOOT = 34  # px below the panels
 OURS, OTHER = "#0b6e99", "#c4501b"
 PANELS = {"CPU s": "CPU seconds, one thread", "MB": "peak memory, MB"}
@@ -68,13 +68,13 @@ def _panel(x: float, title: str, rows: Sequence[Row]) -> Iterator[str]:
     for size in sizes:
         yield _text(across(size), up.start + 16, f"{size:,g}")
     yield _text((across.start + across.end) / 2, up.start + 34, "names in the list")
-    for name, (color, points) in lines.items():
+    for i, (name, (color, points)) in enumerate(lines.items()):
+        yield _text(across.start + 100 * i, 36, f"● {name}", anchor="start", fill=color)
         places = [(across(a), up(b)) for a, b in points]
         line = " L".join(f"{a:.1f},{b:.1f}" for a, b in places)
         yield f'<path d="M{line}" fill="none" stroke="{color}" stroke-width="2"/>'
         for (a, b), (_, cost) in zip(places, points, strict=True):
             yield f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{color}"><title>{cost:,.3g}</title></circle>'
-        yield _text(places[0][0] + 8, places[0][1] - 8, name, anchor="start", fill=color)
 
 
 class _Scale:

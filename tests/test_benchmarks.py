@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -217,6 +218,73 @@ def test_the_readme_shows_the_results_in_the_repository():
     if not report.KEPT.exists():
         pytest.skip("no results are kept yet: python -m benchmarks --update-readme")
     assert block == report.table(json.loads(report.KEPT.read_text(encoding="utf8")))
+
+
+# The plot
+
+LISTS = [
+    Row("bundled", f"{size} names", ours, other, unit, "with markers", result=ours, result_unit=unit, size=size)
+    for unit, cost in (("CPU s", {10: (0.1, 1.0), 100: (1.0, 100.0)}), ("MB", {10: (20, 90), 100: (60, 200)}))
+    for size, (ours, other) in cost.items()
+]
+
+
+def test_the_plot_has_a_panel_for_each_unit_and_a_point_for_each_figure():
+    svg = plot.draw(report.make_results({"machine": "one <core>", "versions": "these"}, [ROWS[0], *LISTS], {}))
+    root = ElementTree.fromstring(svg)
+    texts = [node.text for node in root.iter("{*}text")]
+    assert [text for text in texts if text in plot.PANELS.values()] == list(plot.PANELS.values())
+    assert texts[-1] == "one <core> · these"
+    circles = list(root.iter("{*}circle"))
+    assert [circle[0].text for circle in circles] == ["0.1", "1", "1", "100", "20", "60", "90", "200"]
+    # Both axes are logarithmic: the costs are 0.1, 1, 1 and 100 on an axis from 0.1 to 100.
+    first, middle, same, last = (float(circle.get("cy")) for circle in circles[:4])
+    assert middle == same
+    assert first - middle == pytest.approx((middle - last) / 2, abs=0.2)
+    assert [circle.get("cx") for circle in circles[:2]] == [circle.get("cx") for circle in circles[2:4]]
+
+
+def test_without_sizes_there_is_no_plot(tmp_path):
+    plot.write(report.make_results({}, ROWS, {}), tmp_path / "plot.svg")
+    assert not (tmp_path / "plot.svg").exists()
+
+
+def test_the_plot_is_of_the_results_in_the_repository():
+    drawn = plot.draw(json.loads(report.KEPT.read_text(encoding="utf8"))) if report.KEPT.exists() else None
+    if drawn is None:
+        pytest.skip("no costs of lists are kept yet: python -m benchmarks --update-readme")
+    assert report.PLOT.read_text(encoding="utf8") == drawn
+
+
+# What is said before
+
+
+def test_the_command_says_before_it_starts_how_long_each_part_takes(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(command, "PARTS", {"ner": lambda options: [ROWS[0]], "qa": lambda options: []})
+    command.main(["--size", "tiny", "--threads", "1", "--output", str(tmp_path)])
+    said = capsys.readouterr().err
+    assert said.index("About how long") < said.index("ner …")
+    assert [line.split()[0] for line in said.splitlines()[2:5]] == ["ner", "qa", "altogether"]
+
+
+def test_every_part_has_an_estimate_that_grows_with_the_work(options):
+    for name, estimate in ESTIMATES.items():
+        seconds = estimate.seconds(options)
+        assert seconds > 0, name
+        assert estimate.seconds(replace(options, rounds=3)) == pytest.approx(2 * seconds)
+        assert estimate.seconds(replace(options, threads=2)) == pytest.approx(seconds / 2)
+        assert estimate.seconds(replace(options, size="base")) >= seconds
+    ner = ESTIMATES["ner"]
+    base = replace(options, size="base", sentences=48, rounds=3)
+    assert ner.seconds(base) == pytest.approx(ner.fixed + ner.grows)
+    assert ner.seconds(replace(base, size="mini")) == pytest.approx(ner.fixed + ner.grows / 8)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "1 s"), (42.4, "42 s"), (99.4, "99 s"), (150, "2 min"), (4000, "67 min")]
+)
+def test_durations_are_rounded(seconds, text):
+    assert command._duration(seconds) == text
 
 
 # What figures depend on

@@ -16,20 +16,24 @@ _SENTENCES, _ROUNDS = 48, 3
 
 @dataclass(frozen=True)
 class Estimate:
-    """How long a part takes with the default options, in processor seconds of one thread.
+    """How long a part takes with the default options, in processor seconds: whether it is seconds, minutes or an hour.
 
-    fixed: without what grows with the size of the random models. grows: with the size "base".
+    fixed: what does not depend on the size of the random models. grows: what does, with the size "base".
+    per_sentence: whether the latter grows with the number of sentences, too.
 
-    Of one run each on an Intel Xeon with AVX-512: whether a part takes seconds, minutes or an hour.
+    Of runs on server processors with AVX-512.
     """
 
     fixed: float
     grows: float
+    per_sentence: bool = True
 
     def seconds(self, options: Options) -> float:
         """Seconds with other options; threads are taken to share the work. The answers are checked in a round more."""
         rounds = (options.rounds + 1) / (_ROUNDS + 1)
-        work = _products(options.size) / _products("base") * options.sentences / _SENTENCES
+        work = _products(options.size) / _products("base")
+        if self.per_sentence:
+            work *= options.sentences / _SENTENCES
         return (self.fixed + self.grows * work) * rounds / options.threads
 
 
@@ -41,19 +45,19 @@ def _products(size: str) -> int:
 
 
 ESTIMATES = {
-    "tokenization": Estimate(1, 1),
-    "ner": Estimate(1, 1),
-    "int8": Estimate(1, 1),
-    "relations": Estimate(1, 1),
-    "entity_types": Estimate(1, 1),
-    "qa": Estimate(1, 1),
-    "longformer": Estimate(1, 1),
-    "training": Estimate(1, 1),
-    "share": Estimate(1, 1),
-    "others": Estimate(1, 1),
-    "bundled": Estimate(1, 1),
-    "loading": Estimate(1, 1),
-    "sharing": Estimate(1, 1),
+    "tokenization": Estimate(10, 10, per_sentence=False),
+    "ner": Estimate(10, 520),
+    "int8": Estimate(10, 400),
+    "relations": Estimate(10, 440),
+    "entity_types": Estimate(10, 140),
+    "qa": Estimate(10, 170),
+    "longformer": Estimate(100, 300, per_sentence=False),
+    "training": Estimate(10, 910),
+    "share": Estimate(15, 150),
+    "others": Estimate(20, 80),
+    "bundled": Estimate(800, 0),  # more than half of it is the list of 250 names with markers
+    "loading": Estimate(150, 30, per_sentence=False),
+    "sharing": Estimate(30, 20, per_sentence=False),
 }
 
 
