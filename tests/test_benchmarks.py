@@ -48,6 +48,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(sharing, "in_own_process", lambda function, *given: save_here[function](*given))
     monkeypatch.setattr(bundled, "LISTS", {3: None, 4: 1.0})
     monkeypatch.setattr(bundled, "in_own_process", lambda function, *given: function(*given))
+    monkeypatch.setattr(bundled.PeakMemory, "megabytes", lambda self: 2.0)
 
 
 @pytest.mark.parametrize("part", PARTS)

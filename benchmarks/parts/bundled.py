@@ -40,6 +40,7 @@ PART = "bundled"
 ALL, NER = "all components", "luke_ner"
 PREVIOUS, SPACY = "with markers, nothing shared", "spacy"
 LISTS = {10: None, 60: 1.0, 250: 5.0}  # names -> most CPU seconds
+FLAT = 1.25  # most memory of the longest list, as a multiple of that of the next: batches are of a bounded size
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _list_rows(ways: Mapping[bool, Language], options: Options) -> list[Row]:
     folders = {markers: options.folder / ("previous" if markers else "shared") for markers in ways}
     for markers, nlp in ways.items():
         nlp.to_disk(folders[markers])
-    rows = []
+    rows, peaks = [], []
     for count, target in LISTS.items():
         seconds, memory, pairs = in_own_process(list_cost, str(folders[False]), count)
         their_seconds, their_memory, their_pairs = in_own_process(list_cost, str(folders[True]), count)
@@ -177,9 +178,12 @@ def _list_rows(ways: Mapping[bool, Language], options: Options) -> list[Row]:
         limit: dict[str, Any] = {} if target is None else {"target": target, "at_most": True}
         rows += [
             Row(PART, case, seconds, their_seconds, "CPU s", PREVIOUS, seconds, "CPU s", size=count, **limit),
-            Row(PART, f"{case}, peak memory", memory, their_memory, "MB", PREVIOUS, memory / their_memory, size=count),
+            Row(PART, f"{case}, peak memory", memory, their_memory, "MB", PREVIOUS, size=count),
         ]
-    return rows
+        peaks.append(memory)
+    (*_, shorter, longer), (*_, less, more) = LISTS, peaks
+    case, against = f"a list of {longer} names, peak memory", f"a list of {shorter}"
+    return [*rows, Row(PART, case, more, less, "MB", against, more / less, target=FLAT, at_most=True)]
 
 
 def list_cost(folder: str, count: int) -> tuple[float, float, int]:
