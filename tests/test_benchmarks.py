@@ -233,10 +233,10 @@ LISTS = [
 def test_the_plot_has_a_panel_for_each_unit_and_a_point_for_each_figure():
     svg = plot.draw(report.make_results({"machine": "one <core>", "versions": "these"}, [ROWS[0], *LISTS], {}))
     root = ElementTree.fromstring(svg)
-    texts = [node.text for node in root.iter("{*}text")]
+    texts = [node.text for node in root.findall(".//{*}text")]
     assert [text for text in texts if text in plot.PANELS.values()] == list(plot.PANELS.values())
     assert texts[-1] == "one <core> · these"
-    circles = list(root.iter("{*}circle"))
+    circles = root.findall(".//{*}circle")
     assert [circle[0].text for circle in circles] == ["0.1", "1", "1", "100", "20", "60", "90", "200"]
     # Both axes are logarithmic: the costs are 0.1, 1, 1 and 100 on an axis from 0.1 to 100.
     first, middle, same, last = (float(circle.get("cy")) for circle in circles[:4])
