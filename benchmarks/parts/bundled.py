@@ -79,8 +79,7 @@ def _text_rows(ways: Mapping[bool, Language], options: Options) -> list[Row]:
         pairs = [(name, (name, True), PREVIOUS) for name in (*TASKS, ALL)] + [(n, SPACY, kind) for n in (NER, ALL)]
         for name, other, against in pairs:
             case = f"{name}, {threads} thread{'s' if threads > 1 else ''}"
-            speeds = (words / cost[side].passed for side in ((name, False), other))
-            rows.append(_in_words(case, *speeds, against))
+            rows.append(_in_words(case, words / cost[name, False].passed, words / cost[other].passed, against))
     return rows
 
 
