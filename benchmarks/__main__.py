@@ -17,7 +17,7 @@ import torch
 
 from . import machine, report
 from .options import Options, make_parser
-from .parts import PARTS
+from .parts import ESTIMATES, PARTS
 from .rows import Refused, Skipped
 
 
@@ -48,6 +48,7 @@ def measure(chosen: list[str], options: Options, output: Path) -> int:
     rows, failures = report.kept(output, about, chosen)
     order = {name: i for i, name in enumerate(PARTS)}
     refused = 0
+    print(plan(chosen, options), file=sys.stderr, flush=True)
     for name in chosen:
         print(f"{name} …", file=sys.stderr, flush=True)
         folder = options.folder / name
@@ -62,6 +63,19 @@ def measure(chosen: list[str], options: Options, output: Path) -> int:
         report.write(output, report.make_results(about, rows, failures))
     print((output / "benchmark.md").read_text(encoding="utf8"))
     return int(refused > 0)
+
+
+def plan(chosen: list[str], options: Options) -> str:
+    """A table of what will be measured and about how long each part takes."""
+    seconds = {name: ESTIMATES[name].seconds(options) for name in chosen}
+    width = max(map(len, [*seconds, "altogether"]))
+    lines = [f"{name:<{width}}  {_duration(spent):>9}" for name, spent in seconds.items()]
+    total = f"{'altogether':<{width}}  {_duration(sum(seconds.values())):>9}"
+    return "\n".join(["About how long each part takes on an idle machine:", "", *lines, total, ""])
+
+
+def _duration(seconds: float) -> str:
+    return f"{max(seconds, 1):.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 if __name__ == "__main__":

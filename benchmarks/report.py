@@ -8,12 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from . import plot
 from .machine import LOAD
 from .options import ROOT
 from .rows import Row
 
 README = ROOT / "README.md"
 KEPT = ROOT / "docs" / "benchmark.json"
+PLOT = ROOT / "docs" / "list_cost.svg"
 BEGIN, END = "<!-- benchmark table: begin -->", "<!-- benchmark table: end -->"
 _HEAD = "| part | what | ours | other | result | target | | padding |\n|---|---|---:|---:|---:|---:|---|---:|"
 
@@ -40,12 +42,14 @@ def kept(folder: Path, about: dict[str, str], chosen: Sequence[str]) -> tuple[li
     return rows, {part: reason for part, reason in found["not_measured"].items() if part not in chosen}
 
 
-def update_readme(source: Path, kept: Path = KEPT, readme: Path = README) -> None:
-    """Keep the results in `source` in the repository, and show them between the two markers of the README."""
+def update_readme(source: Path, kept: Path = KEPT, readme: Path = README, figure: Path = PLOT) -> None:
+    """Keep the results in `source` in the repository, and show them between the two markers of the README; those that
+    have sizes in a plot, too."""
     results = json.loads(source.read_text(encoding="utf8"))
     text = with_block(readme.read_text(encoding="utf8"), table(results))
     kept.write_text(json.dumps(results, indent=1) + "\n", encoding="utf8")
     readme.write_text(text, encoding="utf8")
+    plot.write(results, figure)
 
 
 def block(text: str) -> str:

@@ -24,6 +24,7 @@ class Row:
     result: the figure that a target is for, in `result_unit`: "×" for a ratio of the sides.
     target: what `result` shall reach, or with `at_most` not exceed; None = no target.
     padding: positions that the other side computed, padding included, for each real one.
+    size: of the input, where a plot shows the cost against it.
     """
 
     part: str
@@ -37,6 +38,7 @@ class Row:
     target: float | None = None
     at_most: bool = False
     padding: float | None = None
+    size: int | None = None
 
     @property
     def met(self) -> bool | None:

@@ -26,6 +26,12 @@ def sentences(options: Options) -> list[str]:
     return all_sentences(options)[: options.sentences]
 
 
+def passages(options: Options, length: int = 5) -> list[str]:
+    """All of the text, so many sentences together."""
+    lines = all_sentences(options)
+    return [" ".join(lines[start : start + length]) for start in range(0, len(lines), length)]
+
+
 def equal_sentences(texts: Iterable[str], vocab: Mapping[str, int]) -> list[str]:
     """The words of some texts again, in lines of equally many, leaving out those that are more than one piece."""
     lines: list[list[str]] = [[]]

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import spacy
 
 from benchmarks import __main__ as command
-from benchmarks import machine, report
+from benchmarks import machine, plot, report
 from benchmarks.child import in_own_process
 from benchmarks.compare import Other, Outcome, Sides, compare
 from benchmarks.models import LABELS
 from benchmarks.options import SAMPLE, Options
-from benchmarks.parts import PARTS, loading, longformer, scale, sharing
+from benchmarks.parts import ESTIMATES, PARTS, bundled, loading, longformer, scale, sharing
 from benchmarks.parts.ner import Decoded
+from benchmarks.pipelines import list_of_names
 from benchmarks.rows import Refused, Row, Skipped
 from benchmarks.texts import EQUAL_WORDS, all_sentences, equal_sentences
+from spacy_luke.models.piece_store import PieceStore
 
 
 @pytest.fixture
@@ -49,6 +54,9 @@ def _plainly_used(side, source, output) -> scale.Use:
     """Of each side that of `nlp.pipe`, in this process."""
     scale._pipe(str(source), str(output))
     return scale.Use(1.0 + len(list(source.iterdir())), 100.0)
+    monkeypatch.setattr(bundled, "LISTS", {3: None, 4: 1.0})
+    monkeypatch.setattr(bundled, "in_own_process", lambda function, *given: function(*given))
+    monkeypatch.setattr(bundled.PeakMemory, "megabytes", lambda self: 2.0)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -70,6 +78,7 @@ def _modules_of_a_child() -> list[str]:
 
 
 @pytest.mark.parametrize("part", ["ner", "relations", "qa", "tokenization", "training", "scale"])
+@pytest.mark.parametrize("part", ["ner", "relations", "qa", "tokenization", "training", "bundled"])
 def test_a_wrong_answer_is_refused(part, options, monkeypatch):
     spoil = {
         "ner": ("benchmarks.parts.ner._decode", lambda spans, logits: []),
@@ -78,6 +87,7 @@ def test_a_wrong_answer_is_refused(part, options, monkeypatch):
         "tokenization": ("benchmarks.parts.tokenization._POSITIONS", 1),
         "training": ("benchmarks.parts.training._labels", _wrong_labels),
         "scale": ("benchmarks.parts.scale._answers", lambda folder: iter([folder.name])),
+        "bundled": ("spacy_luke.models.piece_store.PieceStore.states", _other_states()),
     }
     monkeypatch.setattr(*spoil[part])
     with pytest.raises(Refused, match=f"{part}: the sides differ on"):
@@ -88,6 +98,30 @@ def _wrong_labels(docs, spans):
     import torch
 
     return torch.ones(len(docs), max(map(len, spans)), dtype=torch.long)
+
+
+def _other_states():
+    """States that are a little different each time that they are asked for."""
+    states, times = PieceStore.states, itertools.count(1)
+
+    def found(self, encoded, layers, **more):
+        kept = states(self, encoded, layers, **more)
+        return kept.with_tensors(tuple(tensor + 0.001 * next(times) for tensor in kept.tensors))
+
+    return found
+
+
+def test_both_ways_of_the_bundled_pipeline_classify_the_same_items():
+    sides = {False: [[(0, 1, "PER")]], True: [[(0, 2, "PER")]]}
+    assert bundled._differ(sides[False], sides[True]) == [True]
+    assert bundled._differ(sides[False], sides[False]) == [False]
+    assert bundled._differ([[]], [[]]) == [], "there is nothing to compare"
+
+
+def test_a_list_of_names_has_as_many_entities():
+    doc = list_of_names(spacy.blank("en"), 250)
+    assert len({ent.text for ent in doc.ents}) == 250
+    assert all(len(ent) == 2 for ent in doc.ents)
 
 
 def test_nothing_is_timed_if_there_is_nothing_to_compare(options):
@@ -195,6 +229,73 @@ def test_the_readme_shows_the_results_in_the_repository():
     if not report.KEPT.exists():
         pytest.skip("no results are kept yet: python -m benchmarks --update-readme")
     assert block == report.table(json.loads(report.KEPT.read_text(encoding="utf8")))
+
+
+# The plot
+
+LISTS = [
+    Row("bundled", f"{size} names", ours, other, unit, "with markers", result=ours, result_unit=unit, size=size)
+    for unit, cost in (("CPU s", {10: (0.1, 1.0), 100: (1.0, 100.0)}), ("MB", {10: (20, 90), 100: (60, 200)}))
+    for size, (ours, other) in cost.items()
+]
+
+
+def test_the_plot_has_a_panel_for_each_unit_and_a_point_for_each_figure():
+    svg = plot.draw(report.make_results({"machine": "one <core>", "versions": "these"}, [ROWS[0], *LISTS], {}))
+    root = ElementTree.fromstring(svg)
+    texts = [node.text for node in root.findall(".//{*}text")]
+    assert [text for text in texts if text in plot.PANELS.values()] == list(plot.PANELS.values())
+    assert texts[-1] == "one <core> · these"
+    circles = root.findall(".//{*}circle")
+    assert [circle[0].text for circle in circles] == ["0.1", "1", "1", "100", "20", "60", "90", "200"]
+    # Both axes are logarithmic: the costs are 0.1, 1, 1 and 100 on an axis from 0.1 to 100.
+    first, middle, same, last = (float(circle.get("cy")) for circle in circles[:4])
+    assert middle == same
+    assert first - middle == pytest.approx((middle - last) / 2, abs=0.2)
+    assert [circle.get("cx") for circle in circles[:2]] == [circle.get("cx") for circle in circles[2:4]]
+
+
+def test_without_sizes_there_is_no_plot(tmp_path):
+    plot.write(report.make_results({}, ROWS, {}), tmp_path / "plot.svg")
+    assert not (tmp_path / "plot.svg").exists()
+
+
+def test_the_plot_is_of_the_results_in_the_repository():
+    drawn = plot.draw(json.loads(report.KEPT.read_text(encoding="utf8"))) if report.KEPT.exists() else None
+    if drawn is None:
+        pytest.skip("no costs of lists are kept yet: python -m benchmarks --update-readme")
+    assert report.PLOT.read_text(encoding="utf8") == drawn
+
+
+# What is said before
+
+
+def test_the_command_says_before_it_starts_how_long_each_part_takes(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(command, "PARTS", {"ner": lambda options: [ROWS[0]], "qa": lambda options: []})
+    command.main(["--size", "tiny", "--threads", "1", "--output", str(tmp_path)])
+    said = capsys.readouterr().err
+    assert said.index("About how long") < said.index("ner …")
+    assert [line.split()[0] for line in said.splitlines()[2:5]] == ["ner", "qa", "altogether"]
+
+
+def test_every_part_has_an_estimate_that_grows_with_the_work(options):
+    for name, estimate in ESTIMATES.items():
+        seconds = estimate.seconds(options)
+        assert seconds > 0, name
+        assert estimate.seconds(replace(options, rounds=3)) == pytest.approx(2 * seconds)
+        assert estimate.seconds(replace(options, threads=2)) == pytest.approx(seconds / 2)
+        assert estimate.seconds(replace(options, size="base")) >= seconds
+    ner = ESTIMATES["ner"]
+    base = replace(options, size="base", sentences=48, rounds=3)
+    assert ner.seconds(base) == pytest.approx(ner.fixed + ner.grows)
+    assert ner.seconds(replace(base, size="mini")) == pytest.approx(ner.fixed + ner.grows / 8)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "1 s"), (42.4, "42 s"), (99.4, "99 s"), (150, "2 min"), (4000, "67 min")]
+)
+def test_durations_are_rounded(seconds, text):
+    assert command._duration(seconds) == text
 
 
 # What figures depend on

@@ -41,7 +41,7 @@ def measure(options: Options) -> list[Row]:
         def run() -> Outcome:
             encoded = pipe._encode(docs)
             everything = [np.arange(len(found.mentions)) for found in encoded.candidates]
-            return Outcome(list(pipe._batches(encoded, everything)))
+            return Outcome(list(pipe._batches(docs, encoded, everything)))
 
         def other() -> Outcome:
             size = options.batch_size
