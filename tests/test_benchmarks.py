@@ -48,15 +48,15 @@ def quick(monkeypatch):
     monkeypatch.setattr(sharing, "in_own_process", lambda function, *given: save_here[function](*given))
     monkeypatch.setattr(scale, "use_of", _plainly_used)
     monkeypatch.setattr(scale, "TEXTS_PER_SENTENCE", 2)
+    monkeypatch.setattr(bundled, "LISTS", {3: None, 4: 1.0})
+    monkeypatch.setattr(bundled, "in_own_process", lambda function, *given: function(*given))
+    monkeypatch.setattr(bundled.PeakMemory, "megabytes", lambda self: 2.0)
 
 
 def _plainly_used(side, source, output) -> scale.Use:
     """Of each side that of `nlp.pipe`, in this process."""
     scale._pipe(str(source), str(output))
     return scale.Use(1.0 + len(list(source.iterdir())), 100.0)
-    monkeypatch.setattr(bundled, "LISTS", {3: None, 4: 1.0})
-    monkeypatch.setattr(bundled, "in_own_process", lambda function, *given: function(*given))
-    monkeypatch.setattr(bundled.PeakMemory, "megabytes", lambda self: 2.0)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -77,8 +77,7 @@ def _modules_of_a_child() -> list[str]:
     return sorted({"transformers", "spacy_transformers"} & sys.modules.keys())
 
 
-@pytest.mark.parametrize("part", ["ner", "relations", "qa", "tokenization", "training", "scale"])
-@pytest.mark.parametrize("part", ["ner", "relations", "qa", "tokenization", "training", "bundled"])
+@pytest.mark.parametrize("part", ["ner", "relations", "qa", "tokenization", "training", "bundled", "scale"])
 def test_a_wrong_answer_is_refused(part, options, monkeypatch):
     spoil = {
         "ner": ("benchmarks.parts.ner._decode", lambda spans, logits: []),
