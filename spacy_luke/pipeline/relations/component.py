@@ -132,7 +132,8 @@ class LukeRelations(EntityMarkerComponent):
         `sample_negatives`; null = all, as in the paper. It needs a negative label, and no `multi_label`.
     symmetric: labels whose direction means nothing: learned in both directions, predicted once, in text order.
     max_doc_pieces: most pieces and entities that the encoder computes for the pairs of a Doc: in classic mode those of
-        the row of each pair, its passage with markers; without markers, and with Longformer, the two entities of each.
+        the row of each pair, its passage with markers; without markers the two entities of each, which count twice, and
+        with Longformer once.
         Of more pairs, those with the fewest tokens between the two are taken, with a warning (W013); null = no bound.
         In training, where this bounds an update as well, the pairs that are related are always taken, however many
         they are and however far apart, and then the nearest.

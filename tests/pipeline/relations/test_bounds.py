@@ -235,13 +235,13 @@ def unmarked(tmp_path_factory):
     return nlp, pipe
 
 
-def test_without_markers_a_pair_is_two_entities(unmarked, monkeypatch) -> None:
+def test_without_markers_a_pair_is_two_entities_of_twice_the_cost_of_a_piece(unmarked, monkeypatch) -> None:
     nlp, pipe = unmarked
     assert not pipe.markers
     [(every, logits)] = pipe.logits([list_of_names(nlp)])
     assert len(every) == 32
-    monkeypatch.setattr(pipe, "max_doc_pieces", 21)
-    with pytest.warns(LukeWarning, match=r"W013.* has 32 .* the 10 pairs .*max_doc_pieces = 21"):
+    monkeypatch.setattr(pipe, "max_doc_pieces", 43)
+    with pytest.warns(LukeWarning, match=r"W013.* has 32 .* the 10 pairs .*max_doc_pieces = 43"):
         [(pairs, some)] = pipe.logits([list_of_names(nlp)])
     assert set(places(pairs)) == nearest(every, 10)
     kept = [i for i, pair in enumerate(places(every)) if pair in places(pairs)]
