@@ -149,7 +149,11 @@ def _items(nlp: Language, outcome: Outcome) -> Outcome:
     pipes: list[Any] = [nlp.get_pipe(name) for name in ITEMS]
     return Outcome(
         [
-            [[(span.start, span.end, span.label_) for span in item] for pipe in pipes for item in pipe._items(doc)]
+            [
+                [(span.start, span.end, span.label_) for span in item]
+                for pipe in pipes
+                for item in pipe._items(doc, pipe._layout())
+            ]
             for doc in outcome.answers
         ]
     )
