@@ -65,6 +65,12 @@ def test_no_special_string_is_a_piece(any_tokenizer, text):
     assert len(any_tokenizer.encode_words(["a", text, "b"], [True, True, False]).ids) > 3
 
 
+def test_a_piece_is_text_with_the_space_before_it(bpe, unigram, word_piece):
+    assert [bpe.text_of(piece) for piece in ("Ġmet", "s", "Ã©", "Ã")] == [" met", "s", "é", "�"]
+    assert [unigram.text_of(piece) for piece in ("▁the", "s")] == [" the", "s"]
+    assert [word_piece.text_of(piece) for piece in ("##ing", "▁")] == ["##ing", "▁"]
+
+
 def test_nothing_has_no_pieces(any_tokenizer):
     words = any_tokenizer.encode_words([], [])
     assert [len(array) for array in vars(words).values()] == [0, 0, 0, 0]
