@@ -1,0 +1,35 @@
+"""What the layers share: dropout rates, and rows taken by their places."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from transformers import LukeModel
+
+from spacy_luke.checkpoints.reader import open_checkpoint
+from spacy_luke.encoders.attention import Attention
+from spacy_luke.encoders.layers import places_of, set_dropout, take_places, take_rows
+from spacy_luke.errors import LukeError
+from tests.util import luke_config, write_luke
+
+
+def test_every_rate_of_dropout_is_set(tmp_path) -> None:
+    write_luke(tmp_path, LukeModel(luke_config()))
+    encoder = open_checkpoint(tmp_path).load_encoder()
+    set_dropout(encoder, 0.25)
+    dropouts = [part.p for part in encoder.modules() if isinstance(part, nn.Dropout)]
+    attentions = [part.attention_dropout for part in encoder.modules() if isinstance(part, Attention)]
+    assert set(dropouts) == set(attentions) == {0.25}
+    with pytest.raises(LukeError, match=r"L047.*dropout"):
+        set_dropout(encoder, 1.5)
+
+
+def test_rows_are_taken_by_index_and_by_place() -> None:
+    states = torch.arange(24.0).view(2, 3, 4)
+    taken = take_rows(states, torch.tensor([[2, 0], [1, 1]]))
+    assert torch.equal(taken, torch.stack([states[0, [2, 0]], states[1, [1, 1]]]))
+    mask = torch.tensor([[False, True, False], [True, False, True]])
+    places = places_of(mask)
+    assert places.tolist() == [1, 3, 5]
+    assert torch.equal(take_places(states, places), states[mask])
