@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from transformers import (
     AddedToken,
@@ -157,6 +157,8 @@ def test_texts_with_spans_equal_those_of_the_slow_tokenizers(ours, references, n
 
 
 @pytest.mark.parametrize("name", ["longformer_slow", "longformer", "longformer_prefix", "bert", "mluke_5"])
+@example(text="MVX met Raw met")
+@example(text=" MVX  met both met")
 @given(text=texts)
 def test_texts_equal_those_of_transformers(ours, references, name, text):
     expected = references[name](text, add_special_tokens=False)["input_ids"]
