@@ -200,3 +200,13 @@ def test_further_labels_leave_the_others_as_they_are(tmp_path, kind) -> None:
         assert torch.equal(parameter.grad[:5], gradients[name])
         assert not parameter.grad[5:].any()
     assert (module.output.bias is None) == ("bias" not in parameters)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_head_leaves_the_encoder_as_it_is(tmp_path, kind) -> None:
+    _, module, _ = modules(tmp_path, kind)
+    before = {name: parameter.clone() for name, parameter in module.named_parameters()}
+    module.reset_head()
+    changed = {name for name, parameter in module.named_parameters() if not torch.equal(parameter, before[name])}
+    assert changed
+    assert changed == {name for name in before if not name.startswith("encoder.")}

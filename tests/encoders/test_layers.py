@@ -8,7 +8,8 @@ from torch import nn
 from transformers import LukeModel
 
 from spacy_luke.checkpoints.reader import open_checkpoint
-from spacy_luke.encoders.attention import Attention
+from spacy_luke.encoders.attention import Attention, SelfAttention
+from spacy_luke.encoders.config import LukeConfig
 from spacy_luke.encoders.layers import places_of, set_dropout, take_places, take_rows
 from spacy_luke.errors import LukeError
 from tests.util import luke_config, write_luke
@@ -33,3 +34,21 @@ def test_rows_are_taken_by_index_and_by_place() -> None:
     places = places_of(mask)
     assert places.tolist() == [1, 3, 5]
     assert torch.equal(take_places(states, places), states[mask])
+
+
+@pytest.mark.parametrize("pieces", [5, 3], ids=["pieces alone", "with entities"])
+def test_attention_weights_are_dropped_in_training_alone(pieces) -> None:
+    torch.manual_seed(0)
+    attention = SelfAttention(LukeConfig.from_dict(luke_config().to_dict()))
+    rows = torch.randn(2, 5, 32)
+    set_dropout(attention, 0.0)
+    attention.attention_dropout = 1.0
+    with torch.no_grad():
+        expected = attention.norm(attention.output.bias + rows)  # of nothing that is attended to
+        assert torch.allclose(attention.train()(rows, pieces, None), expected, atol=1e-6)
+        states, weights = attention.with_weights(rows, pieces, None)
+        assert torch.allclose(states, expected, atol=1e-6)
+        assert not weights.any()
+        _, weights = attention.eval().with_weights(rows, pieces, None)
+        assert torch.allclose(weights.sum(-1), torch.ones(2, 4, 5), atol=1e-6)
+        assert not torch.allclose(attention(rows, pieces, None), expected, atol=1e-3)
