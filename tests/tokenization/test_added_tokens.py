@@ -252,6 +252,19 @@ def test_special_tokens_stay_text(ours, name):
         assert not special & set(ours[name].encode_text(f"a {text} MVX{text}", []).ids.tolist())
 
 
+def test_a_token_that_is_flagged_special_stays_text_though_no_role_names_it(folders):
+    files = read_tokenizer_files(folders["longformer"])
+    config = json.loads(files["tokenizer_config.json"])
+    described = {i: {**token, "special": True} for i, token in config["added_tokens_decoder"].items()}
+    data = json.loads(files["tokenizer.json"])
+    data["added_tokens"] = [{**token, "special": True} for token in data["added_tokens"]]
+    files["tokenizer_config.json"] = json.dumps({**config, "added_tokens_decoder": described}).encode()
+    files["tokenizer.json"] = json.dumps(data).encode()
+    tokenizer = PieceTokenizer(files)
+    assert all(token.special for token in tokenizer.added.values())
+    assert tokenizer.added["MVX"].id not in tokenizer.encode_text("a MVX b", []).ids
+
+
 @pytest.mark.parametrize("name", MAKERS)
 def test_an_added_token_is_written_as_it_is(ours, name):
     for content in CONTENTS:
