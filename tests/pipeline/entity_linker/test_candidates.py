@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from spacy.kb import InMemoryLookupKB as KnowledgeBase
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
@@ -22,11 +23,17 @@ class Known:
 
 def finder(found: list[tuple[str, float]], **settings) -> CandidateFinder:
     given = {"titles": {"Q60": "London"}, "max_candidates": 3, "keep_others": True, "prior_weight": 0.5, **settings}
-    return CandidateFinder("linker", None, lambda kb, mention: [Known(*one) for one in found], VOCAB, **given)
+
+    def generate(kb, mention) -> list[Known]:
+        assert (kb, mention) == (KB, MENTION)
+        return [Known(*one) for one in found]
+
+    return CandidateFinder("linker", KB, generate, given.pop("vocab", VOCAB), **given)
 
 
+KB = KnowledgeBase(Vocab(), 1)
 MENTION = Doc(Vocab(), words=["London"])[:]
-FOUND = [("Rome", 0.1), ("Q60", 0.2), ("Q1", 0.4), ("Rome", 0.3), ("Paris", 0.05)]
+FOUND = [("Rome", 0.1), ("Q60", 0.2), ("Q1", 0.4), ("Rome", 0.3), ("Paris", 0.05), ("Rome", 0.2)]
 
 
 def test_candidates_are_those_with_the_largest_priors_which_sum_to_1() -> None:
@@ -41,7 +48,21 @@ def test_candidates_are_those_with_the_largest_priors_which_sum_to_1() -> None:
     assert without.priors == pytest.approx([0.6, 0.4])
     of_zero = finder([("Rome", 0.0), ("Paris", 0.0)])(MENTION)
     assert of_zero.priors.tolist() == [0.5, 0.5]
+    assert finder([("Rome", 0.0)])(MENTION).priors.tolist() == [1.0]
     assert finder([])(MENTION).rank_by_prior() == Ranking()
+
+
+def test_an_entity_may_have_the_first_row_of_the_vocabulary() -> None:
+    vocab = EntityVocab({"Rome": 0, "[PAD]": 1, "[UNK]": 2, "[MASK]": 3, "[MASK2]": 4})
+    candidates = finder([("Rome", 0.7), ("Q1", 0.3)], vocab=vocab)(MENTION)
+    assert (candidates.ids.tolist(), candidates.kb_ids, candidates.others) == ([0], ("Rome",), ("Q1",))
+    assert candidates.rank_by_prior().entity == 0
+
+
+def test_candidates_that_are_as_probable_stay_in_order() -> None:
+    names = tuple(f"Q{i}" for i in range(200))
+    candidates = KnownCandidates(np.arange(200), names, (), np.full(200, 1 / 200), 1.0)
+    assert candidates.rank_by_prior().kb_ids == names
 
 
 def test_an_entity_of_the_knowledge_base_has_the_id_of_its_title() -> None:
@@ -102,5 +123,9 @@ def test_every_title_of_the_vocabulary_may_be_meant() -> None:
     assert ranking.probabilities == pytest.approx([shares[1], shares[2]])
     assert anything.kb_ids == ("", "", "", "", "Q60", "Paris", "Rome", "")
     assert anything.target(6) == 6
+    large = EntityVocab({**{f"T{i}": i + 4 for i in range(300)}, "[PAD]": 0, "[UNK]": 1, "[MASK]": 2, "[MASK2]": 3})
+    logits_of_large = np.random.default_rng(0).normal(size=304)
+    best = 4 + np.argsort(-logits_of_large[4:])[:7]
+    assert AnyEntity(large, 304, {}, n_best=7).rank(logits_of_large).kb_ids == tuple(f"T{i - 4}" for i in best)
     every = AnyEntity(VOCAB, 8, {}, n_best=10).rank(logits)
     assert every.kb_ids == ("Paris", "Rome", "London")

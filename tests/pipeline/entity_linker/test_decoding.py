@@ -13,10 +13,12 @@ from spacy.vocab import Vocab
 from spacy_luke.batching.pieces import DocPieces
 from spacy_luke.batching.windows import Window
 from spacy_luke.pipeline.entity_linker import decoding
-from spacy_luke.pipeline.entity_linker.candidates import KnownCandidates
+from spacy_luke.pipeline.entity_linker.candidates import AnyEntity, KnownCandidates, Ranking
 from spacy_luke.pipeline.entity_linker.decoding import LinkDecoder, Mentions, bounded, listed_scores, split_logits
 from spacy_luke.pipeline.entity_linker.inputs import EntityRow, PlacedEntities, listed_candidates, windows_with_entities
+from spacy_luke.tokenization.entity_vocab import EntityVocab
 from spacy_luke.tokenization.pieces import WordPieces
+from tests.util import ENTITIES
 
 MASK = 2
 
@@ -81,6 +83,9 @@ def test_a_link_below_the_threshold_is_not_given_to_the_next_pass() -> None:
         LinkDecoder("global", 1, threshold).rank([mentions], Scorer({0: [0.0, 1.0]}))
         assert mentions.ids.tolist() == [expected]
         assert mentions.rankings[0].entity == 5
+    mentions = mentions_of([known([0, 5], TWO)], [0])
+    LinkDecoder("global", 1, 0.5).rank([mentions], Scorer({0: [1.0, 1.0]}))
+    assert mentions.ids.tolist() == [0], "as probable as the threshold, in the first row of the vocabulary"
 
 
 def test_the_model_is_not_asked_what_it_cannot_change() -> None:
@@ -92,6 +97,9 @@ def test_the_model_is_not_asked_what_it_cannot_change() -> None:
     assert scorer.shown == []
     assert [ranking.kb_ids for ranking in mentions.rankings] == [(), ("Q4",), ("Q0",), ("Q5", "Q4")]
     assert mentions.ids.tolist() == [MASK, 4, MASK, 5]
+    hidden = mentions_of([AnyEntity(EntityVocab(ENTITIES), len(ENTITIES), {}, 3), None], [-1, -1])
+    LinkDecoder("global", 1, 0.0).rank([hidden], scorer)
+    assert hidden.rankings == [Ranking(), None], "one whose link is given needs none"
 
 
 @pytest.mark.parametrize("decoder", ["local", "global"])
@@ -108,7 +116,10 @@ def test_rows_list_the_candidates_of_the_entities_that_they_predict() -> None:
     assert mentions.is_scored(members).tolist() == [True, False, False, True]
     row = mentions.row(7, Window(0, 4, (0, 4)), members, np.array([True, False, False, True]))
     assert (row.doc, row.start, row.end, row.entities) == (7, 0, 4, 4)
+    assert row.text is mentions.placed.pieces.pieces
     assert row.candidates.tolist() == [[4, 5], [6, -1]]
+    anything = mentions_of([AnyEntity(EntityVocab(ENTITIES), len(ENTITIES), {}, 3)], [0])
+    assert anything.row(0, Window(0, 1, (0, 1)), np.array([0]), np.array([True])).candidates is None
     assert row.wanted.tolist() == [0, 3]
     shown = windows_with_entities(mentions.placed)
     assert [(window.start, found.tolist()) for window, found in shown] == [(0, [0, 1]), (2, [2, 3])]
@@ -130,8 +141,8 @@ def rows_of(counts: Iterable[int], candidates: list[list[int]] | None = None) ->
 
 def test_logits_go_to_the_entities_that_they_are_of() -> None:
     logits = np.arange(12.0).reshape(4, 3)
-    everything = [[one.tolist() for one in of_row] for of_row in split_logits(rows_of([1, 3]), logits)]
-    assert everything == [[[0, 1, 2]], [[3, 4, 5], [6, 7, 8], [9, 10, 11]]]
+    everything = [[one.tolist() for one in of_row] for of_row in split_logits(rows_of([1, 2, 1]), logits)]
+    assert everything == [[[0, 1, 2]], [[3, 4, 5], [6, 7, 8]], [[9, 10, 11]]]
     listed = rows_of([2], [[4, 5, -1], [0, 7, 8]])
     assert [[one.tolist() for one in of_row] for of_row in split_logits(listed, logits)] == [[[0, 1], [3, 4, 5]]]
 
