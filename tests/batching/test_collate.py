@@ -65,11 +65,11 @@ def test_a_window_of_a_text_is_shown_between_special_pieces() -> None:
     assert made.piece_ids.tolist() == [0, 12, 13, 14, 15, 2]
     assert made.piece_types.tolist() == [0, 2, 3, 4, 5, 0]
     assert (row.pieces, row.entities) == (made.pieces, made.entities) == (6, 0)
-    made = EntityRow(0, text, 2, 6).make(SPECIAL)
-    assert made.piece_ids.tolist() == [0, 77, 12, 13, 14, 15, 2]
-    assert made.piece_types.tolist() == [0, 9, 2, 3, 4, 5, 0]
+    made = EntityRow(0, text, 1, 6).make(SPECIAL)
+    assert made.piece_ids.tolist() == [0, 77, 11, 12, 13, 14, 15, 2]
+    assert made.piece_types.tolist() == [0, 9, 1, 2, 3, 4, 5, 0]
     assert made.entity_ids.tolist() == [5, 6]
-    assert made.entity_spans.tolist() == [[3, 5], [2, 5]], "those of the row; the first three pieces give the position"
+    assert made.entity_spans.tolist() == [[4, 6], [3, 6]], "those of the row; the first three pieces give the position"
     assert made.items.tolist() == [[1]]
     assert made.global_mask is None
 
