@@ -147,6 +147,7 @@ def test_a_range_at_an_edge_of_the_doc_has_a_whole_window() -> None:
     windows, window_of = StridedWindows(10, 10).place(np.array([[0, 3], [29, 32]]), 34)
     assert [(w.start, w.end) for w in windows] == [(0, 10), (10, 20), (20, 30), (30, 34), (24, 34)]
     assert window_of.tolist() == [0, 4]
+    assert {window.scores for window in windows} == {(0, 34)}
 
 
 def test_windows_of_their_own_are_made_in_text_order() -> None:
