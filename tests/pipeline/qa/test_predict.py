@@ -248,8 +248,13 @@ def row_of(text_chars: list[tuple[int, int]]) -> QuestionRow:
 
 def test_of_equal_starts_and_ends_the_first_in_the_text_are_combined() -> None:
     row = row_of([(i, i + 1) for i in range(200)])
-    found = window_answers(row, np.zeros((row.pieces, 2), dtype=np.float32), 300, 20)
-    assert found.chars.tolist() == [[0, i + 1] for i in range(20)]
+    logits = np.zeros((row.pieces, 2), dtype=np.float32)
+    logits[row.window_at :: 2] = 1.0
+    found = window_answers(row, logits, 300, 20)
+    assert found.chars.tolist() == [[0, i + 1] for i in range(0, 40, 2)]
+    logits[:, 1] = 0.0
+    logits[row.window_at + 199, 1] = 5.0
+    assert window_answers(row, logits, 300, 20).chars.tolist() == [[i, 200] for i in range(0, 40, 2)]
 
 
 def test_an_answer_has_characters() -> None:
