@@ -190,7 +190,12 @@ def test_an_upcycled_roberta_has_files_for_luke_tokenizer(tmp_path, form):
         fast.backend_tokenizer.save(str(source / "tokenizer.json"))
         (source / "vocab.json").unlink()
         (source / "merges.txt").unlink()
+    (source / "tokenizer_config.json").write_text('{"errors": "ignore", "add_prefix_space": false}')
     upcycle_folder(source, tmp_path / "luke")
+    settings = json.loads((tmp_path / "luke" / "tokenizer_config.json").read_text(encoding="utf8"))
+    assert (settings["errors"], settings["tokenizer_class"]) == ("ignore", "LukeTokenizer"), (
+        "what it does not know stays"
+    )
     theirs = LukeTokenizer.from_pretrained(tmp_path / "luke", task="entity_span_classification")
     ours = open_checkpoint(tmp_path / "luke").tokenizer
     text = "Ada Lovelace met  Babbage in São Paulo."
@@ -256,8 +261,19 @@ def test_an_upcycled_tokenizer_json_opens_in_transformers_with_its_markers(tmp_p
     upcycle_folder(tmp_path / "source", tmp_path / "luke")
     theirs = AutoTokenizer.from_pretrained(tmp_path / "luke")
     ours = open_checkpoint(tmp_path / "luke").tokenizer
+    added = json.loads((tmp_path / "luke" / "tokenizer.json").read_text(encoding="utf8"))["added_tokens"]
+    flags = {token["content"]: (token["special"], token["normalized"]) for token in added}
+    assert flags["<ent>"] == flags["<ent2>"] == (True, False)
     ids = theirs("Ada <ent> Babbage", add_special_tokens=False, truncation=False, padding=False)["input_ids"]
     assert ours.vocab["<ent>"] in ids
+
+
+def test_rows_of_a_table_are_those_of_the_whole(tmp_path):
+    write_source(tmp_path, "bert")
+    weights = open_checkpoint(tmp_path).weights
+    for name in ("embeddings.position_embeddings.weight", "embeddings.word_embeddings.weight"):
+        name = next(key for key in weights.shapes() if key.endswith(name))
+        assert torch.equal(weights.get(name, [7, 2]), weights.get(name)[[7, 2]])
 
 
 def test_case_types_follow_the_tokenizer_unless_told(tmp_path):
