@@ -114,6 +114,15 @@ def test_the_filter_learns_from_all_mentions_and_the_classifier_from_those_that_
     assert loss == pytest.approx(filter_loss(scores, one, is_entity))
 
 
+def test_a_mention_that_was_not_classified_is_no_entity_for_the_filter_if_it_may_be_none() -> None:
+    scores = np.array([[-np.inf, -np.inf, 0.5], [1.0, 2.0, -0.5]])
+    possible = np.array([[True, True], [True, False]])
+    gradient, loss = sampled_loss([row(0, 0, 1)], scores.copy(), possible, np.zeros(2), NEGATIVE, 1)
+    p = 1 / (1 + np.exp([-0.5, 0.5]))
+    assert loss == pytest.approx(-np.log(1 - p).sum() + np.log(1 + np.e))
+    np.testing.assert_allclose(gradient[:, -1], p, rtol=1e-6)
+
+
 @pytest.mark.parametrize("hard_negatives", [None, 1])
 def test_a_batch_has_the_loss_of_its_mentions_and_no_gradient_for_padding(hard_negatives: int | None) -> None:
     width = 3 + (hard_negatives is not None)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.util import fix_random_seed
 from spacy.vocab import Vocab
 
 from spacy_luke.pipeline.entity_markers.component import Targets
-from spacy_luke.pipeline.relations.gold import relation_targets, with_some_negatives
+from spacy_luke.pipeline.relations.gold import related_types, relation_targets, with_some_negatives
 from spacy_luke.pipeline.relations.labels import RelationLabels
 
 VOCAB = Vocab()
@@ -58,6 +58,8 @@ def test_what_is_lost_of_the_gold_relations_is_counted() -> None:
     several, _ = targets_of(relations, [(0, 1), (2, 3)], multi_label=True)
     assert several.labels.tolist() == [[0, 1, 1, 0], [1, 0, 0, 0]]
     assert several.several_labels == 0
+    both = [(0, 1, "married"), (0, 1, "born_in"), (2, 3, "married"), (2, 3, "born_in")]
+    assert targets_of(both, [(0, 1), (2, 3)])[0].several_labels == 2
 
 
 def test_a_doc_without_annotation_says_nothing() -> None:
@@ -94,6 +96,8 @@ def test_readings_are_the_pairs_that_say_the_same() -> None:
     assert DIRECTED.readings(a, longer, "x") == [((longer, a), "x(e2,e1)")], (
         "the longer of two that begin together first"
     )
+    assert DIRECTED.readings(longer, a, "x") == [((longer, a), "x(e1,e2)")]
+    assert DIRECTED.readings(a, a, "x") == [((a, a), "x(e1,e2)")]
     assert DIRECTED.readings(b, a, "met") == [((a, b), "met")]
     both = RelationLabels(("met(e1,e2)", "met(e2,e1)"), None, False, True, frozenset(["met"]))
     assert both.readings(b, a, "met") == [((a, b), "met(e2,e1)")], "as the head has it"
@@ -109,6 +113,11 @@ def test_usual_names_mean_unrelated_unless_they_are_labels_or_one_is_set() -> No
     assert [DIRECTED.means_unrelated(label) for label in ("NA", "Other")] == [True, False], "the settings name it"
     other = RelationLabels(("no_relation", "Other"), "no_relation", False, False, frozenset())
     assert not other.means_unrelated("Other")
+
+
+def test_relations_after_one_that_means_unrelated_say_their_types() -> None:
+    doc = doc_of([(0, 1, "no_relation"), (2, 3, "married")])
+    assert related_types([doc], lambda doc: [Span(doc, 2, 3, "PER")], PLAIN) == {("PER", "")}
 
 
 def test_a_share_of_the_negative_pairs_is_drawn_and_its_logarithm_added() -> None:
