@@ -65,12 +65,18 @@ def test_gold_spans_without_a_candidate_are_counted_with_the_reason() -> None:
     words = ["a", "b", "c", "d", "e", "f"]
     spaces = [True, True, False, True, True, True]
     doc = Doc(VOCAB, words=words, spaces=spaces)
-    doc.ents = [Span(doc, 0, 2, "PER"), Span(doc, 2, 3, "LOC"), Span(doc, 4, 6, "LOC"), Span(doc, 3, 4, "HERO")]
-    gold = targets(doc, candidates((4, 5)), predicted=predicted)
+    doc.ents = [
+        Span(doc, 0, 2, "PER"),
+        Span(doc, 2, 3, "LOC"),
+        Span(doc, 4, 5, "LOC"),
+        Span(doc, 5, 6, "LOC"),
+        Span(doc, 3, 4, "HERO"),
+    ]
+    gold = targets(doc, candidates((0, 1)), predicted=predicted)
     assert gold.missed == Counter(
-        {"across a sentence boundary": 1, "not on token boundaries": 1, "too long or not suggested": 1}
+        {"across a sentence boundary": 1, "not on token boundaries": 1, "too long or not suggested": 2}
     )
-    assert gold.missed_texts == ["'a b' (PER)", "'c' (LOC)", "'e f' (LOC)"]
+    assert gold.missed_texts == ["'a b' (PER)", "'c' (LOC)", "'e' (LOC)", "'f' (LOC)"]
     assert gold.unknown_labels == ["HERO"]
 
 
@@ -91,6 +97,10 @@ def test_mentions_with_a_token_without_annotation_are_not_known() -> None:
     ] * 2 + [True]
     bare = Doc(VOCAB, words=WORDS)
     assert not targets(bare, found).known.any()
+    of_key = gold_spans(
+        Example(Doc(VOCAB, words=WORDS), bare), [Span(bare, 0, 1, "PER")], found, LABELS, "NIL", overlap=True
+    )
+    assert of_key.known.all(), "spans under a key say what is an entity, and what is not"
     assert not has_entity_annotation(bare, [])
     assert has_entity_annotation(bare, [doc[0:1]])
     assert has_entity_annotation(reference(), [])
@@ -129,8 +139,9 @@ def test_a_report_sums_up_the_docs_and_shows_the_first_five() -> None:
     assert (report.total, report.several_labels, report.missed) == (30, 3, Counter({"x": 6, "y": 3}))
     assert report.first == ["00", "01", "10", "11", "12"]
     report.miss("z", "late")
-    assert (report.missed["z"], len(report.first)) == (1, 5)
-    assert listed(report.missed) == "6 x, 3 y, 1 z"
+    report.miss("z", "later")
+    assert (report.missed["z"], len(report.first)) == (2, 5)
+    assert listed(report.missed) == "6 x, 3 y, 2 z"
 
 
 def test_a_report_warns_of_what_there_is() -> None:

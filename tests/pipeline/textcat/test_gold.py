@@ -53,6 +53,11 @@ def test_what_cannot_be_learned_is_counted() -> None:
     assert (report.total, report.missed, report.first) == (1, Counter({"without a label that is 1": 1}), ["'Ada met '"])
     values, known, report = targets({"A": 1.0}, multi_label=True, words=("\n",))
     assert (known, report.total, report.missed) == ([False] * 3, 1, Counter({"without text": 1}))
+    assert report.first == ["'\\n '"]
+    doc = Doc(Vocab(), words=["Ada"])
+    doc.cats = {"A": 1.0}
+    gold_cats(Example(doc.copy(), doc), LABELS, False, "textcat", report)
+    assert report.total == 2
 
 
 @pytest.mark.parametrize(
