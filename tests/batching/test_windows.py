@@ -134,3 +134,5 @@ def test_a_range_is_seen_in_a_window_that_scores_it_though_another_shows_as_much
     assert best_windows(np.array([[1, 2], [0, 1]]), before).tolist() == [1, 0]
     after = [Window(0, 50, (0, 50)), Window(40, 60, (50, 60))]
     assert best_windows(np.array([[45, 46], [50, 51]]), after).tolist() == [0, 1]
+    short = [Window(45, 60, (50, 51)), Window(30, 61, (51, 52))]
+    assert best_windows(np.array([[50, 51], [51, 52]]), short).tolist() == [0, 1]
