@@ -86,9 +86,10 @@ class StridedWindows:
         todo = todo[np.argsort(hulls[todo, 0], kind="stable")]
         while len(todo):
             margin = (self.max_pieces - int(length[todo[0]])) // 2
-            start = max(min(int(hulls[todo[0], 0]) - margin, pieces - self.max_pieces), 0)
-            end = min(start + self.max_pieces, pieces)
-            inside = (hulls[todo, 0] >= start) & (hulls[todo, 1] <= end)
+            # Not below 0: the first window shows all that lies in the first `max_pieces`.
+            start = min(int(hulls[todo[0], 0]) - margin, pieces - self.max_pieces)
+            end = start + self.max_pieces
+            inside = hulls[todo, 1] <= end
             window_of[todo[inside]] = len(windows)
             windows.append(Window(start, end, (0, pieces)))
             todo = todo[~inside]

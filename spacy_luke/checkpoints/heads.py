@@ -129,7 +129,7 @@ def fitting_architectures(config: EncoderConfig, shapes: Mapping[str, tuple[int,
         if model_type == config.model_type and (config.entity_inputs or not head.reads_entities):
             with meta_device():
                 module = head(Encoder(config, pooling=False), rows)
-            parts = {n: tuple(t.shape) for n, t in module.state_dict().items() if not n.startswith("encoder.")}
+            parts = {n: tuple(t.shape) for n, t in module.state_dict().items()}
             if stored and head_shapes(parts) == stored:
                 found[architecture_on(model_type, f"For{name}")] = (head.pooling or head.reads_pooled) == pooler
     return tuple(name for name, same in found.items() if same or not any(found.values()))

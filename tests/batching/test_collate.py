@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +10,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_luke.batching.collate import RowInput, batch_groups, batch_rows, collate, pad_candidates, padded_size
+from spacy_luke.batching.collate import (
+    RowInput,
+    WindowRow,
+    batch_groups,
+    batch_rows,
+    collate,
+    make_batches,
+    pad_candidates,
+    padded_size,
+)
 from spacy_luke.batching.mentions import SpanCandidates
 from spacy_luke.batching.windows import Window
 from spacy_luke.pipeline.ner.inputs import MentionRow, mention_rows
+from spacy_luke.tokenization.loading import SpecialPieces
 from spacy_luke.tokenization.pieces import WordPieces
 
 TEXT = WordPieces(*[np.zeros(0, dtype=np.int64)] * 4)  # rows are made of it, but not their tensors
@@ -25,6 +36,62 @@ def candidates(counts: list[int]) -> SpanCandidates:
     spans = np.zeros((total, 2), dtype=np.int64)
     windows = [Window(i, i + 10, (i, i + 1)) for i in range(len(counts))]
     return SpanCandidates(spans, np.arange(total), spans, window_of, windows, Counter())
+
+
+SPECIAL = SpecialPieces(bos=0, eos=2, pad=1, unk=3, mask=4)
+
+
+@dataclass(frozen=True)
+class EntityRow(WindowRow):
+    """A window after one piece more, with two entities."""
+
+    @property
+    def window_offset(self) -> int:
+        return 2
+
+    def _prefix(self, special: SpecialPieces) -> tuple[list[int], list[int]]:
+        return [special.bos, 77], [0, 9]
+
+    def make(self, special: SpecialPieces) -> RowInput:
+        ids, ranges = np.array([5, 6]), np.array([[3, 5], [2, 6]])
+        return self._input(special, ids, ranges, max_mention_pieces=3, items=np.array([[1]]))
+
+
+def test_a_window_of_a_text_is_shown_between_special_pieces() -> None:
+    ids, types = np.arange(10, 18), np.arange(8)
+    text = WordPieces(ids, types, np.arange(8), np.arange(1, 9))
+    row = WindowRow(0, text, 2, 6)
+    made = row.make(SPECIAL)
+    assert made.piece_ids.tolist() == [0, 12, 13, 14, 15, 2]
+    assert made.piece_types.tolist() == [0, 2, 3, 4, 5, 0]
+    assert (row.pieces, row.entities) == (made.pieces, made.entities) == (6, 0)
+    made = EntityRow(0, text, 1, 6).make(SPECIAL)
+    assert made.piece_ids.tolist() == [0, 77, 11, 12, 13, 14, 15, 2]
+    assert made.piece_types.tolist() == [0, 9, 1, 2, 3, 4, 5, 0]
+    assert made.entity_ids.tolist() == [5, 6]
+    assert made.entity_spans.tolist() == [[4, 6], [3, 6]], "those of the row; the first three pieces give the position"
+    assert made.items.tolist() == [[1]]
+    assert made.global_mask is None
+
+
+def test_batches_are_made_as_they_are_asked_for() -> None:
+    text = WordPieces(*[np.full(9, i) for i in (7, 1, 0, 0)])
+    asked = []
+
+    def rows() -> Iterator[WindowRow]:
+        for number in range(2000):
+            asked.append(number)
+            yield EntityRow(number, text, 2, 6) if number % 2 else WindowRow(number, text, 0, 1 + number % 4)
+
+    batches = make_batches(rows(), 2**20, SPECIAL, entity_pad=8)
+    group, first = next(batches)
+    assert len(asked) == 1024
+    assert [len(row) for row in first.piece_ids.tolist()] == [max(row.pieces for row in group)] * len(group)
+    groups = [group, *(group for group, _ in batches)]
+    assert sorted(row.doc for group in groups for row in group) == list(range(2000))
+    [(_, mixed)] = make_batches([WindowRow(0, text, 0, 1), EntityRow(0, text, 2, 6)], 99, SPECIAL, entity_pad=8)
+    assert mixed.piece_ids.tolist() == [[0, 7, 2, 1, 1, 1, 1], [0, 77, 7, 7, 7, 7, 2]]
+    assert mixed.entity_ids.tolist() == [[8, 8], [5, 6]]
 
 
 def test_what_is_to_be_predicted_is_counted_through_all_rows() -> None:

@@ -19,7 +19,7 @@ from spacy_luke.batching.mentions import (
     suggest,
 )
 from spacy_luke.batching.pieces import DocPieces, sentence_ranges
-from spacy_luke.batching.windows import SentenceWindows
+from spacy_luke.batching.windows import SentenceWindows, Window
 from spacy_luke.errors import LukeError
 from spacy_luke.tokenization.pieces import WordPieces
 
@@ -110,6 +110,33 @@ def test_spans_left_out_are_counted_by_reason() -> None:
         "across a sentence boundary": 1,
         "longer than 16 pieces": 1,
     }
+
+
+def test_a_span_as_long_as_the_limit_is_a_candidate() -> None:
+    doc, pieces = make(["a", "b", "c"], [8, 8, 9])
+    found = find(doc, pieces, [(0, 2), (1, 3)])
+    assert (found.spans.tolist(), found.mentions.tolist()) == ([[0, 2]], [[0, 16]])
+
+
+def test_windows_with_context_reach_over_the_whole_doc() -> None:
+    _, pieces = make(["a", "b", "c"], [4, 3, 2], (0, 1, 2))
+    joined = DocBatch.from_pieces([pieces])
+    [found] = find_candidates([pieces], joined, np.array([[1, 2]]), SentenceWindows(64, "document"), 16)
+    assert found.windows[found.window_of[0]] == Window(0, 9, (4, 7))
+
+
+def test_a_suggester_gets_the_docs_and_where_to_make_arrays_and_that_of_the_package_gets_pieces() -> None:
+    doc, pieces = make(["a", "b"], [1, 5])
+    docs, joined, ops = [doc, doc], DocBatch.from_pieces([pieces] * 2), NumpyOps()
+    given_to = []
+
+    def whole(docs, *, ops):
+        given_to.append((docs, ops))
+        return Ragged(np.array([[0, len(doc)] for doc in docs]), np.ones(len(docs), dtype=np.int32))
+
+    assert suggest(whole, docs, joined, ops).tolist() == [[0, 2], [2, 4]]
+    assert given_to == [(docs, ops)]
+    assert suggest(SpanSuggester(4), docs, joined, ops).tolist() == [[0, 1], [2, 3]], "counted in pieces"
 
 
 @pytest.mark.parametrize("span", [(1, 1), (2, 1), (-1, 1), (0, 9)])

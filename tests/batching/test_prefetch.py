@@ -30,6 +30,10 @@ def test_items_come_in_order_from_another_thread():
     assert list(in_background([], prepare)) == []
 
 
+def test_a_process_may_end_before_the_thread_does():
+    assert list(in_background([0], lambda _: int(threading.current_thread().daemon))) == [1]
+
+
 def test_an_error_comes_where_the_item_would_have_come():
     def failing() -> Iterator[int]:
         yield 1
@@ -49,6 +53,23 @@ def test_whoever_stops_early_stops_the_thread():
     items.close()
     assert threading.active_count() == before
     assert len(made) < 10
+
+
+def test_a_thread_that_waits_for_room_is_stopped_too():
+    fourth = threading.Event()
+
+    def prepare(item: int) -> int:
+        if item == 3:  # one is taken, two are queued: there is no room for it
+            fourth.set()
+        return item
+
+    items = in_background(counted([], 1000), prepare)
+    assert next(items) == 0
+    assert fourth.wait(60)
+    closing = threading.Thread(target=items.close, daemon=True)
+    closing.start()
+    closing.join(60)
+    assert not closing.is_alive()
 
 
 def test_on_a_cpu_batches_come_as_they_are_made():

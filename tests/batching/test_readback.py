@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from thinc.api import get_array_module, torch2xp
 
-from spacy_luke.batching.device import delayed_by_one, read_back
+from spacy_luke.batching.device import delayed_by_one, is_finite, read_back
 
 
 def waited_for(number: int, log: list[str]) -> Callable[[], np.ndarray]:
@@ -54,6 +54,21 @@ def test_an_array_in_host_memory_is_not_copied() -> None:
     [(item, found)] = read_back([("a", array)])
     assert item == "a"
     assert found is array
+
+
+@pytest.mark.parametrize(
+    ("scores", "finite"),
+    [
+        ([], True),
+        ([[0.0, -1.0]], True),
+        ([[0.0, -np.inf]], True),
+        ([[0.0, np.inf]], False),
+        ([[np.nan, 1.0]], False),
+        ([[1.0, np.nan]], False),
+    ],
+)
+def test_scores_that_are_nan_or_plus_infinity_are_not_finite(scores: list[list[float]], finite: bool) -> None:
+    assert is_finite(np.array(scores)) is finite
 
 
 @pytest.mark.gpu

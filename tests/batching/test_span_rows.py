@@ -70,3 +70,18 @@ def test_a_span_that_does_not_fit_is_cut_with_an_overlap() -> None:
     rows = span_rows(0, [doc[:]], pieces, 8)
     assert [(row.start, row.end) for row in rows] == [(0, 8), (6, 11)]
     assert [[t.text for t in row.span] for row in rows] == [["a", "b"], ["b", "c", "d"]]
+
+
+def test_an_empty_span_has_no_row_and_those_after_it_have() -> None:
+    doc, pieces = Doc(VOCAB, words=list("abc")), made([1, 0, 2], [])
+    rows = span_rows(3, [doc[0:1], doc[1:1], doc[1:3]], pieces, 8)
+    assert [(row.doc, row.span.text, row.start, row.end) for row in rows] == [(3, "a", 0, 1), (3, "b c", 1, 3)]
+
+
+def test_a_token_that_ends_where_a_row_begins_is_not_in_it() -> None:
+    doc, pieces = Doc(VOCAB, words=["a", "b"]), made([6, 4], [])
+    rows = span_rows(0, [doc[:]], pieces, 8)
+    assert [(row.start, row.end, row.span.text) for row in rows] == [(0, 8, "a b"), (6, 10, "b")]
+    places, counts = token_alignment(rows, 2, 10)
+    assert (places.dtype, counts.dtype) == (np.int32, np.int32)
+    assert counts.tolist() == [6, 2 + 4]

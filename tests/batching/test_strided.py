@@ -141,3 +141,16 @@ def test_far_apart_ranges_get_a_window_around_them_that_is_shared() -> None:
     windows, window_of = StridedWindows(10, 10).place(np.array([[8, 13], [9, 12], [2, 4]]), 40)
     assert [(w.start, w.end) for w in windows] == [(0, 10), (10, 20), (20, 30), (30, 40), (6, 16)]
     assert window_of.tolist() == [4, 4, 0]
+
+
+def test_a_range_at_an_edge_of_the_doc_has_a_whole_window() -> None:
+    windows, window_of = StridedWindows(10, 10).place(np.array([[0, 3], [29, 32]]), 34)
+    assert [(w.start, w.end) for w in windows] == [(0, 10), (10, 20), (20, 30), (30, 34), (24, 34)]
+    assert window_of.tolist() == [0, 4]
+    assert {window.scores for window in windows} == {(0, 34)}
+
+
+def test_windows_of_their_own_are_made_in_text_order() -> None:
+    windows, window_of = StridedWindows(10, 10).place(np.array([[9, 12], [8, 18]]), 40)
+    assert [(w.start, w.end) for w in windows[4:]] == [(8, 18)], "the range that starts first has it in the middle"
+    assert window_of.tolist() == [4, 4]

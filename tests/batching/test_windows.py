@@ -127,3 +127,12 @@ def test_ranges_of_several_docs_count_on() -> None:
     windows = [Window(0, 6, (0, 10)), Window(4, 10, (0, 10)), Window(0, 6, (0, 9)), Window(3, 9, (0, 9))]
     ranges = np.array([[0, 2], [4, 5], [8, 10], [3, 8], [10, 11], [13, 15], [15, 16], [18, 19]])
     assert best_windows(ranges, windows, np.array([0, 0, 10, 10])).tolist() == [0, 0, 1, -1, 2, 2, 3, 3]
+
+
+def test_a_range_is_seen_in_a_window_that_scores_it_though_another_shows_as_much_or_more() -> None:
+    before = [Window(0, 12, (0, 1)), Window(0, 12, (1, 2))]
+    assert best_windows(np.array([[1, 2], [0, 1]]), before).tolist() == [1, 0]
+    after = [Window(0, 50, (0, 50)), Window(40, 60, (50, 60))]
+    assert best_windows(np.array([[45, 46], [50, 51]]), after).tolist() == [0, 1]
+    short = [Window(45, 60, (50, 51)), Window(30, 61, (51, 52))]
+    assert best_windows(np.array([[50, 51], [51, 52]]), short).tolist() == [0, 1]

@@ -131,6 +131,18 @@ def test_long_lists_of_names_are_read(tmp_path) -> None:
     assert_same_weights(tmp_path, [tmp_path / "tf_model.h5"])
 
 
+def test_names_that_are_written_as_text_are_read(tmp_path) -> None:
+    model = longformer(tmp_path, LongformerForTokenClassification)
+    as_tensorflow(tmp_path, model, "longformer")
+    with h5py.File(tmp_path / "tf_model.h5", "a") as handle:
+        for group, attribute in ((handle, "layer_names"), (handle["longformer"], "weight_names")):
+            names = [name.decode() for name in group.attrs[attribute]]
+            del group.attrs[attribute]
+            group.attrs[attribute] = names
+            assert isinstance(group.attrs[attribute][0], str)
+    assert_same_weights(tmp_path, [tmp_path / "tf_model.h5"])
+
+
 def test_half_precision_is_read_as_float32(tmp_path) -> None:
     model = longformer(tmp_path, LongformerModel).half()
     as_tensorflow(tmp_path, model, "longformer")
@@ -209,6 +221,13 @@ def put_elsewhere(folder: Path, how: str) -> None:
             del handle[layer]
             handle[layer] = h5py.ExternalLink(str(folder / "other.h5"), layer)
             return
+        if how == "link to a group inside":
+            group = place.rpartition("/")[0]
+            with h5py.File(folder / "other.h5", "w") as target:
+                handle.copy(group, target, "inside")
+            del handle[group]
+            handle[group] = h5py.ExternalLink(str(folder / "other.h5"), "inside")
+            return
         del handle[place]
         if how == "external storage":
             handle.create_dataset(place, shape, "f4", external=[(str(other), 0, 4 * shape[0] * shape[1])])
@@ -237,6 +256,7 @@ def put_elsewhere(folder: Path, how: str) -> None:
         ("link", "is a link"),
         ("soft link", "is a link"),
         ("link to a group", "is a link"),
+        ("link to a group inside", "is a link"),
         ("not filled", "takes up less"),
         ("compressed", "takes up less"),
     ],

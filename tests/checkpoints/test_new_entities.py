@@ -76,3 +76,13 @@ def test_no_new_entity_changes_nothing(tmp_path):
     same = checkpoint.with_entities(["London"])
     assert same.weights is checkpoint.weights
     assert same.config == checkpoint.config
+
+
+def test_other_weights_are_those_of_the_checkpoint_and_so_are_their_rows(tmp_path):
+    write_luke(tmp_path, randomise(LukeForMaskedLM(luke_config())))
+    checkpoint = open_checkpoint(tmp_path)
+    plain, grown = checkpoint.weights, checkpoint.with_entities(ADDED).weights
+    name = next(name for name in plain.shapes() if name.endswith("word_embeddings.weight"))
+    assert grown.shapes()[name] == plain.shapes()[name]
+    assert torch.equal(grown.get(name), plain.get(name))
+    assert torch.equal(grown.get(name, [3, 1]), plain.get(name)[[3, 1]])

@@ -215,6 +215,17 @@ def test_what_cannot_be_pretrained_raises_l098(tmp_path, write, options, reason)
 # --- from scratch
 
 
+def test_a_model_with_entity_queries_keeps_its_decoder_of_entities(tmp_path):
+    write_luke(tmp_path, randomise(LukeForMaskedLM(luke_config(use_entity_aware_attention=False))))
+    module, vocab = open_checkpoint(tmp_path).load_task_module(MASKED_LM, "full")
+    module.entity_predictions.untie(module.encoder.config)
+    aware = with_entity_queries(module.eval()).eval()
+    assert aware.entity_predictions.decoder.weight is not aware.encoder.entity_embeddings.entity.weight
+    batch = make_input([20, 9], SPANS, entities=len(vocab))
+    for ours, expected in zip(outputs(aware, batch), outputs(module, batch), strict=True):
+        torch.testing.assert_close(ours, expected, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("write", [write_byte_bpe, write_word_piece, write_unigram], ids=lambda f: f.__name__)
 @pytest.mark.parametrize("case_types", [None, True, False])
 def test_a_model_from_scratch_fits_its_tokenizer(tmp_path, write, case_types):
@@ -225,6 +236,8 @@ def test_a_model_from_scratch_fits_its_tokenizer(tmp_path, write, case_types):
     cased = case_types if case_types is not None else write is write_word_piece
     assert config.type_vocab_size == (6 if cased else 1)
     assert checkpoint.tokenizer.case_types == cased
+    assert checkpoint.settings == ({"piece_types": "case"} if cased else {})
+    assert checkpoint.path == tmp_path, "which messages name"
     module, vocab = start(checkpoint.with_entities(NEW))
     assert module.encoder.embeddings.word.weight.shape == (pieces + 2, 32)
     assert checkpoint.tokenizer.vocab["<ent2>"] == pieces + 1

@@ -113,6 +113,16 @@ def test_labels_are_read_in_the_order_of_their_ids(tmp_path):
     assert open_checkpoint(tmp_path).labels == tuple(labels.values())
 
 
+@pytest.mark.parametrize(("settings", "count"), [({}, 2), ({"num_labels": 3}, 3), ({"num_labels": 0}, 0)])
+def test_labels_without_names_are_numbered_as_by_transformers(tmp_path, settings, count):
+    write_luke(tmp_path, LukeForEntitySpanClassification(luke_config(id2label=dict(enumerate("ABC")))))
+    file = tmp_path / "config.json"
+    config = json.loads(file.read_text(encoding="utf8"))
+    named = ("id2label", "label2id", "num_labels")
+    file.write_text(json.dumps({**{k: v for k, v in config.items() if k not in named}, **settings}), encoding="utf8")
+    assert open_checkpoint(tmp_path).labels == tuple(f"LABEL_{i}" for i in range(count))
+
+
 def test_a_new_head_has_as_many_rows_as_asked_for(folder):
     module, _ = open_checkpoint(folder).load_task_module(SPAN_CLASSIFIER, "special", labels=7)
     assert module.classifier.weight.shape == (7, 96)

@@ -29,11 +29,14 @@ from transformers import (
 
 from spacy_luke.checkpoints.checkpoint import Checkpoint
 from spacy_luke.checkpoints.reader import open_checkpoint
+from spacy_luke.checkpoints.upcycle import upcycled_config
 from spacy_luke.checkpoints.upcycle_folder import upcycle_folder
 from spacy_luke.encoders.inputs import EncoderInput
 from spacy_luke.encoders.luke import LukeEncoder
 from spacy_luke.errors import LukeError
 from spacy_luke.tokenization.case import CASE_TYPES
+from spacy_luke.tokenization.loading import read_tokenizer_files
+from spacy_luke.tokenization.pieces import PieceTokenizer
 from tests.util import (
     make_input,
     randomise,
@@ -190,7 +193,12 @@ def test_an_upcycled_roberta_has_files_for_luke_tokenizer(tmp_path, form):
         fast.backend_tokenizer.save(str(source / "tokenizer.json"))
         (source / "vocab.json").unlink()
         (source / "merges.txt").unlink()
+    (source / "tokenizer_config.json").write_text('{"errors": "ignore", "add_prefix_space": false}')
     upcycle_folder(source, tmp_path / "luke")
+    settings = json.loads((tmp_path / "luke" / "tokenizer_config.json").read_text(encoding="utf8"))
+    assert (settings["errors"], settings["tokenizer_class"]) == ("ignore", "LukeTokenizer"), (
+        "what it does not know stays"
+    )
     theirs = LukeTokenizer.from_pretrained(tmp_path / "luke", task="entity_span_classification")
     ours = open_checkpoint(tmp_path / "luke").tokenizer
     text = "Ada Lovelace met  Babbage in São Paulo."
@@ -256,8 +264,32 @@ def test_an_upcycled_tokenizer_json_opens_in_transformers_with_its_markers(tmp_p
     upcycle_folder(tmp_path / "source", tmp_path / "luke")
     theirs = AutoTokenizer.from_pretrained(tmp_path / "luke")
     ours = open_checkpoint(tmp_path / "luke").tokenizer
+    added = json.loads((tmp_path / "luke" / "tokenizer.json").read_text(encoding="utf8"))["added_tokens"]
+    flags = {token["content"]: (token["special"], token["normalized"]) for token in added}
+    assert flags["<ent>"] == flags["<ent2>"] == (True, False)
     ids = theirs("Ada <ent> Babbage", add_special_tokens=False, truncation=False, padding=False)["input_ids"]
     assert ours.vocab["<ent>"] in ids
+
+
+def test_rows_of_a_table_are_those_of_the_whole(tmp_path):
+    write_source(tmp_path, "bert")
+    weights = open_checkpoint(tmp_path).weights
+    for name in ("embeddings.position_embeddings.weight", "embeddings.word_embeddings.weight"):
+        name = next(key for key in weights.shapes() if key.endswith(name))
+        assert torch.equal(weights.get(name, [7, 2]), weights.get(name)[[7, 2]])
+
+
+@pytest.mark.parametrize(("to", "pad"), [("luke", None), ("luke", 9), ("longformer", 9)])
+def test_special_ids_are_those_of_the_tokenizer_whatever_config_json_says(tmp_path, to, pad):
+    write_source(tmp_path, "roberta")
+    data = json.loads((tmp_path / "config.json").read_text(encoding="utf8"))
+    changed = {**data, "pad_token_id": pad, "bos_token_id": 7, "tie_word_embeddings": False}
+    tokenizer = PieceTokenizer(read_tokenizer_files(tmp_path))
+    config = upcycled_config(changed, tokenizer, to=to, case_types=False)
+    special = tokenizer.special
+    assert (config.pad_token_id, config.bos_token_id, config.eos_token_id) == (special.pad, special.bos, special.eos)
+    assert config.vocab_size == data["vocab_size"] + 2
+    assert "tie_word_embeddings" not in config.extra, "no head is kept of another kind of model"
 
 
 def test_case_types_follow_the_tokenizer_unless_told(tmp_path):

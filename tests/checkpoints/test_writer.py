@@ -5,21 +5,36 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import LukeForEntitySpanClassification, LukeModel, LukeTokenizer
+from transformers import (
+    LongformerForMaskedLM,
+    LukeForEntitySpanClassification,
+    LukeForMaskedLM,
+    LukeModel,
+    LukeTokenizer,
+)
 
 from spacy_luke.checkpoints import writer
 from spacy_luke.checkpoints.checkpoint import Description
-from spacy_luke.checkpoints.heads import SPAN_CLASSIFIER
+from spacy_luke.checkpoints.heads import MASKED_LM, SPAN_CLASSIFIER, architecture_on
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.checkpoints.writer import checkpoint_bytes, save_checkpoint
 from spacy_luke.encoders.heads import EntitySpanClassification
 from spacy_luke.errors import LukeError
-from tests.util import luke_config, make_input, randomise, reference_input, write_luke
+from tests.util import (
+    longformer_config,
+    luke_config,
+    make_input,
+    randomise,
+    reference_input,
+    write_longformer,
+    write_luke,
+)
 
 BATCH = make_input([12, 8], [[(1, 3), (4, 9)], [(2, 3)]], entities=4)
 LABELS = ("NIL", "LOC", "ORG", "PER")
@@ -110,6 +125,12 @@ def test_weights_may_be_stored_as_float16(tmp_path, trained):
     assert {t.dtype for t in saved_weights(tmp_path / "out").values()} == {torch.float16}
     reread, _ = open_checkpoint(tmp_path / "out").load_task_module(SPAN_CLASSIFIER, "full")
     assert torch.equal(reread.classifier.weight, module.classifier.weight.half().float())
+
+
+def test_settings_of_the_encoder_are_told_apart_from_those_of_the_task(trained):
+    description, _ = trained
+    settings = {"piece_types": "case", "windows": {"max_pieces": 9}}
+    assert replace(description, settings=settings).encoder_settings() == {"piece_types": "case"}
 
 
 def test_settings_of_our_own_are_kept(tmp_path, trained):
@@ -232,3 +253,36 @@ def test_whoever_may_read_the_config_may_read_the_weights(tmp_path: Path) -> Non
     save_checkpoint(tmp_path / "out", checkpoint.describe(checkpoint.config), checkpoint.load_encoder())
     modes = {file.name: file.stat().st_mode for file in (tmp_path / "out").iterdir()}
     assert modes["model.safetensors"] == modes["config.json"]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("kind", ["luke", "longformer"])
+def test_what_transformers_does_not_tie_is_written_as_a_copy(tmp_path, kind, tied) -> None:
+    """transformers 5 makes a decoder of LUKE's that it does not find random."""
+    if kind == "luke":
+        write_luke(tmp_path, randomise(LukeForMaskedLM(luke_config())))
+    else:
+        write_longformer(tmp_path, randomise(LongformerForMaskedLM(longformer_config())))
+    checkpoint = open_checkpoint(tmp_path)
+    module, vocab = checkpoint.load_task_module(architecture_on(kind, MASKED_LM), "full")
+    module.encoder.config = replace(checkpoint.config, extra={"tie_word_embeddings": tied})
+    description = Description(architecture_on(kind, MASKED_LM), module.encoder.config, checkpoint.tokenizer, vocab)
+    save_checkpoint(tmp_path / "copies", description, module)
+    saved, table = saved_weights(tmp_path / "copies"), f"{kind}.embeddings.word_embeddings.weight"
+    decoders = {name for name in saved if ".decoder." in name}
+    of_pieces = {"lm_head.decoder.weight", "lm_head.decoder.bias"}
+    of_entities = {"entity_predictions.decoder.weight"}
+    if kind == "longformer":
+        assert decoders == (set() if tied else of_pieces)
+    else:
+        assert decoders == (of_pieces if tied else of_pieces | of_entities)
+    for name, source in {
+        "lm_head.decoder.weight": table,
+        "lm_head.decoder.bias": "lm_head.bias",
+        "entity_predictions.decoder.weight": "luke.entity_embeddings.entity_embeddings.weight",
+    }.items():
+        assert name not in decoders or torch.equal(saved[name], saved[source])
+    module.lm_head.decoder = torch.nn.Linear(32, len(saved[table]), bias=False)
+    save_checkpoint(tmp_path / "own", description, module)
+    own = saved_weights(tmp_path / "own")
+    assert torch.equal(own["lm_head.decoder.weight"], module.lm_head.decoder.weight), "one of its own stays"

@@ -29,6 +29,7 @@ def test_what_is_not_understood_is_written_back():
     data = {"hidden_size": 24, "num_attention_heads": 2, "id2label": {"0": "NIL"}, "made_by": "us"}
     written = LukeConfig.from_dict(data).to_dict()
     assert {key: written[key] for key in data} == data
+    assert "extra" not in written
 
 
 @pytest.mark.parametrize("window", [8, [8, 6]])

@@ -178,3 +178,35 @@ def test_a_new_head_is_random_and_small(tmp_path, kind) -> None:
     assert weight.shape[0] == 50
     assert float(weight.detach().std()) == pytest.approx(0.02, rel=0.1)
     assert module.classifier.bias is None or not module.classifier.bias.any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_further_labels_leave_the_others_as_they_are(tmp_path, kind) -> None:
+    _, module, batch = modules(tmp_path, kind)
+    parameters = dict(module.output.named_parameters())
+    module(batch)[:, :5].sum().backward()
+    gradients = {name: parameter.grad.clone() for name, parameter in parameters.items()}
+    with torch.no_grad():
+        before = module(batch)
+    module.add_labels(2)
+    assert module.output.out_features == 7
+    with torch.no_grad():
+        after = module(batch)
+    assert after.shape == (3, 7)
+    assert torch.allclose(after[:, :5], before, atol=1e-6)
+    assert module.output.weight[5:].abs().min() > 0, "random rows"
+    for name, parameter in module.output.named_parameters():
+        assert parameter is parameters[name], "still the one that an optimiser knows"
+        assert torch.equal(parameter.grad[:5], gradients[name])
+        assert not parameter.grad[5:].any()
+    assert (module.output.bias is None) == ("bias" not in parameters)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_head_leaves_the_encoder_as_it_is(tmp_path, kind) -> None:
+    _, module, _ = modules(tmp_path, kind)
+    before = {name: parameter.clone() for name, parameter in module.named_parameters()}
+    module.reset_head()
+    changed = {name for name, parameter in module.named_parameters() if not torch.equal(parameter, before[name])}
+    assert changed
+    assert changed == {name for name in before if not name.startswith("encoder.")}

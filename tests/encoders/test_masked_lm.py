@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,24 @@ def models(folder: Path, *, safe: bool = True, **changes: Any) -> tuple[LukeForM
     assert isinstance(theirs, LukeForMaskedLM)
     assert isinstance(ours, MaskedLMWithEntities)
     return theirs, ours
+
+
+def test_the_logits_of_candidates_are_those_of_all_entities(tmp_path):
+    _, module = models(tmp_path)
+    candidates = torch.tensor([[3, 0, -1], [1, -1, -1], [4, 4, 2]])
+    batch = replace(batch_of(), predicted_places=torch.tensor([0, 2, 7]))
+    for own_decoder in (False, True):
+        if own_decoder:
+            module.entity_predictions.untie(module.encoder.config)
+            assert (
+                module.entity_predictions.decoder.weight.shape == module.encoder.entity_embeddings.entity.weight.shape
+            )
+            assert module.entity_predictions.decoder.bias is None
+        with torch.no_grad():
+            every, some = module(batch), module(replace(batch, candidates=candidates))
+        assert (every.shape, some.dtype) == ((3, len(ENTITIES)), torch.float32)
+        expected = every.gather(1, candidates.clamp(min=0)).masked_fill(candidates < 0, -torch.inf)
+        assert torch.allclose(some, expected, atol=1e-5)
 
 
 def both(module: MaskedLMWithEntities, batch: EncoderInput) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,7 +12,7 @@ from spacy_luke.encoders.longformer import LongformerEncoder
 from spacy_luke.encoders.mention_states import MentionStates
 from tests.util import longformer_config, make_input, write_longformer
 
-SPANS = [[(0, 1), (3, 7), (0, 50), (49, 50)], [(4, 9), (2, 2), (5, 3), (29, 30)]]
+SPANS = [[(0, 1), (3, 7), (0, 50), (49, 50)], [(4, 9), (2, 2), (5, 3), (50, 50)]]
 
 
 def states() -> MentionStates:

@@ -78,6 +78,7 @@ def test_last_states_are_given_as_well(tmp_path):
     model, encoder = luke_tests.pair(tmp_path)
     batch = make_input([20, 9], [[(1, 3), (4, 9)], [(2, 3)]])
     theirs, ours = reference(model, batch), recorded(encoder, batch)
+    assert recorded(encoder, make_input([20, 9], None)).entities is None
     assert_close([ours.pieces], [theirs.last_hidden_state], batch.piece_mask)
     assert_close([ours.entities], [theirs.entity_last_hidden_state], batch.entity_mask)
     assert_close([ours.pooled], [theirs.pooler_output])
@@ -211,6 +212,9 @@ def test_only_what_is_asked_for_is_kept(encoder):
         assert_close(some.entity_hidden_states, [every.entity_hidden_states[0], every.entity_hidden_states[3]])
     if every.global_attentions:
         assert_close(some.global_attentions, [every.global_attentions[1]])
+    last = recorded(encoder, batch, Recording(frozenset({3})))
+    assert_close(last.hidden_states, [every.hidden_states[3]])
+    assert last.attentions == ()
 
 
 def test_states_alone_are_computed_as_ever(encoder):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from transformers import (
     AddedToken,
@@ -157,6 +157,8 @@ def test_texts_with_spans_equal_those_of_the_slow_tokenizers(ours, references, n
 
 
 @pytest.mark.parametrize("name", ["longformer_slow", "longformer", "longformer_prefix", "bert", "mluke_5"])
+@example(text="MVX met Raw met")
+@example(text=" MVX  met both met")
 @given(text=texts)
 def test_texts_equal_those_of_transformers(ours, references, name, text):
     expected = references[name](text, add_special_tokens=False)["input_ids"]
@@ -248,6 +250,19 @@ def test_special_tokens_stay_text(ours, name):
     assert special
     for text in SPECIAL_STRINGS:
         assert not special & set(ours[name].encode_text(f"a {text} MVX{text}", []).ids.tolist())
+
+
+def test_a_token_that_is_flagged_special_stays_text_though_no_role_names_it(folders):
+    files = read_tokenizer_files(folders["longformer"])
+    config = json.loads(files["tokenizer_config.json"])
+    described = {i: {**token, "special": True} for i, token in config["added_tokens_decoder"].items()}
+    data = json.loads(files["tokenizer.json"])
+    data["added_tokens"] = [{**token, "special": True} for token in data["added_tokens"]]
+    files["tokenizer_config.json"] = json.dumps({**config, "added_tokens_decoder": described}).encode()
+    files["tokenizer.json"] = json.dumps(data).encode()
+    tokenizer = PieceTokenizer(files)
+    assert all(token.special for token in tokenizer.added.values())
+    assert tokenizer.added["MVX"].id not in tokenizer.encode_text("a MVX b", []).ids
 
 
 @pytest.mark.parametrize("name", MAKERS)

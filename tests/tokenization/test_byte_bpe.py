@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from spacy.strings import StringStore
 from transformers import LukeTokenizer, RobertaTokenizerFast
 
+from spacy_luke.errors import LukeError
 from spacy_luke.tokenization.pieces import PieceTokenizer
 from tests.tokenization.ugly import plain, texts, texts_with_spans, words
 from tests.util import SPECIAL_STRINGS, TEXTS, luke_tokenizer, read_files, write_byte_bpe
 
 MAXIMUM = 10_000
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +107,28 @@ def test_tokenizer_json_gives_the_ids_of_vocab_and_merges(bpe, bpe_folder, tmp_p
     assert ours.encode_text(text, []).ids.tolist() == bpe.encode_text(text, []).ids.tolist()
 
 
+@pytest.mark.parametrize(
+    ("changes", "byte_level"),
+    [
+        ({"pre_tokenizer": BYTE_LEVEL}, True),
+        ({"pre_tokenizer": {**BYTE_LEVEL, "use_regex": False}}, False),
+        ({"normalizer": {"type": "Lowercase"}}, False),
+    ],
+    ids=["written before use_regex was there", "without regular expression", "with normaliser"],
+)
+def test_a_bpe_that_cuts_texts_otherwise_is_refused(tmp_path, bpe, bpe_folder, changes, byte_level):
+    names = [str(bpe_folder / name) for name in ("vocab.json", "merges.txt")]
+    data = json.loads(RobertaTokenizerFast(*names).backend_tokenizer.to_str())
+    files = {"tokenizer.json": json.dumps({**data, **changes}).encode()}
+    if byte_level:
+        assert (
+            PieceTokenizer(files).encode_text("Ada met", []).ids.tolist() == bpe.encode_text("Ada met", []).ids.tolist()
+        )
+    else:
+        with pytest.raises(LukeError, match=r"L028.*byte-level"):
+            PieceTokenizer(files)
+
+
 @pytest.mark.parametrize("written", ["tokenizer_config.json", "tokenizer.json"])
 def test_add_prefix_space_puts_a_space_before_the_document_alone(tmp_path, bpe, written):
     if written == "tokenizer.json":
@@ -119,6 +144,9 @@ def test_add_prefix_space_puts_a_space_before_the_document_alone(tmp_path, bpe, 
     tokens = ["(", "Ada", ")"]
     expected = bpe.encode_text(" (Ada)", [2, 5])
     assert prefixed.encode_words(tokens, [False] * 3).ids.tolist() == expected.ids.tolist()
+    strings = StringStore(tokens)
+    hashed = prefixed.encode_hashes([strings[token] for token in tokens], [False] * 3, strings.__getitem__)
+    assert hashed.ids.tolist() == expected.ids.tolist()
     text = prefixed.encode_text("(Ada)", [1, 4])
     assert text.ids.tolist() == expected.ids.tolist()
     assert text.byte_spans[-1].tolist() == [4, 5]

@@ -73,6 +73,19 @@ def test_what_is_written_reads_the_same():
     vocab = EntityVocab(MULTILINGUAL)
     again = EntityVocab.from_json(vocab.to_json())
     assert json.loads(again.to_json()) == MULTILINGUAL
+    assert again.equals(vocab)
+    assert not again.equals(EntityVocab({**MULTILINGUAL, "en:Ada": 4}))
+
+
+def test_a_title_is_found_if_it_is_known_and_no_special_entity():
+    vocab = EntityVocab(MULTILINGUAL)
+    assert [vocab.find(title) for title in ("en:Japan", "ja:\u65e5\u672c", "Japan", "[PAD]", "[MASK]")] == [
+        4,
+        4,
+        None,
+        None,
+        None,
+    ]
 
 
 @pytest.mark.parametrize("option", ["", "none", "/nowhere/titles.txt"])

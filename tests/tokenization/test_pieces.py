@@ -50,7 +50,7 @@ def test_no_text_gives_a_special_piece(any_tokenizer, text, data):
 
 
 @pytest.mark.parametrize("masks", [False, True])
-@pytest.mark.parametrize("half", ["\ud800", "\udc00\ud800"])
+@pytest.mark.parametrize("half", ["\ud800", "\udc00\ud800", "\udfff!"])
 def test_half_a_character_raises_l120_with_its_place(any_tokenizer, half, masks):
     text = "M\xe9 " * 30 + half + " met" * 30
     with pytest.raises(LukeError, match=rf"L120.*at 90 of the whole.*U\+{ord(half[0]):04X}"):
@@ -63,6 +63,23 @@ def test_half_a_character_raises_l120_with_its_place(any_tokenizer, half, masks)
 def test_no_special_string_is_a_piece(any_tokenizer, text):
     assert len(any_tokenizer.encode_text(text, []).ids) > 1
     assert len(any_tokenizer.encode_words(["a", text, "b"], [True, True, False]).ids) > 3
+
+
+def test_a_piece_is_text_with_the_space_before_it(bpe, unigram, word_piece):
+    assert [bpe.text_of(piece) for piece in ("Ġmet", "s", "Ã©", "Ã")] == [" met", "s", "é", "�"]
+    assert [unigram.text_of(piece) for piece in ("▁the", "s")] == [" the", "s"]
+    assert [word_piece.text_of(piece) for piece in ("##ing", "▁")] == ["##ing", "▁"]
+
+
+def test_a_mask_in_a_text_is_the_mask_piece_if_it_is_asked_for(any_tokenizer):
+    mask = any_tokenizer.special.mask
+    found = any_tokenizer.encode_text("Ada [MASK] met", [], masks=True)
+    assert found.ids.tolist().count(mask) == 1
+    assert (
+        found.ids.tolist()[found.ids.tolist().index(mask) + 1 :] == any_tokenizer.encode_text(" met", []).ids.tolist()
+    )
+    assert mask not in any_tokenizer.encode_text("Ada [MASK] met", []).ids
+    assert not found.types.any(), "the types of a tokenizer without types for the case"
 
 
 def test_nothing_has_no_pieces(any_tokenizer):
@@ -138,6 +155,7 @@ def test_broken_json_raises_l022_with_the_name_of_the_file(word_piece_folder, na
         {"model": "BPE"},
         {"model": {"type": "BPE", "vocab": {}, "merges": []}, "pre_tokenizer": {"type": "Whitespace"}},
         {"model": {"type": "BPE", "vocab": {}, "merges": []}, "pre_tokenizer": None},
+        {"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}, "pre_tokenizer": {"type": "Whitespace"}},
     ],
     ids=str,
 )
@@ -148,7 +166,15 @@ def test_a_tokenizer_json_of_another_kind_raises_l028(word_piece_folder, changes
 
 
 @pytest.mark.parametrize(
-    "model", [{"type": "WordPiece"}, {"type": "Unigram"}, {"type": "Unigram", "vocab": [1]}], ids=str
+    "model",
+    [
+        {"type": "WordPiece"},
+        {"type": "WordPiece", "vocab": [["a", 0.0]], "unk_token": ["a", 0.0]},
+        {"type": "Unigram"},
+        {"type": "Unigram", "vocab": {"a": 0}},
+        {"type": "Unigram", "vocab": [1]},
+    ],
+    ids=str,
 )
 def test_a_tokenizer_json_without_vocabulary_raises_l028(word_piece_folder, model):
     data = json.loads((word_piece_folder / "tokenizer.json").read_bytes())

@@ -12,6 +12,7 @@ from transformers import LukeModel
 from spacy_luke.tokenization.loading import read_tokenizer_files
 from spacy_luke.tokenization.pieces import PieceTokenizer
 from spacy_luke.tokenization.saving import files_to_save
+from spacy_luke.tokenization.sentencepiece import SENTENCEPIECE
 from tests.mluke_model import SCRIPTS, write_mluke
 from tests.util import TEXTS, read_files, write_byte_bpe, write_unigram, write_word_piece
 
@@ -36,12 +37,24 @@ def test_a_sentencepiece_model_gets_a_tokenizer_json_with_the_same_ids(mluke, fl
     assert saved.keys() - files.keys() == {"tokenizer.json"}
     theirs, ours = Tokenizer.from_str(saved["tokenizer.json"].decode()), PieceTokenizer(files)
     assert theirs.get_vocab() == ours.vocab
+    if not flags:
+        marker = next(
+            token for token in json.loads(saved["tokenizer.json"])["added_tokens"] if token["id"] == ours.vocab["<ent>"]
+        )
+        assert {name for name, flag in marker.items() if flag is True} == {"special"}, "no flags of its own"
     assert theirs.token_to_id("<ent>") == ours.vocab["<ent>"] == theirs.get_vocab_size() - 2
     again = PieceTokenizer(saved)
     assert again.special == ours.special
     for text in SCRIPTS:
         assert again.encode_text(text, [3]).ids.tolist() == ours.encode_text(text, [3]).ids.tolist()
     assert files_to_save(saved) == saved
+
+
+def test_a_sentencepiece_model_alone_gets_a_tokenizer_json(unigram_folder) -> None:
+    files = {SENTENCEPIECE: (unigram_folder / SENTENCEPIECE).read_bytes()}
+    saved = files_to_save(files)
+    assert saved.keys() == {SENTENCEPIECE, "tokenizer.json"}
+    assert Tokenizer.from_str(saved["tokenizer.json"].decode()).get_vocab() == PieceTokenizer(files).vocab
 
 
 def test_the_flags_of_an_added_piece_are_kept(mluke) -> None:
@@ -62,16 +75,17 @@ def test_files_that_both_read_stay_as_they_are(tmp_path, kind) -> None:
     assert files_to_save(files) == files
 
 
-@pytest.mark.parametrize("merges", ["pairs", "strings"])
-def test_a_byte_bpe_in_tokenizer_json_gets_the_files_of_transformers_4(tmp_path, merges) -> None:
+@pytest.mark.parametrize(("merges", "prefix"), [("pairs", False), ("strings", True)])
+def test_a_byte_bpe_in_tokenizer_json_gets_the_files_of_transformers_4(tmp_path, merges, prefix) -> None:
     write_byte_bpe(tmp_path)
-    alone = PieceTokenizer(read_files(tmp_path))
+    config = {"tokenizer_config.json": json.dumps({"add_prefix_space": prefix}).encode()}
+    alone = PieceTokenizer({**read_files(tmp_path), **config})
     vocab = json.loads((tmp_path / "vocab.json").read_text(encoding="utf8"))
     pairs = [line.split(" ") for line in (tmp_path / "merges.txt").read_text(encoding="utf8").splitlines()[1:] if line]
     marker = {"id": 421, "content": "<ent>", "single_word": False, "lstrip": True, "rstrip": False}
     data = {
         "added_tokens": [{**marker, "normalized": False, "special": True}],
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": prefix, "trim_offsets": True, "use_regex": True},
         "model": {
             "type": "BPE",
             "vocab": vocab,
@@ -87,6 +101,7 @@ def test_a_byte_bpe_in_tokenizer_json_gets_the_files_of_transformers_4(tmp_path,
     assert json.loads(saved["vocab.json"]) == vocab
     assert json.loads(saved["added_tokens.json"]) == {"<ent>": 421}
     assert settings["added_tokens_decoder"]["421"]["lstrip"]
+    assert settings["add_prefix_space"] is prefix
     assert settings["additional_special_tokens"] == ["<ent>"]
     assert "extra_special_tokens" not in settings
     assert "entity_vocab" not in settings

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
 from hypothesis import given
 from transformers import BertTokenizer
 
+from spacy_luke.tokenization.case import case_type
 from spacy_luke.tokenization.pieces import PieceTokenizer
 from tests.tokenization.ugly import plain, words
 from tests.util import read_files, write_word_piece
@@ -64,3 +66,15 @@ def test_case_types_are_those_of_the_word_of_a_piece(word_piece_folder):
     found = [set(encoded.types[a:b].tolist()) for a, b in zip(encoded.starts, encoded.ends, strict=True)]
     assert found == [{2}, {1}, {3}, {4}, {5}, {0}, set()]
     assert PieceTokenizer(read_files(word_piece_folder)).encode_words(["Babbage"], [False]).types.max() == 0
+
+
+def test_case_types_of_a_text_are_those_of_its_words(word_piece_folder):
+    tokenizer = PieceTokenizer(read_files(word_piece_folder), case_types=True)
+    for text in ("Babbage met NASA, iPhone 42", "É MET É é, 4é"):  # in ASCII, and with characters of several bytes
+        encoded = tokenizer.encode_text(text, [])
+        word_of = {place: word[0] for word in re.finditer(r"\w+", text) for place in range(*word.span())}
+        for end, found in zip(encoded.byte_spans[:, 1].tolist(), encoded.types.tolist(), strict=True):
+            last = len(text.encode("utf8")[:end].decode()) - 1
+            assert found == case_type(word_of.get(last, "")), (text, last)
+        assert len(set(encoded.types.tolist())) > 2
+    assert tokenizer.encode_text("", []).types.tolist() == []

@@ -139,6 +139,19 @@ def test_plain_takes_no_kernel_and_all_takes_them(tmp_path, taken: set[str]) -> 
 
 
 @needs_onednn
+@pytest.mark.parametrize("vendor", [AMD, INTEL, ""])
+def test_by_default_attention_takes_the_kernels_that_were_measured_on_the_processor(vendor: str, monkeypatch) -> None:
+    monkeypatch.setattr(switch, "_vendor", lambda: vendor)
+    large, small = torch.zeros(1, 2, 400, 8), torch.zeros(1, 2, 4, 8)
+    with switch.use("auto"), torch.no_grad():
+        kernel = attention.self_attention_kernel(large, large, 0.0)
+        assert (kernel is not None) == (vendor in MEASURED["self-attention by head"] and onednn_linear._has_onednn())
+        assert attention.self_attention_kernel(small, small, 0.0) is None
+        wanted = vendor in MEASURED["entity-aware attention into one buffer"]
+        assert (attention.entity_aware_kernel(small, small, 0.0) is not None) == wanted
+        assert (attention.entity_aware_kernel(large, large, 0.0) is not None) == wanted
+
+
 def test_plain_products_are_those_of_pytorch_to_the_bit() -> None:
     rows, weight, bias = torch.randn(50, 64), torch.randn(32, 64), torch.randn(32)
     with kernels.use("plain"):

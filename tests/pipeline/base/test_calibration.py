@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from spacy_luke.annotations import get_entity_types, get_relations, set_entity_t
 from spacy_luke.cli import luke_cli
 from spacy_luke.default_model import bundled_pipeline
 from spacy_luke.errors import LukeError
-from spacy_luke.pipeline.base.calibration import TEMPERATURES, Calibration
+from spacy_luke.pipeline.base.calibration import BIASES, TEMPERATURES, CalibratedPipe, Calibration
 from spacy_luke.pipeline.tuning import tune
 
 TEXTS = (
@@ -156,3 +158,60 @@ def test_the_command_asks_for_a_component_where_several_can_be_tuned(tmp_path: P
     assert result.exit_code == 1
     assert "L080" in result.output
     assert "luke_ner, luke_entity_typer, luke_relations" in " ".join(result.output.split())
+
+
+@dataclass
+class Scored:
+    logits: np.ndarray
+
+
+class Component(CalibratedPipe):
+    """Its F1 and error are functions of the calibration and of the text, in place of those of annotations."""
+
+    name = "component"
+    _calibration_scores = ("f", "error")
+    _biased_row = 1
+
+    def __init__(self, f1: dict[str, Callable[[float], float | None]], error: Callable[[float], float | None]):
+        self.f1, self.error = f1, error
+
+    def predict(self, docs: Sequence[Doc]) -> list[Scored]:
+        return [Scored(np.array([[2.0, 1.0]])) for _ in docs]
+
+    def set_annotations(self, docs: Sequence[Doc], scored: Sequence[Scored]) -> None:
+        self.temperature = 2.0 / float(scored[0].logits[0, 0])
+        self.bias = float(scored[0].logits[0, 1]) * self.temperature - 1.0
+
+    def score(self, examples: Sequence[Example]) -> dict[str, float | None]:
+        f1 = self.f1[examples[0].reference.text]
+        return {"f": f1(self.bias), "error": self.error(self.temperature), "other": self.bias}
+
+
+def corpora(nlp: Language, *texts: str) -> list[list[Example]]:
+    return [[Example(nlp.make_doc(text), nlp.make_doc(text))] for text in texts]
+
+
+def test_the_bias_has_the_best_mean_f1_and_the_temperature_the_least_error() -> None:
+    nlp = spacy.blank("en")
+    small, large = BIASES[len(BIASES) // 2 + 3], max(BIASES)
+    hot = TEMPERATURES[-1]
+    component = Component(
+        {"a": lambda bias: 1.0 - abs(bias - large), "b": lambda bias: 1.0 - 3 * abs(bias - small)},
+        lambda temperature: None if temperature < 1 else abs(temperature - hot),
+    )
+    found = component.find_calibration(corpora(nlp, "a", "b"))
+    assert found.bias == pytest.approx(small)
+    assert found.temperature == pytest.approx(hot)
+    assert found.f1 == pytest.approx((1.0 - abs(small - large) + 1.0) / 2)
+    assert (found.error_before, found.error_after) == (pytest.approx(abs(1 - hot)), pytest.approx(0, abs=1e-9))
+
+
+def test_of_equal_calibrations_the_one_that_changes_least_is_chosen() -> None:
+    nlp = spacy.blank("en")
+    component = Component({"a": lambda bias: None}, lambda temperature: 0.5)
+    found = component.find_calibration(corpora(nlp, "a"))
+    assert (found.bias, found.temperature, found.f1) == (0, 1, 0)
+    far = [t for t in TEMPERATURES if abs(t - 1) > 0.2]
+    component = Component({"a": lambda bias: None}, lambda temperature: 0.1 if abs(temperature - 1) > 0.2 else 0.5)
+    chosen = component.find_calibration(corpora(nlp, "a")).temperature
+    assert abs(chosen - 1) == pytest.approx(min(abs(t - 1) for t in far))

@@ -186,3 +186,11 @@ def test_a_setting_of_the_configs_is_enough(config, setting, value, scores) -> N
     nlp = spacy.util.load_model_from_config(loaded, auto_fill=True)
     fit_score_weights(nlp, nlp.get_pipe(setting.split(".")[0]))
     assert {name: weight for name, weight in weights(nlp).items() if weight} == scores
+
+
+def test_a_component_of_no_pipeline_changes_no_weights() -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("luke_ner")
+    before = dict(nlp.config["training"]["score_weights"])
+    fit_score_weights(nlp, object())
+    assert dict(nlp.config["training"]["score_weights"]) == before

@@ -217,6 +217,7 @@ def test_attention_of_a_longformer_with_a_column_for_each_row(longformer: Path) 
     [window] = states.windows
     for index, half in enumerate((2, 4, 8)):
         full, weights = window.attention(index), window.attentions[index]
+        assert full.dtype == weights.dtype
         rows = len(window.pieces)
         assert full.shape == (4, rows, rows)
         for row in range(rows):

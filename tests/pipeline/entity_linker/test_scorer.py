@@ -60,6 +60,21 @@ def test_entities_without_annotation_and_entities_that_were_not_found_do_not_cou
 def test_an_entity_without_link_is_a_missing_link() -> None:
     scores = score([example([""], ["Q1"])])
     assert scores["nel_in_kb_acc"] == scores["nel_micro_r"] == 0.0
+    scores = score([example(["", None, "Q1"], ["Q1", None, "Q1"])])
+    assert (scores["nel_micro_p"], scores["nel_micro_r"]) == (1.0, 0.5)
+
+
+def test_docs_without_annotation_change_nothing() -> None:
+    annotated = example(["Q1", None, "Q9"], ["Q1", None, "Q2"])
+    scores = score([example(["Q1"], []), annotated, example(["Q1"], [""])])
+    assert scores == score([annotated])
+    assert scores.keys() == {
+        "nel_in_kb_acc",
+        "nel_acc",
+        "nel_score",
+        "nel_f_per_type",
+        *(f"nel_{kind}_{part}" for kind in ("micro", "macro") for part in "prf"),
+    }
 
 
 @pytest.mark.parametrize("gold", [[], [""], [None, None]])

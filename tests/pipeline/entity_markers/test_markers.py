@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from spacy.tokens import Doc
 from spacy_luke.batching.pieces import doc_pieces
 from spacy_luke.batching.windows import SentenceWindows
 from spacy_luke.errors import LukeError
+from spacy_luke.pipeline.entity_markers.inputs import MarkedItem, MarkedLayout
 from spacy_luke.pipeline.entity_markers.markers import (
     MarkerVocab,
     Passage,
@@ -275,6 +277,25 @@ def test_markers_follow_the_last_piece_unless_the_files_name_them(folder, tokeni
     added = b'{"<ent>": 7, "<ent2>": 5}'
     named = PieceTokenizer({**read_files(folder), "added_tokens.json": added})
     assert marker_ids(named, rows) == (7, 5)
+    one = PieceTokenizer({**read_files(folder), "added_tokens.json": b'{"<ent2>": 5}'})
+    assert marker_ids(one, one.rows + 2) == (one.rows, one.rows + 1), "one of them alone marks nothing"
+
+
+def test_items_that_cannot_be_marked_are_counted(tokenizer) -> None:
+    doc = make_doc("Ada \n\n met Bo in London.")
+    blank = next(token.i for token in doc if token.is_space)
+    items = [[doc[0:1]], [doc[blank : blank + 1]], [doc[blank : blank + 1]], [doc[len(doc) - 2 : len(doc) - 1]]]
+    layout = MarkedLayout(marker_vocab(tokenizer), SentenceWindows(126, "none"))
+    places = layout.place([doc, doc], [items, []])
+    assert [(place.doc, place.items.tolist()) for place in places] == [(0, [0]), (0, [3])]
+    assert layout.left_out == Counter({"white space only": 2})
+    short = MarkedLayout(marker_vocab(tokenizer, max_pieces=3), SentenceWindows(126, "none"))
+    assert short.rows([*places, *places]) == []
+    assert short.left_out == Counter({"too long for a window": 4})
+    pair = find_passages(doc, doc_pieces(doc, tokenizer), [[(0, 1), (3, 4)]], SentenceWindows(126, "none"))
+    short.left_out.clear()
+    assert short.rows([MarkedItem(0, np.array([0]), pair[0])]) == []
+    assert short.left_out == Counter({"too far apart for a window": 1})
 
 
 @pytest.mark.parametrize("added", [b"{}", b'{"<ent>": 7, "<ent2>": 1000000}'])

@@ -5,6 +5,7 @@ import pytest
 import spacy
 from hypothesis import given
 from hypothesis import strategies as st
+from spacy.tokens import Doc
 from transformers import LukeTokenizer
 
 from spacy_luke.batching.strided import StridedWindows
@@ -33,9 +34,12 @@ def bpe(tmp_path_factory) -> tuple[PieceTokenizer, LukeTokenizer]:
     return PieceTokenizer(read_files(folder)), luke_tokenizer(folder)
 
 
-def make_reader(tokenizer: PieceTokenizer, **settings) -> QuestionReader:
+WINDOWS = StridedWindows(508, 128)
+
+
+def make_reader(tokenizer: PieceTokenizer, windows: StridedWindows = WINDOWS, **settings) -> QuestionReader:
     given = {"max_question_pieces": 64, "max_entities": 128, "separators": 2, **settings}
-    return QuestionReader(tokenizer, EntityVocab(ENTITIES), StridedWindows(508, 128), **given)
+    return QuestionReader(tokenizer, EntityVocab(ENTITIES), windows, **given)
 
 
 @given(text=texts)
@@ -101,6 +105,10 @@ def test_a_reader_counts_what_it_cuts(bpe) -> None:
     for question in ("Who met whom, and where?", "", " \n", "In which year did they meet?"):
         list(reader.rows(0, 0, context, question))
     assert (reader.too_long, reader.first_too_long, reader.empty) == (2, "Who met whom, and where?", 2)
+    asked = tokenizer.encode_text("Who met whom, and where?", ())
+    exact = make_reader(tokenizer, max_question_pieces=len(asked.ids))
+    [row] = exact.rows(0, 0, context, "Who met whom, and where?")
+    assert (row.plan.ids.tolist(), exact.too_long) == (asked.ids.tolist(), 0), "as long as it may be"
     assert not list(reader.rows(0, 0, reader.context(NLP.make_doc("  ")), "Who?"))
 
 
@@ -115,3 +123,25 @@ def test_the_question_is_global_before_one_or_two_separators(bpe, separators: in
     assert made.piece_ids[question + 1 : row.window_offset].tolist() == [special.eos] * separators
     assert made.piece_ids[row.window_offset :].tolist() == [*context.ids.tolist(), special.eos]
     assert np.flatnonzero(made.global_mask).tolist() == list(range(question + 1)), "as transformers by default"
+
+
+def test_an_entity_is_shown_in_the_windows_that_have_all_of_it(bpe) -> None:
+    tokenizer, _ = bpe
+    doc = link(NLP.make_doc(TEXT), (0, 2, "Ada Lovelace"), (4, 7, "London"))
+    context = make_reader(tokenizer).context(doc)
+    (_, end), (start, _) = context.entity_spans.tolist()
+    asked = len(tokenizer.encode_text("Who?", ()).ids)
+    for stride in (end - 1, start, start + 1):
+        reader = make_reader(tokenizer, StridedWindows(asked + stride + 3, stride))
+        for row in reader.rows(0, 0, context, "Who?"):
+            inside = [row.start <= a and b <= row.end for a, b in context.entity_spans.tolist()]
+            assert row.shown.tolist() == np.flatnonzero(inside).tolist()
+
+
+def test_an_entity_without_pieces_is_not_shown(tmp_path) -> None:
+    write_word_piece(tmp_path)
+    words = ["Ada", "\n", "met"]
+    doc = link(Doc(NLP.vocab, words=words), (1, 2, "London"), (2, 3, "Babbage"))
+    context = make_reader(PieceTokenizer(read_files(tmp_path))).context(doc)
+    assert context.entity_ids.tolist() == [ENTITIES["Babbage"]]
+    assert (context.entity_spans[:, 0] < context.entity_spans[:, 1]).all()

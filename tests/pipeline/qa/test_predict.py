@@ -16,8 +16,8 @@ import spacy_luke
 from spacy_luke import Answer, has_annotation
 from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.pipeline.base.gold import GoldReport
-from spacy_luke.pipeline.qa.decoding import FoundAnswers, to_answers, window_answers
-from spacy_luke.pipeline.qa.inputs import QuestionRow
+from spacy_luke.pipeline.qa.decoding import FoundAnswers, best, merged, to_answers, window_answers
+from spacy_luke.pipeline.qa.inputs import Context, QuestionRow, WindowedQuestion
 from tests.pipeline.qa.model import (
     QUESTIONS,
     TEXT,
@@ -229,6 +229,56 @@ def test_the_text_of_an_answer_is_exact_to_the_character(nlp, text: str, answer:
     assert result.text == answer
     assert doc.text[result.start_char : result.start_char + len(answer)] == answer
     assert answer in result.span.text
+
+
+def row_of(text_chars: list[tuple[int, int]]) -> QuestionRow:
+    """The row of an empty question about a text whose pieces have these characters."""
+    chars, none = np.array(text_chars), np.zeros(0, dtype=np.int64)
+    zeros = np.zeros(len(chars), dtype=np.int64)
+    context = Context(zeros, zeros, chars, chars, none, none.reshape(0, 2))
+    return QuestionRow(0, context, 0, len(chars), 0, WindowedQuestion(none, none, 2, [(0, len(chars))]), 0, none)
+
+
+def test_of_equal_starts_and_ends_the_first_in_the_text_are_combined() -> None:
+    row = row_of([(i, i + 1) for i in range(200)])
+    logits = np.zeros((row.pieces, 2), dtype=np.float32)
+    logits[row.window_offset :: 2] = 1.0
+    found = window_answers(row, logits, 300, 20)
+    assert found.chars.tolist() == [[0, i + 1] for i in range(0, 40, 2)]
+    logits[:, 1] = 0.0
+    logits[row.window_offset + 199, 1] = 5.0
+    assert window_answers(row, logits, 300, 20).chars.tolist() == [[i, 200] for i in range(0, 40, 2)]
+
+
+def test_an_answer_has_characters() -> None:
+    row = row_of([(0, 0), (0, 3)])  # the first is the space that SentencePiece puts before a text
+    logits = np.zeros((row.pieces, 2), dtype=np.float32)
+    logits[row.window_offset] = 9.0
+    assert window_answers(row, logits, 30, 20).chars.tolist() == [[0, 3]]
+
+
+def test_a_window_of_white_space_still_says_that_there_is_no_answer() -> None:
+    row = row_of([(3, 0), (3, 0)])
+    logits = np.zeros((row.pieces, 2), dtype=np.float32)
+    logits[0] = [1.0, 2.5]
+    found = window_answers(row, logits, 30, 20)
+    assert (len(found.chars), found.no_answer) == (0, 3.5)
+
+
+def test_of_equal_answers_the_first_in_the_text_is_best() -> None:
+    chars = np.array([[3, 5], [0, 9], [0, 2], [3, 5]])
+    found = best(chars, np.array([1.0, 1.0, 1.0, 2.0]), 0.5, 9)
+    assert found.chars.tolist() == [[3, 5], [0, 2], [0, 9]]
+    assert found.logits.tolist() == [2.0, 1.0, 1.0]
+    both = merged(found, FoundAnswers(np.array([[7, 8]]), np.array([1.5]), 0.25), 2)
+    assert both.chars.tolist() == [[3, 5], [7, 8]]
+    assert both.no_answer == 0.25
+
+
+def test_an_answer_is_where_it_was_found_if_its_token_has_it_twice(nlp) -> None:
+    doc = Doc(nlp.vocab, words=["x", "aba"])
+    [answer] = to_answers(doc, "?", FoundAnswers(np.array([[4, 5]]), np.array([1.0])), 1, None)
+    assert (answer.text, answer.start_char) == ("a", 4)
 
 
 def test_no_answer_is_ranked_by_the_threshold(nlp) -> None:

@@ -122,6 +122,8 @@ def test_a_doc_without_annotation_is_not_scored() -> None:
 def test_a_question_that_was_not_answered_at_all_is_wrong() -> None:
     unasked = SCORE([Example(NLP.make_doc(TEXT), answered({"why": [""], "what": ["London"]}))])
     assert set(unasked.values()) == {0}
+    unasked = SCORE([Example(NLP.make_doc(TEXT), answered({"what": ["London"]}))])
+    assert (unasked["qa_has_answer_em"], unasked["qa_no_answer_em"]) == (0, None)
 
 
 def test_there_are_scores_only_of_the_questions_that_there_are() -> None:

@@ -13,13 +13,17 @@ from thinc.api import Config
 from transformers import BertConfig, BertModel, LukeForQuestionAnswering, RobertaConfig, RobertaModel
 
 from spacy_luke import Answer
+from spacy_luke.batching.strided import StridedWindows
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.errors import LukeWarning
 from spacy_luke.pipeline.base.gold import GoldReport
 from spacy_luke.pipeline.qa.gold import gold_rows, target
+from spacy_luke.pipeline.qa.inputs import QuestionReader
+from spacy_luke.tokenization.entity_vocab import EntityVocab
+from spacy_luke.tokenization.pieces import PieceTokenizer
 from tests.pipeline.qa.model import QUESTIONS, TEXT, link, reference_input, write_qa_checkpoint
 from tests.pipeline.short_training import CONFIGS, adam, gradients, short, trained
-from tests.util import luke_tokenizer, write_byte_bpe, write_word_piece
+from tests.util import ENTITIES, luke_tokenizer, read_files, write_byte_bpe, write_word_piece
 
 CONFIG = CONFIGS / "qa.cfg"
 UNANSWERABLE = "Who lives on the moon?"
@@ -129,6 +133,10 @@ def test_the_target_is_the_first_gold_answer_in_the_window(blank, pipe) -> None:
         else:
             assert (first, last) == tuple(row.window_offset + piece - start for piece in shown[0])
     assert {bool(target(row, [ada])[0]) for row in rows} == {True, False}
+    [row, *_] = rows
+    start, end, at = row.start, row.end, row.window_offset
+    assert target(row, [(start, end - 1)]) == (at, at + end - start - 1)
+    assert target(row, [(start, end)]) == (0, 0), "its last piece is in the next window"
 
 
 def test_questions_without_a_gold_answer_take_no_part(blank, pipe) -> None:
@@ -230,6 +238,36 @@ def test_answers_that_cannot_be_learned_are_counted_and_reported(blank, qa_check
     assert "'London' ()" in messages
     rows = sum(len(rows) for e in gold for rows, _ in gold_rows(e, pipe._reader(), GoldReport()))
     assert rows == 2, "they take no part, and are not learned as unanswerable"
+
+
+def test_an_answer_that_ends_one_piece_after_a_window_is_in_none(blank, pipe) -> None:
+    def learned(length: int) -> tuple[list, GoldReport]:
+        pipe._windows_setting = StridedWindows(length, length)
+        report = GoldReport(max_pieces=3)
+        return [answers for _, answers in gold_rows(gold, pipe._reader(), report)], report
+
+    [gold] = examples(blank, [(TEXT, [("Who?", TEXT)])])
+    context = pipe._reader().context(gold.predicted)
+    pieces = len(context.ids)
+    [row, *_] = pipe._reader().rows(0, 0, context, "Who?")
+    room = pieces + len(row.plan.ids)
+    answers, report = learned(room)
+    assert answers == [[(0, pieces - 1)]]
+    assert (report.total, report.too_long, dict(report.missed)) == (1, 1, {})
+    answers, report = learned(room - 1)
+    assert answers == []
+    assert dict(report.missed) == {"in no window as a whole": 1}
+
+
+def test_a_gold_answer_that_no_piece_holds_is_reported(blank, tmp_path) -> None:
+    write_word_piece(tmp_path)
+    tokenizer, windows = PieceTokenizer(read_files(tmp_path)), StridedWindows(508, 128)
+    settings = {"max_question_pieces": 64, "max_entities": 0, "separators": 2}
+    reader = QuestionReader(tokenizer, EntityVocab(ENTITIES), windows, **settings)
+    doc, report = Doc(blank.vocab, words=["Ada", "\n", "met"]), GoldReport()
+    doc._.answers = [Answer("Who?", doc[1:2])]
+    assert list(gold_rows(Example(doc.copy(), doc), reader, report)) == []
+    assert dict(report.missed) == {"not in the text of the Doc": 1}
 
 
 def test_answers_that_are_too_long_to_be_predicted_are_reported(blank, qa_checkpoint) -> None:

@@ -123,6 +123,15 @@ def test_of_too_many_pairs_the_nearest_are_taken_with_a_warning() -> None:
     b, c = (2, 3, "B"), (3, 4, "C")
     assert pairs[-2:] == [(b, c), (c, b)]
     assert {pair[0][0] + pair[1][0] for pair in pairs} == {5, 2}
+    with pytest.warns(LukeWarning, match="W013"):
+        assert named(build_entity_pairs("sc", max_pairs=2)(doc)) == [(b, c), (c, b)], "that touch"
+
+
+def test_as_many_pairs_as_there_may_be_are_not_warned_of() -> None:
+    doc = make_doc(10, [(0, 1, "A"), (2, 3, "B"), (3, 4, "C")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LukeWarning)
+        assert len(build_entity_pairs("sc", max_pairs=6)(doc)) == 6
 
 
 def test_three_hundred_entities_are_bounded_in_number_and_memory() -> None:
@@ -240,6 +249,7 @@ def test_learned_types_are_any_types_to_a_getter_alone() -> None:
     doc = make_doc(4, [(0, 1, "A"), (2, 3, "B")])
     getter = build_entity_pairs("sc", type_pairs="learned")
     assert isinstance(getter, EntityPairs)
+    assert getter.type_pairs == "learned"
     assert len(getter(doc)) == 2
 
 

@@ -197,6 +197,9 @@ def test_entities_can_be_spans_under_a_key() -> None:
     assert prf(scores, "rel_micro") == [1, 1, 1]
     assert prf(scores, "rel_strict") == [0, 0, 0]
     assert prf(scores, "rel_found") == [1, 1, 1]
+    of_none = build_relations_scorer(spans_key="elsewhere")([Example(predicted, gold)])
+    assert prf(of_none, "rel_micro") == [1, 1, 1], "a Doc without such spans has no entities"
+    assert [of_none[f"rel_strict_{part}"] for part in "prf"] == [None] * 3
     set_relations(predicted, [(span(predicted, ADA), span(predicted, ACME), "founder")])
     scores = build_relations_scorer(spans_key="found")([Example(predicted, gold)])
     assert prf(scores, "rel_micro") == [1, 1 / 5, 1 / 3]

@@ -106,6 +106,12 @@ def test_labels_that_a_head_lacks_are_made_up_for() -> None:
     assert scheme.encode("ORG", 2) == [3, 4]
 
 
+def test_a_label_for_the_first_token_or_for_a_single_one_tells_neighbours_apart() -> None:
+    scheme = TagScheme.find(["O", "I-PER", "L-PER", "U-PER", "B-LOC", "I-LOC", "I-ORG"])
+    assert scheme is not None
+    assert [scheme.separates(label) for label in ("PER", "LOC", "ORG")] == [True, True, False]
+
+
 @given(st.lists(st.integers(0, 8), max_size=12))
 def test_any_tags_give_entities_that_do_not_overlap(tags: list[int]) -> None:
     scheme = made("BILUO")
