@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from ...checks import require_at_least
 from ...errors import LukeError
 from ...user_functions import naming_key_errors
 from ..base.negative_label import NO_RELATION, find_negative
-from ..entity_markers.component import EntityMarkerComponent, ScoredItems, Targets
+from ..entity_markers.component import EntityMarkerComponent, LabelThresholds, ScoredItems, Targets
 from .candidates import EntityPairs, PairGetter, checked_pairs
 from .gold import related_types, relation_targets, with_some_negatives
 from .labels import (
@@ -32,8 +32,10 @@ from .labels import (
     is_directed,
     split_direction,
 )
+from .single_tail import checked_single_tail, learned_single_tails, with_single_tails
 
 TYPE_PAIRS = "type_pairs"
+SINGLE_TAIL = "single_tail"
 DEFAULT_CONFIG = """
 [luke_relations]
 markers = null
@@ -42,9 +44,11 @@ max_mention_pieces = 30
 max_negatives = null
 multi_label = null
 threshold = null
+label_thresholds = []
 negative_label = null
 directed_labels = null
 symmetric = []
+single_tail = null
 max_batch_pieces = 4096
 
 [luke_relations.model]
@@ -87,9 +91,11 @@ def make_luke_relations(
     max_negatives: int | None,
     multi_label: bool | None,
     threshold: float | None,
+    label_thresholds: Any,
     negative_label: str | None,
     directed_labels: bool | None,
     symmetric: list[str],
+    single_tail: Any,
     max_batch_pieces: int,
     scorer: Callable[..., dict[str, Any]] | None,
 ) -> LukeRelations:
@@ -105,9 +111,11 @@ def make_luke_relations(
         max_negatives=max_negatives,
         multi_label=multi_label,
         threshold=threshold,
+        label_thresholds=label_thresholds,
         negative_label=negative_label,
         directed_labels=directed_labels,
         symmetric=symmetric,
+        single_tail=single_tail,
         max_batch_pieces=max_batch_pieces,
         scorer=scorer,
     )
@@ -124,6 +132,10 @@ class LukeRelations(EntityMarkerComponent):
     max_negatives: unrelated pairs of a Doc in training, drawn at random; the loss makes up for it as in
         `sample_negatives`; null = all, as in the paper. It needs a negative label, and no `multi_label`.
     symmetric: labels whose direction means nothing: learned in both directions, predicted once, in text order.
+    single_tail: labels with at most one tail for a head in a Doc, such as that of the date of birth: of several
+        predicted ones the most probable stays. "learned" = those that never had two tails for one head in the training
+        data, with at least 50 heads there; null = none. Mentions with the same `kb_id_` or `ent_id_` are one entity,
+        and so are tails that read the same. L190 for a label that the component does not have.
 
     The other settings are those of `EntityMarkerComponent`.
     """
@@ -149,9 +161,11 @@ class LukeRelations(EntityMarkerComponent):
         max_negatives: int | None,
         multi_label: bool | None,
         threshold: float | None,
+        label_thresholds: LabelThresholds,
         negative_label: str | None,
         directed_labels: bool | None,
         symmetric: list[str],
+        single_tail: list[str] | str | None,
         max_batch_pieces: int,
         scorer: Callable[..., dict[str, Any]] | None,
     ):
@@ -164,6 +178,7 @@ class LukeRelations(EntityMarkerComponent):
             max_mention_pieces=max_mention_pieces,
             multi_label=multi_label,
             threshold=threshold,
+            label_thresholds=label_thresholds,
             max_batch_pieces=max_batch_pieces,
             scorer=scorer,
         )
@@ -175,6 +190,7 @@ class LukeRelations(EntityMarkerComponent):
         self.pairs = pairs
         self.max_negatives = max_negatives
         self.symmetric = frozenset(symmetric)
+        self.single_tail = checked_single_tail(single_tail)
         self._negative_setting = negative_label
         self._directed_setting = directed_labels
 
@@ -205,6 +221,18 @@ class LukeRelations(EntityMarkerComponent):
 
     def _directs(self, labels: Iterable[str]) -> bool:
         return any(map(is_directed, labels)) if self._directed_setting is None else self._directed_setting
+
+    def _row_names(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(split_direction(label)[0] for label in labels) if self._directs(labels) else labels
+
+    def _predictable(self, labels: tuple[str, ...]) -> set[str]:
+        negative = find_negative(self.name, labels, self._negative_setting, NO_RELATION)
+        return set(self._row_names(tuple(label for label in labels if label != negative)))
+
+    @property
+    def _labels_in_settings(self) -> dict[str, Iterable[str]]:
+        named = () if self.single_tail in (None, "learned") else self.single_tail
+        return {**super()._labels_in_settings, "single_tail": named}
 
     def _scheme(self, labels: tuple[str, ...]) -> RelationLabels:
         """Meaning of the labels of a head under the settings."""
@@ -238,7 +266,7 @@ class LukeRelations(EntityMarkerComponent):
     def _decode(self, scored: ScoredItems) -> list[Relation]:
         probabilities = self.probabilities(scored.logits)
         scheme = self._scheme(self.logit_labels)
-        chosen = probabilities >= self.threshold
+        chosen = probabilities >= self._least_probabilities()
         if not self.multi_label and len(probabilities):
             chosen &= np.arange(len(self.logit_labels)) == probabilities.argmax(axis=1)[:, None]
         best: dict[tuple[Any, ...], Relation] = {}
@@ -251,7 +279,15 @@ class LukeRelations(EntityMarkerComponent):
             key = (*((s.start, s.end, s.label) for s in (relation.head, relation.tail)), relation.label)
             if key not in best or best[key].score < relation.score:
                 best[key] = relation
-        return list(best.values())
+        return with_single_tails(best.values(), self._single_tail_labels, self.symmetric)
+
+    @property
+    def _single_tail_labels(self) -> Collection[str]:
+        """The labels with at most one tail for a head, with those that were learned."""
+        if self.single_tail == "learned":
+            learned: list[str] = self._require_weights().settings.get(SINGLE_TAIL, [])
+            return learned
+        return self.single_tail or ()
 
     # Candidates
 
@@ -351,7 +387,13 @@ class LukeRelations(EntityMarkerComponent):
         if isinstance(self.pairs, EntityPairs) and self.pairs.type_pairs == "learned":
             references = (example.reference for example in get_examples())
             seen = related_types(references, self.pairs.spans, self._scheme(self.logit_labels))
-            description = self._require_weights()
-            settings = {**description.settings, TYPE_PAIRS: sorted(map(list, seen))}
-            self._description = replace(description, settings=settings)
+            self._learn_setting(TYPE_PAIRS, sorted(map(list, seen)))
+        if self.single_tail == "learned":
+            references = (example.reference for example in get_examples())
+            self._learn_setting(SINGLE_TAIL, learned_single_tails(references, self._scheme(self.logit_labels)))
         super()._prepare(get_examples)
+
+    def _learn_setting(self, name: str, value: list[Any]) -> None:
+        """Keep with the head what was learned from the data."""
+        description = self._require_weights()
+        self._description = replace(description, settings={**description.settings, name: value})

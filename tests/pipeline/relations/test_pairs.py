@@ -133,9 +133,11 @@ def test_pairs_must_be_a_function() -> None:
     model = spacy.blank("en").add_pipe("luke_relations").model
     settings = {"windows": None, "max_mention_pieces": 30, "multi_label": None, "threshold": None, "symmetric": []}
     settings |= {
+        "label_thresholds": [],
         "max_negatives": None,
         "negative_label": None,
         "directed_labels": None,
+        "single_tail": None,
         "max_batch_pieces": 4096,
         "scorer": None,
     }
