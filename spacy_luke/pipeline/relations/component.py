@@ -133,9 +133,9 @@ class LukeRelations(EntityMarkerComponent):
         `sample_negatives`; null = all, as in the paper. It needs a negative label, and no `multi_label`.
     symmetric: labels whose direction means nothing: learned in both directions, predicted once, in text order.
     single_tail: labels with at most one tail for a head in a Doc, such as that of the date of birth: of several
-        predicted ones the most probable stays. "learned" = those that never had two tails for one head in the training
-        data, with at least 50 heads there; null = none. Mentions with the same `kb_id_` or `ent_id_` are one entity,
-        and so are tails that read the same. L190 for a label that the component does not have.
+        predicted ones the most probable stays. "learned" = those of which at least 50 heads were in the training data
+        and at most 2 % of them with several tails; null = none. Mentions with the same `kb_id_` or `ent_id_` are one
+        entity, and so are tails that read the same. L190 for a label that the component does not have.
 
     The other settings are those of `EntityMarkerComponent`.
     """
@@ -264,10 +264,12 @@ class LukeRelations(EntityMarkerComponent):
             set_relations(doc, self._decode(scored))
 
     def _decode(self, scored: ScoredItems) -> list[Relation]:
+        if not scored.items:
+            return []
         probabilities = self.probabilities(scored.logits)
         scheme = self._scheme(self.logit_labels)
         chosen = probabilities >= self._least_probabilities()
-        if not self.multi_label and len(probabilities):
+        if not self.multi_label:
             chosen &= np.arange(len(self.logit_labels)) == probabilities.argmax(axis=1)[:, None]
         best: dict[tuple[Any, ...], Relation] = {}
         for i, label in np.argwhere(chosen).tolist():
