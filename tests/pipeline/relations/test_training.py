@@ -470,7 +470,7 @@ def test_before_labels_with_one_tail_were_learned_there_are_none(folder) -> None
 def test_directions_count_where_labels_with_one_tail_are_learned(folder) -> None:
     two_heads = (DATA[0][0], [(0, 4, "lives_in"), (2, 4, "lives_in")])
     assert learned(folder, [*ONCE, two_heads]) == ["lives_in", "met"]
-    assert learned(folder, [*ONCE, two_heads, two_heads], symmetric=["lives_in"]) == ["met"]
+    assert learned(folder, [*ONCE, *[two_heads] * 3], symmetric=["lives_in"]) == ["met"]
 
 
 # Where training starts from
