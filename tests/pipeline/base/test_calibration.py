@@ -176,7 +176,7 @@ def test_a_general_threshold_may_have_to_be_precise(nlp: Language) -> None:
     for example in examples:
         for span in typed_spans(example.reference):
             set_entity_types(span, [NEVER_RIGHT])
-    with pytest.raises(LukeError, match=r"L191.*'luke_entity_typer'.*50.00%.*the best has 0.00%"):
+    with pytest.raises(LukeError, match=r"L191.*'luke_entity_typer'.*50.00%.*the best has"):
         tune(pipe, [examples], min_precision=0.5)
     with pytest.raises(LukeError, match="L047"):
         tune(pipe, [examples], min_precision=90)

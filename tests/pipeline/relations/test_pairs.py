@@ -133,6 +133,7 @@ def test_pairs_must_be_a_function() -> None:
     model = spacy.blank("en").add_pipe("luke_relations").model
     settings = {"windows": None, "max_mention_pieces": 30, "multi_label": None, "threshold": None, "symmetric": []}
     settings |= {
+        "markers": None,
         "label_thresholds": [],
         "max_negatives": None,
         "negative_label": None,
