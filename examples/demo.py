@@ -19,7 +19,7 @@ import spacy
 from spacy.tokens import Doc, Span
 
 from spacy_luke import displacy
-from spacy_luke.annotations import Answer, get_answers, get_entity_types, get_relations, set_questions
+from spacy_luke.annotations import Answer, get_answers, get_entity_types, get_link, get_relations, set_questions
 from spacy_luke.files import write_file
 
 TEXT = Path(__file__).with_name("demo_text.txt")
@@ -52,7 +52,7 @@ def show_score(ent: Span) -> str:
 def entity_rows(docs: Iterable[Doc]) -> list[tuple[str, ...]]:
     """The cells of every entity, as `ENTITIES` names them."""
     return [
-        (ent.text, ent.label_, show_score(ent), ", ".join(get_entity_types(ent)), ent.kb_id_, str(i))
+        (ent.text, ent.label_, show_score(ent), ", ".join(get_entity_types(ent)), get_link(ent), str(i))
         for i, doc in enumerate(docs, 1)
         for ent in doc.ents
     ]

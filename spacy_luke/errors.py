@@ -123,6 +123,10 @@ ERRORS: dict[str, str] = {
     "trained with markers = {saved!r}. Leave the setting out, or train a new head.",
     "L186": "Component {name!r} does without markers, which needs a LUKE with independent attention. Set "
     "entity_attention = 'independent' in the settings of its encoder and train, or markers = true.",
+    "L190": "Component {name!r}: {setting} names {unknown}, which it cannot predict. Its labels: {known}. Correct "
+    "the setting, or train with these labels.",
+    "L191": "No threshold of component {name!r} has a precision of {wanted:.2%} on these Docs; the best has "
+    "{best:.2%}. Ask for less, or per_label, which gives each label a threshold, one of 1 where it never gets there.",
     "L058": "The labels {labels} of component {name!r} are no tags of entities: those are O and, for each type, B-TYPE "
     "and I-TYPE, as in BIO, BILUO, BIOES and IO. Set attribute = 'luke_tag' to get them as tags of tokens.",
     "L059": "token.pos_ cannot take the labels {labels} of component {name!r}: they are not parts of speech of "

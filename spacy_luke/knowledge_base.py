@@ -13,12 +13,11 @@ from spacy.kb import Candidate, InMemoryLookupKB, KnowledgeBase
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
+from .annotations import NIL
 from .checksums import check_files
 from .errors import LukeError
 from .user_functions import naming_key_errors
 
-# What spaCy calls an entity that is in no knowledge base, and writes as kb_id_.
-NIL = "NIL"
 # Finds what a mention may be.
 CandidateGenerator: TypeAlias = Callable[[KnowledgeBase, Span], Iterable[Candidate]]
 KnowledgeBaseLoader: TypeAlias = Callable[[Vocab], KnowledgeBase]

@@ -93,6 +93,7 @@ def test_a_bare_luke_qa_answers_as_the_one_of_the_bundled_model() -> None:
     question = "Who worked for IBM?"
     nlp = spacy.blank("en")
     pipe = nlp.add_pipe("luke_qa")
+    pipe.whole_words = bundled.get_pipe("luke_qa").whole_words
     pipe.no_answer_threshold = bundled.get_pipe("luke_qa").no_answer_threshold
     found, expected = (p.answer(nlp.make_doc(TEXT), question)[0] for p in (pipe, bundled.get_pipe("luke_qa")))
     assert (found.text, found.start_char) == (expected.text, expected.start_char)

@@ -44,6 +44,12 @@ def test_rows_name_entity_type_score_finer_types_link_and_paragraph(demo, doc):
     ]
 
 
+def test_a_link_to_nothing_is_not_shown(demo, doc):
+    doc[-1].ent_kb_id_ = "NIL"
+    assert demo.entity_rows([doc])[1] == ("Paris", "LOC", "-", "", "", "1")
+    assert "NIL" not in demo.page([doc], title="a page")
+
+
 def test_relations_and_the_best_answers_have_rows(demo, doc):
     set_relations(doc, [Relation(doc.ents[0], doc.ents[1], "lives in", 0.75)])
     other = spacy.blank("en")("Bob was here .")

@@ -32,6 +32,7 @@ GOLDEN = {
     "spacy_callbacks": ["spacy-luke.freeze_encoder.v1"],
     "spacy_cli": ["luke"],
     "spacy_factories": [
+        "luke_dates",
         "luke_encoder",
         "luke_entity_linker",
         "luke_entity_typer",

@@ -15,7 +15,7 @@ from spacy.tokens import Doc, DocBin, Span, SpanGroup
 
 import spacy_luke
 from spacy_luke import Answer, to_dict
-from spacy_luke.annotations import set_entity_vectors
+from spacy_luke.annotations import get_link, set_entity_vectors
 from spacy_luke.errors import LukeError
 from tests.tokenization.ugly import texts
 
@@ -197,3 +197,12 @@ def test_to_json_refuses_computed_attributes_of_spans_and_tokens(doc, name) -> N
 def test_the_package_has_it() -> None:
     assert spacy_luke.to_dict is to_dict
     assert "to_dict" in spacy_luke.__all__
+
+
+def test_a_link_to_nothing_is_null() -> None:
+    doc = spacy.blank("en")("Ada")
+    doc.set_ents([Span(doc, 0, 1, "PER", kb_id="NIL")])
+    assert to_dict(doc)["entities"][0]["kb_id"] is None
+    assert get_link(doc.ents[0]) == ""
+    doc.set_ents([Span(doc, 0, 1, "PER", kb_id="Q7259")])
+    assert get_link(doc.ents[0]) == "Q7259"

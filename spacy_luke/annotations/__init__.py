@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from .choices import Choice, Choices, get_choices, get_chosen, is_options, set_choices, set_chosen
 from .entities import (
+    NIL,
     annotated_entities,
     get_entity_labels,
     get_entity_type_scores,
     get_entity_types,
     get_entity_vector,
+    get_link,
     get_linked_entities,
     get_score,
     get_tag,
@@ -54,6 +56,7 @@ __all__ = [
     "CHOSEN",
     "ENTITY_TYPES",
     "LUKE_TAG",
+    "NIL",
     "QUESTIONS",
     "RELATIONS",
     "SCORE",
@@ -70,6 +73,7 @@ __all__ = [
     "get_entity_type_scores",
     "get_entity_types",
     "get_entity_vector",
+    "get_link",
     "get_linked_entities",
     "get_questions",
     "get_relations",

@@ -153,7 +153,14 @@ def set_entity_vectors(doc: Doc, spans: Iterable[Span], vectors: np.ndarray) -> 
         data_of(doc)[key_of(ENTITY_VECTOR, span.start_char, span.end_char)] = vector
 
 
+# What spaCy's entity_linker, and ours, writes as kb_id_ of an entity that is in no knowledge base.
+NIL = "NIL"
 _ATTRIBUTE = "span._.linked_entities"
+
+
+def get_link(span: Span) -> str:
+    """The id of the entity that a span is linked to; "" if it is linked to none, for which `kb_id_` may be "NIL"."""
+    return "" if span.kb_id_ == NIL else span.kb_id_
 
 
 def get_linked_entities(span: Span) -> tuple[tuple[str, float], ...]:

@@ -9,7 +9,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 
 from ..errors import LukeError
 from .choices import get_choices, get_chosen
-from .entities import get_entity_type_scores, get_entity_types, get_score, get_tag, linked_spans, typed_spans
+from .entities import get_entity_type_scores, get_entity_types, get_link, get_score, get_tag, linked_spans, typed_spans
 from .questions import get_answers, get_questions
 from .relations import get_relations
 from .store import (
@@ -36,7 +36,8 @@ def to_dict(doc: Doc) -> Record:
 
     - `text`: that of the Doc, always there. `start` and `end`, wherever they stand, count its characters (code points),
       half-open; the `text` beside them is what they cut out.
-    - `entities`: `start`, `end`, `text`, `label`, `kb_id`, `score`, for `doc.ents`.
+    - `entities`: `start`, `end`, `text`, `label`, `kb_id`, `score`, for `doc.ents`; a link to none ("NIL") is
+      null.
     - `spans`: the same by their key in `doc.spans`.
     - `tags`: `start`, `end`, `text`, `tag`, for tokens with `token._.luke_tag`.
     - `types`: `start`, `end`, `text`, `types`, `scores` (label -> probability), for spans with `span._.entity_types`.
@@ -74,7 +75,7 @@ def _labelled(span: Span, score: float | None) -> Record:
     return {
         **span_record(span),
         "label": span.label_ or None,
-        "kb_id": span.kb_id_ or None,
+        "kb_id": get_link(span) or None,
         "score": plain_number(score),
     }
 

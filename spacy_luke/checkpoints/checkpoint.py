@@ -67,6 +67,7 @@ _KINDS = {
     "attribute": str,
     "max_pieces": int,
     "type_pairs": list,
+    "single_tail": list,
 }
 _ENTRIES = {
     "windows": {"max_pieces", "context", "stride", "joined_pieces"},
@@ -345,6 +346,9 @@ def wrong_settings(settings: Mapping[str, Any]) -> str:
     pairs = settings.get("type_pairs", []) if "type_pairs" not in wrong else []
     if not all(isinstance(pair, list) and list(map(type, pair)) == [str, str] for pair in pairs):
         wrong.add("type_pairs")
+    labels = settings.get("single_tail", []) if "single_tail" not in wrong else []
+    if not all(isinstance(label, str) for label in labels):
+        wrong.add("single_tail")
     types = settings["unmarked"].get("types", []) if "unmarked" in settings.keys() - wrong else []
     if not isinstance(types, list | tuple) or not all(isinstance(name, str) for name in types):
         wrong.add("unmarked")

@@ -27,6 +27,13 @@ def tune_cli(
     f1_loss: Annotated[
         float, Option(help="Loss of F1 (0 to 1) accepted for a higher threshold of the span filter.")
     ] = 0.001,
+    per_label: Annotated[
+        bool, Option("--per-label", help="Choose a threshold for each label, too: luke_relations, luke_entity_typer.")
+    ] = False,
+    min_precision: Annotated[
+        float | None,
+        Option(help="Precision (0 to 1) that a threshold must give; with --per-label, that of each label."),
+    ] = None,
     limit: Annotated[int, Option(help="Maximum number of Docs to read; 0 = all.")] = 0,
 ) -> None:
     """Choose what decides which scores are predictions, and calibrate the scores.
@@ -61,15 +68,22 @@ def tune_cli(
             for name in nlp.pipe_names[: nlp.pipe_names.index(component)]:
                 for example in examples:
                     example.predicted = nlp.get_pipe(name)(example.predicted)
-        tuning = tune(nlp.get_pipe(component), [examples], f1_loss=f1_loss)
+        tuning = tune(
+            nlp.get_pipe(component), [examples], f1_loss=f1_loss, per_label=per_label, min_precision=min_precision
+        )
         if (made := tuning.calibration) is not None:
             before, after = (
                 f"{error:.2%}" if error is not None else "-" for error in (made.error_before, made.error_after)
             )
             typer.echo(f"temperature {made.temperature:g}, bias {made.bias:+g}: calibration error {before} -> {after}")
         for setting, value in tuning.settings.items():
-            shown = f"{setting}.threshold = {value['threshold']}" if isinstance(value, dict) else f"{setting} = {value}"
-            typer.echo(shown)
+            if isinstance(value, dict):
+                typer.echo(f"{setting}.threshold = {value['threshold']}")
+            elif isinstance(value, list):
+                for label, threshold in value:
+                    typer.echo(f"{setting}: {label} = {threshold}")
+            else:
+                typer.echo(f"{setting} = {value}")
         typer.echo(f"F1 {tuning.f1:.2%}")
         if output is not None:
             changed = spacy.load(model, config={"components": {component: tuning.settings}})

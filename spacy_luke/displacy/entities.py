@@ -10,6 +10,7 @@ from spacy.displacy.render import EntityRenderer
 from spacy.displacy.templates import TPL_ENT, TPL_ENT_RTL, TPL_KB_LINK
 from spacy.tokens import Doc, Span
 
+from ..annotations import get_link
 from . import check
 from .options import Options, score_text
 from .page import Settings, document, fine_print
@@ -22,10 +23,12 @@ SCORE = '<span style="font-weight: normal"> {score}</span>'
 
 
 def parse_ents(doc: Doc, options: Mapping[str, Any] = _NO_OPTIONS) -> Parsed:
-    """displaCy's dict of the entities of a Doc, each with its "score", which may be None."""
+    """displaCy's dict of the entities of a Doc, each with its "score", which may be None; a link to none is empty."""
     parsed: Parsed = spacy_parse_ents(doc, dict(options))
     for ent, found in zip(doc.ents, parsed["ents"], strict=True):
         found["score"] = _score(ent)
+        if not get_link(ent):
+            found |= {"kb_id": "", "kb_url": "#"}
     return parsed
 
 

@@ -400,6 +400,8 @@ def test_broken_json_raises_l022_with_the_name_of_the_file(folder, name, content
         {"spacy_luke": {"max_pieces": "many"}},
         {"spacy_luke": {"max_pieces": -1}},
         {"spacy_luke": {"type_pairs": [["PER"]]}},
+        {"spacy_luke": {"single_tail": "born_in"}},
+        {"spacy_luke": {"single_tail": [1]}},
         {"spacy_luke": {"type_pairs": {"PER": "LOC"}}},
     ],
     ids=str,

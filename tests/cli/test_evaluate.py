@@ -25,7 +25,7 @@ TEXTS = [
 ]
 QUESTION = "Who founded Apple?"
 SCORED = ["luke_ner", "luke_entity_typer", "luke_relations", "luke_entity_linker", "luke_qa"]
-FIND_ENTITIES = ["luke_ner", "entity_ruler"]
+FIND_ENTITIES = ["luke_ner", "luke_dates"]
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from spacy import displacy as spacy_displacy
 from spacy.tokens import Span
 
 from spacy_luke import displacy
+from spacy_luke.displacy.entities import parse_ents
 
 from .markup import classes
 
@@ -41,3 +42,13 @@ def test_labels_and_links_are_escaped(nlp):
     markup = displacy.render(doc, style="ent", options={"kb_url_template": f"https://example.org/{bad}{{}}"})
     assert "<script" not in markup
     assert entities(markup) == [f"Ada {bad} {bad}"]
+
+
+def test_a_link_to_nothing_is_not_shown(nlp):
+    doc = nlp("Ada met Bo")
+    doc.ents = [Span(doc, 0, 1, label="PER", kb_id="NIL"), Span(doc, 2, 3, label="PER", kb_id="Q1")]
+    options = {"kb_url_template": "https://example.org/{}"}
+    markup = displacy.render(doc, style="ent", options=options)
+    assert "NIL" not in markup
+    assert 'href="https://example.org/Q1"' in markup
+    assert [ent["kb_id"] for ent in parse_ents(doc, options)["ents"]] == ["", "Q1"]

@@ -83,7 +83,6 @@ def joint_config(folder: Path) -> Config:
         "paths.corpus": str(folder / "corpus"),
         "paths.checkpoint": str(folder / "encoder"),
         "paths.kb": str(folder / "kb"),
-        "paths.dates": str(CONFIGS / "en_luke_mini_dates.json"),
         "components.luke_ner.span_filter.layer": 1,
         "training.max_steps": 20,
         "training.eval_frequency": 20,

@@ -22,8 +22,10 @@ from ...checkpoints.checkpoint import Description
 from ...checkpoints.heads import UnmarkedSettings, build_unmarked
 from ...checks import require_at_least, require_probability
 from ...encoders.config import has_independent_attention
+from ...encoders.heads import TaskModule
 from ...encoders.inputs import EncoderInput
 from ...errors import LukeError, warn
+from ...tokenization.entity_vocab import EntityVocab
 from ..base.calibration import CalibratedPipe
 from ..base.component import TaskComponent, Training
 from ..base.gold import GoldReport, listed
@@ -34,6 +36,8 @@ from .markers import MarkerVocab, marker_ids
 
 UNMARKED = "unmarked"  # settings of a head without markers, in our own block of config.json
 _WINDOWS = "it must be spacy-luke.sentence_windows.v1 for LUKE, spacy-luke.strided_windows.v1 for Longformer"
+# [[label, probability], …]; no mapping, which config.cfg could not keep for labels such as "per:title".
+LabelThresholds = Mapping[str, float] | Iterable[Sequence[Any]]
 # Items that are tokenised and sorted by length at a time: memory does not grow with their number.
 _AT_A_TIME = 1024
 
@@ -75,6 +79,22 @@ class Targets:
         return np.tile(none if self.log_rates is None else self.log_rates, (items, 1))
 
 
+def _checked_thresholds(thresholds: Any) -> dict[str, float]:
+    """Least probabilities by label; L047 for anything else."""
+    reason = "it is a list of [label, probability in [0, 1]], each label once"
+    pairs = list(thresholds.items()) if isinstance(thresholds, Mapping) else thresholds
+    if not isinstance(pairs, list | tuple):
+        raise LukeError("L047", setting="label_thresholds", value=thresholds, reason=reason)
+    for pair in pairs:
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[0], str):
+            raise LukeError("L047", setting="label_thresholds", value=thresholds, reason=reason)
+        require_probability(label_thresholds=pair[1])
+    checked = {label: float(probability) for label, probability in pairs}
+    if len(checked) < len(pairs):
+        raise LukeError("L047", setting="label_thresholds", value=thresholds, reason=reason)
+    return checked
+
+
 class EntityMarkerComponent(TaskComponent, CalibratedPipe):
     """Labels for items of a text.
 
@@ -89,6 +109,8 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
     multi_label: several labels for an item, each with a probability of its own (sigmoid), or just one (softmax);
         null = as the checkpoint was trained, else `default_multi_label`.
     threshold: least probability in [0, 1] of a predicted label; null = 0.5 with `multi_label`, else 0.
+    label_thresholds: the same for single labels, a list of [label, probability]; `threshold` is that of the others.
+        L190 for a label that the component does not have.
     """
 
     head_options = (UNMARKED,)
@@ -109,6 +131,7 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         max_mention_pieces: int,
         multi_label: bool | None,
         threshold: float | None,
+        label_thresholds: LabelThresholds,
         max_batch_pieces: int,
         scorer: Callable[..., dict[str, Any]] | None,
     ):
@@ -122,6 +145,7 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         self.max_mention_pieces = max_mention_pieces
         self._multi_label_setting = multi_label
         self.threshold = threshold
+        self.label_thresholds = label_thresholds
 
     @property
     def markers(self) -> bool:
@@ -153,6 +177,57 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         if threshold is not None:
             require_probability(threshold=threshold)
         self._threshold_setting = threshold
+
+    @property
+    def label_thresholds(self) -> dict[str, float]:
+        """Least probabilities of the labels that have one of their own. It is set with a dictionary or with pairs."""
+        return dict(self._label_thresholds)
+
+    @label_thresholds.setter
+    def label_thresholds(self, thresholds: LabelThresholds) -> None:
+        checked = _checked_thresholds(thresholds)
+        if self._description is not None:
+            self._require_labels_of_settings({"label_thresholds": checked}, self.logit_labels)
+        self._label_thresholds = checked
+
+    def _least_probabilities(self) -> np.ndarray:
+        """The threshold of each row of the head. *Shape:* (labels,), float64"""
+        general = self.threshold
+        return np.array([self._label_thresholds.get(name, general) for name in self._row_names(self.logit_labels)])
+
+    def _row_names(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """The label that each row of a head predicts. labels: of the rows."""
+        return labels
+
+    def _predictable(self, labels: tuple[str, ...]) -> set[str]:
+        """The labels that a head can predict. labels: of its rows."""
+        return set(labels)
+
+    @property
+    def _labels_in_settings(self) -> dict[str, Iterable[str]]:
+        """The labels that settings name, by setting."""
+        return {"label_thresholds": self._label_thresholds}
+
+    def _require_labels_of_settings(self, settings: Mapping[str, Iterable[str]], labels: tuple[str, ...]) -> None:
+        """L190 if settings name labels that a head does not predict. labels: of its rows."""
+        known = self._predictable(labels).union(self._added_labels)
+        for setting, named in settings.items():
+            if unknown := sorted(set(named) - known):
+                shown = ", ".join(sorted(known))
+                raise LukeError("L190", name=self.name, setting=setting, unknown=", ".join(unknown), known=shown)
+
+    def _set_module(
+        self,
+        module: TaskModule,
+        source: Description,
+        entity_vocab: EntityVocab,
+        labels: tuple[str, ...],
+        options: Mapping[str, Any],
+        *,
+        new_head: bool,
+    ) -> None:
+        self._require_labels_of_settings(self._labels_in_settings, labels)
+        super()._set_module(module, source, entity_vocab, labels, options, new_head=new_head)
 
     def _config_entries(self, labels: tuple[str, ...], *, new_head: bool) -> dict[str, Any]:
         if not new_head and self._multi_label_setting is None:

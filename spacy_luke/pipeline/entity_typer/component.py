@@ -17,7 +17,7 @@ from ...batching.device import is_finite
 from ...batching.windows import PassageWindows, Windows
 from ...checkpoints.heads import ENTITY_CLASSIFIER
 from ..base.gold import aligned_tokens
-from ..entity_markers.component import EntityMarkerComponent, ScoredItems, Targets
+from ..entity_markers.component import EntityMarkerComponent, LabelThresholds, ScoredItems, Targets
 from ..entity_markers.inputs import Layout
 
 DEFAULT_CONFIG = """
@@ -27,6 +27,7 @@ windows = null
 max_mention_pieces = 30
 multi_label = null
 threshold = null
+label_thresholds = []
 spans_key = null
 max_batch_pieces = 4096
 
@@ -65,6 +66,7 @@ def make_luke_entity_typer(
     max_mention_pieces: int,
     multi_label: bool | None,
     threshold: float | None,
+    label_thresholds: Any,
     spans_key: str | None,
     max_batch_pieces: int,
     scorer: Callable[..., dict[str, Any]] | None,
@@ -79,6 +81,7 @@ def make_luke_entity_typer(
         max_mention_pieces=max_mention_pieces,
         multi_label=multi_label,
         threshold=threshold,
+        label_thresholds=label_thresholds,
         spans_key=spans_key,
         max_batch_pieces=max_batch_pieces,
         scorer=scorer,
@@ -111,6 +114,7 @@ class LukeEntityTyper(EntityMarkerComponent):
         max_mention_pieces: int,
         multi_label: bool | None,
         threshold: float | None,
+        label_thresholds: LabelThresholds,
         spans_key: str | None,
         max_batch_pieces: int,
         scorer: Callable[..., dict[str, Any]] | None,
@@ -124,6 +128,7 @@ class LukeEntityTyper(EntityMarkerComponent):
             max_mention_pieces=max_mention_pieces,
             multi_label=multi_label,
             threshold=threshold,
+            label_thresholds=label_thresholds,
             max_batch_pieces=max_batch_pieces,
             scorer=scorer,
         )
@@ -143,6 +148,7 @@ class LukeEntityTyper(EntityMarkerComponent):
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[ScoredItems]) -> None:
         """Write types, most probable first, and the probabilities of all labels to the spans; none of an output that is
         not finite."""
+        least = self._least_probabilities()
         for scored in scores:
             probabilities = self.probabilities(scored.logits)
             for (span,), row in zip(scored.items, probabilities, strict=True):
@@ -150,7 +156,7 @@ class LukeEntityTyper(EntityMarkerComponent):
                     set_entity_types(span, None)
                     continue
                 order = np.argsort(-row, kind="stable")
-                chosen = [i for i in (order if self.multi_label else order[:1]) if row[i] >= self.threshold]
+                chosen = [i for i in (order if self.multi_label else order[:1]) if row[i] >= least[i]]
                 set_entity_types(span, [self.labels[i] for i in chosen])
                 set_entity_type_scores(span, dict(zip(self.labels, row.tolist(), strict=True)))
 

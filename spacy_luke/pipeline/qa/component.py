@@ -36,6 +36,7 @@ max_question_pieces = 64
 max_answer_pieces = 30
 n_best = 1
 no_answer_threshold = 0.0
+whole_words = false
 max_entities = 128
 separators = 2
 max_batch_pieces = 4096
@@ -74,6 +75,7 @@ def make_luke_qa(
     max_answer_pieces: int,
     n_best: int,
     no_answer_threshold: float | None,
+    whole_words: bool,
     max_entities: int,
     separators: int,
     max_batch_pieces: int,
@@ -89,6 +91,7 @@ def make_luke_qa(
         max_answer_pieces=max_answer_pieces,
         n_best=n_best,
         no_answer_threshold=no_answer_threshold,
+        whole_words=whole_words,
         max_entities=max_entities,
         separators=separators,
         max_batch_pieces=max_batch_pieces,
@@ -107,6 +110,8 @@ class LukeQA(TaskComponent):
     n_best: answers that are written for each question, best first.
     no_answer_threshold: how much larger the logit of "no answer" must be than that of the best answer to be preferred;
         0 = the larger one decides; null = always answer.
+    whole_words: answers start and end at tokens of the Doc: one that starts or ends within a token is widened to it.
+        false = at pieces, as in transformers. Scores are the same either way.
     max_entities: most entities of a window that are given to the encoder: those of `doc.ents` whose `kb_id_` is a
         title of the entity vocabulary (the paper's links to Wikipedia); 0 = none.
     separators: special pieces between question and context: 2 as in RoBERTa, LUKE and transformers' Longformer, or 1 as
@@ -132,6 +137,7 @@ class LukeQA(TaskComponent):
         max_answer_pieces: int,
         n_best: int,
         no_answer_threshold: float | None,
+        whole_words: bool,
         max_entities: int,
         separators: int,
         max_batch_pieces: int,
@@ -151,6 +157,7 @@ class LukeQA(TaskComponent):
         self.max_answer_pieces = max_answer_pieces
         self.n_best = n_best
         self.no_answer_threshold = no_answer_threshold
+        self.whole_words = whole_words
 
     @property
     def windows(self) -> ContextWindows:
@@ -192,7 +199,10 @@ class LukeQA(TaskComponent):
         require_at_least(1, n_best=n_best)
         self._require_weights_or_bundled([doc])
         [[found]] = self._find([doc], [(question,)], n_best)
-        return to_answers(doc, question, found, n_best, self.no_answer_threshold)
+        return self._to_answers(doc, question, found, n_best)
+
+    def _to_answers(self, doc: Doc, question: str, found: FoundAnswers, n_best: int) -> tuple[Answer, ...]:
+        return to_answers(doc, question, found, n_best, self.no_answer_threshold, whole_words=self.whole_words)
 
     def logits(self, docs: Iterable[Doc]) -> list[tuple[list[QuestionWindow], list[np.ndarray]]]:
         """Per Doc the windows of its questions, in the order of the questions and of the text, and their raw logits of
@@ -228,7 +238,7 @@ class LukeQA(TaskComponent):
         for doc, doc_answers in zip(docs, scores, strict=True):
             answers: list[Answer] = []
             for question, found in zip(get_questions(doc), doc_answers, strict=True):
-                answers += to_answers(doc, question, found, self.n_best, self.no_answer_threshold)
+                answers += self._to_answers(doc, question, found, self.n_best)
             if doc_answers:
                 set_answers(doc, answers)
 

@@ -80,15 +80,24 @@ def merged(a: FoundAnswers, b: FoundAnswers, keep: int) -> FoundAnswers:
 
 
 def to_answers(
-    doc: Doc, question: str, found: FoundAnswers, n_best: int, no_answer_threshold: float | None
+    doc: Doc,
+    question: str,
+    found: FoundAnswers,
+    n_best: int,
+    no_answer_threshold: float | None,
+    *,
+    whole_words: bool = False,
 ) -> tuple[Answer, ...]:
     """The `n_best` best answers, one of which may be "no answer" (a span of None).
 
     no_answer_threshold: "no answer" comes before the answers whose logit is smaller by more than this, as in the
         reference evaluation of SQuAD 2; None leaves it out unless nothing else was found.
+    whole_words: answers are widened to the tokens of the Doc that they touch. Of several that become the same the best
+        stays, so that there may be fewer than `n_best`.
 
     The score of an answer is its share of the softmax over the logits of the up to `N_BEST` best answers (`n_best` if
-    more are asked for) and of "no answer", if that is possible. A threshold does not change scores.
+    more are asked for) and of "no answer", if that is possible. Neither a threshold nor whole words change
+    scores.
     """
     count = min(len(found.logits), max(N_BEST, n_best))
     logits = found.logits[:count]
@@ -101,11 +110,18 @@ def to_answers(
         order = [*range(rank), count, *range(rank, count)]
         logits = np.append(logits, found.no_answer)
     scores = softmax(logits)
-    answers = []
-    for i in order[:n_best]:
+    answers: list[Answer] = []
+    widened: set[tuple[int, int]] = set()
+    for i in order if whole_words else order[:n_best]:
         span, text, start = None, "", -1
         if i < count:
             start, end = found.chars[i].tolist()
-            span, text = doc.char_span(start, end, alignment_mode="expand"), doc.text[start:end]
+            span = doc.char_span(start, end, alignment_mode="expand")
+            if whole_words and span is not None:
+                start, end = span.start_char, span.end_char
+                if (start, end) in widened:
+                    continue
+                widened.add((start, end))
+            text = doc.text[start:end]
         answers.append(Answer(question, span, text, float(scores[i]), float(logits[i]), start))
-    return tuple(answers)
+    return tuple(answers[:n_best])

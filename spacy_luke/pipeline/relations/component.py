@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from ...checks import require_at_least
 from ...errors import LukeError, warn
 from ...user_functions import naming_key_errors
 from ..base.negative_label import NO_RELATION, find_negative
-from ..entity_markers.component import EntityMarkerComponent, ScoredItems, Targets
+from ..entity_markers.component import EntityMarkerComponent, LabelThresholds, ScoredItems, Targets
 from ..entity_markers.inputs import Layout
 from .candidates import CandidatePairs, EntityPairs, PairGetter, checked_pairs, nearest_pairs
 from .gold import gold_pairs, related_types, relation_targets, with_some_negatives
@@ -34,10 +34,12 @@ from .labels import (
     is_directed,
     split_direction,
 )
+from .single_tail import checked_single_tail, learned_single_tails, with_single_tails
 
 TYPE_PAIRS = "type_pairs"
 # Pieces and entities of a pair at least: its two entities.
 _SMALLEST_PAIR = 2
+SINGLE_TAIL = "single_tail"
 DEFAULT_CONFIG = """
 [luke_relations]
 markers = null
@@ -46,9 +48,11 @@ max_mention_pieces = 30
 max_negatives = null
 multi_label = null
 threshold = null
+label_thresholds = []
 negative_label = null
 directed_labels = null
 symmetric = []
+single_tail = null
 max_batch_pieces = 4096
 max_doc_pieces = 32768
 
@@ -92,9 +96,11 @@ def make_luke_relations(
     max_negatives: int | None,
     multi_label: bool | None,
     threshold: float | None,
+    label_thresholds: Any,
     negative_label: str | None,
     directed_labels: bool | None,
     symmetric: list[str],
+    single_tail: Any,
     max_batch_pieces: int,
     max_doc_pieces: int | None,
     scorer: Callable[..., dict[str, Any]] | None,
@@ -111,9 +117,11 @@ def make_luke_relations(
         max_negatives=max_negatives,
         multi_label=multi_label,
         threshold=threshold,
+        label_thresholds=label_thresholds,
         negative_label=negative_label,
         directed_labels=directed_labels,
         symmetric=symmetric,
+        single_tail=single_tail,
         max_batch_pieces=max_batch_pieces,
         max_doc_pieces=max_doc_pieces,
         scorer=scorer,
@@ -131,6 +139,10 @@ class LukeRelations(EntityMarkerComponent):
     max_negatives: unrelated pairs of a Doc in training, drawn at random; the loss makes up for it as in
         `sample_negatives`; null = all, as in the paper. It needs a negative label, and no `multi_label`.
     symmetric: labels whose direction means nothing: learned in both directions, predicted once, in text order.
+    single_tail: labels with at most one tail for a head in a Doc, such as that of the date of birth: of several
+        predicted ones the most probable stays. "learned" = those of which at least 50 heads were in the training data
+        and at most 2 % of them with several tails; null = none. Mentions with the same `kb_id_` or `ent_id_` are one
+        entity, and so are tails that read the same. L190 for a label that the component does not have.
     max_doc_pieces: most pieces and entities that the encoder computes for the pairs of a Doc: in classic mode those of
         the row of each pair, its passage with markers; without markers the two entities of each, which count twice, and
         with Longformer once.
@@ -162,9 +174,11 @@ class LukeRelations(EntityMarkerComponent):
         max_negatives: int | None,
         multi_label: bool | None,
         threshold: float | None,
+        label_thresholds: LabelThresholds,
         negative_label: str | None,
         directed_labels: bool | None,
         symmetric: list[str],
+        single_tail: list[str] | str | None,
         max_batch_pieces: int,
         max_doc_pieces: int | None,
         scorer: Callable[..., dict[str, Any]] | None,
@@ -178,6 +192,7 @@ class LukeRelations(EntityMarkerComponent):
             max_mention_pieces=max_mention_pieces,
             multi_label=multi_label,
             threshold=threshold,
+            label_thresholds=label_thresholds,
             max_batch_pieces=max_batch_pieces,
             scorer=scorer,
         )
@@ -192,6 +207,7 @@ class LukeRelations(EntityMarkerComponent):
         self.max_negatives = max_negatives
         self.max_doc_pieces = max_doc_pieces
         self.symmetric = frozenset(symmetric)
+        self.single_tail = checked_single_tail(single_tail)
         self._negative_setting = negative_label
         self._directed_setting = directed_labels
 
@@ -223,6 +239,18 @@ class LukeRelations(EntityMarkerComponent):
     def _directs(self, labels: Iterable[str]) -> bool:
         return any(map(is_directed, labels)) if self._directed_setting is None else self._directed_setting
 
+    def _row_names(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(split_direction(label)[0] for label in labels) if self._directs(labels) else labels
+
+    def _predictable(self, labels: tuple[str, ...]) -> set[str]:
+        negative = find_negative(self.name, labels, self._negative_setting, NO_RELATION)
+        return set(self._row_names(tuple(label for label in labels if label != negative)))
+
+    @property
+    def _labels_in_settings(self) -> dict[str, Iterable[str]]:
+        named = () if self.single_tail in (None, "learned") else self.single_tail
+        return {**super()._labels_in_settings, "single_tail": named}
+
     def _scheme(self, labels: tuple[str, ...]) -> RelationLabels:
         """Meaning of the labels of a head under the settings."""
         negative = find_negative(self.name, labels, self._negative_setting, NO_RELATION)
@@ -253,10 +281,12 @@ class LukeRelations(EntityMarkerComponent):
             set_relations(doc, self._decode(scored))
 
     def _decode(self, scored: ScoredItems) -> list[Relation]:
+        if not scored.items:
+            return []
         probabilities = self.probabilities(scored.logits)
         scheme = self._scheme(self.logit_labels)
-        chosen = probabilities >= self.threshold
-        if not self.multi_label and len(probabilities):
+        chosen = probabilities >= self._least_probabilities()
+        if not self.multi_label:
             chosen &= np.arange(len(self.logit_labels)) == probabilities.argmax(axis=1)[:, None]
         best: dict[tuple[Any, ...], Relation] = {}
         for i, label in np.argwhere(chosen).tolist():
@@ -268,7 +298,15 @@ class LukeRelations(EntityMarkerComponent):
             key = (*((s.start, s.end, s.label) for s in (relation.head, relation.tail)), relation.label)
             if key not in best or best[key].score < relation.score:
                 best[key] = relation
-        return list(best.values())
+        return with_single_tails(best.values(), self._single_tail_labels, self.symmetric)
+
+    @property
+    def _single_tail_labels(self) -> Collection[str]:
+        """The labels with at most one tail for a head, with those that were learned."""
+        if self.single_tail == "learned":
+            learned: list[str] = self._require_weights().settings.get(SINGLE_TAIL, [])
+            return learned
+        return self.single_tail or ()
 
     # Candidates
 
@@ -387,7 +425,13 @@ class LukeRelations(EntityMarkerComponent):
         if isinstance(self.pairs, EntityPairs) and self.pairs.type_pairs == "learned":
             references = (example.reference for example in get_examples())
             seen = related_types(references, self.pairs.spans, self._scheme(self.logit_labels))
-            description = self._require_weights()
-            settings = {**description.settings, TYPE_PAIRS: sorted(map(list, seen))}
-            self._description = replace(description, settings=settings)
+            self._learn_setting(TYPE_PAIRS, sorted(map(list, seen)))
+        if self.single_tail == "learned":
+            references = (example.reference for example in get_examples())
+            self._learn_setting(SINGLE_TAIL, learned_single_tails(references, self._scheme(self.logit_labels)))
         super()._prepare(get_examples)
+
+    def _learn_setting(self, name: str, value: list[Any]) -> None:
+        """Keep with the head what was learned from the data."""
+        description = self._require_weights()
+        self._description = replace(description, settings={**description.settings, name: value})

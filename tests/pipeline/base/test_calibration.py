@@ -15,7 +15,7 @@ from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from typer.testing import CliRunner
 
-from spacy_luke.annotations import get_entity_types, get_relations, set_entity_types, set_relations
+from spacy_luke.annotations import get_entity_types, get_relations, set_entity_types, set_relations, typed_spans
 from spacy_luke.cli import luke_cli
 from spacy_luke.default_model import bundled_pipeline
 from spacy_luke.errors import LukeError
@@ -30,6 +30,7 @@ TEXTS = (
 )
 NAMES = ("luke_ner", "luke_entity_typer", "luke_relations")
 SURE = 3.0
+NEVER_RIGHT = "algorithm"  # a type of nothing in the texts
 
 
 @pytest.fixture
@@ -132,6 +133,74 @@ def test_the_threshold_with_the_best_f1_is_chosen(nlp: Language) -> None:
     for threshold in (0.0, 0.5, 0.9):
         pipe.threshold = threshold
         assert (scores(pipe, examples)["rel_micro_f"] or 0.0) <= best
+
+
+@pytest.mark.parametrize("name", ["luke_relations", "luke_entity_typer"])
+def test_each_label_gets_the_threshold_with_its_best_f1(nlp: Language, name: str) -> None:
+    pipe = nlp.get_pipe(name)
+    examples = examples_of(nlp, name)
+    f1_name, _ = pipe._calibration_scores
+    per_type = f1_name.replace("micro_f", "per_type")
+    found = tune(pipe, [examples], per_label=True)
+    assert pipe.label_thresholds == dict(found.settings["label_thresholds"])
+    assert set(pipe.label_thresholds) == set(pipe.labels)
+    chosen = scores(pipe, examples)[per_type]
+    pipe.label_thresholds = {}
+    for threshold in (0.0, 0.3, 0.6, 0.9):
+        pipe.threshold = threshold
+        other = scores(pipe, examples)[per_type] or {}
+        assert all(chosen[label]["f"] >= other[label]["f"] for label in set(chosen) & set(other))
+        assert all(label in chosen or other[label]["f"] == 0 for label in other)
+
+
+def test_no_label_is_below_the_precision_that_is_asked_for(nlp: Language) -> None:
+    pipe = nlp.get_pipe("luke_entity_typer")
+    examples = examples_of(nlp, "luke_entity_typer")
+    for example in examples:
+        set_entity_types(typed_spans(example.reference)[0], [NEVER_RIGHT])
+    before = scores(pipe, examples)["types_per_type"]
+    assert any(score["p"] < 0.9 for score in before.values())
+    tune(pipe, [examples], per_label=True, min_precision=0.9)
+    after = scores(pipe, examples)["types_per_type"]
+    assert all(score["p"] >= 0.9 or (score["p"], score["r"]) == (0, 0) for score in after.values())
+    assert any(score["p"] >= 0.9 for score in after.values())
+    assert pipe.label_thresholds[NEVER_RIGHT] == 1.0, "a label that never is precise enough is silent"
+
+
+def test_a_general_threshold_may_have_to_be_precise(nlp: Language) -> None:
+    pipe = nlp.get_pipe("luke_entity_typer")
+    examples = examples_of(nlp, "luke_entity_typer")
+    lax = tune(pipe, [examples])
+    tune(pipe, [examples], min_precision=0.9)
+    strict = scores(pipe, examples)
+    assert strict["types_micro_p"] >= 0.9
+    assert strict["types_micro_f"] <= lax.f1
+    for example in examples:
+        for span in typed_spans(example.reference):
+            set_entity_types(span, [NEVER_RIGHT])
+    with pytest.raises(LukeError, match=r"L191.*'luke_entity_typer'.*50.00%.*the best has"):
+        tune(pipe, [examples], min_precision=0.5)
+    with pytest.raises(LukeError, match="L047"):
+        tune(pipe, [examples], min_precision=90)
+
+
+@pytest.mark.parametrize("options", [{"per_label": True}, {"min_precision": 0.9}])
+def test_only_labels_of_relations_and_types_are_tuned_one_by_one(nlp: Language, options: dict) -> None:
+    with pytest.raises(LukeError, match="L080"):
+        tune(nlp.get_pipe("luke_ner"), [[]], **options)
+
+
+def test_the_command_saves_thresholds_of_labels(nlp: Language, tmp_path: Path) -> None:
+    data, output = tmp_path / "dev.spacy", tmp_path / "tuned"
+    DocBin(docs=[with_errors(nlp(text)) for text in TEXTS], store_user_data=True).to_disk(data)
+    arguments = ["tune", str(bundled_pipeline()), str(data), "--component", "luke_relations", "--per-label"]
+    arguments += ["--min-precision", "0.5", "--output", str(output)]
+    result = CliRunner().invoke(luke_cli, arguments)
+    assert result.exit_code == 0, result.output
+    thresholds = spacy.load(output).get_pipe("luke_relations").label_thresholds
+    assert thresholds
+    for label, threshold in thresholds.items():
+        assert f"label_thresholds: {label} = {threshold}\n" in result.output
 
 
 def test_other_components_are_not_tuned(nlp: Language) -> None:

@@ -173,10 +173,12 @@ def test_windows_that_show_no_given_spans_are_an_error(nlp, pipe) -> None:
         "max_mention_pieces": 30,
         "multi_label": None,
         "threshold": None,
+        "label_thresholds": [],
         "max_batch_pieces": 10,
     }
     more = {"pairs": None, "max_negatives": None, "negative_label": None, "directed_labels": None, "symmetric": []}
     more["max_doc_pieces"] = None
+    more["single_tail"] = None
     settings.update(more if pipe.name == "luke_relations" else {"spans_key": None})
     with pytest.raises(LukeError, match=r"L047.*windows"):
         type(pipe)(nlp.vocab, pipe.model, "x", windows="all", scorer=None, **settings)

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -423,6 +424,45 @@ def test_every_text_and_question_has_a_defined_answer(nlp, text: str, question: 
         assert answer.text.strip() == answer.text != ""
         assert answer.span.start_char <= answer.start_char
         assert answer.start_char + len(answer.text) <= answer.span.end_char
+
+
+# Whole words
+
+
+def cut_answers(doc: Doc) -> FoundAnswers:
+    """Answers within "Satya Nadella", the best first: "ya Nad", "Satya Nadella", "tya"."""
+    chars = np.array([[3, 9], [0, 13], [2, 5]], dtype=np.int64)
+    return FoundAnswers(chars, np.array([3.0, 2.0, 1.0]), no_answer=0.0)
+
+
+def test_answers_are_widened_to_words_and_keep_their_scores(nlp) -> None:
+    doc = nlp.make_doc("Satya Nadella leads.")
+    cut = to_answers(doc, "?", cut_answers(doc), 4, 0.0)
+    whole = to_answers(doc, "?", cut_answers(doc), 4, 0.0, whole_words=True)
+    assert [(a.text, a.start_char) for a in cut] == [("ya Nad", 3), ("Satya Nadella", 0), ("tya", 2), ("", -1)]
+    assert [(a.text, a.start_char) for a in whole] == [("Satya Nadella", 0), ("Satya", 0), ("", -1)]
+    assert [(a.score, a.logit) for a in whole] == [(cut[i].score, cut[i].logit) for i in (0, 2, 3)]
+    assert [a.text for a in to_answers(doc, "?", cut_answers(doc), 2, 0.0, whole_words=True)] == [
+        "Satya Nadella",
+        "Satya",
+    ]
+
+
+@settings(max_examples=40)
+@given(text=texts)
+def test_every_answer_has_whole_words_where_they_are_asked_for(qa_checkpoint, text: str) -> None:
+    made = whole_words(qa_checkpoint)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LukeWarning)
+        for answer in made(asked(made, text, ["Who?"]))._.answers:
+            if answer.span is not None:
+                assert answer.text == answer.span.text
+                assert answer.start_char == answer.span.start_char
+
+
+@cache
+def whole_words(folder: Path) -> spacy.language.Language:
+    return spacy_luke.from_checkpoint(folder, config={"no_answer_threshold": None, "n_best": 3, "whole_words": True})
 
 
 # Bad input

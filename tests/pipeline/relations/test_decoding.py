@@ -98,6 +98,67 @@ def test_the_threshold_can_be_changed(folders) -> None:
     assert len(relations(pipe, {(0, 2): LIVES})) == 1
 
 
+def test_a_label_may_have_a_threshold_of_its_own(folders) -> None:
+    met, lives = [0.0, -1.0, 2.0, -1.0], LIVES
+    pair = {(0, 2): lives, (2, 4): met}
+    own = probability(met, 2) + 0.01
+    pipe = component(folders["plain"], label_thresholds=[["met", own]])
+    assert pipe.label_thresholds == {"met": own}
+    assert [label for _, label, *_ in relations(pipe, pair)] == ["lives_in"]
+    lax = component(folders["plain"], threshold=0.99, label_thresholds=[["met", own - 0.02]])
+    assert [label for _, label, *_ in relations(lax, pair)] == ["met"]
+
+
+def test_both_directions_of_a_label_have_its_threshold(folders) -> None:
+    rows = {(0, 2): [5.0, 0, 0, 0, 0], (0, 4): [0, 5.0, 0, 0, 0], (2, 4): [0, 0, 5.0, 0, 0]}
+    pipe = component(folders["directed"], label_thresholds=[["Cause-Effect", 1.0]])
+    assert [label for _, label, *_ in relations(pipe, rows)] == ["Member"]
+
+
+def test_thresholds_of_labels_can_be_changed(folders) -> None:
+    pipe = spacy_luke.from_checkpoint(folders["plain"]).get_pipe("luke_relations")
+    pipe.label_thresholds = {"lives_in": 1.0}
+    assert relations(pipe, {(0, 2): LIVES}) == []
+    with pytest.raises(LukeError, match=r"L190.*label_thresholds names born_in,.*lives_in, met, works_for"):
+        pipe.label_thresholds = {"born_in": 0.5}
+    assert pipe.label_thresholds == {"lives_in": 1.0}
+    pipe.label_thresholds = []
+    assert len(relations(pipe, {(0, 2): LIVES})) == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["met", 0.5, [["met"]], [["met", 2]], [["met", "0.5"]], [[1, 0.5]], ["ab"], [["met", 0.5], ["met", 0.6]], None],
+)
+def test_what_are_no_thresholds_of_labels_is_an_error(value) -> None:
+    for factory in ("luke_relations", "luke_entity_typer"):
+        with pytest.raises(LukeError, match=r"L047.*label_thresholds"):
+            spacy.blank("en").add_pipe(factory, config={"label_thresholds": value})
+
+
+@pytest.mark.parametrize("setting", [{"label_thresholds": [["born_in", 0.5]]}, {"single_tail": ["born_in"]}])
+def test_settings_for_labels_that_a_checkpoint_lacks_are_errors(folders, setting) -> None:
+    pipe = spacy.blank("en").add_pipe("luke_relations", config=setting)
+    with pytest.raises(LukeError, match=rf"L190.*{next(iter(setting))} names born_in"):
+        pipe.load_checkpoint(folders["plain"])
+    assert not pipe.has_weights
+
+
+def test_the_negative_label_has_no_threshold(folders) -> None:
+    with pytest.raises(LukeError, match=r"L190.*no_relation"):
+        component(folders["plain"], label_thresholds=[["no_relation", 0.5]])
+
+
+def test_thresholds_of_labels_are_saved_whatever_the_labels_look_like(tmp_path) -> None:
+    labels = ("no_relation", "per:title", "#1", "a=b")
+    write_checkpoint(tmp_path / "checkpoint", PAIR, labels)
+    pairs = [["per:title", 0.25], ["#1", 0.5], ["a=b", 1.0]]
+    nlp = spacy_luke.from_checkpoint(tmp_path / "checkpoint", config={"label_thresholds": pairs})
+    nlp.to_disk(tmp_path / "saved")
+    loaded = spacy.load(tmp_path / "saved").get_pipe("luke_relations")
+    assert loaded.label_thresholds == {"per:title": 0.25, "#1": 0.5, "a=b": 1.0}
+
+
 def test_several_labels_of_a_pair(folders) -> None:
     pipe = component(folders["plain"], multi_label=True)
     row = [3.0, 1.0, 0.1, -0.1]
@@ -139,6 +200,67 @@ def test_a_symmetric_relation_is_predicted_once_with_the_higher_score(folders) -
 def test_identical_spans_have_a_defined_result(folders) -> None:
     pipe = component(folders["plain"], symmetric=["met"])
     assert relations(pipe, {(0, 0): LIVES}) == [(0, "lives_in", 0, probability(LIVES, 1))]
+
+
+# One tail for a head
+
+
+def linked(pipe, links: dict[int, str], ids: dict[int, str]) -> Doc:
+    doc = Doc(pipe.vocab, words=["Ada", "in", "Rome", "or", "Bonn", "or", "Rome", "said", "she"])
+    ends = (0, 2, 4, 6, 8)
+    ents = [Span(doc, i, i + 1, "X", kb_id=links.get(i, ""), span_id=ids.get(i, "")) for i in ends]
+    doc.set_ents(ents)
+    return one_sentence(doc)
+
+
+def lives(pipe, rows: dict[tuple[int, int], float], links=None, ids=None) -> list[tuple[int, int]]:
+    """Head and tail of the relations "lives_in" that are predicted. rows: logits of that label."""
+    doc = linked(pipe, links or {}, ids or {})
+    ents = {ent.start: ent for ent in doc.ents}
+    items = [(ents[a], ents[b]) for a, b in rows]
+    logits = np.array([[0, logit, 0, 0] for logit in rows.values()], dtype=np.float32)
+    pipe.set_annotations([doc], [ScoredItems(items, logits)])
+    return [(r.head.start, r.tail.start) for r in doc._.relations]
+
+
+def test_of_several_tails_of_a_head_the_most_probable_stays(folders) -> None:
+    rows = {(0, 2): 2.0, (0, 4): 3.0, (8, 2): 1.0}
+    assert lives(component(folders["plain"]), rows) == [(0, 2), (0, 4), (8, 2)]
+    for labels in (["lives_in"], ["lives_in", "met"]):
+        assert lives(component(folders["plain"], single_tail=labels), rows) == [(0, 4), (8, 2)]
+    assert lives(component(folders["plain"], single_tail=["met"]), rows) == [(0, 2), (0, 4), (8, 2)]
+
+
+def test_of_equal_tails_the_first_stays(folders) -> None:
+    assert lives(component(folders["plain"], single_tail=["lives_in"]), {(0, 2): 2.0, (0, 4): 2.0}) == [(0, 2)]
+
+
+def test_mentions_of_one_head_have_one_tail_together(folders) -> None:
+    pipe = component(folders["plain"], single_tail=["lives_in"])
+    rows = {(0, 2): 2.0, (8, 4): 3.0}
+    assert lives(pipe, rows) == [(0, 2), (8, 4)]
+    assert lives(pipe, rows, links={0: "Q1", 8: "Q1"}) == [(8, 4)]
+    assert lives(pipe, rows, ids={0: "1", 8: "1"}) == [(8, 4)]
+    assert lives(pipe, rows, links={0: "NIL", 8: "NIL"}) == [(0, 2), (8, 4)], "no link is no entity"
+
+
+def test_mentions_of_one_tail_are_one(folders) -> None:
+    pipe = component(folders["plain"], single_tail=["lives_in"])
+    assert lives(pipe, {(0, 2): 2.0, (0, 6): 3.0}) == [(0, 2), (0, 6)], "they read the same"
+    rows = {(0, 2): 2.0, (0, 4): 3.0}
+    assert lives(pipe, rows, links={2: "Q2", 4: "Q2"}) == [(0, 2), (0, 4)]
+    assert lives(pipe, rows, links={2: "Q2", 4: "Q3"}) == [(0, 4)]
+
+
+def test_a_label_without_direction_has_one_partner_for_either_end(folders) -> None:
+    pipe = component(folders["plain"], single_tail=["lives_in"], symmetric=["lives_in"])
+    assert lives(pipe, {(0, 2): 2.0, (2, 4): 3.0, (6, 8): 1.0}) == [(2, 4), (6, 8)]
+
+
+@pytest.mark.parametrize("value", ["lives_in", 1, [1], {"lives_in": True}])
+def test_what_are_no_labels_with_one_tail_is_an_error(value) -> None:
+    with pytest.raises(LukeError, match=r"L047.*single_tail"):
+        spacy.blank("en").add_pipe("luke_relations", config={"single_tail": value})
 
 
 # Directed labels

@@ -133,12 +133,14 @@ def test_pairs_must_be_a_function() -> None:
     model = spacy.blank("en").add_pipe("luke_relations").model
     settings = {"windows": None, "max_mention_pieces": 30, "multi_label": None, "threshold": None, "symmetric": []}
     settings |= {
+        "markers": None,
+        "label_thresholds": [],
         "max_negatives": None,
         "negative_label": None,
         "directed_labels": None,
+        "single_tail": None,
         "max_batch_pieces": 4096,
         "max_doc_pieces": None,
-        "markers": None,
         "scorer": None,
     }
     with pytest.raises(LukeError, match=r"L047.*pairs = \[\]"):

@@ -17,6 +17,7 @@ from transformers import BertConfig, BertModel, LukeModel
 import spacy_luke
 from spacy_luke.checkpoints.key_maps import to_hugging_face
 from spacy_luke.errors import LukeError, LukeWarning
+from spacy_luke.pipeline.relations.single_tail import MIN_HEADS
 from tests.pipeline.entity_markers.model import (
     PAIR,
     RELATIONS,
@@ -433,6 +434,43 @@ def test_type_pairs_are_chosen_before_the_nearest(folder) -> None:
         warnings.simplefilter("error", LukeWarning)
         [(items, _)] = pipe.logits([make_doc(nlp, DATA[0][0])])
     assert len(items) == 2
+
+
+# Learned labels with one tail
+
+ONCE = [(DATA[0][0], [(0, 4, "lives_in"), (0, 2, "met")])] * MIN_HEADS
+
+
+def learned(folder, data, **config) -> list[str]:
+    _, pipe = component(folder, data=data, single_tail="learned", **config)
+    return pipe._single_tail_labels
+
+
+def test_labels_with_one_tail_are_learned_and_saved(folder, tmp_path) -> None:
+    twice = (DATA[0][0], [(0, 2, "met"), (0, 4, "met"), (2, 0, "no_relation"), (2, 4, "no_relation")])
+    nlp, pipe = component(folder, data=[*ONCE, twice, twice], single_tail="learned")
+    assert pipe._single_tail_labels == ["lives_in"]
+    nlp.to_disk(tmp_path / "saved")
+    assert spacy.load(tmp_path / "saved").get_pipe("luke_relations")._single_tail_labels == ["lives_in"]
+
+
+def test_a_label_with_few_heads_is_not_learned_to_have_one_tail(folder) -> None:
+    assert learned(folder, ONCE[1:]) == []
+    assert learned(folder, ONCE) == ["lives_in", "met"]
+    twice = (DATA[0][0], [(0, 2, "met"), (0, 4, "met"), (0, 4, "lives_in")])
+    assert learned(folder, [*ONCE, twice]) == ["lives_in", "met"], "one error in 51 heads"
+    assert learned(folder, [*ONCE, twice, twice]) == ["lives_in"]
+
+
+def test_before_labels_with_one_tail_were_learned_there_are_none(folder) -> None:
+    _, pipe = component(folder, single_tail="learned")
+    assert list(pipe._single_tail_labels) == []
+
+
+def test_directions_count_where_labels_with_one_tail_are_learned(folder) -> None:
+    two_heads = (DATA[0][0], [(0, 4, "lives_in"), (2, 4, "lives_in")])
+    assert learned(folder, [*ONCE, two_heads]) == ["lives_in", "met"]
+    assert learned(folder, [*ONCE, *[two_heads] * 3], symmetric=["lives_in"]) == ["met"]
 
 
 # Where training starts from

@@ -1,0 +1,1 @@
+"""`luke_dates`: dates in English texts, by rules."""

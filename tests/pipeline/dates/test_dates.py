@@ -1,0 +1,124 @@
+"""`luke_dates`: what is a date in a sentence, and what is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+
+from spacy_luke.errors import LukeError
+
+
+@pytest.fixture(scope="module")
+def nlp() -> Language:
+    made = spacy.blank("en")
+    made.add_pipe("luke_dates")
+    return made
+
+
+def dates(nlp: Language, text: str) -> list[str]:
+    return [ent.text for ent in nlp(text).ents]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        # calendar
+        ("She was born on November 7, 1867, in Warsaw.", ["November 7, 1867"]),
+        ("He died on 5 June 1833.", ["5 June 1833"]),
+        ("On the 5th of June they left.", ["the 5th of June"]),
+        ("It opened on Monday, June 5, 1833.", ["Monday, June 5, 1833"]),
+        ("It was founded in May 2004 and closed on Dec. 3.", ["May 2004", "Dec. 3"]),
+        ("They met in March.", ["March"]),
+        ("The talks of December failed.", ["December"]),
+        # numeric
+        ("Signed on 12/05/2021 in Bonn.", ["12/05/2021"]),
+        ("Signed on 2021-05-12 in Bonn.", ["2021-05-12"]),
+        ("Signed on 12.5.2021 in Bonn.", ["12.5.2021"]),
+        ("Due 31/12/21.", ["31/12/21"]),
+        # years
+        ("Grace Hopper was born in 1906.", ["1906"]),
+        ("Ada Lovelace (1815-1852) wrote it.", ["1815", "1852"]),
+        ("The war of 1914–1918 ended.", ["1914–1918"]),
+        ("In 1999 scientists found it.", ["1999"]),
+        ("The 2008 elections were close.", ["2008"]),
+        ("Founded 1871, it grew.", ["1871"]),
+        # historical
+        ("Caesar was killed in 44 BC.", ["44 BC"]),
+        ("Vesuvius erupted in AD 79.", ["AD 79"]),
+        ("Rome fell in 476 A.D. to Odoacer.", ["476 A.D."]),
+        ("It was popular in the 1990s.", ["the 1990s"]),
+        ("It was built in the late 12th century.", ["the late 12th century"]),
+        ("It is of the fifth century BC.", ["the fifth century BC"]),
+        ("They landed in the summer of 1969.", ["the summer of 1969"]),
+        # relative
+        ("They met last Tuesday.", ["last Tuesday"]),
+        ("It began three days ago, not yesterday.", ["three days ago", "yesterday"]),
+        ("He left a few years ago.", ["a few years ago"]),
+        ("She will come next year.", ["next year"]),
+        ("The bank closed on Friday.", ["Friday"]),
+    ],
+)
+def test_dates_are_found(nlp: Language, text: str, found: list[str]) -> None:
+    assert dates(nlp, text) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "He paid 2000 dollars.",
+        "He paid $2000 for it.",
+        "It cost 1,999 euros, or 1999 euros.",
+        "About 1500 people came.",
+        "Over 2000 were killed.",
+        "The survey of 1709 schoolchildren ended.",
+        "In 2000 metres there is a bridge.",
+        "The share rose by 12.5% and then by 1990.5 points.",
+        "They won 3-2, and then 12-05.",
+        "She is 45 years old; the tree is a 1500-year-old oak.",
+        "Call 555-1999 or 020 7946 1999.",
+        "Call +44 2079 461999.",
+        "The White House is at 1600 Pennsylvania Avenue.",
+        "Version 1.2.3 is at 10.0.0.12.",
+        "Two thirds (12/05) of them left.",
+        "He may march on in august company.",
+        "It ran 24/7 on port 20211.",
+        "Number 45/13/2021 is none.",
+        "",
+    ],
+)
+def test_amounts_and_other_numbers_are_no_dates(nlp: Language, text: str) -> None:
+    assert dates(nlp, text) == []
+
+
+def test_entities_that_are_there_stay(nlp: Language) -> None:
+    doc = nlp.make_doc("May 5 met Bo in 1999.")
+    doc.set_ents([Span(doc, 0, 1, "PER", kb_id="Q1")])
+    found = nlp.get_pipe("luke_dates")(doc)
+    assert [(ent.text, ent.label_, ent.kb_id_) for ent in found.ents] == [("May", "PER", "Q1"), ("1999", "DATE", "")]
+
+
+def test_a_date_within_a_token_is_left_out(nlp: Language) -> None:
+    doc = Doc(nlp.vocab, words=["in", "1999;Bo", "in", "1998"])
+    assert [ent.text for ent in nlp.get_pipe("luke_dates")(doc).ents] == ["1998"]
+
+
+def test_a_doc_without_dates_is_annotated(nlp: Language) -> None:
+    assert nlp("No date.").has_annotation("ENT_IOB")
+
+
+def test_the_label_is_a_setting_that_is_saved(tmp_path: Path) -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("luke_dates", config={"label": "TIME"})
+    nlp.to_disk(tmp_path)
+    loaded = spacy.load(tmp_path)
+    assert [ent.label_ for ent in loaded("In 1999.").ents] == ["TIME"]
+    assert loaded.pipe_labels["luke_dates"] == ["TIME"]
+
+
+def test_an_empty_label_is_an_error() -> None:
+    with pytest.raises(LukeError, match=r"L047.*label"):
+        spacy.blank("en").add_pipe("luke_dates", config={"label": ""})
