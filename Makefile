@@ -36,7 +36,7 @@ test: $(VENV)/.installed-test  ## set up, run every check: style, types, imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
 test-transformers5: $(VENV5)/.installed  ## set up transformers 5, run the tests of checkpoints with it
 	$(VENV5)/bin/python -m pytest -q tests/interchange $(ENCODER_TESTS)
