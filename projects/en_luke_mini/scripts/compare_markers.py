@@ -35,8 +35,10 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.util import fix_random_seed, load_config, registry
+from spacy.vocab import Vocab
 
 from spacy_luke.annotations import set_entity_types
+from spacy_luke.converters import read_docbin, write_docbin
 from spacy_luke.default_model import bundled_pipeline
 from spacy_luke.files import write_file
 from spacy_luke.pipeline.base.component import TaskComponent
@@ -68,7 +70,7 @@ class Task:
 
     docs: of a step. limit: most Docs of the dev part, evenly spaced; 0 = all.
     spans_key: where the component looks for its spans; None = it looks at the entities.
-    labels: labels of entities that are called otherwise by the bundled model.
+    labels: of entities -> how the bundled model calls these.
     """
 
     component: str
@@ -153,7 +155,7 @@ def scores_file(task: str, name: str, seed: int, args: argparse.Namespace) -> Pa
 def run(task: Task, settings: Mapping[str, Any], seed: int, args: argparse.Namespace) -> dict[str, float]:
     """Train and measure one model. RETURNS: F1 in percent, and CPU seconds."""
     steps = args.steps or task.steps
-    data = args.corpus / task.data
+    data = data_of(task, args)
     config = load_config(
         task.config,
         {
@@ -175,7 +177,7 @@ def run(task: Task, settings: Mapping[str, Any], seed: int, args: argparse.Names
         reader["spans_key"] = task.spans_key
     nlp = init_nlp(config)
     readers = registry.resolve(nlp.config.interpolate()["corpora"])
-    train, dev = ([relabelled(example, task.labels) for example in readers[part](nlp)] for part in ("train", "dev"))
+    train, dev = (list(readers[part](nlp)) for part in ("train", "dev"))
     spent = list(steps_of(nlp, list(batches(train, task.docs, steps, seed))))
     limit = args.limit or task.limit or None
     dev = evenly(dev, limit)
@@ -193,11 +195,18 @@ def run(task: Task, settings: Mapping[str, Any], seed: int, args: argparse.Names
     }
 
 
-def relabelled(example: Example, labels: Mapping[str, str]) -> Example:
-    """Call the entities of both Docs as the bundled model does."""
-    for doc in (example.predicted, example.reference) if labels else ():
-        doc.set_ents([Span(doc, e.start, e.end, label=labels.get(e.label_, e.label_)) for e in doc.ents])
-    return example
+def data_of(task: Task, args: argparse.Namespace) -> Path:
+    """The folder with the parts of a corpus, its entities called as the bundled model does."""
+    folder, renamed = args.corpus / task.data, args.output / task.data
+    if not task.labels:
+        return folder
+    for part in ("train.spacy", "dev.spacy"):
+        if not (renamed / part).exists():
+            docs = read_docbin(folder / part, Vocab())
+            for doc in docs:
+                doc.set_ents([Span(doc, e.start, e.end, label=task.labels.get(e.label_, e.label_)) for e in doc.ents])
+            write_docbin(docs, renamed / part)
+    return renamed
 
 
 def batches(examples: Sequence[Example], size: int, steps: int, seed: int) -> Iterator[list[Example]]:
