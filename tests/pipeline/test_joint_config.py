@@ -84,6 +84,7 @@ def joint_config(folder: Path) -> Config:
         "paths.checkpoint": str(folder / "encoder"),
         "paths.kb": str(folder / "kb"),
         "components.luke_ner.span_filter.layer": 1,
+        "components.luke_relations.single_tail": None,  # labels that this corpus does not have
         "training.max_steps": 20,
         "training.eval_frequency": 20,
         "training.optimizer.learn_rate.warmup_steps": 1,

@@ -244,8 +244,7 @@ def test_improbable_links_are_nil_and_are_not_given_to_the_next_pass(nlp, pipe) 
     pipe.decoding = "global"
     ids = [VOCAB["Ada Lovelace"], *[MASK] * 6]
     doc = nlp(make_doc(nlp))
-    again = pipe._mentions([doc])[0]
-    pipe._decode([again])
+    [again] = pipe.predict([doc])
     assert again.ids.tolist() == ids
 
 
@@ -370,7 +369,7 @@ def test_a_batch_counts_pieces_and_entities_and_the_logits_of_a_vocabulary(nlp, 
     pipe.set_kb(None)
     sizes = []
     batches = pipe._batches
-    monkeypatch.setattr(pipe, "_batches", lambda rows: (sizes.append(b) or (g, b) for g, b in batches(rows)))
+    monkeypatch.setattr(pipe, "_batches", lambda *given: (sizes.append(b) or (g, b) for g, b in batches(*given)))
     docs = [make_doc(nlp) for _ in range(6)]
     expected = [ranked(doc) for doc in nlp.pipe(docs)]
     pipe.max_batch_pieces = 200
