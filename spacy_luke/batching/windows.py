@@ -152,7 +152,7 @@ def _with_context(start: int, end: int, within: tuple[int, int], max_pieces: int
     return start - left, end + right
 
 
-def build_joined_sentences(max_pieces: int = 510, joined_pieces: int = 128) -> JoinedSentences:
+def build_joined_sentences(max_pieces: int = 510, joined_pieces: int = 256) -> JoinedSentences:
     """Windows of neighbouring sentences, as `spacy-luke.joined_sentences.v1`.
 
     max_pieces: longest window in pieces, without the two special pieces; an encoder with fewer positions lowers it.

@@ -48,7 +48,7 @@ from . import LIBRARY_CONFIGS, RECIPE_CONFIGS
 from .evaluate_ner import bare, evenly
 from .prepare_tasks import MENTIONS
 
-JOINED = {"@misc": "spacy-luke.joined_sentences.v1", "max_pieces": 510, "joined_pieces": 128}
+JOINED = {"@misc": "spacy-luke.joined_sentences.v1", "max_pieces": 510, "joined_pieces": 256}
 # Name -> settings of the component.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "markers": {"markers": True},
