@@ -118,10 +118,11 @@ class _Shelf:
 class PieceStore:
     """States of the pieces of Docs that are on their way through a pipeline.
 
-    max_bytes: most memory that the states take which are kept between components. What does not fit is encoded again.
+    max_bytes: most memory that the states take which predictions keep between components. What does not fit is encoded
+        again.
 
-    States are kept until the last component that reads them has, the Doc is gone, or the weights change. Of the
-    updates of training, they are kept until the gradients of all components are there.
+    States are kept until the last component that reads them has, the Doc is gone, or the weights change. Those of an
+    update are kept, all of them and whatever `max_bytes` is, until the gradients of all components are there.
     """
 
     def __init__(self, max_bytes: int):

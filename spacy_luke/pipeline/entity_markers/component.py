@@ -31,7 +31,7 @@ from ..base.component import TaskComponent, Training
 from ..base.gold import GoldReport, listed
 from ..base.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
 from ..base.problem_type import MULTI_LABEL, SINGLE_LABEL, problem_entry, problem_of
-from .inputs import DocumentLayout, Layout, MarkedLayout, UnmarkedLayout
+from .inputs import DocumentLayout, Layout, MarkedLayout, Placement, UnmarkedPlacement
 from .markers import MarkerVocab, marker_ids
 
 UNMARKED = "unmarked"  # settings of a head without markers, in our own block of config.json
@@ -260,7 +260,7 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         return {} if markers else {UNMARKED: UnmarkedSettings(self._types_of_new_head)}
 
     @abstractmethod
-    def _items(self, doc: Doc, layout: Layout, example: Example | None = None) -> list[tuple[Span, ...]]:
+    def _items(self, doc: Doc, layout: Placement, example: Example | None = None) -> list[tuple[Span, ...]]:
         """The items of a Doc, each once.
 
         layout: knows how large they are. example: in training, the Doc's; None in prediction.
@@ -306,12 +306,12 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
             return logits.astype(np.float64)
         return sigmoid(logits) if self.multi_label else softmax(logits)
 
-    def _layout(self) -> Layout:
+    def _layout(self) -> Layout | UnmarkedPlacement:
         description, windows = self._require_weights(), self.windows
         if not self.markers:
             assert isinstance(windows, Windows)
             types = description.build_setting(UNMARKED, build_unmarked).types
-            return UnmarkedLayout(
+            return UnmarkedPlacement(
                 description.tokenizer,
                 description.entity_vocab,
                 windows,
@@ -335,16 +335,16 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
         return UNMARKED in settings
 
     def _batches(
-        self, docs: Sequence[Doc], layout: Layout, places: Sequence[Any], *, training: bool = False
+        self, docs: Sequence[Doc], layout: Layout | UnmarkedPlacement, places: Sequence[Any], *, training: bool = False
     ) -> Iterator[tuple[list[Any], Any]]:
         """Rows and their padded input. Rows of all Docs go together, sorted by length; at the end, a warning of what
         was left out."""
-        if isinstance(layout, UnmarkedLayout):
+        if isinstance(layout, UnmarkedPlacement):
             yield from self._window_batches(docs, places, training=training)
-            places = []
-        for start in range(0, len(places), _AT_A_TIME):
-            for group in batch_rows(layout.rows(places[start : start + _AT_A_TIME]), self.max_batch_pieces):
-                yield group, layout.collate(group)
+        else:
+            for start in range(0, len(places), _AT_A_TIME):
+                for group in batch_rows(layout.rows(places[start : start + _AT_A_TIME]), self.max_batch_pieces):
+                    yield group, layout.collate(group)
         left_out = +layout.left_out
         if left_out:
             warn("W014", name=self.name, what=self.what, count=left_out.total(), reasons=listed(left_out), stacklevel=4)

@@ -30,13 +30,13 @@ from .markers import MarkerVocab, Passage, find_passages, marked_row, passage_le
 Item = Sequence[Span]
 
 
-class Layout(Protocol):
-    """Finds a place for each item, and makes rows of places when they are needed.
+class Placement(Protocol):
+    """Finds a place for each item.
 
     left_out: reason -> how many items have found no place so far.
 
-    Places and rows know their Doc (`doc`, an index) and which of its items they hold (`items`, indices); what else they
-    are is the layout's own.
+    Places know their Doc (`doc`, an index) and which of its items they hold (`items`, indices); what else they are is
+    the placement's own.
     """
 
     left_out: Counter[str]
@@ -46,6 +46,10 @@ class Layout(Protocol):
 
     def place(self, docs: Sequence[Doc], items: Sequence[Sequence[Item]]) -> list[Any]:
         """Places of the items of each Doc."""
+
+
+class Layout(Placement, Protocol):
+    """A placement that makes rows of places when they are needed."""
 
     def rows(self, places: Sequence[Any]) -> list[Any]:
         """The rows of some places."""
@@ -152,8 +156,9 @@ class DocumentLayout:
         return collate([row.make(special) for row in rows], piece_pad=special.pad, entity_pad=0)
 
 
-class UnmarkedLayout:
-    """Rows of a window with many of its items, each an entity or two that see the pieces and each other."""
+class UnmarkedPlacement:
+    """Places that are rows: a window with many of its items, each an entity or two that see the pieces and each
+    other."""
 
     def __init__(
         self,
@@ -208,14 +213,6 @@ class UnmarkedLayout:
                 for some in np.array_split(group, -(-len(group) // max(room // len(masks), 1))):
                     shown = visible[some], ranges[some], masks, types[some], self._longest_mention
                     yield UnmarkedRow(index, pieces.pieces, window.start, window.end, *shown)
-
-    def rows(self, places: Sequence[UnmarkedRow]) -> list[UnmarkedRow]:
-        return list(places)
-
-    def collate(self, rows: Sequence[UnmarkedRow]) -> EncoderInput:
-        special = self._tokenizer.special
-        pads = {"piece_pad": special.pad, "entity_pad": self._entity_vocab[PAD]}
-        return collate([row.make(special) for row in rows], **pads)
 
 
 @dataclass(frozen=True)

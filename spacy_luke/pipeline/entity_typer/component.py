@@ -18,7 +18,7 @@ from ...batching.windows import PassageWindows, Windows
 from ...checkpoints.heads import ENTITY_CLASSIFIER
 from ..base.gold import aligned_tokens
 from ..entity_markers.component import EntityMarkerComponent, LabelThresholds, ScoredItems, Targets
-from ..entity_markers.inputs import Layout
+from ..entity_markers.inputs import Placement
 
 DEFAULT_CONFIG = """
 [luke_entity_typer]
@@ -160,7 +160,7 @@ class LukeEntityTyper(EntityMarkerComponent):
                 set_entity_types(span, [self.labels[i] for i in chosen])
                 set_entity_type_scores(span, dict(zip(self.labels, row.tolist(), strict=True)))
 
-    def _items(self, doc: Doc, layout: Layout, example: Example | None = None) -> list[tuple[Span, ...]]:
+    def _items(self, doc: Doc, layout: Placement, example: Example | None = None) -> list[tuple[Span, ...]]:
         spans = doc.ents if self.spans_key is None else doc.spans.get(self.spans_key, ())
         return [(span,) for span in {(span.start, span.end): span for span in spans}.values()]
 

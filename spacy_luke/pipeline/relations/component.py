@@ -22,7 +22,7 @@ from ...errors import LukeError, warn
 from ...user_functions import naming_key_errors
 from ..base.negative_label import NO_RELATION, find_negative
 from ..entity_markers.component import EntityMarkerComponent, LabelThresholds, ScoredItems, Targets
-from ..entity_markers.inputs import Layout
+from ..entity_markers.inputs import Placement
 from .candidates import CandidatePairs, EntityPairs, PairGetter, checked_pairs, nearest_pairs
 from .gold import gold_pairs, related_types, relation_targets, with_some_negatives
 from .labels import (
@@ -310,7 +310,7 @@ class LukeRelations(EntityMarkerComponent):
 
     # Candidates
 
-    def _items(self, doc: Doc, layout: Layout, example: Example | None = None) -> list[tuple[Span, ...]]:
+    def _items(self, doc: Doc, layout: Placement, example: Example | None = None) -> list[tuple[Span, ...]]:
         getter, most = self._getter, None
         with naming_key_errors(self.name, "pairs", self.pairs):
             if isinstance(getter, EntityPairs):
