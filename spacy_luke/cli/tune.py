@@ -38,8 +38,7 @@ def tune_cli(
 ) -> None:
     """Choose what decides which scores are predictions, and calibrate the scores.
 
-    luke_ner finds entities in what the components before it give; the others get gold entities or questions. The scores
-    of luke_qa are not calibrated.
+    luke_ner finds entities in what the components before it give; the others get gold entities or questions.
 
     Example: python -m spacy luke tune training/model-best corpus/dev.spacy --output my_model
     """
@@ -71,11 +70,11 @@ def tune_cli(
         tuning = tune(
             nlp.get_pipe(component), [examples], f1_loss=f1_loss, per_label=per_label, min_precision=min_precision
         )
-        if (made := tuning.calibration) is not None:
-            before, after = (
-                f"{error:.2%}" if error is not None else "-" for error in (made.error_before, made.error_after)
-            )
-            typer.echo(f"temperature {made.temperature:g}, bias {made.bias:+g}: calibration error {before} -> {after}")
+        made = tuning.calibration
+        before, after = (
+            f"{error:.2%}" if error is not None else "-" for error in (made.error_before, made.error_after)
+        )
+        typer.echo(f"temperature {made.temperature:g}, bias {made.bias:+g}: calibration error {before} -> {after}")
         for setting, value in tuning.settings.items():
             if isinstance(value, dict):
                 typer.echo(f"{setting}.threshold = {value['threshold']}")
@@ -87,8 +86,7 @@ def tune_cli(
         typer.echo(f"F1 {tuning.f1:.2%}")
         if output is not None:
             changed = spacy.load(model, config={"components": {component: tuning.settings}})
-            if made is not None:
-                calibrated: Any = changed.get_pipe(component)
-                calibrated.apply_calibration(made)
+            calibrated: Any = changed.get_pipe(component)
+            calibrated.apply_calibration(made)
             save_pipeline(changed, output)
             typer.echo(f"Saved the tuned pipeline to {output}.")

@@ -247,6 +247,10 @@ class QuestionAnswering(TaskModule):
     def _make_head(self, config: EncoderConfig, labels: int) -> None:
         self.qa_outputs = nn.Linear(config.hidden_size, 2)
 
+    @property
+    def output(self) -> nn.Linear:
+        return self.qa_outputs
+
     def forward(self, batch: EncoderInput) -> Tensor:
         """*Shape:* -> (batch, pieces, 2), float32 logits of start and end"""
         return self.qa_outputs(self.encoder(batch, states="pieces").pieces).float()

@@ -10,7 +10,7 @@ from spacy.training import Example
 
 from ..checks import require_probability
 from ..errors import LukeError
-from .base.calibration import CalibratedPipe, Calibration
+from .base.calibration import Calibration
 from .entity_markers.component import EntityMarkerComponent
 from .ner.component import LukeNER
 from .ner.tune_filter import choose_threshold, measure_filter
@@ -18,7 +18,7 @@ from .qa.component import LukeQA
 
 PROBABILITIES = tuple(step / 20 for step in range(19))
 FINE_PROBABILITIES = tuple(step / 100 for step in range(100))
-DIFFERENCES = tuple(step / 2 for step in range(-10, 21))
+DIFFERENCES = tuple(step / 4 for step in range(-40, 41))
 TUNABLE = (LukeNER, EntityMarkerComponent, LukeQA)
 
 
@@ -27,12 +27,12 @@ class Tuning:
     """Choice of settings for a component.
 
     settings: of its config.
-    calibration: to apply to its head; None = its scores are no probabilities.
+    calibration: to apply to its head.
     f1: of what it predicts with both, on the Docs that they were chosen on.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
-    calibration: Calibration | None = None
+    calibration: Calibration = field(default_factory=Calibration)
     f1: float = 0.0
 
 
@@ -47,8 +47,9 @@ def tune(
     """Choose calibration and thresholds of a component, which has them afterwards.
 
     `luke_ner`: temperature, bias of the negative label, and threshold of the span filter. `luke_relations` and
-    `luke_entity_typer`: temperature, and the threshold with the best F1. `luke_qa`: `no_answer_threshold`. The settings
-    are those of the component alone: `nlp.config` does not have them.
+    `luke_entity_typer`: temperature, and the threshold with the best F1. `luke_qa`: temperature, and the
+    `no_answer_threshold` with the best F1. The settings are those of the component alone: `nlp.config` does not have
+    them.
 
     corpora: predicted Docs as the component gets them, references with gold annotation. F1 is the mean over them.
     f1_loss: so much may F1 (0 to 1) be below the best for a higher threshold of the span filter.
@@ -67,12 +68,10 @@ def tune(
         raise LukeError("L080", argument="component", value=pipe.name, wanted=options)
     if min_precision is not None:
         require_probability(min_precision=min_precision)
-    calibration = None
     if isinstance(pipe, EntityMarkerComponent) and per_label:
         pipe.label_thresholds = {}
-    if isinstance(pipe, CalibratedPipe):
-        calibration = pipe.find_calibration(corpora)
-        pipe.apply_calibration(calibration)
+    calibration = pipe.find_calibration(corpora)
+    pipe.apply_calibration(calibration)
     if isinstance(pipe, LukeNER):
         return _tune_filter(pipe, corpora, calibration, f1_loss)
     trials = _Trials(pipe, corpora)
@@ -158,7 +157,7 @@ def wanted() -> str:
 
 
 def _tune_filter(
-    pipe: LukeNER, corpora: Sequence[Sequence[Example]], calibration: Calibration | None, f1_loss: float
+    pipe: LukeNER, corpora: Sequence[Sequence[Example]], calibration: Calibration, f1_loss: float
 ) -> Tuning:
     examples = [example for corpus_examples in corpora for example in corpus_examples]
     if pipe.span_filter is None:

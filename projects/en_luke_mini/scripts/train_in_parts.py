@@ -7,7 +7,7 @@ Part N, in training/en_luke_mini/N, takes its components from the model that the
 goes on along the line of the config's `warmup_linear.v1`, which is stretched to --steps; the optimiser's moments start
 anew, over a few steps of warm-up. Parts that are finished are not done again. The last model is copied to
 training/en_luke_mini/model-last. With --from, the first part goes on from a pipeline, too, but with the settings and
-the whole schedule of the config.
+the whole schedule of the config; components that --new names are made anew.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from spacy.cli._util import parse_config_overrides
@@ -25,8 +26,10 @@ from thinc.api import Config
 REWARM = 10
 
 
-def part_of(config: Config, number: int, parts: int, steps: int, before: Path | None) -> Config:
-    """The config of a part. before: the pipeline that it goes on from."""
+def part_of(
+    config: Config, number: int, parts: int, steps: int, before: Path | None, new: Collection[str] = ()
+) -> Config:
+    """The config of a part. before: the pipeline that it goes on from. new: components that are not taken from it."""
     made = config.copy()
     schedule = made["training"]["optimizer"]["learn_rate"]
     if schedule.get("@schedules") != "warmup_linear.v1":
@@ -38,7 +41,9 @@ def part_of(config: Config, number: int, parts: int, steps: int, before: Path | 
         rate *= (steps - begin - REWARM) / (steps - warmup)
         warmup = REWARM
     if before is not None:
-        made["components"] = {name: {"source": str(before)} for name in made["nlp"]["pipeline"]}
+        made["components"].update(
+            {name: {"source": str(before)} for name in made["nlp"]["pipeline"] if name not in new}
+        )
         made["initialize"]["components"] = {}
     schedule.update(initial_rate=rate, warmup_steps=warmup, total_steps=steps - begin)
     made["training"].update(max_steps=end - begin, seed=made["training"]["seed"] + number)
@@ -46,11 +51,13 @@ def part_of(config: Config, number: int, parts: int, steps: int, before: Path | 
     return made
 
 
-def with_settings(model: Path, config: Config, folder: Path) -> Path:
-    """Save the weights of a pipeline with the components' settings of a config."""
+def with_settings(model: Path, config: Config, folder: Path, new: Collection[str]) -> Path:
+    """Save the weights of a pipeline with the components' settings of a config. new: components that are left out."""
     if not (folder / "done").exists():
         changed = load_config(model / "config.cfg")
-        changed["components"] = config["components"]
+        kept = [name for name in config["nlp"]["pipeline"] if name not in new]
+        changed["nlp"]["pipeline"] = kept
+        changed["components"] = {name: config["components"][name] for name in kept}
         folder.mkdir(parents=True, exist_ok=True)
         load_model_from_config(changed).from_disk(model).to_disk(folder)
         (folder / "done").touch()
@@ -64,16 +71,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int, required=True, help="of all parts together")
     parser.add_argument("--parts", type=int, default=6)
     parser.add_argument("--from", dest="start", type=Path, help="pipeline to start with, instead of new components")
+    parser.add_argument("--new", nargs="+", default=(), help="components that are made anew, not taken from --from")
     parser.add_argument("--gpu-id", type=int, default=-1)
     args, rest = parser.parse_known_args()
 
     config = load_config(args.config, overrides=parse_config_overrides(rest), interpolate=True)
-    before = with_settings(args.start, config, args.output / "start") if args.start else None
+    before = with_settings(args.start, config, args.output / "start", args.new) if args.start else None
     for number in range(args.parts):
         folder = args.output / str(number)
         if not (folder / "done").exists():
             folder.mkdir(parents=True, exist_ok=True)
-            part_of(config, number, args.parts, args.steps, before).to_disk(folder / "config.cfg")
+            new = args.new if number == 0 else ()
+            part_of(config, number, args.parts, args.steps, before, new).to_disk(folder / "config.cfg")
             command = ["-m", "spacy", "train", folder / "config.cfg", "--output", folder, "--gpu-id", args.gpu_id]
             subprocess.run([sys.executable, *map(str, command)], check=True)
             (folder / "done").touch()

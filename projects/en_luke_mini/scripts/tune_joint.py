@@ -87,8 +87,7 @@ def main() -> None:
     nlp = spacy.load(args.model, config={"components": {name: made.settings for name, made in tuned.items()}})
     for name, made in tuned.items():
         print(f"{name}: {made.settings}, {made.calibration}")
-        if made.calibration is not None:
-            nlp.get_pipe(name).apply_calibration(made.calibration)
+        nlp.get_pipe(name).apply_calibration(made.calibration)
     save_pipeline(nlp, args.output)
 
 

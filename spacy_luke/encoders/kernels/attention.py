@@ -31,8 +31,7 @@ def self_attention_kernel(queries: Tensor, keys: Tensor, rate: float) -> Attend 
     *Shapes:* (batch, heads, rows, head width), (batch, heads, keys, head width)
     """
     if rate:
-        by_bits = queries.dtype == torch.float32 and is_drawn_by_bits(queries)
-        return _attend_dropping_by_bits if by_bits else None
+        return _attend_dropping_by_bits if is_drawn_by_bits(queries) else None
     if takes("self-attention by head") and is_by_head(queries, keys.shape[2]):
         return _attend_by_head
     return None
@@ -69,5 +68,6 @@ def _attend_by_head(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor 
 
 def _attend_dropping_by_bits(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, rate: float) -> Tensor:
     scores = queries @ (keys * keys.shape[-1] ** -0.5).transpose(2, 3)
-    scores = scores if mask is None else scores + mask
+    if mask is not None:  # in the scores' type: a float32 mask would make bfloat16 scores float32, too
+        scores = scores + mask.clamp_min(torch.finfo(scores.dtype).min).to(scores.dtype)
     return dropout(scores.softmax(-1), rate) @ values

@@ -25,8 +25,8 @@ def dropout(states: Tensor, rate: float) -> Tensor:
     """Numbers, of which a share of `rate` is set to 0, at random; the others grow, so that the expected sum stays.
 
     On a CPU PyTorch draws a number after the other, in three times the time, and keeps a float of each for the backward
-    pass; but on Intel's it draws with MKL, on all threads. Where `is_drawn_by_bits`, four share 64 random bits, and a
-    byte is kept of each; so the rate is rounded to 1 / 65,536.
+    pass; but on Intel's it draws those for float32 with MKL, on all threads. Where `is_drawn_by_bits`, four share 64
+    random bits, and a byte is kept of each; so the rate is rounded to 1 / 65,536.
 
     rate: in [0, 1].
 
@@ -42,7 +42,9 @@ def dropout(states: Tensor, rate: float) -> Tensor:
 
 def is_drawn_by_bits(states: Tensor) -> bool:
     """Whether `dropout` draws its own random bits."""
-    return states.device.type == "cpu" and takes("dropout by bits")
+    if states.device.type != "cpu":
+        return False
+    return takes("dropout by bits") or (states.dtype == torch.bfloat16 and takes("dropout by bits in bfloat16"))
 
 
 class _Dropout(torch.autograd.Function):

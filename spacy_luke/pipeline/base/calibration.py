@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from spacy.attrs import ENT_ID, ENT_IOB, ENT_KB_ID, ENT_TYPE
 from spacy.training import Example
+from torch import nn
 
-from ...encoders.heads import TaskModule
 from ...errors import LukeError
 
 TEMPERATURES = tuple(step / 20 for step in range(8, 61))
@@ -36,7 +36,7 @@ class Calibration:
     f1: float | None = None
 
 
-class CalibratedPipe:
+class Calibratable(Protocol):
     """A component whose `score` gives the expected calibration error of its probabilities."""
 
     name: str
@@ -45,77 +45,69 @@ class CalibratedPipe:
     score: Callable[..., dict[str, Any]]
 
     @property
-    @abstractmethod
-    def _module(self) -> TaskModule:
-        """The PyTorch module."""
-
-    @property
-    @abstractmethod
-    def _calibration_scores(self) -> tuple[str, str]:
+    def _calibration_scores(self) -> tuple[str, str] | None:
         """Names of F1 and of the expected calibration error among the component's scores."""
 
     @property
     def _biased_row(self) -> int | None:
         """The row of the head whose bias is chosen; None = calibration leaves biases alone."""
-        return None
 
-    def calibrate(self, examples: Iterable[Example]) -> Calibration:
-        """Choose a temperature, with the least calibration error, and apply it to the weights of the head.
+    def _calibrated(self, scored: Any, calibration: Calibration) -> Any:
+        """The raw scores of a Doc, as `predict` gives them, with a calibration."""
 
-        `luke_ner` gets a bias of its negative label, too: the one with the best F1. Otherwise the temperature (Guo et
-        al. 2017, "On Calibration of Modern Neural Networks", section 4.2) changes no prediction, apart from thresholds
-        and joint decoding. The predicted Docs are left as they are.
 
-        examples: predicted Docs as the component gets them, references with gold annotation; not those that it was
-            trained on, nor those that scores are reported for.
+def find_calibration(pipe: Calibratable, corpora: Sequence[Sequence[Example]]) -> Calibration:
+    """Choose temperature and bias; see `TaskComponent.calibrate`. F1 is the mean over the corpora."""
+    trials = _Trials(pipe, corpora)
+    error_before = trials.error(Calibration())
+    # The bias moves the best temperature little, and joint decoding depends on the temperature.
+    found = trials.with_best_bias(Calibration())
+    errors = {t: trials.error(replace(found, temperature=t)) for t in TEMPERATURES}
+    known = {t: error for t, error in errors.items() if error is not None}
+    if not known:
+        raise LukeError("L159", name=pipe.name)
+    # Of equal errors, the temperature that changes least.
+    best = min(known, key=lambda t: (known[t], abs(t - 1)))
+    found = trials.with_best_bias(replace(found, temperature=best))
+    return replace(found, error_before=error_before, error_after=trials.error(found), f1=trials.f1(found))
 
-        RETURNS: what was applied. L159 if nothing is predicted that has gold annotation beside it.
-        """
-        found = self.find_calibration([list(examples)])
-        self.apply_calibration(found)
-        return found
 
-    def find_calibration(self, corpora: Sequence[Sequence[Example]]) -> Calibration:
-        """Choose as `calibrate` does, but change nothing; F1 is the mean over several corpora."""
-        trials = _Trials(self, corpora)
-        error_before = trials.error(Calibration())
-        # The bias moves the best temperature little, and joint decoding depends on the temperature.
-        found = trials.with_best_bias(Calibration())
-        errors = {t: trials.error(replace(found, temperature=t)) for t in TEMPERATURES}
-        known = {t: error for t, error in errors.items() if error is not None}
-        if not known:
-            raise LukeError("L159", name=self.name)
-        # Of equal errors, the temperature that changes least.
-        best = min(known, key=lambda t: (known[t], abs(t - 1)))
-        found = trials.with_best_bias(replace(found, temperature=best))
-        return replace(found, error_before=error_before, error_after=trials.error(found), f1=trials.f1(found))
+def apply_to_head(output: nn.Linear, calibration: Calibration, biased_row: int | None) -> None:
+    """Change the weights of a head by a calibration: the bias first, then all of them by the temperature. L047 for a
+    bias without `biased_row`."""
+    with torch.no_grad():
+        if calibration.bias:
+            if biased_row is None or output.bias is None:
+                reason = "the component has no bias of a negative label"
+                raise LukeError("L047", setting="bias", value=calibration.bias, reason=reason)
+            output.bias[biased_row] += calibration.bias
+        if calibration.temperature != 1:
+            for parameter in output.parameters():
+                parameter.div_(calibration.temperature)
 
-    def apply_calibration(self, calibration: Calibration) -> None:
-        """Change the weights of the head by a calibration: the bias first, then all of them by the temperature."""
-        output = self._module.output
-        with torch.no_grad():
-            if calibration.bias:
-                row = self._biased_row
-                if row is None or output.bias is None:
-                    reason = "the component has no bias of a negative label"
-                    raise LukeError("L047", setting="bias", value=calibration.bias, reason=reason)
-                output.bias[row] += calibration.bias
-            if calibration.temperature != 1:
-                for parameter in output.parameters():
-                    parameter.div_(calibration.temperature)
+
+def calibrated_logits(logits: np.ndarray, calibration: Calibration, biased_row: int | None) -> np.ndarray:
+    """*Shape:* (items, labels) -> the same"""
+    if calibration.bias:
+        logits = logits.copy()
+        logits[:, biased_row] += calibration.bias
+    return logits / calibration.temperature
 
 
 class _Trials:
     """Scores of a component under calibrations, from raw scores that are made once, on copies of the Docs."""
 
-    def __init__(self, pipe: CalibratedPipe, corpora: Sequence[Sequence[Example]]):
+    def __init__(self, pipe: Calibratable, corpora: Sequence[Sequence[Example]]):
         self.pipe = pipe
         self.corpora = [[Example(e.predicted.copy(), e.reference) for e in examples] for examples in corpora]
         self.examples = [example for examples in self.corpora for example in examples]
         self.docs = [example.predicted for example in self.examples]
         self.before: list[Any] = [doc.to_array(_ENTITIES) for doc in self.docs]
         self.scores = pipe.predict(self.docs)
-        self.f1_name, self.error_name = pipe._calibration_scores
+        names = pipe._calibration_scores
+        if names is None:
+            raise LukeError("L080", argument="component", value=pipe.name, wanted="one whose scores can be calibrated")
+        self.f1_name, self.error_name = names
 
     def error(self, calibration: Calibration) -> float | None:
         self._annotate(calibration)
@@ -138,11 +130,4 @@ class _Trials:
         # Entities of the trial before would stand in the way, and those of other components would be lost.
         for doc, entities in zip(self.docs, self.before, strict=True):
             doc.from_array(_ENTITIES, entities)
-        self.pipe.set_annotations(self.docs, [self._changed(scored, calibration) for scored in self.scores])
-
-    def _changed(self, scored: Any, calibration: Calibration) -> Any:
-        logits = scored.logits
-        if calibration.bias:
-            logits = logits.copy()
-            logits[:, self.pipe._biased_row] += calibration.bias
-        return replace(scored, logits=logits / calibration.temperature)
+        self.pipe.set_annotations(self.docs, [self.pipe._calibrated(scored, calibration) for scored in self.scores])

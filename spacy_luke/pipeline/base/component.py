@@ -28,6 +28,7 @@ from ...errors import LukeError, warn
 from ...models.shared import EncoderProvider
 from ...models.wrapper import EncoderShim, attach_module, torch_module
 from ...tokenization.entity_vocab import EntityVocab
+from .calibration import Calibration, apply_to_head, calibrated_logits, find_calibration
 from .checkpoint_component import CFG, MODEL, CheckpointComponent, RowsT
 from .encoder_source import EncoderSource, OwnEncoder, SharedEncoderLink, encoder_source
 from .score_weights import ScoreWeights, fit_score_weights
@@ -414,6 +415,47 @@ class TaskComponent(CheckpointComponent):
     def _mean_gradient(self, gradient: np.ndarray, total: int) -> Any:
         """Divide a summed gradient by the number of items, as an array of the model's device. *Shape:* any, float32"""
         return self.model.ops.asarray((gradient / total).astype(np.float32))  # type: ignore[arg-type]
+
+    # Calibration
+
+    @property
+    def _calibration_scores(self) -> tuple[str, str] | None:
+        """Names of F1 and of the expected calibration error among the component's scores; None if it has none."""
+        return None
+
+    @property
+    def _biased_row(self) -> int | None:
+        """The row of the head whose bias is chosen; None = calibration leaves biases alone."""
+        return None
+
+    def calibrate(self, examples: Iterable[Example]) -> Calibration:
+        """Choose a temperature, with the least calibration error, and apply it to the weights of the head.
+
+        `luke_ner` gets a bias of its negative label, too: the one with the best F1. Otherwise the temperature (Guo et
+        al. 2017, "On Calibration of Modern Neural Networks", section 4.2) changes no prediction, apart from thresholds
+        and joint decoding. The predicted Docs are left as they are.
+
+        examples: predicted Docs as the component gets them, references with gold annotation; not those that it was
+            trained on, nor those that scores are reported for.
+
+        RETURNS: what was applied. L159 if nothing is predicted that has gold annotation beside it; L080 for a component
+        whose scores cannot be calibrated.
+        """
+        found = self.find_calibration([list(examples)])
+        self.apply_calibration(found)
+        return found
+
+    def find_calibration(self, corpora: Sequence[Sequence[Example]]) -> Calibration:
+        """Choose as `calibrate` does, but change nothing; F1 is the mean over several corpora."""
+        return find_calibration(self, corpora)
+
+    def apply_calibration(self, calibration: Calibration) -> None:
+        """Change the weights of the head by a calibration: the bias first, then all of them by the temperature."""
+        apply_to_head(self._module.output, calibration, self._biased_row)
+
+    def _calibrated(self, scored: Any, calibration: Calibration) -> Any:
+        """The raw scores of a Doc, as `predict` gives them, with a calibration."""
+        return replace(scored, logits=calibrated_logits(scored.logits, calibration, self._biased_row))
 
     # The encoder of another component
 

@@ -26,7 +26,6 @@ from ...encoders.heads import TaskModule
 from ...encoders.inputs import EncoderInput
 from ...errors import LukeError, warn
 from ...tokenization.entity_vocab import EntityVocab
-from ..base.calibration import CalibratedPipe
 from ..base.component import TaskComponent, Training
 from ..base.gold import GoldReport, listed
 from ..base.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
@@ -95,7 +94,7 @@ def _checked_thresholds(thresholds: Any) -> dict[str, float]:
     return checked
 
 
-class EntityMarkerComponent(TaskComponent, CalibratedPipe):
+class EntityMarkerComponent(TaskComponent):
     """Labels for items of a text.
 
     markers: whether each item is marked in its text and encoded with it, as in the paper. Without markers, which needs

@@ -30,7 +30,6 @@ from ...errors import LukeError, warn
 from ...extensions import write_scored_spans
 from ...tokenization.entity_vocab import MASK
 from ...user_functions import naming_key_errors
-from ..base.calibration import CalibratedPipe
 from ..base.component import TaskComponent, Training
 from ..base.entities import DECODINGS, SpanLogits, positive_spans, write_entities
 from ..base.gold import GoldReport, GoldSpans, gold_spans, has_entity_annotation, listed
@@ -124,7 +123,7 @@ def make_luke_ner(
     )
 
 
-class LukeNER(TaskComponent, CalibratedPipe):
+class LukeNER(TaskComponent):
     """Named entities by classifying candidate spans (Yamada et al. 2020, section 4.3).
 
     windows: how a Doc is cut; null = as the checkpoint was trained, else the paper's document context (LUKE) or the

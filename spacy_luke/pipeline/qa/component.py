@@ -22,6 +22,7 @@ from ...encoders.inputs import EncoderInput
 from ...encoders.luke import LukeEncoder
 from ...errors import LukeError, warn
 from ...tokenization.entity_vocab import PAD
+from ..base.calibration import Calibration
 from ..base.component import TaskComponent, Training
 from ..base.gold import GoldReport
 from ..base.losses import cross_entropy
@@ -223,6 +224,21 @@ class LukeQA(TaskComponent):
                 found[row.doc][row.question, row.window] = (window, row_scores[: row.pieces].copy())
         in_order = [[doc_scores[key] for key in sorted(doc_scores)] for doc_scores in found]
         return [([window for window, _ in doc_scores], [scores for _, scores in doc_scores]) for doc_scores in in_order]
+
+    @property
+    def _calibration_scores(self) -> tuple[str, str]:
+        return ("qa_f1", "qa_ece")
+
+    def calibrate(self, examples: Iterable[Example]) -> Calibration:
+        """Choose a temperature and apply it; see `TaskComponent.calibrate`. `no_answer_threshold`, which compares
+        logits, is divided by it, too, so that the same questions are answered."""
+        found = super().calibrate(examples)
+        if self.no_answer_threshold is not None:
+            self.no_answer_threshold /= found.temperature
+        return found
+
+    def _calibrated(self, scored: Sequence[FoundAnswers], calibration: Calibration) -> list[FoundAnswers]:
+        return [found.divided_by(calibration.temperature) for found in scored]
 
     def predict(self, docs: Iterable[Doc]) -> list[list[FoundAnswers]]:
         """The best answers to each question in `doc._.questions`, with raw scores."""

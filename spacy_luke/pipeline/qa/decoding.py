@@ -31,6 +31,10 @@ class FoundAnswers:
     logits: np.ndarray
     no_answer: float = math.nan
 
+    def divided_by(self, temperature: float) -> FoundAnswers:
+        """The same with logits that are divided by a number."""
+        return FoundAnswers(self.chars, self.logits / temperature, self.no_answer / temperature)
+
 
 NOTHING = FoundAnswers(np.zeros((0, 2), dtype=np.int64), np.zeros(0))
 

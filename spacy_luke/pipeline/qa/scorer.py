@@ -15,18 +15,20 @@ from typing import Any, NamedTuple
 
 from spacy.training import Example
 
-from ...annotations import get_answers
+from ...annotations import Answer, get_answers
+from ..base.scoring import calibration_error
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 class _Score(NamedTuple):
-    """Scores of one question."""
+    """Scores of one question. probability: of its answer; None without one."""
 
     has_answer: bool
     exact: float
     f1: float
+    probability: float | None
 
 
 def build_qa_scorer() -> Callable[..., dict[str, Any]]:
@@ -37,6 +39,8 @@ def build_qa_scorer() -> Callable[..., dict[str, Any]]:
     - `qa_f1`: mean F1 of the words of the answer, after the same changes; of the gold answers, the best counts.
     - `qa_has_answer_em`, `qa_has_answer_f1`: of the questions with an answer.
     - `qa_no_answer_em`: share of the unanswerable questions for which no answer was predicted.
+    - `qa_ece`: expected calibration error of the scores of the answers, "no answer" included: how far they are from the
+      share of exact matches (`calibration_error`).
 
     Questions of the reference without a gold Answer are not scored. A question is unanswerable if it has gold Answers
     and the span of each is None. Of several predicted answers to a question, the first counts. A question without any
@@ -59,6 +63,7 @@ def score_answers(examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         "qa_has_answer_em": _mean([score.exact for score in answerable]),
         "qa_has_answer_f1": _mean([score.f1 for score in answerable]),
         "qa_no_answer_em": _mean([score.exact for score in unanswerable]),
+        "qa_ece": calibration_error([(s.probability, s.exact > 0) for s in scores if s.probability is not None]),
     }
 
 
@@ -81,9 +86,9 @@ def answer_f1(gold: str, predicted: str) -> float:
 
 
 def _scores(example: Example) -> Iterator[_Score]:
-    predicted: dict[str, str] = {}
+    predicted: dict[str, Answer] = {}
     for answer in get_answers(example.predicted):
-        predicted.setdefault(answer.question, answer.text)
+        predicted.setdefault(answer.question, answer)
     gold: dict[str, list[str]] = {}
     answerable = set()
     for answer in get_answers(example.reference):
@@ -94,12 +99,13 @@ def _scores(example: Example) -> Iterator[_Score]:
         # As in the script: answers of nothing but articles and punctuation do not count, and without others, no answer
         # is right.
         texts = [text for text in texts if normalised(text)] or [""]
-        text = predicted.get(question)
-        if text is None:
-            yield _Score(question in answerable, 0.0, 0.0)
+        found = predicted.get(question)
+        if found is None:
+            yield _Score(question in answerable, 0.0, 0.0, None)
             continue
-        exact = float(any(normalised(gold_text) == normalised(text) for gold_text in texts))
-        yield _Score(question in answerable, exact, max(answer_f1(gold_text, text) for gold_text in texts))
+        exact = float(any(normalised(gold_text) == normalised(found.text) for gold_text in texts))
+        f1 = max(answer_f1(gold_text, found.text) for gold_text in texts)
+        yield _Score(question in answerable, exact, f1, found.score)
 
 
 def _mean(values: Sequence[float]) -> float | None:

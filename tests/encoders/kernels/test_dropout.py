@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from spacy_luke.encoders.attention import Attention
 from spacy_luke.encoders.kernels import routes
+from spacy_luke.encoders.kernels.attention import self_attention_kernel
 from spacy_luke.encoders.kernels.dropout import Dropout, dropout
 from spacy_luke.encoders.layers import set_dropout
 from spacy_luke.errors import LukeError
@@ -142,3 +143,22 @@ def test_attention_with_dropout_is_that_without_but_for_what_is_dropped(
             part.attention_dropout = 0.5
     assert torch.allclose(module(batch), without, atol=1e-5)
     assert dropped == {(place, 0.5) for place in places}
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_in_bfloat16_that_drops_is_that_in_float32_but_for_rounding(masked: bool) -> None:
+    torch.manual_seed(0)
+    queries, keys, values = torch.randn(3, 2, 4, 30, 16)
+    mask = torch.zeros(2, 1, 1, 30).masked_fill_(torch.arange(30) >= 25, torch.finfo(torch.float32).min)
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        with routes.use("all"):
+            attend = self_attention_kernel(queries.to(dtype), keys.to(dtype), 0.3)
+            assert attend is not None
+            torch.manual_seed(1)
+            parts = (tensor.to(dtype) for tensor in (queries, keys, values))
+            found.append(attend(*parts, mask if masked else None, 0.3))
+    exact, rounded = found
+    assert rounded.dtype == torch.bfloat16
+    assert torch.isfinite(rounded).all()
+    assert torch.allclose(rounded.float(), exact, rtol=0.05, atol=0.05)

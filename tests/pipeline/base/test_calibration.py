@@ -15,11 +15,26 @@ from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from typer.testing import CliRunner
 
-from spacy_luke.annotations import get_entity_types, get_relations, set_entity_types, set_relations, typed_spans
+from spacy_luke.annotations import (
+    Answer,
+    get_answers,
+    get_entity_types,
+    get_relations,
+    set_answers,
+    set_entity_types,
+    set_relations,
+    typed_spans,
+)
 from spacy_luke.cli import luke_cli
 from spacy_luke.default_model import bundled_pipeline
 from spacy_luke.errors import LukeError
-from spacy_luke.pipeline.base.calibration import BIASES, TEMPERATURES, CalibratedPipe, Calibration
+from spacy_luke.pipeline.base.calibration import (
+    BIASES,
+    TEMPERATURES,
+    Calibration,
+    calibrated_logits,
+    find_calibration,
+)
 from spacy_luke.pipeline.tuning import tune
 
 TEXTS = (
@@ -234,7 +249,7 @@ class Scored:
     logits: np.ndarray
 
 
-class Component(CalibratedPipe):
+class Component:
     """Its F1 and error are functions of the calibration and of the text, in place of those of annotations."""
 
     name = "component"
@@ -250,6 +265,9 @@ class Component(CalibratedPipe):
     def set_annotations(self, docs: Sequence[Doc], scored: Sequence[Scored]) -> None:
         self.temperature = 2.0 / float(scored[0].logits[0, 0])
         self.bias = float(scored[0].logits[0, 1]) * self.temperature - 1.0
+
+    def _calibrated(self, scored: Scored, calibration: Calibration) -> Scored:
+        return Scored(calibrated_logits(scored.logits, calibration, self._biased_row))
 
     def score(self, examples: Sequence[Example]) -> dict[str, float | None]:
         f1 = self.f1[examples[0].reference.text]
@@ -268,7 +286,7 @@ def test_the_bias_has_the_best_mean_f1_and_the_temperature_the_least_error() -> 
         {"a": lambda bias: 1.0 - abs(bias - large), "b": lambda bias: 1.0 - 3 * abs(bias - small)},
         lambda temperature: None if temperature < 1 else abs(temperature - hot),
     )
-    found = component.find_calibration(corpora(nlp, "a", "b"))
+    found = find_calibration(component, corpora(nlp, "a", "b"))
     assert found.bias == pytest.approx(small)
     assert found.temperature == pytest.approx(hot)
     assert found.f1 == pytest.approx((1.0 - abs(small - large) + 1.0) / 2)
@@ -278,9 +296,65 @@ def test_the_bias_has_the_best_mean_f1_and_the_temperature_the_least_error() -> 
 def test_of_equal_calibrations_the_one_that_changes_least_is_chosen() -> None:
     nlp = spacy.blank("en")
     component = Component({"a": lambda bias: None}, lambda temperature: 0.5)
-    found = component.find_calibration(corpora(nlp, "a"))
+    found = find_calibration(component, corpora(nlp, "a"))
     assert (found.bias, found.temperature, found.f1) == (0, 1, 0)
     far = [t for t in TEMPERATURES if abs(t - 1) > 0.2]
     component = Component({"a": lambda bias: None}, lambda temperature: 0.1 if abs(temperature - 1) > 0.2 else 0.5)
-    chosen = component.find_calibration(corpora(nlp, "a")).temperature
+    chosen = find_calibration(component, corpora(nlp, "a")).temperature
     assert abs(chosen - 1) == pytest.approx(min(abs(t - 1) for t in far))
+
+
+QUESTIONS = (
+    "Where was she born?",
+    "Who founded Apple?",
+    "Who leads Apple?",
+    "Where did she study?",
+    "Who was her husband?",
+)
+
+
+def asked(nlp: Language) -> list[Example]:
+    """Texts with questions, for every second of which another answer than the predicted one is gold."""
+    examples = []
+    for number, text in enumerate(TEXTS):
+        doc = nlp.make_doc(text)
+        doc._.questions = QUESTIONS
+        gold = nlp.get_pipe("luke_qa")(doc.copy())
+        answers = [a if (number + i) % 2 else Answer(a.question, gold[:1]) for i, a in enumerate(get_answers(gold))]
+        set_answers(gold, answers)
+        examples.append(Example(doc, gold))
+    return examples
+
+
+def test_answers_are_calibrated_and_the_same_questions_answered(nlp: Language) -> None:
+    pipe = nlp.get_pipe("luke_qa")
+    examples = asked(nlp)
+    make_sure(pipe)
+    before = scores(pipe, examples)
+    logits = [found.logits for found in pipe.predict([examples[0].predicted])[0]]
+    threshold = pipe.no_answer_threshold = 1.5
+    said = [[a.text for a in get_answers(pipe(e.predicted.copy()))] for e in examples]
+    found = pipe.calibrate(examples)
+    assert found.temperature > 1
+    assert found.error_after < found.error_before == pytest.approx(before["qa_ece"])
+    assert pipe.no_answer_threshold == threshold / found.temperature
+    assert [[a.text for a in get_answers(pipe(e.predicted.copy()))] for e in examples] == said
+    for old, new in zip(logits, pipe.predict([examples[0].predicted])[0], strict=True):
+        np.testing.assert_allclose(np.sort(new.logits), np.sort(old / found.temperature), rtol=1e-3, atol=1e-3)
+
+
+def test_the_no_answer_threshold_is_chosen_with_calibrated_scores(nlp: Language) -> None:
+    pipe = nlp.get_pipe("luke_qa")
+    examples = asked(nlp)
+    make_sure(pipe)
+    found = tune(pipe, [examples])
+    assert found.calibration.temperature > 1
+    assert pipe.no_answer_threshold == found.settings["no_answer_threshold"]
+    assert scores(pipe, examples)["qa_f1"] == pytest.approx(found.f1)
+
+
+def test_a_component_without_probabilities_of_right_answers_is_not_calibrated(nlp: Language) -> None:
+    pipe = nlp.get_pipe("luke_entity_linker")
+    doc = nlp.make_doc(TEXTS[0])
+    with pytest.raises(LukeError, match="L080"):
+        pipe.calibrate([Example(doc, doc.copy())])

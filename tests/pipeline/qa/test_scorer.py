@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from transformers.data.metrics import squad_metrics
 
-from spacy_luke.annotations import Answer, set_answers, set_questions
+from spacy_luke.annotations import Answer, get_answers, set_answers, set_questions
 from spacy_luke.pipeline.qa.scorer import answer_f1, build_qa_scorer, normalised
 
 NLP = spacy.blank("en")
@@ -94,6 +95,7 @@ def test_scores_are_means_over_questions() -> None:
             "qa_has_answer_em": 1 / 3,
             "qa_has_answer_f1": (what + 1 + 0) / 3,
             "qa_no_answer_em": 1 / 2,
+            "qa_ece": 3 / 5,  # each answer has the score 1
         }
     )
 
@@ -103,6 +105,12 @@ def test_the_best_gold_answer_counts_for_each_score() -> None:
     assert (scores["qa_em"], scores["qa_f1"]) == (1, 1)
     scores = score({"what": ["Royal"]}, {"what": ["London", "Royal Society of London", "Royal Society"]})
     assert (scores["qa_em"], scores["qa_f1"]) == (0, pytest.approx(2 / 3))
+
+
+def test_calibration_error_compares_scores_with_the_share_of_exact_matches() -> None:
+    gold, predicted = answered({"what": ["London"], "why": [""]}), answered({"what": ["London"], "why": ["Royal"]})
+    set_answers(predicted, [replace(answer, score=0.8) for answer in get_answers(predicted)])
+    assert SCORE([Example(predicted, gold)])["qa_ece"] == pytest.approx(0.8 - 1 / 2)
 
 
 def test_the_first_predicted_answer_counts() -> None:
@@ -121,6 +129,7 @@ def test_a_doc_without_annotation_is_not_scored() -> None:
 
 def test_a_question_that_was_not_answered_at_all_is_wrong() -> None:
     unasked = SCORE([Example(NLP.make_doc(TEXT), answered({"why": [""], "what": ["London"]}))])
+    assert unasked.pop("qa_ece") is None
     assert set(unasked.values()) == {0}
     unasked = SCORE([Example(NLP.make_doc(TEXT), answered({"what": ["London"]}))])
     assert (unasked["qa_has_answer_em"], unasked["qa_no_answer_em"]) == (0, None)
@@ -134,6 +143,7 @@ def test_there_are_scores_only_of_the_questions_that_there_are() -> None:
         "qa_has_answer_em": None,
         "qa_has_answer_f1": None,
         "qa_no_answer_em": 1,
+        "qa_ece": 0,
     }
     assert score({"what": [""]}, {"what": ["London"]})["qa_no_answer_em"] is None
 
@@ -186,6 +196,7 @@ def test_texts_are_compared_as_by_the_script(gold: str, predicted: str) -> None:
 @given(st.lists(st.tuples(CHOICES, CHOICES), min_size=1, max_size=6))
 def test_scores_are_those_of_the_script(questions: list[tuple[list[str], list[str]]]) -> None:
     ours = scored([({"?": predicted}, {"?": gold}) for predicted, gold in questions])
+    assert ours.pop("qa_ece") == pytest.approx(1 - ours["qa_em"])  # answers have the score 1; not in the script
     asked = [
         SimpleNamespace(qas_id=i, answers=[{"text": text} for text in gold if text])
         for i, (_, gold) in enumerate(questions)
@@ -209,6 +220,7 @@ def test_any_gold_answer_is_right(sides: list[Answers], random: Any) -> None:
     scores = scored(
         [({q: [random.choice(t)] for q, t in said.items()}, side) for said, side in zip(told, sides, strict=True)]
     )
+    assert scores.pop("qa_ece") in (0.0, None)
     assert {value for value in scores.values() if value is not None} <= {1.0}
     assert (scores["qa_em"] is None) == (not any(sides))
 
