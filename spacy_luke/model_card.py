@@ -25,11 +25,18 @@ SCORES: Mapping[str, str] = {
     "rel_micro_f": "F1",
     "qa_em": "exact match",
     "qa_f1": "word F1",
+    "qa_has_answer_f1": "word F1 of the answerable",
+    "qa_no_answer_em": "silent on the unanswerable",
+    "qa_auc": "AUC",
+    "nel_micro_p": "P",
+    "nel_micro_r": "R",
+    "nel_micro_f": "F1",
     "nel_acc": "accuracy",
     "nel_in_kb_acc": "accuracy in the KB",
     "ents_ece": "ECE",
     "types_ece": "ECE",
     "rel_ece": "ECE",
+    "qa_ece": "ECE",
 }
 # What `spacy evaluate` measures -> the task in its table, the Hub's name of that, and the scores that are shown.
 EVALUATED: Sequence[tuple[str, str, str]] = (
@@ -38,7 +45,7 @@ EVALUATED: Sequence[tuple[str, str, str]] = (
     ("Entity types", "token-classification", r"types_micro_[prf]|types_ece"),
     ("Relations", "text-classification", r"rel_micro_[prf]|rel_ece"),
     ("Entity links", "token-classification", r"nel_micro_[prf]|nel_acc|nel_in_kb_acc"),
-    ("Questions", "question-answering", r"qa_em|qa_f1"),
+    ("Questions", "question-answering", r"qa_ece|qa_em|qa_f1"),
     ("Multiple choice", "multiple-choice", r"choice_acc"),
     ("Categories", "text-classification", r"cats_score|cats_(micro|macro)_[prf]|cats_macro_auc"),
     ("Tags", "token-classification", r"(luke_)?tag_acc|pos_acc"),

@@ -3,9 +3,10 @@
     python -m scripts.bundle_model training/en_luke_mini/tuned training/en_luke_mini/bundled
     python -m scripts.evaluate_joint training/en_luke_mini/bundled corpus/joint --output metrics/en_luke_mini.json
     python -m scripts.bundle_model training/en_luke_mini/tuned
-        ../../packages/en_luke_mini/en_luke_mini/en_luke_mini-0.1.0 --evaluation metrics/en_luke_mini.json
+        ../../packages/en_luke_mini/en_luke_mini/en_luke_mini-0.1.0
+        --evaluation metrics/documents.json --evaluation metrics/en_luke_mini.json
 
-Nothing is written if the pipeline is too large, or, with an evaluation, if a baseline is better than it on some data.
+The card shows the evaluations in this order. Nothing is written if the pipeline is too large, or, with an evaluation, if a baseline is better than it on some data.
 The package gets a copy of meta.json when the model goes to where it belongs there.
 """
 
@@ -119,13 +120,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="folder of the pipeline")
     parser.add_argument("output", type=Path, help="folder to write")
-    parser.add_argument("--evaluation", type=Path, help="JSON file that evaluate_joint has written: for the card")
+    parser.add_argument(
+        "--evaluation",
+        type=Path,
+        action="append",
+        help="JSON file that evaluate_documents or evaluate_joint has written, for the card; may be repeated",
+    )
     parser.add_argument("--allow-worse", action="store_true", help="write it even if a baseline is better")
     args = parser.parse_args()
 
     evaluation = None
     if args.evaluation:
-        evaluation = json.loads(args.evaluation.read_text(encoding="utf8"))
+        read = [json.loads(path.read_text(encoding="utf8")) for path in args.evaluation]
+        evaluation = {key: [row for one in read for row in one.get(key, ())] for key in ("results", "speed")}
         if (beaten := worse(evaluation)) and not args.allow_worse:
             raise SystemExit(f"A baseline is better: {', '.join(beaten)}. Nothing was written (--allow-worse).")
     bundle(args.model, args.output, evaluation)

@@ -1,0 +1,101 @@
+"""Set on dev data what training does not, as `tune_joint` does, but relations and questions as they are used.
+
+    python -m scripts.tune_documents training/en_luke_mini/documents/model-last corpus training/en_luke_mini/tuned
+
+luke_relations reads documents of Re-DocRED as text, with the entities that the pipeline finds there: the threshold has
+the best F1 of those with a precision of at least --min-precision, in general, and for each label that is there often
+enough to tell. luke_qa gets paragraphs of which half the questions are another's. Both leave a part of the dev data to
+`evaluate_documents`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import spacy
+from spacy.language import Language
+from spacy.training import Example
+
+from spacy_luke.annotations import get_questions, get_relations, set_questions
+from spacy_luke.cli.saving import save_pipeline
+from spacy_luke.converters import read_docbin
+from spacy_luke.pipeline.tuning import Tuning, tune
+
+from .evaluate_documents import QUESTION_SETS
+from .evaluate_joint import given
+from .tune_joint import entities, tune_ner
+
+FINDS_ENTITIES = ("sentencizer", "luke_encoder", "luke_ner", "luke_dates")
+# Gold relations of a label below which its threshold is the general one.
+ENOUGH = 15
+
+
+def documents(nlp: Language, path: Path) -> list[Example]:
+    """The first half of the documents, as text with the entities that are found."""
+    gold = read_docbin(path, nlp.vocab)
+    gold = gold[: len(gold) // 2]
+    with nlp.select_pipes(enable=list(FINDS_ENTITIES)):
+        found = list(nlp.pipe([doc.text for doc in gold]))
+    return [Example(x, y) for x, y in zip(found, gold, strict=True)]
+
+
+def tune_relations(pipe: Any, examples: list[Example], min_precision: float) -> Tuning:
+    found = tune(pipe, [examples], per_label=True, min_precision=min_precision)
+    gold: dict[str, int] = {}
+    for example in examples:
+        for relation in get_relations(example.reference):
+            gold[relation.label] = gold.get(relation.label, 0) + 1
+    kept = [[label, value] for label, value in found.settings["label_thresholds"] if gold.get(label, 0) >= ENOUGH]
+    return Tuning({**found.settings, "label_thresholds": kept}, found.calibration, found.f1)
+
+
+def questions(nlp: Language, folder: Path, skip: int) -> list[list[Example]]:
+    """For each set the paragraphs after the first `skip`."""
+    made = []
+    for name in QUESTION_SETS:
+        gold = read_docbin(folder / f"{name}.spacy", nlp.vocab)[skip:]
+        docs = [nlp.make_doc(doc.text) for doc in gold]
+        for doc, reference in zip(docs, gold, strict=True):
+            set_questions(doc, get_questions(reference))
+        made.append([Example(x, y) for x, y in zip(docs, gold, strict=True)])
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="folder of the pipeline")
+    parser.add_argument("corpus", type=Path, help="folder with joint/ and documents/")
+    parser.add_argument("output", type=Path, help="folder to save the pipeline to")
+    parser.add_argument("--limit", type=int, default=300, help="most Docs of each file of entities and types")
+    parser.add_argument("--skip", type=int, default=150, help="paragraphs of each set of questions that are left out")
+    parser.add_argument("--min-precision", type=float, default=0.7, help="of relations on the first half")
+    args = parser.parse_args()
+
+    nlp = spacy.load(args.model)
+    dev = args.corpus / "documents" / "dev"
+    tuned = {}
+
+    def report(name: str, made: Tuning) -> None:
+        tuned[name] = made
+        print(f"{name}: {made.settings}, {made.calibration}, F1 {made.f1:.2%}", flush=True)
+
+    corpora = entities(nlp, args.corpus / "joint" / "dev" / "entities", args.limit)
+    report("luke_ner", tune_ner(nlp.get_pipe("luke_ner"), corpora))
+    typed = given(nlp, dev / "types.spacy", args.limit, ents_key="mentions")
+    report("luke_entity_typer", tune(nlp.get_pipe("luke_entity_typer"), [typed]))
+    examples = documents(nlp, dev / "relations.spacy")
+    report("luke_relations", tune_relations(nlp.get_pipe("luke_relations"), examples, args.min_precision))
+    report("luke_qa", tune(nlp.get_pipe("luke_qa"), questions(nlp, dev / "questions", args.skip)))
+
+    settings = {name: made.settings for name, made in tuned.items()}
+    nlp = spacy.load(args.model, config={"components": settings})
+    for name, made in tuned.items():
+        component: Any = nlp.get_pipe(name)
+        component.apply_calibration(made.calibration)
+    save_pipeline(nlp, args.output)
+
+
+if __name__ == "__main__":
+    main()
