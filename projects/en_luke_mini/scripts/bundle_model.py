@@ -1,12 +1,13 @@
 """Make the pipeline that comes with the package from a trained one: half-precision weights, meta.json, model card.
 
     python -m scripts.bundle_model training/en_luke_mini/tuned training/en_luke_mini/bundled
-    python -m scripts.evaluate_joint training/en_luke_mini/bundled corpus/joint --output metrics/en_luke_mini.json
+    python -m scripts.evaluate_joint training/en_luke_mini/bundled corpus --output metrics/en_luke_mini.json
     python -m scripts.bundle_model training/en_luke_mini/tuned
         ../../packages/en_luke_mini/en_luke_mini/en_luke_mini-0.1.0
         --evaluation metrics/documents.json --evaluation metrics/en_luke_mini.json
 
-The card shows the evaluations in this order. Nothing is written if the pipeline is too large, or, with an evaluation, if a baseline is better than it on some data.
+The card shows the evaluations in this order. Nothing is written if the pipeline is too large, or, with an evaluation,
+if a baseline is better than it on some data.
 The package gets a copy of meta.json when the model goes to where it belongs there.
 """
 

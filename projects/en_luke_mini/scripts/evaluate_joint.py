@@ -1,7 +1,7 @@
 """Measure en_luke_mini on every task beside plain baselines, for its model card.
 
-    python -m scripts.evaluate_joint training/mini/model-best corpus/joint --entities --output metrics/alone.json
-    python -m scripts.evaluate_joint training/en_luke_mini/bundled corpus/joint --output metrics/en_luke_mini.json
+    python -m scripts.evaluate_joint training/mini/model-best corpus --entities --output metrics/alone.json
+    python -m scripts.evaluate_joint training/en_luke_mini/bundled corpus --output metrics/en_luke_mini.json
         --ner "spaCy's ner=training/baseline/model-best" --ner "luke_ner alone=metrics/alone.json"
 
 Entities are found in bare text with gold tokens and sentences; types, relations and links are given to gold entities.
@@ -41,12 +41,14 @@ FLAT = ("PER", "ORG", "LOC")
 ENTITIES = {
     "broad_twitter": ("Broad Twitter Corpus, dev", "GateNLP/broad_twitter_corpus"),
     "crossner": ("CrossNER, dev", "DFKI-SLT/cross_ner"),
+    "gum": ("GUM, 12 documents held out", "gum"),
+    "re3d": ("re3d, 88 documents", "dstl/re3d"),
     "redocred": ("Re-DocRED, 100 documents", "tonytan48/Re-DocRED"),
     "uner_ewt": ("Universal NER, English Web Treebank, held out", "universalner/universal_ner"),
     "wikiann": ("WikiANN, dev", "unimelb-nlp/wikiann"),
     "wnut17": ("WNUT 2017, dev", "leondz/wnut_17"),
 }
-NOT_TRAINED_ON = "redocred"
+NOT_TRAINED_ON = "re3d"
 WITH_MISC = ("crossner", "wnut17")
 OTHER_TASKS = ("luke_entity_typer", "luke_relations", "luke_entity_linker", "luke_qa")
 Scores = dict[str, Any]
@@ -68,10 +70,11 @@ def score_entities(found: Sequence[Doc], gold: Sequence[Doc], labels: Sequence[s
 
 
 def rows_of_entities(nlp: Language, others: Mapping[str, str], folder: Path, limit: int) -> list[dict[str, Any]]:
-    """others: pipelines to compare with, or files that this script wrote of them, by name."""
+    """others: pipelines to compare with, or files that this script wrote of them, by name. folder: with joint/ and
+    documents/."""
     rows = []
     beside = {name: score_other(other, folder, limit) for name, other in others.items()}
-    for file in sorted(folder.glob("*.spacy")):
+    for file in sorted(folder.glob("*/dev/entities/*.spacy")):
         name, hub_id = ENTITIES[file.stem]
         gold = evenly(read_docbin(file, nlp.vocab), limit or None)
         row = {"docs": len(gold), "hub_id": hub_id, "metrics": ["ents_ece", "ents_p", "ents_r", "ents_f"]}
@@ -205,7 +208,7 @@ def speed(model: str, nlp: Language, gold: Sequence[Doc], machine: str) -> list[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="folder of the pipeline")
-    parser.add_argument("corpus", type=Path, help="folder that prepare_joint.py has written")
+    parser.add_argument("corpus", type=Path, help="folder with joint/ and documents/")
     parser.add_argument("--ner", action="append", default=[], metavar="NAME=MODEL", help="to compare with")
     parser.add_argument("--entities", action="store_true", help="entities only: for a pipeline without the other tasks")
     parser.add_argument("--limit", type=int, default=0, help="most Docs of each file; 0 = all")
@@ -215,10 +218,10 @@ def main() -> None:
 
     nlp = spacy.load(args.model)
     others = {name: path for name, _, path in (given.partition("=") for given in args.ner)}
-    dev = args.corpus / "dev"
-    results = rows_of_entities(nlp, others, dev / "entities", args.limit)
+    dev = args.corpus / "joint" / "dev"
+    results = rows_of_entities(nlp, others, args.corpus, args.limit)
     if not args.entities:
-        results += rows_of_tasks(nlp, args.corpus / "train", dev, args.limit)
+        results += rows_of_tasks(nlp, args.corpus / "joint" / "train", dev, args.limit)
     evaluation: dict[str, Any] = {"results": results}
     if args.machine:
         gold = [d for file in sorted((dev / "entities").glob("*.spacy")) for d in read_docbin(file, nlp.vocab)]

@@ -28,10 +28,10 @@ FACTORIES = ("ner", "luke_ner", "luke_token_classifier")
 
 
 def bare(gold: Doc) -> Doc:
-    """The document's words, spaces and sentence boundaries."""
+    """The document's words, spaces and, where it has them, sentence boundaries."""
     words = [token.text for token in gold]
     spaces = [bool(token.whitespace_) for token in gold]
-    starts = [bool(token.is_sent_start) for token in gold]
+    starts = [bool(token.is_sent_start) for token in gold] if gold.has_annotation("SENT_START") else None
     return Doc(gold.vocab, words=words, spaces=spaces, sent_starts=starts)
 
 

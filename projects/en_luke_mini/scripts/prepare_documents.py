@@ -8,7 +8,8 @@ needs what prepare_mini.py, prepare_tasks.py and prepare_joint.py have written, 
 from (--model), whose luke_ner and luke_dates find the entities of the second copy of Re-DocRED. Writes
 corpus/documents/train and corpus/documents/dev with
 
-entities     joint/entities, and persons, organisations and places of GUM's documents
+entities     joint/entities, and persons, organisations and places of GUM's documents. dev/entities/re3d.spacy is of a
+             corpus that is not trained on
 relations    Re-DocRED, 400 documents to train and 100 to measure, with Wikidata's properties as KnowledgeNet's labels
              and some more (PROPERTIES). The mentions are in doc.spans["mentions"], the entities are for luke_ner
 found        the training documents again, with the mentions that the pipeline finds
@@ -49,6 +50,7 @@ from spacy_luke.annotations import (
 )
 from spacy_luke.converters import read_docbin, read_squad, write_docbin
 from spacy_luke.converters.records import read_records
+from spacy_luke.converters.texts import TextTokenizer
 from spacy_luke.default_model import bundled_pipeline
 
 from .prepare_joint import MISC, for_other_components, types_of_titles
@@ -104,6 +106,7 @@ ROLES: Mapping[str, tuple[str, str]] = {
     "HEADQUARTERS": ("ORG", "LOC"),
     "SUBSIDIARY_OF": ("ORG", "ORG"),
 }
+RE3D_LABELS = {"Person": "PER", "Organisation": "ORG", "Location": "LOC"}
 GUM_LABELS = {"person": "PER", "organization": "ORG", "place": "LOC"}
 # GUM's types -> those of Open Entity.
 GUM_TYPES: Mapping[str, Sequence[str]] = {
@@ -231,6 +234,25 @@ def gum(path: Path, vocab: Vocab, titles: Mapping[str, Sequence[str]]) -> tuple[
             set_entity_types(span, sorted({*GUM_TYPES[span.label_], *known}))
         for_types.append(for_other_components(other))
     return for_ner, for_types
+
+
+def re3d(folder: Path, vocab: Vocab) -> list[Doc]:
+    """Documents of news and of the defence register, which nothing is trained on."""
+    tokenizer = TextTokenizer(vocab)
+    made = []
+    for path in sorted(folder.glob("*/documents.json")):
+        spans: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
+        for record in read_records(path.with_name("entities.json")):
+            item = record.values
+            if item["type"] in RE3D_LABELS:
+                spans[item["documentId"]].append((item["begin"], item["end"], RE3D_LABELS[item["type"]]))
+        for record in read_records(path):
+            doc = tokenizer(record.values["text"])
+            found = [doc.char_span(start, end, label=label) for start, end, label in spans[record.values["_id"]]]
+            doc.set_ents(filter_spans([span for span in found if span is not None]))
+            set_entity_labels(doc, FLAT)
+            made.append(doc)
+    return made
 
 
 @dataclass(frozen=True)
@@ -366,6 +388,7 @@ def main() -> None:
             random.Random(SEED).shuffle(parts["train/entities"])
         else:
             parts["dev/entities/gum"] = named
+    parts["dev/entities/re3d"] = re3d(args.assets / "relations" / "re3d", vocab)
     parts["train/found"] = with_found_mentions(parts["train/relations"], nlp)
     parts.update(questions(args.assets, corpus, vocab))
     for name, docs in parts.items():

@@ -1,16 +1,20 @@
-"""Set on dev data what training does not, as `tune_joint` does, but relations and questions as they are used.
+"""Set on dev data what training does not: thresholds, and how sure the scores are.
 
     python -m scripts.tune_documents training/en_luke_mini/documents/model-last corpus training/en_luke_mini/tuned
 
-luke_relations reads documents of Re-DocRED as text, with the entities that the pipeline finds there: the threshold has
-the best F1 of those with a precision of at least --min-precision, in general, and for each label that is there often
-enough to tell. luke_qa gets paragraphs of which half the questions are another's. Both leave a part of the dev data to
-`evaluate_documents`.
+"No entity" gets the bias, and luke_ner the decoding, with the best mean F1 of the corpora; the span filter the highest
+threshold whose F1 is at most 0.1 points below the best. luke_relations reads documents of Re-DocRED as text, with the
+entities that the pipeline finds there: the threshold has the best F1 of those with a precision of at least
+--min-precision, in general, and for each label that is there often enough to tell. luke_qa gets paragraphs of which
+half the questions are another's. Both leave a part of the dev data to `evaluate_documents`. The heads are divided by
+the temperature (Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2) with the least expected
+calibration error. What is saved computes in float32.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +25,34 @@ from spacy.training import Example
 from spacy_luke.annotations import get_questions, get_relations, set_questions
 from spacy_luke.cli.saving import save_pipeline
 from spacy_luke.converters import read_docbin
+from spacy_luke.pipeline.base.entities import DECODINGS
 from spacy_luke.pipeline.tuning import Tuning, tune
 
 from .evaluate_documents import QUESTION_SETS
-from .evaluate_joint import given
-from .tune_joint import entities, tune_ner
+from .evaluate_joint import NOT_TRAINED_ON, given
+from .evaluate_ner import bare, evenly
 
 FINDS_ENTITIES = ("sentencizer", "luke_encoder", "luke_ner", "luke_dates")
 # Gold relations of a label below which its threshold is the general one.
 ENOUGH = 15
+
+
+def entities(nlp: Language, corpus: Path, limit: int) -> list[list[Example]]:
+    """Draw so many Docs of each file, evenly spaced; none of the corpus that is to show the transfer."""
+    files = [path for path in sorted(corpus.glob("*/dev/entities/*.spacy")) if path.stem != NOT_TRAINED_ON]
+    gold = [evenly(read_docbin(file, nlp.vocab), limit) for file in files]
+    return [[Example(bare(doc), doc) for doc in docs] for docs in gold]
+
+
+def tune_ner(pipe: Any, corpora: Sequence[Sequence[Example]]) -> Tuning:
+    f1 = {}
+    for pipe.decoding in DECODINGS:
+        found = pipe.find_calibration(corpora)
+        f1[pipe.decoding] = found.f1
+        print(f"luke_ner: {pipe.decoding} decoding, bias {found.bias:+.1f}, mean F1 {found.f1:.2%}")
+    pipe.decoding = max(f1, key=f1.__getitem__)
+    tuned = tune(pipe, corpora)
+    return Tuning({"decoding": pipe.decoding, **tuned.settings}, tuned.calibration, tuned.f1)
 
 
 def documents(nlp: Language, path: Path) -> list[Example]:
@@ -81,7 +104,7 @@ def main() -> None:
         tuned[name] = made
         print(f"{name}: {made.settings}, {made.calibration}, F1 {made.f1:.2%}", flush=True)
 
-    corpora = entities(nlp, args.corpus / "joint" / "dev" / "entities", args.limit)
+    corpora = entities(nlp, args.corpus, args.limit)
     report("luke_ner", tune_ner(nlp.get_pipe("luke_ner"), corpora))
     typed = given(nlp, dev / "types.spacy", args.limit, ents_key="mentions")
     report("luke_entity_typer", tune(nlp.get_pipe("luke_entity_typer"), [typed]))
@@ -89,7 +112,8 @@ def main() -> None:
     report("luke_relations", tune_relations(nlp.get_pipe("luke_relations"), examples, args.min_precision))
     report("luke_qa", tune(nlp.get_pipe("luke_qa"), questions(nlp, dev / "questions", args.skip)))
 
-    settings = {name: made.settings for name, made in tuned.items()}
+    settings: dict[str, Any] = {name: made.settings for name, made in tuned.items()}
+    settings["luke_encoder"] = {"model": {"precision": "float32"}}
     nlp = spacy.load(args.model, config={"components": settings})
     for name, made in tuned.items():
         component: Any = nlp.get_pipe(name)
