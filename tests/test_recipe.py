@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from weasel.util.config import load_project_config
@@ -16,16 +16,18 @@ NO_STEPS = ("__init__", "model_sources", "plain_baselines", "rel_component")
 STEPS = sorted(path.stem for path in (PROJECT / "scripts").glob("*.py") if path.stem not in NO_STEPS)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def package() -> Iterator[None]:
+def import_script(name: str = "") -> Any:
+    """A module of the recipe's package `scripts`, or the package."""
     sys.path.insert(0, str(PROJECT))
-    yield
-    sys.path.remove(str(PROJECT))
+    try:
+        return importlib.import_module(f"scripts.{name}" if name else "scripts")
+    finally:
+        sys.path.remove(str(PROJECT))
 
 
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_says_what_it_does_and_needs(name: str, monkeypatch, capsys) -> None:
-    step = importlib.import_module(f"scripts.{name}")
+    step = import_script(name)
     monkeypatch.setattr(sys, "argv", [name, "--help"])
     with pytest.raises(SystemExit) as stopped:
         step.main()
@@ -36,7 +38,7 @@ def test_a_step_says_what_it_does_and_needs(name: str, monkeypatch, capsys) -> N
 
 
 def test_configs_are_those_of_the_recipe_and_of_the_library() -> None:
-    scripts = importlib.import_module("scripts")
+    scripts = import_script()
     assert (scripts.RECIPE_CONFIGS / "mini.cfg").exists()
     assert (scripts.LIBRARY_CONFIGS / "ner.cfg").exists()
 

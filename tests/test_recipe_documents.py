@@ -1,0 +1,179 @@
+"""What the last round of the recipe learns from, and how its pipeline is measured."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import spacy
+from hypothesis import given
+from hypothesis import strategies as st
+from spacy.kb import InMemoryLookupKB
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+from spacy.vocab import Vocab
+
+from spacy_luke.annotations import (
+    Answer,
+    Relation,
+    get_answers,
+    get_relations,
+    set_answers,
+    set_questions,
+    set_relations,
+)
+from tests.test_recipe import import_script
+
+documents = import_script("prepare_documents")
+evaluation = import_script("evaluate_documents")
+certain_links = import_script("certain_links")
+
+NLP = spacy.blank("en")
+LOGITS = st.lists(st.integers(-3, 3), min_size=1, max_size=8)
+
+
+@given(LOGITS, LOGITS)
+def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(high: list[int], low: list[int]) -> None:
+    wins = [1.0 if a > b else 0.5 if a == b else 0.0 for a, b in product(high, low)]
+    assert evaluation.area_under_curve(high, low) == pytest.approx(sum(wins) / len(wins))
+
+
+def docred(relations: list[tuple[int, int, str]]) -> Doc:
+    words = [
+        "Ada",
+        "was",
+        "born",
+        "in",
+        "London",
+        ".",
+        "She",
+        "died",
+        "there",
+        "in",
+        "1852",
+        ".",
+        "London",
+        "is",
+        "in",
+        "England",
+        ".",
+    ]
+    doc = Doc(Vocab(), words, sent_starts=[word in ("Ada", "She") or i == 12 for i, word in enumerate(words)])
+    places = [(0, "PER"), (4, "LOC"), (10, "TIME"), (12, "LOC"), (15, "LOC")]
+    numbers = {0: "0", 4: "1", 10: "2", 12: "1", 15: "3"}
+    doc.ents = [Span(doc, start, start + 1, label=label, span_id=numbers[start]) for start, label in places]
+    at = {ent.start: ent for ent in doc.ents}
+    set_relations(doc, [Relation(at[head], at[tail], label) for head, tail, label in relations])
+    return doc
+
+
+def triples(doc: Doc) -> list[tuple[str, str, str]]:
+    return [(relation.head.text, relation.label, relation.tail.text) for relation in get_relations(doc)]
+
+
+def test_documents_have_our_labels_for_pairs_of_one_sentence() -> None:
+    doc = docred([(0, 4, "P19"), (0, 10, "P570"), (12, 15, "P17"), (15, 12, "P150"), (0, 4, "P27"), (0, 4, "P9999")])
+    [made] = documents.documents([doc])
+    # The special label before the general one; P150 is P131 the other way round.
+    assert triples(made) == [
+        ("Ada", "PLACE_OF_BIRTH", "London"),
+        ("Ada", "NATIONALITY", "London"),
+        ("London", "LOCATED_IN", "England"),
+    ]
+    assert [span.label_ for span in made.spans["mentions"]] == ["PER", "LOC", "DATE", "LOC", "LOC"]
+    assert "DATE" not in {ent.label_ for ent in made.ents}
+
+
+class Says:
+    """A pipeline that finds given entities and relations in any text."""
+
+    def __init__(self, spans: list[str], relations: list[tuple[int, int, str, float]]):
+        self.spans, self.relations = spans, relations
+
+    def pipe(self, texts: list[str]) -> list[Doc]:
+        docs = []
+        for text in texts:
+            doc = NLP.make_doc(text)
+            found = [doc.char_span(text.index(span), text.index(span) + len(span), label="X") for span in self.spans]
+            set_relations(doc, [Relation(found[a], found[b], label, score) for a, b, label, score in self.relations])
+            docs.append(doc)
+        return docs
+
+
+def test_a_relation_counts_once_for_two_entities_and_is_wrong_on_other_spans() -> None:
+    gold = docred([(0, 4, "P19"), (0, 10, "P570"), (12, 15, "P17")])
+    said = Says(
+        ["Ada", "London", "England", "born"],
+        [(0, 1, "PLACE_OF_BIRTH", 0.9), (1, 2, "LOCATED_IN", 0.8), (3, 1, "PLACE_OF_BIRTH", 0.7)],
+    )
+    counts = evaluation.relations(said, [gold], ["PLACE_OF_BIRTH", "LOCATED_IN", "DATE_OF_DEATH"])
+    everything = counts["all"]
+    assert (everything.right, everything.predicted, everything.gold) == (2, 3, 3)
+    # No sentence has both Ada and 1852.
+    assert (everything.right_in_sentence, everything.in_sentence) == (2, 2)
+    assert sorted(everything.confidence) == [(0.7, False), (0.8, True), (0.9, True)]
+    assert counts["DATE_OF_DEATH"].scores() == {"p": None, "r": 0.0, "f": 0.0}
+
+
+def paragraphs() -> list[Doc]:
+    made = []
+    for i in range(12):
+        doc = NLP.make_doc(f"Person{i} lives in Town{i % 5} since {1900 + i}.")
+        doc.user_data["title"] = f"article {i % 3}"
+        asked = {f"Where does Person{i} live?": f"Town{i % 5}", f"Since when does {i} live there?": str(1900 + i)}
+        set_questions(doc, list(asked))
+        starts = {question: doc.text.index(text) for question, text in asked.items()}
+        spans = {q: doc.char_span(start, start + len(asked[q])) for q, start in starts.items()}
+        set_answers(doc, [Answer(question, span) for question, span in spans.items()])
+        made.append(doc)
+    return made
+
+
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.5])
+def test_a_share_of_the_questions_is_asked_of_a_paragraph_without_their_answer(share: float) -> None:
+    right = {answer.question: answer.text for doc in paragraphs() for answer in get_answers(doc)}
+    made = documents.Paragraphs(paragraphs(), "test").mixed(share)
+    answers = [(doc, answer) for doc in made for answer in get_answers(doc)]
+    without = [(doc, answer) for doc, answer in answers if answer.span is None]
+    assert len(without) / len(answers) == pytest.approx(share, abs=0.03)
+    assert len(answers) - len(without) == len(right)
+    for doc, answer in answers:
+        if answer.span is None:
+            assert right[answer.question] not in doc.text
+        else:
+            assert answer.text == answer.span.text == right[answer.question]
+    assert max(len(doc._.questions) for doc in made) <= documents.QUESTIONS_PER_DOC
+
+
+def test_names_stay_in_the_knowledge_base_if_they_are_a_title_and_nothing_else() -> None:
+    kb = InMemoryLookupKB(Vocab(), entity_vector_length=1)
+    titles = ["Poland", "Phoenix", "Phoenix (spacecraft)", "Georgia", "Georgia (country)", "United States", "Rice"]
+    for title in titles:
+        kb.add_entity(entity=title, freq=1, entity_vector=[0])
+    kb.add_alias(alias="Poland", entities=["Poland", "Rice"], probabilities=[0.95, 0.05])
+    kb.add_alias(alias="poland", entities=["Poland"], probabilities=[1.0])
+    kb.add_alias(alias="Phoenix", entities=["Phoenix"], probabilities=[1.0])
+    kb.add_alias(alias="U.S.", entities=["United States"], probabilities=[1.0])
+    kb.add_alias(alias="Rice", entities=["Rice", "Poland"], probabilities=[0.7, 0.3])
+    assert certain_links.certain_names(kb) == {"Poland": "Poland", "poland": "Poland"}
+    kept = certain_links.certain_kb(kb, Vocab())
+    assert kept.get_entity_strings() == ["Poland"]
+    assert [(c.entity_, c.prior_prob) for c in kept.get_alias_candidates("Poland")] == [("Poland", 1.0)]
+
+
+def test_documents_are_read_by_a_pipeline_without_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second copy of a document keeps the relations whose mentions were found."""
+    nlp = Language()
+    for name in ("luke_encoder", "luke_ner", "luke_dates"):
+        Language.component(f"test_{name}", func=(finds_ada if name == "luke_ner" else lambda doc: doc))
+        nlp.add_pipe(f"test_{name}", name=name)
+    [gold] = documents.documents([docred([(0, 4, "P19"), (12, 15, "P17")])])
+    [copy] = documents.with_found_mentions([gold], nlp)
+    assert [span.text for span in copy.spans["mentions"]] == ["Ada", "London"]
+    assert triples(copy) == [("Ada", "PLACE_OF_BIRTH", "London")]
+    assert triples(gold) == [("Ada", "PLACE_OF_BIRTH", "London"), ("London", "LOCATED_IN", "England")]
+
+
+def finds_ada(doc: Doc) -> Doc:
+    doc.ents = [Span(doc, 0, 1, label="PER"), Span(doc, 4, 5, label="LOC")]
+    return doc
