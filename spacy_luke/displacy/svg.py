@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .arcs import draw_arcs
 from .graph import Arc, Block, Graph
-from .layout import LABEL_SIZE, SIZE, Box, Layout, place
+from .layout import LABEL_SIZE, PAD, SIZE, Box, Layout, place
 from .options import Options
 from .stack import ARC_LABEL_SIZE, Piece, free_place
 from .text import escape, one_line, text_width
@@ -70,15 +70,17 @@ class _Drawing:
 
     def svg(self) -> str:
         frame, options = self.frame, self.options
-        content = [*self._numbers(), *self._boxes(), *self._words(), *self._arcs()]
+        content = [*self._numbers(), *self._boxes(), *self._words(), *self._notes(), *self._arcs()]
+        width, height = f"{self.width:.1f}", f"{self.height:g}"
+        role = "group" if any(mark.url for mark in self.graph.marks) else "img"  # what is in an image cannot be reached
         text = " ".join(self.layout.cells[t].text for t in self.layout.cells)
         style = (
-            f"max-width: none; height: {self.height:g}px; color: {options.color}; background: {options.bg}; "
+            f"max-width: none; height: {self.height:g}px; color: {options.ink}; background: {options.ground}; "
             f"font-family: {options.font}; direction: {frame.direction}"
         )
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" xml:lang="{escape(frame.lang)}" class="displacy luke-block" '
-            f'role="img" aria-label="{escape(text)}" width="{self.width:.1f}" height="{self.height:g}" '
+            f'role="{role}" aria-label="{escape(text)}" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
             f'direction="{frame.direction}" style="{escape(style)}">{"".join(content)}</svg>'
         )
 
@@ -149,6 +151,25 @@ class _Drawing:
             drawn += self._text(middle, top + BAR - 3, label, LABEL_SIZE, **more)
         return f'<g class="luke-span">{drawn}</g>'
 
+    def _notes(self) -> list[str]:
+        """What a pointer finds: an area over each box and its words that has a note, and leads to an address."""
+        return [self._note(box) for line in self.layout.boxes for box in line]
+
+    def _note(self, box: Box) -> str:
+        mark = self.graph.marks[box.mark]
+        if not mark.note and not mark.url:
+            return ""
+        left, right = sorted((self._x(box.left), self._x(box.right)))
+        top, base = self._box_top(box), self.bases[box.line]
+        drawn = (
+            f'<title>{escape(mark.note)}</title><rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" '
+            f'height="{base + DROP - top:.1f}" rx="5" fill="transparent"/>'
+        )
+        if not mark.url:
+            return f'<g class="luke-note">{drawn}</g>'
+        line = f'<path d="M{left + PAD:.1f},{base + 3:.1f} H{right - PAD:.1f}" stroke="#000" stroke-opacity="0.45"/>'
+        return f'<a class="luke-note" href="{escape(mark.url)}" target="_blank" rel="noopener">{line}{drawn}</a>'
+
     def _posts(self, box: Box) -> list[float]:
         """x of the arcs that come down through a box to one within it."""
         feet = [
@@ -170,7 +191,11 @@ class _Drawing:
 
     def _group(self, kind: str, number: int, content: list[str]) -> str:
         arc = self.graph.arcs[number]
-        return f'<g class="{kind}"><title>{escape(describe(self.graph, arc))}</title>{"".join(content)}</g>'
+        if arc.label.upper() in self.frame.own_colors:
+            kind, style = f"{kind} luke-own", ""
+        else:
+            style = f' style="--line: {escape(self.frame.stroke[arc.label])}"'
+        return f'<g class="{kind}"{style}><title>{escape(describe(self.graph, arc))}</title>{"".join(content)}</g>'
 
     def _line(self, piece: Piece, line: int) -> str:
         y = self._level_y(piece, line) + 9 * piece.narrow
