@@ -23,7 +23,7 @@ from .answers import render_answers
 from .attention import parse_attention, render_attention
 from .check import mapping
 from .entities import parse_ents, render_ents
-from .options import Options
+from .options import QUIET_COLORS, Options
 from .overview import overview_legend, parse_overview, render_overview
 from .page import Settings, whole_page
 from .parse import Parser, parse_answers, parse_relations, parse_types
@@ -31,6 +31,7 @@ from .relations import relations_legend, render_relations
 from .types import render_types
 
 __all__ = [
+    "QUIET_COLORS",
     "parse_answers",
     "parse_attention",
     "parse_ents",
@@ -131,7 +132,9 @@ def _labels(parsed: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for one in parsed:
         for key in ("spans", "ents", "entities"):
             for span in _dicts(one.get(key)):
-                labels = [span.get("label")] if span.get("label") else [t.get("label") for t in _dicts(span.get("types"))]
+                labels = (
+                    [span.get("label")] if span.get("label") else [t.get("label") for t in _dicts(span.get("types"))]
+                )
                 yield from (label for label in labels if isinstance(label, str))
 
 

@@ -29,6 +29,14 @@ SAME_COLOR = {
 }
 # Lines on white that can be told apart; contrast 4.5:1 or better (WCAG 2.1, 1.4.3)
 LINE_COLORS = ("#1f5fa8", "#a83232", "#2b7430", "#7b3fa0", "#87560a", "#006d77", "#a8306f", "#4a4a4a")
+# Quieter backgrounds than displaCy's, for whole pages of text: options={"colors": QUIET_COLORS}
+QUIET_COLORS = {
+    **dict.fromkeys(("PER", "PERSON"), "#aadfff"),
+    "ORG": "#ffd58a",
+    **dict.fromkeys(("LOC", "GPE"), "#b8e6b0"),
+    "MISC": "#dcc6f2",
+    "DATE": "#e4e7d2",
+}
 # Backgrounds of labels for which displaCy has no colour, light enough for black text
 LABEL_COLORS = ("#aadfff", "#ffd58a", "#b8e6b0", "#dcc6f2", "#ffc4c4", "#f3e58c", "#a8e6df", "#ffcfe6", "#d3d9e0")
 NO_LABEL = "#ddd"

@@ -28,7 +28,7 @@ from .text import escape, one_line
 
 STYLE = "overview"
 _NO_OPTIONS: Mapping[str, Any] = {}
-_SHOUTED = re.compile(r"[A-Z][A-Z_]*_[A-Z_]*[A-Z]")
+_SHOUTED = re.compile(r"[A-Z][A-Z_]{4,}")
 _WEB = ("https://", "http://")
 WIKIPEDIA = ".wikipedia.org/wiki/"  # whose addresses have underscores for spaces
 
@@ -105,9 +105,7 @@ def _render(parsed: Mapping[str, Any], stroke: dict[str, str], options: Options)
     settings = Settings.read(parsed, options)
     graph, found = _read(parsed, options)
     graph = graph.shown(options)
-    frame = Frame(
-        options, settings.direction, settings.lang, stroke, frozenset(options.line_colors), numbered=False
-    )
+    frame = Frame(options, settings.direction, settings.lang, stroke, frozenset(options.line_colors), numbered=False)
 
     def draw(fitted: Options) -> str:
         return draw_blocks(graph, graph.flow(), replace(frame, options=replace(fitted, scores=False)))

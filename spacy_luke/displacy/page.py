@@ -15,7 +15,7 @@ from spacy.util import minify_html
 from .options import Options
 from .text import escape
 
-WIDTHS = {"wide": 880, "medium": 600, "narrow": 350}  # px; look.css says where each is shown
+WIDTHS = {"wide": 880, "medium": 600, "narrow": 368}  # px; look.css says where each is shown
 PAGE = """
 <!DOCTYPE html>
 <html lang="{lang}">

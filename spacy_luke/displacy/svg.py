@@ -12,11 +12,16 @@ from .stack import ARC_LABEL_SIZE, Piece, free_place
 from .text import escape, one_line, text_width
 
 SIDE, SENTENCE_SIDE = 16, 34  # px beside the text; with the numbers of sentences
-BAR, BARE_BAR = 14, 5  # height of a box above its words, with and without a label
+BAR, BARE_BAR = 15, 5  # height of a box above its words, with and without a label
 WORDS, DROP = 22, 6  # height of a line of words; px of it below the base line
 BETWEEN = 14  # px between lines
 ROUND = 7
-LOWEST = 31  # px from the boxes to the top of the lowest labels
+ABOVE, DOT, UNDER_END = (
+    1.5,
+    2.6,
+    3,
+)  # from a box up to the end of an arc; radius of a dot; the line stops inside the end
+LOWEST = 33  # px from the boxes to the top of the lowest labels
 
 
 @dataclass(frozen=True)
@@ -200,25 +205,25 @@ class _Drawing:
     def _line(self, piece: Piece, line: int) -> str:
         y = self._level_y(piece, line) + 9 * piece.narrow
         ends = sorted(
-            (self._x(x), None if box is None else self._box_top(box), role)
+            (self._x(x), None if box is None else self._box_top(box) - ABOVE, role)
             for x, box, role in zip((piece.left, piece.right), piece.feet, piece.roles, strict=True)
         )
         (x0, foot0, _), (x1, foot1, _) = ends
         r = min(ROUND, (x1 - x0) / 2)
         path = f"M{x0:.1f},{y:.1f}"
         if foot0 is not None:
-            path = f"M{x0:.1f},{foot0:.1f} V{y + r:.1f} Q{x0:.1f},{y:.1f} {x0 + r:.1f},{y:.1f}"
+            path = f"M{x0:.1f},{foot0 - UNDER_END:.1f} V{y + r:.1f} Q{x0:.1f},{y:.1f} {x0 + r:.1f},{y:.1f}"
         path += f" H{x1:.1f}"
         if foot1 is not None:
-            path = f"{path[: path.rindex('H')]}H{x1 - r:.1f} Q{x1:.1f},{y:.1f} {x1:.1f},{y + r:.1f} V{foot1:.1f}"
+            path = f"{path[: path.rindex('H')]}H{x1 - r:.1f} Q{x1:.1f},{y:.1f} {x1:.1f},{y + r:.1f} V{foot1 - UNDER_END:.1f}"
         color = escape(self.frame.stroke[self.graph.arcs[piece.arc].label])
         drawn = f'<path d="{path}" fill="none" stroke="{color}" stroke-width="1.6"/>'
         return drawn + "".join(self._end(role, x, foot, color) for x, foot, role in ends if foot is not None)
 
     def _end(self, role: str, x: float, y: float, color: str) -> str:
         if role == "head":
-            return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="{color}"/>'
-        return f'<path d="M{x:.1f},{y + 1:.1f} l-4.5,-8 h9 z" fill="{color}"/>'
+            return f'<circle cx="{x:.1f}" cy="{y - DOT:.1f}" r="{DOT}" fill="{color}"/>'
+        return f'<path d="M{x:.1f},{y:.1f} l-4.5,-8 h9 z" fill="{color}"/>'
 
     def _label(self, piece: Piece, line: int) -> str:
         arc = self.graph.arcs[piece.arc]
