@@ -120,8 +120,11 @@ class Graph:
 
     def text(self, number: int) -> str:
         """The words of a mark, on one line."""
-        mark = self.marks[number]
-        return one_line("".join(self.tokens[i] + " " * self.spaces[i] for i in range(mark.start, mark.end)))
+        return self.words(self.marks[number].start, self.marks[number].end)
+
+    def words(self, start: int, end: int) -> str:
+        """The words of the tokens [start, end), on one line."""
+        return one_line("".join(self.tokens[i] + " " * self.spaces[i] for i in range(start, end)))
 
     def sentence(self, token: int) -> int:
         """Number of a token's sentence."""

@@ -114,7 +114,7 @@ def _render(parsed: Mapping[str, Any], stroke: dict[str, str], options: Options)
         widths(draw, options)
         + _questions(parsed, options)
         + _details(graph, [found[mark] for mark in graph.marks], options)
-        + fine_print(graph.hidden, graph.hidden + len(graph.arcs), options)
+        + fine_print(graph.hidden, len(graph.arcs), options)
     )
     return document("luke-overview", content, settings, options)
 

@@ -16,11 +16,8 @@ BAR, BARE_BAR = 15, 5  # height of a box above its words, with and without a lab
 WORDS, DROP = 22, 6  # height of a line of words; px of it below the base line
 BETWEEN = 14  # px between lines
 ROUND = 7
-ABOVE, DOT, UNDER_END = (
-    1.5,
-    2.6,
-    3,
-)  # from a box up to the end of an arc; radius of a dot; the line stops inside the end
+ABOVE, DOT = 1.5, 2.6  # px from a box up to the end of an arc, which covers no label; radius of the end without arrow
+UNDER_END = 3  # px of an end over the line to it
 LOWEST = 33  # px from the boxes to the top of the lowest labels
 
 
@@ -77,15 +74,16 @@ class _Drawing:
         frame, options = self.frame, self.options
         content = [*self._numbers(), *self._boxes(), *self._words(), *self._notes(), *self._arcs()]
         width, height = f"{self.width:.1f}", f"{self.height:g}"
+        size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
         role = "group" if any(mark.url for mark in self.graph.marks) else "img"  # what is in an image cannot be reached
-        text = " ".join(self.layout.cells[t].text for t in self.layout.cells)
+        text = self.graph.words(self.block.start, self.block.end)
         style = (
             f"max-width: none; height: {self.height:g}px; color: {options.ink}; background: {options.ground}; "
             f"font-family: {options.font}; direction: {frame.direction}"
         )
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" xml:lang="{escape(frame.lang)}" class="displacy luke-block" '
-            f'role="{role}" aria-label="{escape(text)}" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+            f'role="{role}" aria-label="{escape(text)}" {size} '
             f'direction="{frame.direction}" style="{escape(style)}">{"".join(content)}</svg>'
         )
 
@@ -210,12 +208,13 @@ class _Drawing:
         )
         (x0, foot0, _), (x1, foot1, _) = ends
         r = min(ROUND, (x1 - x0) / 2)
+        stop0, stop1 = (None if foot is None else foot - UNDER_END for foot in (foot0, foot1))
         path = f"M{x0:.1f},{y:.1f}"
-        if foot0 is not None:
-            path = f"M{x0:.1f},{foot0 - UNDER_END:.1f} V{y + r:.1f} Q{x0:.1f},{y:.1f} {x0 + r:.1f},{y:.1f}"
+        if stop0 is not None:
+            path = f"M{x0:.1f},{stop0:.1f} V{y + r:.1f} Q{x0:.1f},{y:.1f} {x0 + r:.1f},{y:.1f}"
         path += f" H{x1:.1f}"
-        if foot1 is not None:
-            path = f"{path[: path.rindex('H')]}H{x1 - r:.1f} Q{x1:.1f},{y:.1f} {x1:.1f},{y + r:.1f} V{foot1 - UNDER_END:.1f}"
+        if stop1 is not None:
+            path = f"{path[: path.rindex('H')]}H{x1 - r:.1f} Q{x1:.1f},{y:.1f} {x1:.1f},{y + r:.1f} V{stop1:.1f}"
         color = escape(self.frame.stroke[self.graph.arcs[piece.arc].label])
         drawn = f'<path d="{path}" fill="none" stroke="{color}" stroke-width="1.6"/>'
         return drawn + "".join(self._end(role, x, foot, color) for x, foot, role in ends if foot is not None)
