@@ -7,7 +7,7 @@ from spacy.cli._util import app
 
 luke_cli = typer.Typer(
     name="luke",
-    help="LUKE and Longformer for spaCy: import, convert, pretrain, tune, evaluate, annotate, export, plot, model cards.",
+    help="LUKE and Longformer for spaCy: import, convert, pretrain, tune, evaluate, plot, annotate, export, cards.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -21,8 +21,9 @@ def build_ner_scorer(spans_key: str = "luke_ner") -> Callable[..., dict[str, Any
     Flat entities give spaCy's `ents_p`, `ents_r`, `ents_f`, `ents_per_type` over `doc.ents`; a component with
     overlap = true gives `spans_{spans_key}_p` and so on over the spans under its key. Beside them, `ents_ece` or
     `spans_{spans_key}_ece` is the expected calibration error of the scores that `luke_ner` gives them (see
-    `calibration_error`), with its bins as `…_calibration`. For what is no `luke_ner`, both kinds are given where the references have such spans.
-    Predictions with labels that a reference is not annotated with (see `set_entity_labels`) do not count.
+    `calibration_error`), and `ents_calibration` or `spans_{spans_key}_calibration` its bins. For what is no `luke_ner`,
+    both kinds are given where the references have such spans. Predictions with labels that a reference is not annotated
+    with (see `set_entity_labels`) do not count.
     """
 
     return partial(score_ner, spans_key=spans_key)
