@@ -25,7 +25,7 @@ from .check import mapping
 from .entities import parse_ents, render_ents
 from .options import QUIET_COLORS, Options
 from .overview import overview_legend, parse_overview, render_overview
-from .page import Settings, whole_page
+from .page import Settings, stylesheet, whole_page
 from .parse import Parser, parse_answers, parse_relations, parse_types
 from .relations import relations_legend, render_relations
 from .types import render_types
@@ -39,6 +39,7 @@ __all__ = [
     "parse_relations",
     "parse_types",
     "render",
+    "stylesheet",
 ]
 
 Renderer = Callable[[Sequence[Mapping[str, Any]], Options], list[str]]

@@ -65,7 +65,8 @@ class Options:
     kb_url_template: address of what an entity is linked to, with {} for its id, as in displaCy; None = no address.
     title, about: heading of a page, and a sentence below it.
     own_look: the user chose ground or ink, which then are no page's.
-    responsive: draw for several widths, of which a page shows the one that fits; not with a `width`.
+    responsive: draw for several widths, of which a page with the look shows the one that fits; default: for a page,
+        unless there is a `width`.
     """
 
     min_score: float = 0.0
@@ -92,7 +93,7 @@ class Options:
     @classmethod
     def read(cls, options: Mapping[str, Any], *, page: bool = False) -> Options:
         """Check a dict of options. page: they are for a page."""
-        own = {f.name for f in fields(cls)} - {"label_colors", "line_colors", "own_look", "responsive"} | {"colors"}
+        own = {f.name for f in fields(cls)} - {"label_colors", "line_colors", "own_look"} | {"colors"}
         known = sorted({*own, *_OF_ATTENTION, *_OF_DISPLACY})
         for name, value in options.items():
             if name not in known:
@@ -121,7 +122,7 @@ class Options:
             label_colors=label_colors(options),
             line_colors=colors,
             own_look="bg" in options or "color" in options,
-            responsive=page and options.get("width") is None,
+            responsive=bool(options.get("responsive", page and options.get("width") is None)),
         )
 
     @property

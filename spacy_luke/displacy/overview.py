@@ -10,13 +10,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import quote
 
 from spacy.tokens import Doc
 
 from ..annotations import get_link, get_score, typed_spans
 from . import check
 from .answers import COLOR, NO_ANSWER, NOT_ANSWERED, answer_ends
+from .entities import link_url
 from .graph import Graph, Mark
 from .legend import legend
 from .options import Options, score_text
@@ -29,8 +29,6 @@ from .text import escape, one_line
 STYLE = "overview"
 _NO_OPTIONS: Mapping[str, Any] = {}
 _SHOUTED = re.compile(r"[A-Z][A-Z_]{4,}")
-_WEB = ("https://", "http://")
-WIKIPEDIA = ".wikipedia.org/wiki/"  # whose addresses have underscores for spaces
 
 
 def parse_overview(doc: Doc, options: Mapping[str, Any] = _NO_OPTIONS) -> Parsed:
@@ -72,15 +70,6 @@ def readable_label(label: str) -> str:
     """A label as words, if it is written as PLACE_OF_BIRTH or place_of_birth: "place of birth"."""
     words = label.replace("_", " ")
     return words.lower() if _SHOUTED.fullmatch(label) else words
-
-
-def link_url(kb_id: str, template: str | None) -> str:
-    """Address of an entity; "" without a template or an id, and for what is no address of the web."""
-    if not kb_id or not template:
-        return ""
-    title = kb_id.replace(" ", "_") if WIKIPEDIA in template else kb_id
-    url = template.format(quote(title, safe="(),:"))
-    return url if url.startswith(_WEB) else ""
 
 
 def _strokes(parsed: Sequence[Mapping[str, Any]], options: Options) -> dict[str, str]:

@@ -18,7 +18,7 @@ BETWEEN = 14  # px between lines
 ROUND = 7
 ABOVE, DOT = 1.5, 2.6  # px from a box up to the end of an arc, which covers no label; radius of the end without arrow
 UNDER_END = 3  # px of an end over the line to it
-LOWEST = 33  # px from the boxes to the top of the lowest labels
+LOWEST = 37  # px from the boxes to the top of the lowest labels
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
+import runpy
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from .conftest import annotate
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+SCRIPT = Path(__file__).parents[2] / "scripts" / "screenshot.py"
+screenshot = runpy.run_path(str(SCRIPT))
+CHROMIUM = screenshot["find_chromium"]()
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")]
 WIDE, NARROW = 1200, 400
 TITLE = "Some <people> & places"
@@ -26,9 +29,8 @@ STYLES = ("overview", "relations", "types", "answers", "ent")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[playwright.Browser]:
-    arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # which root has to do without
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=screenshot["arguments"]())
         yield browser
         browser.close()
 
@@ -250,3 +252,13 @@ def test_colours_that_a_user_chose_are_those_of_a_dark_screen_too(show):
         "rgb(255, 255, 255)",
         "rgb(16, 32, 48)",
     ]
+
+
+def test_the_script_takes_a_picture(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("<p>Ada", encoding="utf8")
+    command = [sys.executable, SCRIPT, page, tmp_path / "page.png", "--width", "300", "--height", "200", "--dark"]
+    subprocess.run(command, check=True, capture_output=True)
+    picture = (tmp_path / "page.png").read_bytes()
+    assert picture[:4] == b"\x89PNG"
+    assert [int.from_bytes(picture[at : at + 4], "big") for at in (16, 20)] == [300, 200]

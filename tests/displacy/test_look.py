@@ -90,6 +90,13 @@ def test_a_page_draws_for_each_width_and_markup_alone_for_one(curie):
         assert displacy.render(curie, style=style, page=True, jupyter=False, options={"width": 500}).count("<svg") == 1
 
 
+def test_a_part_of_another_page_can_be_drawn_for_each_width(curie):
+    part = displacy.render(curie, style="overview", jupyter=False, options={"responsive": True})
+    assert part.count("<svg") == len(WIDTHS)
+    assert "<html" not in part
+    assert displacy.stylesheet() == stylesheet()
+
+
 def test_the_legend_names_what_is_shown(curie):
     page = displacy.render(curie, page=True, jupyter=False, options={"min_score": 0.5})
     legends = re.findall(r'<ul class="luke-legend" aria-label="(\w+)">(.*?)</ul>', page)

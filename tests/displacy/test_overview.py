@@ -10,7 +10,8 @@ from spacy.tokens import Span
 
 from spacy_luke import LukeError, displacy
 from spacy_luke.annotations import Answer, set_answers, set_entity_types, set_questions
-from spacy_luke.displacy.overview import link_url, readable_label
+from spacy_luke.displacy.entities import link_url
+from spacy_luke.displacy.overview import readable_label
 
 from .conftest import annotate
 from .markup import arc_labels, classes, parse, svgs, text, words
@@ -86,7 +87,12 @@ def test_links_lead_to_the_address_of_the_options(doc):
         ("AC/DC & co?", WIKIPEDIA, "https://en.wikipedia.org/wiki/AC%2FDC_%26_co%3F"),
         ("Q 42", "http://kb.example/{}", "http://kb.example/Q%2042"),
         ('"><script>', "http://kb.example/{}", "http://kb.example/%22%3E%3Cscript%3E"),
+        ("Q42", "/kb/{}", "/kb/Q42"),
         ("alert(1)", "javascript:{}", ""),
+        ("alert(1)", " JavaScript:{}", ""),
+        ("javascript:alert(1)", "{}", ""),
+        ("Half \ud800", WIKIPEDIA, "https://en.wikipedia.org/wiki/Half_%3F"),
+        ("Q42", "https://kb.example/{}?of={x}", "https://kb.example/Q42?of={x}"),
         ("Q42", None, ""),
         ("", WIKIPEDIA, ""),
     ],
