@@ -25,7 +25,7 @@ except ImportError as error:
     raise LukeError("L176", what="a plot", package="matplotlib", reason=error, extra="plots") from error
 
 MUTED = "#6b7280"
-_STYLE = {
+_STYLE: Any = {
     "svg.hashsalt": "spacy-luke",  # ids in the file, which are random without it
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
