@@ -7,7 +7,7 @@ from spacy.cli._util import app
 
 luke_cli = typer.Typer(
     name="luke",
-    help="LUKE and Longformer for spaCy: import, convert, pretrain, tune, evaluate, annotate, export, model cards.",
+    help="LUKE and Longformer for spaCy: import, convert, pretrain, tune, evaluate, plot, annotate, export, cards.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -21,6 +21,7 @@ from . import (  # noqa: E402
     evaluate,
     export,
     import_,
+    plot,
     pretrain,
     tune,
     tune_filter,
@@ -38,6 +39,7 @@ __all__ = [
     "export",
     "import_",
     "luke_cli",
+    "plot",
     "pretrain",
     "tune",
     "tune_filter",

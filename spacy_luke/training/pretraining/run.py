@@ -21,6 +21,7 @@ from ...errors import LukeError, warn
 from ...files import write_file
 from ...models.adamw import ThincAdamW
 from .batches import MaskedWindows, dropout_seed
+from .log import append_to_log, resume_log, start_log
 from .scores import Scores, Tally, batch_loss
 from .settings import MAY_CHANGE, Settings
 from .start import frequent_titles, open_source, start_model
@@ -94,7 +95,9 @@ class Run:
                 warn("W028", corpus="dev_corpus")
         if resume:
             load_weights(output, self.model.module)
+            resume_log(output, self.progress.steps)
         else:
+            start_log(output)
             write_file(output / CONFIG, config.to_str())
         self.model.module.to(self.device)
 
@@ -203,6 +206,9 @@ class Run:
         files = {FACTS: (json.dumps(facts, indent=2) + "\n").encode("utf8")}
         for name in (LAST, BEST) if best else (LAST,):
             self.model.save(self.output / name, files)
+        more = {"learn_rate": report.learn_rate, "best": best, "words_per_second": round(speed, 1)}
+        append_to_log(self.output, {**facts, **more})
+        # Last, for it is what a run goes on from: it takes back a line of the log that comes after it
         save_state(self.output, self.model.module, adamw, progress)
         return report
 
