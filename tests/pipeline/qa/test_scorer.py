@@ -235,7 +235,11 @@ def test_any_gold_answer_is_right(sides: list[Answers], random: Any) -> None:
 def test_the_order_of_examples_does_not_matter(pairs: Any, random: Any) -> None:
     before = scored(pairs)
     random.shuffle(pairs)
-    assert scored(pairs) == pytest.approx(before)
+    after = scored(pairs)
+    for one in (before, after):
+        for number, bin_ in enumerate(one.pop("qa_calibration") or ()):
+            one.update({f"{key} {number}": value for key, value in bin_.items()})
+    assert after == pytest.approx(before)
 
 
 @given(PAIRS)
