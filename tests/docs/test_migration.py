@@ -57,7 +57,7 @@ def test_every_pair_gives_the_same_numbers(compared) -> None:
     assert set(pairs) <= compared.keys()
     for block, (same_shape, spread) in compared.items():
         assert same_shape, block
-        assert spread > 0.05, "numbers that differ so little would be equal by chance"
+        assert spread > 0.005, "numbers that differ so little would be equal by chance"
 
 
 def test_every_block_compares(compared) -> None:
