@@ -23,7 +23,7 @@ DESCRIPTIONS := setup.cfg pyproject.toml constraints.txt $(wildcard packages/en_
 ENCODER_TESTS := $(addprefix tests/encoders/test_, luke.py heads.py longformer.py longformer_heads.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-transformers5 mutate bench notebooks tutorial clean
+.PHONY: help demo test test-transformers5 mutate bench clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,14 +44,15 @@ test-transformers5: $(VENV5)/.installed  ## set up transformers 5, run the tests
 mutate: $(VENV)/.installed-mutate  ## change MODULE in small ways, list the changes that TESTS do not notice
 	@$(BIN)/python scripts/mutate.py $(MODULE) $(if $(TESTS),--tests $(TESTS))
 
-bench: $(VENV)/.installed-test  ## set up, measure speed and memory beside other libraries
-	$(BIN)/python -m benchmarks
-
+.PHONY: notebooks tutorial
 notebooks: $(VENV)/.installed-test  ## execute the notebooks in examples/ and save their outputs
 	$(BIN)/python scripts/run_notebooks.py
 
 tutorial: $(VENV)/.installed-test  ## run docs/tutorial.md in an empty folder and save its outputs
 	$(BIN)/python scripts/run_tutorial.py
+
+bench: $(VENV)/.installed-test  ## set up, measure speed and memory beside other libraries
+	$(BIN)/python -m benchmarks
 
 clean:  ## remove the environment, caches and demo.html
 	rm -rf $(VENV) $(VENV5) build dist demo.html .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
