@@ -19,8 +19,6 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 # Seconds for a cell: the longest trains.
 TIMEOUT = 3600
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-# Between the rows of spaCy's table of a training, which have none on a terminal.
-_EMPTY_LINES = re.compile(r"\n\n+(?=[ \d-])")
 
 
 def execute(path: Path) -> nbformat.NotebookNode:
@@ -30,7 +28,11 @@ def execute(path: Path) -> nbformat.NotebookNode:
     """
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook, timeout=TIMEOUT, resources={"metadata": {"path": str(path.parent)}}, record_timing=False
+        notebook,
+        timeout=TIMEOUT,
+        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+        coalesce_streams=True,
     )
     client.create_kernel_manager()
     assert client.km is not None
@@ -42,7 +44,7 @@ def execute(path: Path) -> nbformat.NotebookNode:
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
             for output in cell.outputs:
                 if output.output_type == "stream":
-                    output.text = _EMPTY_LINES.sub("\n", _COLOURS.sub("", output.text))
+                    output.text = _COLOURS.sub("", output.text)
     notebook.metadata.language_info = {"name": "python"}
     return notebook
 
