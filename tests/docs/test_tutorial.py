@@ -63,6 +63,7 @@ def run_command(line: str) -> str:
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the commands are for Linux and macOS")
 def test_the_tutorial_runs_and_shows_the_data_as_it_is(run_tutorial, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
