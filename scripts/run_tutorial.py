@@ -54,8 +54,8 @@ def with_outputs(page: str, outputs: list[str]) -> str:
 
 
 def tidy(output: str) -> str:
-    """What a reader sees in the end: no colours, no empty lines at the edges, of a progress bar nothing."""
-    lines = [_COLOURS.sub("", line).rstrip() for line in output.splitlines() if "\r" not in line]
+    """The output without colours and without empty lines and spaces at its edges."""
+    lines = [_COLOURS.sub("", line).rstrip() for line in output.splitlines()]
     return "\n".join(lines).strip("\n") + "\n"
 
 

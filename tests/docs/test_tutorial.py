@@ -101,7 +101,7 @@ def test_outputs_are_put_into_their_places(run_tutorial) -> None:
     assert run_tutorial.with_outputs(page, ["new\n", "unseen\n", "newer\n"]) == page.replace("older", "newer").replace(
         "old", "new"
     )
-    assert run_tutorial.tidy("\n\x1b[31mred\x1b[0m  \n 10%|#   |\r 20%|##  |\n\nend\n\n") == "red\n\nend\n"
+    assert run_tutorial.tidy("\n\x1b[31mred\x1b[0m  \n\nend\n\n") == "red\n\nend\n"
 
 
 # The sentences
