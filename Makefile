@@ -44,6 +44,13 @@ test-transformers5: $(VENV5)/.installed  ## set up transformers 5, run the tests
 mutate: $(VENV)/.installed-mutate  ## change MODULE in small ways, list the changes that TESTS do not notice
 	@$(BIN)/python scripts/mutate.py $(MODULE) $(if $(TESTS),--tests $(TESTS))
 
+.PHONY: notebooks tutorial
+notebooks: $(VENV)/.installed-test  ## execute the notebooks in examples/ and save their outputs
+	$(BIN)/python scripts/run_notebooks.py
+
+tutorial: $(VENV)/.installed-test  ## run docs/tutorial.md in an empty folder and save its outputs
+	$(BIN)/python scripts/run_tutorial.py
+
 bench: $(VENV)/.installed-test  ## set up, measure speed and memory beside other libraries
 	$(BIN)/python -m benchmarks
 
