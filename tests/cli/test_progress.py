@@ -118,7 +118,7 @@ def test_a_bar_is_gone_when_the_work_is_done():
 
 
 def test_a_warning_has_a_line_of_its_own(monkeypatch):
-    monkeypatch.setattr(warnings, "showwarning", lambda message, *_, **__: print(message, file=sys.stderr))
+    monkeypatch.setattr(warnings, "showwarning", lambda message, *_, **__: sys.stderr.write(f"{message}\n"))
 
     def run() -> None:
         with progress.shown_progress(quiet=False):
