@@ -2,9 +2,10 @@
 
     python scripts/check_wheels.py [--outdir dist] [--torch-args "--index-url https://download.pytorch.org/whl/cpu"]
 
-Builds source distributions and, from these, wheels of spacy-luke and en_luke_mini; checks their metadata with twine, their
-sizes and what is in them; installs the wheels into an empty environment, with the versions of constraints.txt; and runs the
-first example of the README there, whose output has to be the one shown below it. Needs `pip install -e '.[release]'`.
+Builds source distributions and, from these, wheels of spacy-luke and en_luke_mini; checks their metadata with twine,
+their sizes and what is in them; installs the wheels into an empty environment, with the versions of constraints.txt;
+and runs the first example of the README there, whose output has to be the one shown below it. `make check-wheels` calls
+it; by itself it needs `pip install -e '.[release]'`.
 """
 
 from __future__ import annotations
@@ -117,7 +118,8 @@ def make_environment(folder: Path) -> Path:
 
 
 def read_example(readme: str) -> tuple[str, str | None]:
-    """The first block of Python in a README, and the block of text right below it: what it prints, None if not shown."""
+    """The first block of Python in a README, and the block of text right below it, which is what it prints; None if
+    there is no such block."""
     found = EXAMPLE.search(readme)
     if found is None:
         raise CheckFailed("The README has no example.")
