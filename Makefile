@@ -7,6 +7,7 @@
 #   TORCH_ARGS  options of pip for PyTorch alone, e.g. the index of the builds without CUDA:
 #               make demo TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
 #   MODULE      of make mutate: files of the package
+#   OUTDIR      of make check-wheels: an empty folder to keep the packages in; without it, they are not kept
 #   TESTS       of make mutate: files or folders of tests; without it, those that mirror the module's folder
 
 PYTHON ?= python3
@@ -23,7 +24,7 @@ DESCRIPTIONS := setup.cfg pyproject.toml constraints.txt $(wildcard packages/en_
 ENCODER_TESTS := $(addprefix tests/encoders/test_, luke.py heads.py longformer.py longformer_heads.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-transformers5 mutate bench clean
+.PHONY: help demo test test-transformers5 mutate bench check-wheels clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +55,9 @@ tutorial: $(VENV)/.installed-test  ## run docs/tutorial.md in an empty folder an
 bench: $(VENV)/.installed-test  ## set up, measure speed and memory beside other libraries
 	$(BIN)/python -m benchmarks
 
+check-wheels: $(VENV)/.installed-release  ## build both packages, install them into an empty environment, try them
+	@$(BIN)/python scripts/check_wheels.py --torch-args="$(TORCH_ARGS)" $(if $(OUTDIR),--outdir $(OUTDIR))
+
 clean:  ## remove the environment, caches and demo.html
 	rm -rf $(VENV) $(VENV5) build dist demo.html .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name '*.egg-info' -not -path './.git/*' -prune -exec rm -rf {} +
@@ -76,6 +80,12 @@ $(VENV)/.installed-test: $(VENV)/.installed
 $(VENV)/.installed-mutate: $(VENV)/.installed-test
 	@echo "Adding the mutation tester to $(VENV)."
 	@$(PIP) install --constraint constraints.txt --editable '.[test,mutate]'
+	@touch $@
+
+$(VENV)/.installed-release: setup.cfg constraints.txt
+	@echo "Adding the tools of a release to $(VENV)."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --constraint constraints.txt build twine
 	@touch $@
 
 $(VENV5)/.installed: setup.cfg pyproject.toml constraints-transformers5.txt

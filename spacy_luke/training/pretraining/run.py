@@ -20,6 +20,7 @@ from ...batching.device import prefetch
 from ...errors import LukeError, warn
 from ...files import write_file
 from ...models.adamw import ThincAdamW
+from ...progress import track
 from .batches import MaskedWindows, dropout_seed
 from .log import append_to_log, resume_log, start_log
 from .scores import Scores, Tally, batch_loss
@@ -249,7 +250,8 @@ def _windows(read: Any, config: Config, folder: Path, tokenizer: Any, max_pieces
         return WindowStore(folder)
     nlp = spacy.blank(config.get("nlp", {}).get("lang", "xx"))
     docs: Iterator[Doc] = (example.reference for example in read(nlp))
-    return WindowStore.write(folder, docs, tokenizer, max_pieces)
+    tracked = track(docs, f"Cutting the {folder.name} corpus into windows", "Docs")
+    return WindowStore.write(folder, tracked, tokenizer, max_pieces)
 
 
 def _check_same(config: Config, output: Path) -> None:
