@@ -21,8 +21,8 @@ from transformers import (
 
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.checkpoints.upcycle_folder import upcycle_folder
-from spacy_luke.encoders.config import LongformerConfig
 from spacy_luke.default_model import bundled_encoder
+from spacy_luke.encoders.config import LongformerConfig
 from spacy_luke.errors import LukeError
 from spacy_luke.tokenization.case import CASE_TYPES
 from tests.checkpoints.test_upcycle import KINDS, batch_for, write_source
