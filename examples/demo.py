@@ -87,14 +87,14 @@ def best(header: Sequence[str], rows: Iterable[tuple[str, ...]], count: int) -> 
 def best_answers(docs: Sequence[Doc], questions: Iterable[str]) -> dict[str, tuple[Answer, int] | None]:
     """Question -> best answer with the number of its paragraph, counted from 1; None where none answers it.
 
-    A score is the share of an answer among those of its own Doc; between Docs, raw scores compare.
+    Scores compare between Docs because "no answer" has its share in each, and because they are calibrated.
     """
     found = {question: [] for question in questions}
     for i, doc in enumerate(docs, 1):
         for answer in get_answers(doc):
             if answer.span is not None:
                 found[answer.question].append((answer, i))
-    return {question: max(of, key=lambda pair: pair[0].logit, default=None) for question, of in found.items()}
+    return {question: max(of, key=lambda pair: pair[0].score, default=None) for question, of in found.items()}
 
 
 def answer_rows(answers: Mapping[str, tuple[Answer, int] | None]) -> list[tuple[str, ...]]:

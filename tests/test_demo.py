@@ -70,7 +70,7 @@ def other() -> Doc:
 @pytest.fixture
 def answers(demo, doc, other) -> dict:
     set_relations(doc, [Relation(doc.ents[0], doc.ents[1], "lives in", 0.75)])
-    set_answers(doc, [Answer("Who?", doc.ents[0], score=0.7, logit=8.0), Answer("Where?", None)])
+    set_answers(doc, [Answer("Who?", doc.ents[0], score=0.5, logit=9.8), Answer("Where?", None)])
     set_answers(other, [Answer("Who?", other[0:1], score=0.6, logit=9.5), Answer("Where?", None)])
     return demo.best_answers([doc, other], ["Who?", "Where?"])
 
