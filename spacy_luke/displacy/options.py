@@ -42,13 +42,19 @@ _OF_ATTENTION = ("layer", "head", "tokens", "window", "special")
 class Options:
     """Options that the views read from displaCy's dict. displaCy's other keys mean nothing here; L047 for any other.
 
-    min_score: what is less probable is left out.
+    min_score: what is less probable is left out; a line below says how much.
     labels: the relation labels or entity types that are shown; None = all.
     ents: labels of the entities that are shown beside those of relations; None = all.
+    scores: show scores.
+    fine_print: say below what is left out.
     width: px of a line of text in the view of relations; 0 = do not wrap, scroll.
     distance: px from one level of arcs to the next.
     join_sentences: relations across at most so many sentence boundaries are arcs, the others are listed.
     n_best: answers per question; 0 = all.
+    color, bg, font: of the views of relations and attention, as CSS writes them.
+    direction: "ltr" or "rtl"; None = that of the language.
+
+    `colors` maps labels of entities, types and relations to colours.
     """
 
     min_score: float = 0.0

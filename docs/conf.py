@@ -1,0 +1,36 @@
+"""Sphinx: `make docs` builds the pages into docs/_build. Nothing is fetched from the network."""
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+import generated
+
+from spacy_luke import __version__
+
+project = "spacy-luke"
+author = "The spacy-luke authors"
+copyright = author
+version = release = __version__
+
+extensions = ["myst_parser"]
+myst_enable_extensions = ["deflist"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"spacy-luke {version}"
+html_copy_source = False
+html_show_sourcelink = False
+pygments_style = "sphinx"
+pygments_dark_style = "monokai"
+suppress_warnings = ["myst.header"]
+
+
+def expand(app, name, source):
+    """Put what comes from the package into a page."""
+    source[0] = generated.expand(source[0])
+
+
+def setup(app):
+    app.connect("source-read", expand)
