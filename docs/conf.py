@@ -1,5 +1,6 @@
 """Sphinx: `make docs` builds the pages into docs/_build. Nothing is fetched from the network."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -27,9 +28,13 @@ pygments_dark_style = "monokai"
 suppress_warnings = ["myst.header"]
 
 
+# Markdown files beside the docs, which a reader on GitHub follows, are files to load here, not pages.
+OTHER_MARKDOWN = re.compile(r"\]\((\.\./[\w./-]+\.md)\)")
+
+
 def expand(app, name, source):
     """Put what comes from the package into a page."""
-    source[0] = generated.expand(source[0])
+    source[0] = OTHER_MARKDOWN.sub(r"](path:\1)", generated.expand(source[0]))
 
 
 def setup(app):

@@ -320,7 +320,7 @@ def _option_default(option: Any) -> str:
     default = None if callable(option.default) else option.default
     if default in (None, "", (), []) or isinstance(default, bool):
         return ""
-    return f" = `{getattr(default, "value", default)}`"
+    return f" = `{getattr(default, 'value', default)}`"
 
 
 def errors() -> str:
