@@ -46,7 +46,13 @@ def draw_ratios(results: dict[str, Any]) -> str | None:
     height = top + step * len(rows) + FOOT
     across = _Scale(min(0.5, *ratios), max(2.0, *ratios), left, width - 60)
     drawn = [
-        _text(LEFT, 20, "Times as fast as transformers, with the same weights and answers (logarithmic)", anchor="start", weight="bold"),
+        _text(
+            LEFT,
+            20,
+            "Times as fast as transformers, with the same weights and answers (logarithmic)",
+            anchor="start",
+            weight="bold",
+        ),
         f'<path d="M{across(1):.1f},{top - 8} V{height - FOOT}" stroke="{OTHER}"/>',
         _text(across(1), top - 12, "transformers", fill=OTHER),
     ]
@@ -54,9 +60,7 @@ def draw_ratios(results: dict[str, Any]) -> str | None:
         y = top + step * i
         case = row.case.replace("transformers in ", "").replace("transformers ", "")
         drawn.append(_text(left - 8, y + 12, f"{row.part}: {case}", anchor="end"))
-        drawn.append(
-            f'<rect x="{left}" y="{y}" width="{across(ratio) - left:.1f}" height="{step - 6}" fill="{OURS}"/>'
-        )
+        drawn.append(f'<rect x="{left}" y="{y}" width="{across(ratio) - left:.1f}" height="{step - 6}" fill="{OURS}"/>')
         drawn.append(_text(across(ratio) + 4, y + 12, f"{ratio:.2f} ×", anchor="start"))
     return _page(drawn, width, height, results)
 

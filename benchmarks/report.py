@@ -43,9 +43,7 @@ def kept(folder: Path, about: dict[str, str], chosen: Sequence[str]) -> tuple[li
     return rows, {part: reason for part, reason in found["not_measured"].items() if part not in chosen}
 
 
-def update_docs(
-    source: Path, kept: Path = KEPT, page: Path = PAGE, figure: Path = PLOT, chart: Path = CHART
-) -> None:
+def update_docs(source: Path, kept: Path = KEPT, page: Path = PAGE, figure: Path = PLOT, chart: Path = CHART) -> None:
     """Keep the results in `source` in the repository, and show them between the two markers of the page of the
     benchmarks; those beside transformers in a chart and those that have sizes in a plot, too."""
     results = json.loads(source.read_text(encoding="utf8"))

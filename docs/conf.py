@@ -6,9 +6,9 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
-import generated
+import generated  # noqa: E402
 
-from spacy_luke import __version__
+from spacy_luke import __version__  # noqa: E402
 
 project = "spacy-luke"
 author = "The spacy-luke authors"

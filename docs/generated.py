@@ -124,7 +124,7 @@ def describe(target: Any, names: list[str]) -> Description:
 
 
 def _markdown(text: str) -> str:
-    """Docstrings are Markdown but for codes, which become links, and names of builders, which become registered ones."""
+    """Docstrings are Markdown; codes become links, and names of builders become registered ones."""
     builders = {target.partition(":")[2]: name for names in entry_points().values() for name, target in names.items()}
     text = re.sub(r"`(build_\w+)`", lambda m: f"`{builders.get(m[1], m[1])}`", text)
     return _CODE.sub(lambda m: f"[{m[1]}](errors.md#{m[1].lower()})", text)
@@ -276,6 +276,16 @@ def functions(registry: str) -> str:
     return "\n".join(parts)
 
 
+def scorers() -> str:
+    """The default scorers of the factories, which are told on the pages of these, a heading for each."""
+    parts = []
+    for factory in entry_points()["factories"]:
+        name = _registered_name(component(factory)[1].get("scorer"))
+        if name:
+            parts.append(f"### `{name}`\n\nThe [scores](./{factory}.md#scores) of `{factory}`.\n")
+    return "\n".join(parts)
+
+
 def commands(*names: str) -> str:
     """The options of `spacy luke` commands, a heading for each. names: which; default: all."""
     import typer
@@ -366,6 +376,7 @@ SOURCES: dict[str, Callable[..., str]] = {
     "writes": writes,
     "function": function,
     "functions": functions,
+    "scorers": scorers,
     "commands": commands,
     "errors": errors,
 }

@@ -128,7 +128,8 @@ def _arc(head: Box, tail: Box, label: str, base: float, level: int) -> Iterator[
     side = 1 if tail.middle > head.middle else -1
     start, end, up = head.middle + side * 4 * level, tail.middle - side * 2 * level, base - LEVEL * level
     yield (
-        f'<path class="arc" d="M{start:.1f},{base:.1f} V{up + 8:.1f} Q{start:.1f},{up:.1f} {start + side * 8:.1f},{up:.1f} '
+        f'<path class="arc" d="M{start:.1f},{base:.1f} V{up + 8:.1f} '
+        f"Q{start:.1f},{up:.1f} {start + side * 8:.1f},{up:.1f} "
         f'H{end - side * 8:.1f} Q{end:.1f},{up:.1f} {end:.1f},{up + 8:.1f} V{base - 5:.1f}"/>'
     )
     yield f'<path class="tip" d="M{end - 4:.1f},{base - 6:.1f} h8 l-4,6 z"/>'

@@ -24,7 +24,7 @@ from benchmarks.options import make_parser
 from benchmarks.parts import PARTS
 from spacy_luke.cli import luke_cli
 
-from .stand_ins import ROOT
+from .stand_ins import ROOT, working_in
 
 FEW_STEPS = {
     "train": ["--training.max_steps", "2", "--training.eval_frequency", "1", "--training.max_epochs", "0"],
@@ -44,7 +44,7 @@ def run(source: str, folder: Path) -> None:
     folder: where the block starts.
     """
     lines = re.sub(r"\\\n\s*", " ", source).splitlines()
-    with contextlib.chdir(folder):
+    with working_in(folder):
         for line in lines:
             for command in line.split(" && "):
                 words = shlex.split(command, comments=True)
@@ -61,7 +61,11 @@ def run_one(words: list[str]) -> None:
             pass
         case ["make", *rest]:
             subprocess.run(["make", "--dry-run", *rest], cwd=ROOT, check=True, capture_output=True)
+        case ["srun", *rest]:
+            run_one(rest)
         case ["pip", "install", *rest]:
+            if "--index-url" in rest:
+                rest = rest[: rest.index("--index-url")]
             for requirement in rest:
                 check_installable(requirement)
         case ["prodigy", *_, ">", target]:

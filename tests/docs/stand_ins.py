@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -27,6 +30,17 @@ SHA = "0" * 40
 BUNDLED = "en_luke_mini"
 # What of the repository a reader of the pages has around him.
 LINKED = ("benchmarks", "configs", "examples", "packages", "projects", "project.yml")
+
+
+@contextlib.contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """`contextlib.chdir` of Python 3.11."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 # Checkpoints
@@ -67,7 +81,7 @@ CONLL = _labels("NIL", "LOC", "MISC", "ORG", "PER")
 TACRED = _labels("no_relation", "org:founded_by", "per:cities_of_residence")
 # Id on the Hub -> how its stand-in is made.
 ON_THE_HUB = {
-    "studio-ousia/luke-base": partial(_luke, head="MaskedLM"),
+    "studio-ousia/luke-base": partial(_luke, head="MaskedLM", num_hidden_layers=4),
     "studio-ousia/luke-large-finetuned-conll-2003": partial(_luke, head="EntitySpanClassification", **CONLL),
     "studio-ousia/luke-large-finetuned-tacred": partial(_luke, head="EntityPairClassification", **TACRED),
     "studio-ousia/luke-large-finetuned-open-entity": partial(
@@ -131,6 +145,45 @@ def is_registered(kind: str, name: str) -> bool:
     return registry.has(kind, name)
 
 
+# Spark
+
+
+class Frame(dict[str, Any]):
+    """As much of a pandas DataFrame as the page needs: columns by name."""
+
+
+class Table:
+    """As much of a Spark DataFrame as the page needs: a frame, whose partitions are one."""
+
+    def __init__(self, frame: Frame):
+        self.frame = frame
+        self.write = SimpleNamespace(parquet=lambda path: Path(path).write_text(json.dumps(dict(frame))))
+
+    def select(self, *columns: str) -> Table:
+        return Table(Frame({name: self.frame[name] for name in columns}))
+
+    def repartition(self, number: int) -> Table:
+        return self
+
+    def mapInPandas(self, function: Callable[[Iterator[Frame]], Iterator[Frame]], schema: str) -> Table:
+        [result] = function(iter([self.frame]))
+        assert list(result) == [column.split()[0] for column in schema.split(", ")]
+        return Table(result)
+
+
+@contextlib.contextmanager
+def spark() -> Iterator[SimpleNamespace]:
+    """A Spark session that reads texts.jsonl, whatever the table, with pandas beside it."""
+
+    def read(path: str) -> Table:
+        rows = [json.loads(line) for line in Path("texts.jsonl").read_text().splitlines()]
+        return Table(Frame({name: [row[name] for row in rows] for name in rows[0]}))
+
+    with mock.patch.dict(sys.modules, {"pandas": ModuleType("pandas")}):
+        sys.modules["pandas"].DataFrame = Frame  # type: ignore[attr-defined]
+        yield SimpleNamespace(read=SimpleNamespace(parquet=read))
+
+
 # Files
 
 CONLL_LINES = """Ada B-PER
@@ -151,6 +204,11 @@ in O
 London B-LOC
 . O
 """
+ARTICLES = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/" version="0.10" xml:lang="en">
+<page><title>Ada Lovelace</title><ns>0</ns><id>1</id><revision><id>2</id><text xml:space='preserve'>
+Ada met [[Charles Babbage|Babbage]] in [[London]]. [[Charles Babbage]] lived in [[London]].</text></revision></page>
+</mediawiki>
+"""
 TEXTS = [
     "Grace Hopper was born in New York City. She worked for Remington Rand in Philadelphia.",
     "Ada Lovelace was born in London in 1815. She worked with Charles Babbage.",
@@ -164,12 +222,21 @@ def make_files(folder: Path) -> Path:
         (folder / name).symlink_to(ROOT / name)
     for name in ("train.conll", "dev.conll"):
         (folder / name).write_text(CONLL_LINES * 4)
-    (folder / "texts.jsonl").write_text("".join(json.dumps({"id": f"t{i}", "text": t}) + "\n" for i, t in enumerate(TEXTS)))
+    texts = [json.dumps({"id": f"t{i}", "text": text}) for i, text in enumerate(TEXTS)]
+    (folder / "texts.jsonl").write_text("".join(line + "\n" for line in texts))
     (folder / "corpus").mkdir()
     docs = [annotated() for _ in range(4)]
     for name in ("train", "dev", "test", "linked", "linked_dev"):
         DocBin(docs=docs, store_user_data=True).to_disk(folder / "corpus" / f"{name}.spacy")
     shutil.copy(folder / "corpus" / "dev.spacy", folder / "dev.spacy")
+    shutil.copytree(DATA / "brat", folder / "letters")
+    shutil.copy(DATA / "inception" / "ann.json", folder / "letters")
+    (folder / "articles.xml").write_text(ARTICLES)
+    (folder / "about.md").write_text("A pipeline.\n")
+    (folder / "evaluation.json").write_text('{"ents_p": 0.5, "ents_r": 0.5, "ents_f": 0.5}')
+    dates = spacy.blank("en")
+    dates.add_pipe("luke_dates")
+    dates.to_disk(folder / "my_dates")
     shutil.copy(DATA / "doccano_relations.jsonl", folder / "admin.jsonl")
     shutil.copy(DATA / "prodigy.jsonl", folder / "letters.jsonl")
     shutil.copy(DATA / "label_studio.json", folder / "project.json")
