@@ -18,12 +18,13 @@ version = release = __version__
 extensions = ["myst_parser"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
+smartquotes = False
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"spacy-luke {version}"
 html_copy_source = False
 html_show_sourcelink = False
-pygments_style = "sphinx"
+pygments_style = "friendly"
 pygments_dark_style = "monokai"
 suppress_warnings = ["myst.header"]
 

@@ -22,7 +22,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 _BLOCK = re.compile(r"^```\{(\w+)\}[ ]*(.*)\n```$", re.MULTILINE)
-_CODE = re.compile(r"\b([LW]\d{3})\b")
+_CODE = re.compile(r"(?<![\[*\w])([LW]\d{3})\b(?![\]*])")
+# Code, and labels.
+_NOT_PROSE = re.compile(r"(^ *```.*?^ *```$|`[^`\n]+`|^\(\w+\)=$)", re.MULTILINE | re.DOTALL)
 # Settings that every component has, and what pages say of them.
 _EVERYWHERE = {
     "model": "the architecture, with the block of its encoder.",
@@ -32,8 +34,14 @@ _NOT_SETTINGS = {"self", "nlp", "name", "vocab", "get_examples"}
 
 
 def expand(text: str) -> str:
-    """The page with the content of its generated blocks; blocks of other languages stay."""
-    return _BLOCK.sub(lambda m: SOURCES[m[1]](*m[2].split()) if m[1] in SOURCES else m[0], text)
+    """The page with the content of its generated blocks, and links from codes of errors; other blocks stay."""
+    text = _BLOCK.sub(lambda m: SOURCES[m[1]](*m[2].split()) if m[1] in SOURCES else m[0], text)
+    prose = _NOT_PROSE.split(text)
+    return "".join(part if i % 2 else _CODE.sub(_link_to_code, part) for i, part in enumerate(prose))
+
+
+def _link_to_code(match: re.Match[str]) -> str:
+    return f"[{match[1]}](errors.md#{match[1].lower()})"
 
 
 # Names
@@ -124,10 +132,12 @@ def describe(target: Any, names: list[str]) -> Description:
 
 
 def _markdown(text: str) -> str:
-    """Docstrings are Markdown; codes become links, and names of builders become registered ones."""
+    """Docstrings are Markdown; names of builders become registered ones, those of other code are left out."""
     builders = {target.partition(":")[2]: name for names in entry_points().values() for name, target in names.items()}
     text = re.sub(r"`(build_\w+)`", lambda m: f"`{builders.get(m[1], m[1])}`", text)
-    return _CODE.sub(lambda m: f"[{m[1]}](errors.md#{m[1].lower()})", text)
+    # But for what is indented, which is code.
+    text = re.sub(r"^(?! {4}).*", lambda line: re.sub(r"<(?=\w)(?![^`]*`)", r"\<", line[0]), text, flags=re.MULTILINE)
+    return re.sub(r",? \(see `(?!spacy-luke)[\w.]+`\)|; see `(?!spacy-luke)[\w.]+`", "", text)
 
 
 def _value(value: Any) -> str:
@@ -256,11 +266,20 @@ def function(path: str) -> str:
     """Signature and docstring of a function or class."""
     target = _find(path)
     call = target.__init__ if inspect.isclass(target) and "__init__" in vars(target) else target
-    names = [name for name in inspect.signature(call).parameters if name != "self"]
-    found = describe(target, names)
-    name = path.removeprefix("spacy_luke.") if path.count(".") > 1 else path
-    head = f"`{name}({', '.join(names)})`\n\n{found.before}\n"
+    parameters = {name: p for name, p in inspect.signature(call).parameters.items() if name != "self"}
+    found = describe(target, list(parameters))
+    shown = ", ".join(
+        name if p.default is p.empty else f"{name}={_argument(p.default)}" for name, p in parameters.items()
+    )
+    head = f"**`{path}({shown})`**\n\n{found.before}\n"
     return "\n".join([head, _definitions(found.settings, {}), found.after, ""])
+
+
+def _argument(value: Any) -> str:
+    """A default as Python writes it."""
+    if callable(value) or " object at " in repr(value):
+        return "…"
+    return "{}" if isinstance(value, Mapping) and not value else repr(value)
 
 
 def functions(registry: str) -> str:
@@ -320,10 +339,11 @@ def _shown(argument: Any) -> str:
     return several if argument.required else f"[{several}]"
 
 
-def _plain(text: str) -> str:
-    """Help as Markdown: what looks like markup is text."""
+def _plain(text: str, *, strip: bool = True) -> str:
+    """A message or a help as Markdown: what looks like markup is text."""
     text = re.sub(r"(?<!\n)\n(?!\n)", " ", text.replace("\b", "").replace("\f", ""))
-    return re.sub(r"([*<>\[\]|_])", r"\\\1", text).strip()
+    text = re.sub(r"([*<>\[\]|_`])", r"\\\1", text)
+    return text.strip() if strip else text
 
 
 def _option_default(option: Any) -> str:
@@ -343,7 +363,8 @@ def errors() -> str:
             if group:
                 parts.append(f"### {title}: {group}\n")
             for code, message in messages:
-                shown = re.sub(r"([*<>\[\]|_`])", r"\\\1", re.sub(r"\{(\w+)[^}]*\}", r"…", message))
+                parts_of = re.split(r"\{(\w+)[^}]*\}", message)
+                shown = "".join(f"*{part}*" if i % 2 else _plain(part, strip=False) for i, part in enumerate(parts_of))
                 parts.append(f"({code.lower()})=\n**{code}**\n: {shown}\n")
     return "\n".join(parts)
 

@@ -61,7 +61,7 @@ def test_docstrings_are_read():
         """Make something.
 
         first: a number;
-            more of it (L024). second: another: one.
+            more of it (see `mean`). second: another: one.
         third, second: both.
 
         The end, as `build_span_filter` says.
@@ -71,7 +71,12 @@ def test_docstrings_are_read():
     assert found.before == "Make something."
     assert found.after == "The end, as `spacy-luke.span_filter.v1` says."
     assert found.settings["third, second"] == "both."
-    assert found.settings["first"].startswith("a number;\nmore of it ([L024](errors.md#l024)).")
+    assert found.settings["first"].startswith("a number;\nmore of it.")
+
+
+def test_codes_of_errors_become_links_but_in_code():
+    page = "(l024)=\nL024 and `W002`\n\n```text\nW003\n```\n"
+    assert generated.expand(page) == "(l024)=\n[L024](errors.md#l024) and `W002`\n\n```text\nW003\n```\n"
 
 
 def test_every_code_is_on_the_page_of_errors():
@@ -79,7 +84,7 @@ def test_every_code_is_on_the_page_of_errors():
     for code in [*ERRORS, *WARNINGS]:
         assert page.count(f"({code.lower()})=\n") == 1, code
     # Values are left out, words are not.
-    assert "hidden\\_size … is not a multiple of num\\_attention\\_heads …. Correct config.json." in page
+    assert "hidden\\_size *hidden* is not a multiple of num\\_attention\\_heads *heads*. Correct config.json." in page
 
 
 def test_every_command_is_on_its_page():

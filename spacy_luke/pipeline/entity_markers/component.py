@@ -107,7 +107,8 @@ class EntityMarkerComponent(TaskComponent, CalibratedPipe):
     max_mention_pieces: pieces of a mention, markers included, that give it its position in LUKE; the rest does not
         count.
     multi_label: several labels for an item, each with a probability of its own (sigmoid), or just one (softmax);
-        null = as the checkpoint was trained, else `default_multi_label`.
+        null = as the checkpoint was trained (`problem_type` in config.json), else several for types and one for
+        relations.
     threshold: least probability in [0, 1] of a predicted label; null = 0.5 with `multi_label`, else 0.
     label_thresholds: the same for single labels, a list of [label, probability]; `threshold` is that of the others.
         L190 for a label that the component does not have.
