@@ -172,7 +172,7 @@ def _line_pattern(line: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    lines = [line.rstrip() for line in text.strip("\n").splitlines()]
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[\d;]*m", "", text).strip("\n").splitlines()]
     return "\n".join([*lines, ""])
 
 
