@@ -55,18 +55,23 @@ _OF_ATTENTION = ("layer", "head", "tokens", "window", "special")
 class Options:
     """Options that the views read from displaCy's dict. displaCy's other keys mean nothing here; L047 for any other.
 
-    min_score: what is less probable is left out.
+    min_score: what is less probable is left out; a line below says how much.
     labels: the relation labels or entity types that are shown; None = all.
     ents: labels of the entities that are shown beside those of relations; None = all.
+    scores: show scores.
+    fine_print: say below what is left out.
     width: px of a line of text in the view of relations; 0 = do not wrap, scroll.
     distance: px from one level of arcs to the next.
     join_sentences: relations across at most so many sentence boundaries are arcs, the others are listed.
     n_best: answers per question; 0 = all.
     kb_url_template: address of what an entity is linked to, with {} for its id, as in displaCy; None = no address.
     title, about: heading of a page, and a sentence below it.
-    own_look: the user chose ground or ink, which then are no page's.
     responsive: draw for several widths, of which a page with the look shows the one that fits; default: for a page,
         unless there is a `width`.
+    color, bg, font: of the views of relations and attention, as CSS writes them.
+    direction: "ltr" or "rtl"; None = that of the language.
+
+    `colors` maps labels of entities, types and relations to colours.
     """
 
     min_score: float = 0.0
@@ -87,7 +92,7 @@ class Options:
     about: str = ""
     label_colors: Mapping[str, str] = field(default_factory=dict)
     line_colors: Mapping[str, str] = field(default_factory=dict)
-    own_look: bool = False
+    own_look: bool = False  # the user chose ground or ink, which then are no page's
     responsive: bool = False
 
     @classmethod
