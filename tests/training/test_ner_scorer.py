@@ -56,6 +56,19 @@ def test_other_components_are_scored_by_what_the_references_have() -> None:
 
 
 def test_references_without_spans_give_no_score() -> None:
-    predicted = with_spans("sc", GOLD)
+    predicted = with_spans("sc", GOLD, [0.9, 0.8, 0.7])
     scores = build_ner_scorer()([Example(predicted, NLP.make_doc(TEXT))], spans_key="sc", overlap=True)
     assert set(scores.values()) == {None}
+
+
+def test_without_predicted_spans_nothing_is_found() -> None:
+    scores = build_ner_scorer()([Example(NLP.make_doc(TEXT), with_spans("sc", GOLD))], spans_key="sc", overlap=True)
+    assert [scores[f"spans_sc_{part}"] for part in "prf"] == [0, 0, 0]
+
+
+def test_the_calibration_error_of_entities_is_over_those_of_the_reference() -> None:
+    reference = NLP.make_doc(TEXT)
+    example = Example(with_spans("luke_ner", GOLD[1:], [0.9, 0.6]), reference)
+    assert build_ner_scorer()([example], overlap=False)["ents_ece"] is None  # not annotated
+    reference.set_ents([reference.char_span(*GOLD[2])])
+    assert build_ner_scorer()([example], overlap=False)["ents_ece"] == pytest.approx((0.9 + 0.4) / 2)

@@ -12,8 +12,10 @@ _WEEKDAY = r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day\b"
 _DAY = r"(?:0?[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th)?(?![\d%]|[.,:]\d)"
 _YEAR = r"(?:1[0-9]{3}|20[0-9]{2})(?![\d%]|[.,]\d)"
 _ERA = r"(?:B\.\s?C\.(?:\s?E\.)?|BCE?\b|C\.\s?E\.|CE\b|A\.\s?D\.|AD\b)"
+_ONES = "one|two|three|four|five|six|seven|eight|nine"
 _NUMBER = (
-    r"(?:\d{1,3}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred)"
+    rf"(?:\d{{1,3}}|(?:(?:an?|{_ONES}|ten)\s)?(?:hundred|thousand)|{_ONES}|ten|eleven|twelve|"
+    rf"(?:thir|four|fif|six|seven|eigh|nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty(?:-(?:{_ONES}))?)"
 )
 _ORDINAL = (
     r"(?:\d{1,2}(?:st|nd|rd|th)|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|"
@@ -42,7 +44,7 @@ _UNIT = (
     r"hundred|thousand|million|billion|trillion|times|calories|years?|yrs?|months?|weeks?|days?|hours?|minutes?|seconds?)\b"
 )
 _STREET = r"(?:[A-Z][\w.]*\s){1,3}(?:Street|St\b|Avenue|Ave\b|Road|Rd\b|Boulevard|Blvd|Drive|Lane|Way|Square)\b"
-_COUNTED = r"(?:people|[a-z]*(?:men|children)|[a-z]{3,}(?<!s)(?<!thu)(?<!wa)(?<!ha)s)\b"
+_COUNTED = r"(?:people|[a-z]*(?:men|children)|[a-z]{3,}(?<!s)(?<!thu)s)\b"
 _NO_AMOUNT = rf"(?!\s?-?\s?(?i:{_UNIT})|\s{_STREET}|\s\d|-year|-\d(?!\d{{1,3}}\b))"
 _NO_COUNT_BEFORE = "".join(
     rf"(?<!\b(?i:{word})\s)"
@@ -58,9 +60,9 @@ _PATTERNS = tuple(
         rf"{_START}(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|1[0-2])\1(?:1\d|20)\d\d{_END}",
         rf"{_START}(?:0?[1-9]|1[0-2])([-/.])(?:0?[1-9]|[12]\d|3[01])\1(?:1\d|20)\d\d{_END}",
         rf"{_START}(?:(?:0?[1-9]|[12]\d|3[01])/(?:0?[1-9]|1[0-2])|(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12]\d|3[01]))/\d\d{_END}",
-        # Monday, June 5, 1833; the 5th of June; June 1833; June of 1833
+        # Monday, June 5, 1833; the 5th of June; 15 March 44 BC; June 1833; June of 1833
         rf"{_START}(?i:(?:{_WEEKDAY},?\s)?{_MONTH}\s{_DAY}(?:\s?,?\s{_YEAR})?){_END}",
-        rf"{_START}(?i:(?:{_WEEKDAY},?\s)?(?:the\s)?{_DAY}\s(?:of\s)?{_MONTH}(?:\s?,?\s{_YEAR})?(?:\s{_ERA})?){_END}",
+        rf"{_START}(?i:(?:{_WEEKDAY},?\s)?(?:the\s)?{_DAY}\s(?:of\s)?{_MONTH}(?:\s?,?\s(?:\d{{1,4}}\s?{_ERA}|{_YEAR}))?){_END}",
         rf"{_START}(?i:{_PART}?{_MONTH}(?:\s?,)?\s(?:of\s)?{_YEAR}){_NO_AMOUNT}{_END}",
         # 44 BC, AD 79
         rf"{_START}\d{{1,4}}\s?{_ERA}",
@@ -70,7 +72,7 @@ _PATTERNS = tuple(
         rf"(?<!\w)(?i:the\s{_PART}?)['’]?\d0s\b(?!\s?°)",
         rf"{_START}(?i:(?:the\s)?{_PART}?{_ORDINAL}\scentury)(?:\s{_ERA}|\b)",
         rf"{_START}(?i:(?:the\s)?{_PART}?{_SEASON}\s(?:of\s)?{_YEAR}){_END}",
-        # last Tuesday, next year, three days ago, the past two weeks, yesterday
+        # last Tuesday, next year, three days ago, yesterday
         rf"{_START}(?i:last|next|this|past)\s(?:(?i:{_WEEKDAY}|{_SEASON}|week(?:end)?\b|month\b|year\b|decade\b|century\b)|"
         rf"(?:{_MONTHS})\b)",
         rf"{_START}(?i:(?:(?:more|less)\sthan\s)?(?:{_NUMBER}|an?|(?:a\s)?few|several|many|some)\s{_PERIOD}\sago\b)",
@@ -82,8 +84,8 @@ _PATTERNS = tuple(
         # 1914–1918, which spaCy's tokenizer leaves in one token
         rf"{_BARE}{_YEAR}–{_YEAR}{_NO_AMOUNT}(?!\w)",
         # 1833: in time, or determined, or not counting what follows
-        rf"{_BARE}(?<!\bof\s){_IN_TIME}{_YEAR}{_NO_AMOUNT}(?!\w)",
-        rf"{_BARE}{_DETERMINED}{_YEAR}{_NO_AMOUNT}(?!\w)",
+        rf"(?<!\bof\s){_IN_TIME}{_YEAR}{_NO_AMOUNT}(?!\w)",
+        rf"{_DETERMINED}{_YEAR}{_NO_AMOUNT}(?!\w)",
         rf"{_BARE}{_YEAR}{_NO_AMOUNT}(?!\w|\s{_COUNTED})",
     )
 )

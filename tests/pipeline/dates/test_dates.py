@@ -10,6 +10,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from spacy_luke.errors import LukeError
+from spacy_luke.pipeline.dates.patterns import find_dates
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +35,19 @@ def dates(nlp: Language, text: str) -> list[str]:
         ("It was founded in May 2004 and closed on Dec. 3.", ["May 2004", "Dec. 3"]),
         ("They met in March.", ["March"]),
         ("The talks of December failed.", ["December"]),
+        ("It was Monday, 5 June 1833.", ["Monday, 5 June 1833"]),
+        ("On JUNE 5, 1833 and 5 JUNE 1834.", ["JUNE 5, 1833", "5 JUNE 1834"]),
+        ("In JUNE 1833, June, 1834, and early June 1836.", ["JUNE 1833", "June, 1834", "early June 1836"]),
+        ("The June of 1835 was hot.", ["June of 1835"]),
+        ("In June 1500 tons were sold.", ["June"]),
         # numeric
         ("Signed on 12/05/2021 in Bonn.", ["12/05/2021"]),
         ("Signed on 2021-05-12 in Bonn.", ["2021-05-12"]),
         ("Signed on 12.5.2021 in Bonn.", ["12.5.2021"]),
         ("Due 31/12/21.", ["31/12/21"]),
+        ("Signed on 31.12.2021 in Bonn.", ["31.12.2021"]),
+        ("Signed on 12/31/2021 in Bonn.", ["12/31/2021"]),
+        ("Sent 2021-05-12T10:30:00Z or 2021-05-12T10:30 by mail.", ["2021-05-12T10:30:00Z", "2021-05-12T10:30"]),
         # years
         ("Grace Hopper was born in 1906.", ["1906"]),
         ("Ada Lovelace (1815-1852) wrote it.", ["1815", "1852"]),
@@ -46,6 +55,8 @@ def dates(nlp: Language, text: str) -> list[str]:
         ("In 1999 scientists found it.", ["1999"]),
         ("The 2008 elections were close.", ["2008"]),
         ("Founded 1871, it grew.", ["1871"]),
+        ("1871 was hard, and 1872 has ended. 1873 was. 1874 thus began.", ["1871", "1872", "1873", "1874"]),
+        ("It closed 1999 across Europe.", ["1999"]),
         # historical
         ("Caesar was killed in 44 BC.", ["44 BC"]),
         ("Vesuvius erupted in AD 79.", ["AD 79"]),
@@ -54,12 +65,30 @@ def dates(nlp: Language, text: str) -> list[str]:
         ("It was built in the late 12th century.", ["the late 12th century"]),
         ("It is of the fifth century BC.", ["the fifth century BC"]),
         ("They landed in the summer of 1969.", ["the summer of 1969"]),
+        ("It stood in 476 B.C.E. and in 47 B.C. burnt.", ["476 B.C.E.", "47 B.C."]),
+        ("He died on 15 March 44 BC.", ["15 March 44 BC"]),
+        ("He died on 14 October 1066 AD.", ["14 October 1066 AD"]),
+        ("The Early 1990s and 1980s music.", ["The Early 1990s", "1980s"]),
+        ("The Early 60s and the '70s.", ["The Early 60s", "the '70s"]),
+        ("The Late 12th Century and 13th century art.", ["The Late 12th Century", "13th century"]),
+        ("Summer 1969 was hot.", ["Summer 1969"]),
         # relative
         ("They met last Tuesday.", ["last Tuesday"]),
         ("It began three days ago, not yesterday.", ["three days ago", "yesterday"]),
         ("He left a few years ago.", ["a few years ago"]),
         ("She will come next year.", ["next year"]),
         ("The bank closed on Friday.", ["Friday"]),
+        ("They met Last weekend, last tuesday, last week.", ["Last weekend", "last tuesday", "last week"]),
+        ("Three days ago; more than three days ago.", ["Three days ago", "more than three days ago"]),
+        ("He left few days ago.", ["few days ago"]),
+        ("He left a hundred years ago, or five hundred years ago.", ["a hundred years ago", "five hundred years ago"]),
+        ("It was hundred years ago.", ["hundred years ago"]),
+        ("He left fifteen weeks ago, or sixty-one days ago.", ["fifteen weeks ago", "sixty-one days ago"]),
+        ("He left forty years ago.", ["forty years ago"]),
+        ("Yesterday, or the day before yesterday.", ["Yesterday", "the day before yesterday"]),
+        # a date beside what only ends as one does
+        ("It was midsummer 1969.", ["1969"]),
+        ("After the repast Friday came.", ["Friday"]),
     ],
 )
 def test_dates_are_found(nlp: Language, text: str, found: list[str]) -> None:
@@ -87,11 +116,40 @@ def test_dates_are_found(nlp: Language, text: str, found: list[str]) -> None:
         "He may march on in august company.",
         "It ran 24/7 on port 20211.",
         "Number 45/13/2021 is none.",
+        "He paid 2000 US dollars, or 2000 Dollars.",
+        "It is 1500 inch or 1501 inches.",
+        "Highs are in the 60s °F.",
+        "The thirty-first century is far.",
+        "Black-Friday deals are pre-December.",
+        "The death of June Carter.",
+        "April said no.",
+        "It lies between 1500–1800 metres, for $1914–1918.",
         "",
     ],
 )
 def test_amounts_and_other_numbers_are_no_dates(nlp: Language, text: str) -> None:
     assert dates(nlp, text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The MD-1999 flew.",
+        "The files a/2021-05-12, b/31.12.2021, c/31/12/21 and d/12.31.2021.",
+        "Version 31.12.2021.7 and 12.31.2021.7 and 31/12/21/7.",
+        "See June 5/6, or x-June 5, or /5 June, or 5 June/6, or 0.5 June.",
+        "On June 5% rose, and on June 5:30.",
+        "The talks of x44 BC, of NOMAD 79 and of AD 79.5.",
+        "Model x1990s is good.",
+        "They bathe 60s.",
+        "Today's news, from USAtoday.",
+        "In the 1999th time, in 1999x, 1999th.",
+        "He had gone days ago.",
+        "The summer of 1969.5 was.",
+    ],
+)
+def test_parts_of_words_and_of_longer_numbers_are_no_dates_however_tokens_are_cut(text: str) -> None:
+    assert list(find_dates(text)) == []
 
 
 def test_entities_that_are_there_stay(nlp: Language) -> None:

@@ -15,6 +15,7 @@ from thinc.api import Config
 from transformers import LukeModel
 
 from spacy_luke.errors import LukeError, LukeWarning
+from spacy_luke.pipeline.entity_markers.component import ScoredItems
 from tests.pipeline.entity_markers.model import (
     ENTITY,
     TYPES,
@@ -173,6 +174,29 @@ def test_labels_that_the_component_does_not_have_are_errors(folder) -> None:
     with pytest.raises(LukeError, match=r"L041.*hero, saint.*luke_entity_typer.*artist") as caught:
         nlp.update(examples(nlp, [(DATA[0][0], {0: ["saint", "person"], 2: ["hero"]})]))
     assert caught.value.code == "L041"
+
+
+# Predictions
+
+
+def decoded(pipe, rows: list[list[float]]) -> list[tuple[str, ...]]:
+    """Types of the entities of a Doc for the raw scores of each."""
+    doc = make_doc(spacy.blank("en"), DATA[0][0])
+    pipe.set_annotations([doc], [ScoredItems([(ent,) for ent in doc.ents], np.array(rows, dtype=np.float32))])
+    return [tuple(ent._.entity_types) for ent in doc.ents]
+
+
+def test_a_probability_equal_to_the_threshold_is_enough_and_of_equal_types_the_first_is_first(folder) -> None:
+    _, pipe = component(folder)
+    unsure, sure = [0.0] * len(TYPES), [-1.0] * (len(TYPES) - 1) + [1.0]
+    assert pipe.threshold == 0.5
+    assert decoded(pipe, [unsure, sure, [-1e-3] * len(TYPES)]) == [TYPES, TYPES[-1:], ()]
+
+
+def test_spans_after_one_whose_output_is_not_finite_have_types(folder) -> None:
+    _, pipe = component(folder)
+    sure = [-1.0] * (len(TYPES) - 1) + [1.0]
+    assert decoded(pipe, [[float("nan")] * len(TYPES), sure, sure]) == [(), TYPES[-1:], TYPES[-1:]]
 
 
 # Where training starts from

@@ -241,6 +241,35 @@ def test_the_f1_at_a_threshold_is_that_of_the_component_with_it(fast):
     assert pipe.span_filter.settings == settings
 
 
+def test_recall_and_share_at_a_threshold_count_candidates_from_it_on(fast):
+    pipe, gold = fast.get_pipe("luke_ner"), examples(fast)
+    floor = pipe.span_filter.settings.floor
+    found = pipe.filter_probabilities([example.predicted for example in gold])
+    every = [
+        (float(p) if rank >= floor else 1.0, tuple(span) in {(ent.start, ent.end) for ent in example.reference.ents})
+        for example, doc in zip(gold, found, strict=True)
+        for span, p, rank in zip(doc.spans.tolist(), doc.probabilities, doc.ranks.tolist(), strict=True)
+    ]
+    assert sum(is_gold for _, is_gold in every) == sum(len(example.reference.ents) for example in gold)
+    best_left_out = max(p for p, _ in every if p < 1)
+    points = measure_filter(pipe, gold, (0.001, best_left_out, 1.0))
+    assert [point.threshold for point in points] == [1.0, best_left_out, 0.001]
+    for point in points:
+        kept = [is_gold for p, is_gold in every if p >= point.threshold]
+        assert point.kept == pytest.approx(len(kept) / len(every))
+        assert point.recall == pytest.approx(sum(kept) / sum(is_gold for _, is_gold in every))
+    assert points[0].kept < points[1].kept
+
+
+def test_the_f1_of_a_component_with_overlap_is_over_spans(fast, monkeypatch):
+    pipe, gold = fast.get_pipe("luke_ner"), examples(fast)
+    for example in gold:
+        example.reference.spans[pipe.spans_key] = example.reference.ents
+        example.reference.set_ents([])
+    monkeypatch.setattr(pipe, "overlap", True)
+    assert measure_filter(pipe, gold)[-1].f == 1.0
+
+
 def test_docs_without_annotation_change_nothing(fast):
     pipe = fast.get_pipe("luke_ner")
     before = {name: p.clone() for name, p in pipe._module.named_parameters()}

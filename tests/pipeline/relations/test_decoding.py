@@ -231,6 +231,15 @@ def test_of_several_tails_of_a_head_the_most_probable_stays(folders) -> None:
     assert lives(component(folders["plain"], single_tail=["met"]), rows) == [(0, 2), (0, 4), (8, 2)]
 
 
+def test_relations_with_other_labels_have_as_many_tails_as_there_are(folders) -> None:
+    rows = {(0, 2): [0.0, 0.0, 9.0, 0.0], (0, 4): [0.0, 2.0, 0.0, 0.0], (2, 4): [0.0, 0.0, 8.0, 0.0]}
+    rows |= {(0, 3): [0.0, 0.0, 7.0, 0.0], (0, 1): [0.0, 1.0, 0.0, 0.0]}
+    found = [
+        (head, tail) for head, _, tail, _ in relations(component(folders["plain"], single_tail=["lives_in"]), rows)
+    ]
+    assert found == [(0, 2), (0, 3), (0, 4), (2, 4)]
+
+
 def test_of_equal_tails_the_first_stays(folders) -> None:
     assert lives(component(folders["plain"], single_tail=["lives_in"]), {(0, 2): 2.0, (0, 4): 2.0}) == [(0, 2)]
 

@@ -457,9 +457,12 @@ def test_labels_with_one_tail_are_learned_and_saved(folder, tmp_path) -> None:
 def test_a_label_with_few_heads_is_not_learned_to_have_one_tail(folder) -> None:
     assert learned(folder, ONCE[1:]) == []
     assert learned(folder, ONCE) == ["lives_in", "met"]
-    twice = (DATA[0][0], [(0, 2, "met"), (0, 4, "met"), (0, 4, "lives_in")])
+    twice = (DATA[0][0], [(0, 1, "no_relation"), (0, 2, "met"), (0, 4, "met"), (0, 4, "lives_in")])
+    assert learned(folder, [*ONCE[1:], twice]) == ["lives_in", "met"], "one error in 50 heads"
     assert learned(folder, [*ONCE, twice]) == ["lives_in", "met"], "one error in 51 heads"
     assert learned(folder, [*ONCE, twice, twice]) == ["lives_in"]
+    ada_in_all = (DATA[0][0], [(0, other, "met") for other in (2, 3, 4, 5)])
+    assert learned(folder, [*ONCE, ada_in_all]) == ["lives_in", "met"], "a head with four tails is one error"
 
 
 def test_before_labels_with_one_tail_were_learned_there_are_none(folder) -> None:

@@ -236,6 +236,7 @@ def test_neighbours_of_one_type_cannot_be_told_apart_without_a_label_for_the_fir
     with pytest.warns(LukeWarning, match=r"W020.*1 directly after another of their type.*'Bo' \(PER\)"):
         pipe.initialize(lambda: [gold], checkpoint=folder)
     assert targets(pipe, gold) == ["I-PER", "?", "I-LOC"]
+    assert targets(pipe, example("Ada O Bo", [(0, 1, "PER"), (2, 3, "PER")])) == ["I-PER", "O", "I-PER"]
 
 
 def test_entities_whose_tags_the_head_lacks_and_blank_ones_are_reported(tmp_path) -> None:

@@ -1,0 +1,62 @@
+"""Factories of components hand their settings on."""
+
+from __future__ import annotations
+
+import inspect
+from importlib.metadata import entry_points
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import spacy
+
+from spacy_luke.models.shared import SHARED
+from spacy_luke.pipeline.encoder.component import LukeEncoderPipe, SharedVectorsPipe, make_luke_encoder
+from tests.pipeline.every_component import FACTORIES
+
+NLP = spacy.blank("en")
+
+
+def handed_on(make: Any, component: type, model: Any, settings: dict[str, Any], monkeypatch: Any) -> dict[str, Any]:
+    """What a factory makes its component with."""
+    given: dict[str, Any] = {}
+
+    def record(self: Any, vocab: Any, model: Any, name: str, **arguments: Any) -> None:
+        given.update(arguments, vocab=vocab, model=model, name=name)
+
+    monkeypatch.setattr(component, "__init__", record)
+    made = make(NLP, "mine", model, **settings)
+    assert type(made) is component
+    return given
+
+
+def settings_of(make: Any) -> dict[str, Any]:
+    """Another value for each setting."""
+    return {name: object() for name in inspect.signature(make).parameters if name not in ("nlp", "name", "model")}
+
+
+@pytest.mark.parametrize("factory", [name for name in FACTORIES if name != "luke_encoder"])
+def test_a_component_has_the_settings_of_its_factory(factory: str, monkeypatch: Any) -> None:
+    [entry] = entry_points(group="spacy_factories", name=factory)
+    make, model = entry.load(), SimpleNamespace(attrs={})
+    settings = settings_of(make)
+    component = make.__globals__[inspect.signature(make).return_annotation]
+    expected = {"vocab": NLP.vocab, "model": model, "name": "mine", **settings}
+    assert handed_on(make, component, model, settings, monkeypatch) == expected
+
+
+def test_luke_encoder_has_the_settings_of_its_factory(monkeypatch: Any) -> None:
+    model, settings = SimpleNamespace(attrs={}), settings_of(make_luke_encoder)
+    expected = {"vocab": NLP.vocab, "model": model, "name": "mine", "nlp": NLP, **settings}
+    assert handed_on(make_luke_encoder, LukeEncoderPipe, model, settings, monkeypatch) == expected
+
+
+def test_luke_encoder_on_the_encoder_of_another_has_the_settings_of_vectors(monkeypatch: Any) -> None:
+    model = SimpleNamespace(attrs={SHARED: object()})
+    settings = {**settings_of(make_luke_encoder), "component_grad_clip": None}
+    given = handed_on(make_luke_encoder, SharedVectorsPipe, model, settings, monkeypatch)
+    of_encoder = {"component_grad_clip", "max_kept_bytes"}
+    assert {name: given[name] for name in settings if name not in of_encoder} == {
+        name: value for name, value in settings.items() if name not in of_encoder
+    }
+    assert not of_encoder.intersection(given)
