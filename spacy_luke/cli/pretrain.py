@@ -51,19 +51,20 @@ def pretrain_cli(
 
     overrides = parse_config_overrides(ctx.args)
     import_code(code)
-    with one_line_errors(), show_validation_error(config_path, hint_fill=False):
-        from ..training.pretraining.run import Run
-        from ..training.pretraining.state import has_run
+    from ..training.pretraining.ranks import torchrun_ranks
+    from ..training.pretraining.run import Run
+    from ..training.pretraining.state import has_run
 
+    with one_line_errors(), torchrun_ranks(gpu_id) as ranks, show_validation_error(config_path, hint_fill=False):
         config = load_config(config_path, overrides=overrides, interpolate=True)
         output.mkdir(parents=True, exist_ok=True)
         resume = resume or (resume_or_start and has_run(output))
-        run = Run(config, output, resume=resume, gpu_id=gpu_id)
+        run = Run(config, output, resume=resume, gpu_id=gpu_id, ranks=ranks)
         typer.echo(run.summary())
         typer.echo(_line([*COLUMNS, *_OF_SCORES, *_OF_SCORES, "WORDS/S"]))
         for report in run.steps():
             typer.echo(_line(_cells(report)))
-    typer.echo(f"Saved {output / 'model-last'}. Fine-tune with --paths.checkpoint {output / 'model-last'}.")
+        typer.echo(f"Saved {output / 'model-last'}. Fine-tune with --paths.checkpoint {output / 'model-last'}.")
 
 
 def _cells(report: Report) -> list[str]:
