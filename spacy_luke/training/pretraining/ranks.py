@@ -88,7 +88,9 @@ class TorchrunRanks:
     def __init__(self, *, gpus: bool):
         from torch.distributed.rendezvous import rendezvous  # not in every build of PyTorch
 
-        self._store, self.rank, self.world_size = next(rendezvous("env://"))
+        store, self.rank, self.world_size = next(rendezvous("env://"))
+        # Processes that torchrun starts again find the store of those before, with addresses where nobody is any more.
+        self._store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
         self._local_rank = int(os.environ["LOCAL_RANK"])
         dist.init_process_group(
             "nccl" if gpus else "gloo",
