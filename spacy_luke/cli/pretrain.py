@@ -31,7 +31,7 @@ def pretrain_cli(
     resume_or_start: Annotated[
         bool, Option("--resume-or-start", help="Go on with the run in the folder if there is one; start one if not.")
     ] = False,
-    gpu_id: Annotated[int, Option("--gpu-id", "-g", help="Number of the GPU; -1 for the CPU.")] = -1,
+    gpu_id: Annotated[int, Option("--gpu-id", "-g", help="Number of the (first) GPU; -1 for the CPU.")] = -1,
     code: Annotated[
         Path | None, Option("--code", "-c", help="Python file to import first, with functions of the config.")
     ] = None,
@@ -45,6 +45,8 @@ def pretrain_cli(
 
     Example: python -m spacy luke pretrain configs/pretrain.cfg --output training/pretrained
     --paths.train corpus/train.spacy --paths.checkpoint FacebookAI/roberta-base
+
+    By several processes, each on a GPU of its own: torchrun --standalone --nproc-per-node 8 -m spacy luke pretrain …
     """
     from spacy.cli._util import import_code, parse_config_overrides, show_validation_error
     from spacy.util import load_config
@@ -55,7 +57,7 @@ def pretrain_cli(
     from ..training.pretraining.run import Run
     from ..training.pretraining.state import has_run
 
-    with one_line_errors(), torchrun_ranks(gpu_id) as ranks, show_validation_error(config_path, hint_fill=False):
+    with one_line_errors(), torchrun_ranks() as ranks, show_validation_error(config_path, hint_fill=False):
         config = load_config(config_path, overrides=overrides, interpolate=True)
         output.mkdir(parents=True, exist_ok=True)
         resume = resume or (resume_or_start and has_run(output))

@@ -36,9 +36,9 @@ class Ranks(Protocol):
     rank: int
     world_size: int
 
-    def device(self, gpu_id: int) -> torch.device:
-        """Device of this process: the CPU for -1, else a GPU of its own, counted from `gpu_id`. L047 if PyTorch has no
-        such GPU."""
+    def connect(self, gpu_id: int) -> torch.device:
+        """Connect the ranks. RETURNS: the device of this one: the CPU for -1, else a GPU of its own, counted from
+        `gpu_id`. L047 if PyTorch has no such GPU."""
 
     def rank_0_first(self) -> AbstractContextManager[None]:
         """A `with` block that other ranks enter when rank 0 has left it."""
@@ -60,7 +60,7 @@ class OneProcess:
     rank = 0
     world_size = 1
 
-    def device(self, gpu_id: int) -> torch.device:
+    def connect(self, gpu_id: int) -> torch.device:
         return _device(gpu_id)
 
     def rank_0_first(self) -> AbstractContextManager[None]:
@@ -85,24 +85,24 @@ class TorchrunRanks:
     L193 for a collective operation that another rank does not take part in any more.
     """
 
-    def __init__(self, *, gpus: bool):
+    def __init__(self) -> None:
         from torch.distributed.rendezvous import rendezvous  # not in every build of PyTorch
 
         store, self.rank, self.world_size = next(rendezvous("env://"))
         # Processes that torchrun starts again find the store of those before, with addresses where nobody is any more.
         self._store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
         self._local_rank = int(os.environ["LOCAL_RANK"])
+
+    def connect(self, gpu_id: int) -> torch.device:
+        device = _device(gpu_id + self._local_rank if gpu_id >= 0 else gpu_id)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # else each process also takes memory of the first GPU
         dist.init_process_group(
-            "nccl" if gpus else "gloo",
+            "nccl" if device.type == "cuda" else "gloo",
             store=dist.PrefixStore("group", self._store),
             rank=self.rank,
             world_size=self.world_size,
         )
-
-    def device(self, gpu_id: int) -> torch.device:
-        device = _device(gpu_id + self._local_rank if gpu_id >= 0 else gpu_id)
-        if device.type == "cuda":
-            torch.cuda.set_device(device)  # else each process also takes memory of the first GPU
         return device
 
     @contextmanager
@@ -168,7 +168,7 @@ class TorchrunRanks:
 
 
 @contextmanager
-def torchrun_ranks(gpu_id: int) -> Iterator[Ranks]:
+def torchrun_ranks() -> Iterator[Ranks]:
     """The processes that torchrun has started, or this one, if it was started in another way.
 
     Only rank 0 prints and warns. An error that rank 0 has, too, ends the other ranks without a message.
@@ -176,7 +176,7 @@ def torchrun_ranks(gpu_id: int) -> Iterator[Ranks]:
     if not dist.is_available() or not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         yield ONE_PROCESS
         return
-    ranks = TorchrunRanks(gpus=gpu_id >= 0)
+    ranks = TorchrunRanks()
     with ExitStack() as silence:
         if ranks.rank:
             silence.enter_context(redirect_stdout(silence.enter_context(open(os.devnull, "w"))))

@@ -72,10 +72,10 @@ class Run:
             raise LukeError("L097", section="pretraining", problem="it is missing", known="see configs/pretrain.cfg")
         self.settings = Settings.from_config(registry.resolve(config["pretraining"]))
         self.output = output
-        self.device = ranks.device(gpu_id)
-        self._ranks = ranks
         if self.settings.accumulate_gradient < ranks.world_size:
             raise LukeError("L192", value=self.settings.accumulate_gradient, world_size=ranks.world_size)
+        self._ranks = ranks
+        self.device = ranks.connect(gpu_id)
         self.progress = read_progress(output) if resume else Progress()
         if resume:
             _check_same(config, output)

@@ -45,7 +45,8 @@ import torch
 from torch import nn
 from spacy_luke.training.pretraining.ranks import TorchrunRanks
 
-ranks = TorchrunRanks(gpus=False)
+ranks = TorchrunRanks()
+ranks.connect(-1)
 assert (ranks.rank, ranks.world_size) == (1, 2)
 module = nn.Linear(2, 1)
 ranks.broadcast(module)
@@ -150,7 +151,9 @@ def test_sums_are_over_both_processes_and_a_lost_one_is_a_coded_error(monkeypatc
         monkeypatch.setenv(name, value)
     second = {**os.environ, "RANK": "1", "LOCAL_RANK": "1"}
     with subprocess.Popen([sys.executable, "-c", SECOND], env=second) as process:
-        ranks = TorchrunRanks(gpus=False)
+        ranks = TorchrunRanks()
+        assert ranks.connect(-1) == torch.device("cpu")
+        assert dist.get_backend() == "gloo"
         module = nn.Linear(2, 1)
         weights = module.weight.detach().clone()
         ranks.broadcast(module)
@@ -239,21 +242,23 @@ def test_a_loss_that_is_no_number_in_another_process_raises_l104(folder):
 
 def test_each_process_has_a_gpu_of_its_own(monkeypatch):
     ranks = object.__new__(TorchrunRanks)
-    ranks._local_rank = 3
-    assert ranks.device(-1) == torch.device("cpu")
+    ranks.rank, ranks.world_size, ranks._local_rank, ranks._store = 3, 6, 3, dist.HashStore()
+    backends: list[str] = []
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **_: backends.append(backend))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 6)
     chosen: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
-    assert ranks.device(2) == torch.device("cuda", 5)
+    assert ranks.connect(2) == torch.device("cuda", 5)
     assert chosen == [torch.device("cuda", 5)]
+    assert backends == ["nccl"]
     with pytest.raises(LukeError, match=r"L047.*gpu_id = 6"):
-        ranks.device(3)
+        ranks.connect(3)
 
 
 @pytest.mark.parametrize("environment", [{}, {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "1"}, {"WORLD_SIZE": "2"}])
 def test_a_process_that_torchrun_has_not_started_or_alone_is_one(environment, monkeypatch):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with torchrun_ranks(-1) as ranks:
+    with torchrun_ranks() as ranks:
         assert ranks is ONE_PROCESS
     assert not dist.is_initialized()
