@@ -1,7 +1,7 @@
 """Measure spacy-luke beside other libraries: `python -m benchmarks --help`.
 
-Writes benchmark.json and benchmark.md. `--update-readme` keeps these results in the repository and shows them in
-README.md.
+Writes benchmark.json and benchmark.md. `--update-docs` keeps these results in the repository and shows them in
+docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; RETURNS: 1 if a part was refused, because the sides differ."""
     given = vars(make_parser(list(PARTS), torch.get_num_threads()).parse_args(arguments))
     chosen, output = given.pop("only") or list(PARTS), given.pop("output")
-    if given.pop("update_readme"):
-        report.update_readme(output / "benchmark.json")
+    if given.pop("update_docs"):
+        report.update_docs(output / "benchmark.json")
         return 0
     if given.pop("tuned_malloc") and not machine.TUNED.items() <= os.environ.items():
         command = [sys.executable, "-m", "benchmarks", *(sys.argv[1:] if arguments is None else arguments)]

@@ -56,9 +56,7 @@ def make_parser(parts: list[str], threads: int) -> argparse.ArgumentParser:
     add("--lengths", type=_numbers, default="512,600,1024,2048,4096", help="pieces of the texts of the Longformer part")
     add("--tuned-malloc", action="store_true", help="start again with settings of malloc that spare page faults")
     add("--output", type=Path, default=Path("metrics"), help="folder for benchmark.json and benchmark.md")
-    add(
-        "--update-readme", action="store_true", help="measure nothing; keep the last results and show them in README.md"
-    )
+    add("--update-docs", action="store_true", help="measure nothing; keep the last results and show them in the docs")
     return parser
 
 

@@ -1,7 +1,7 @@
-"""The cost of lists of names against their size, as an SVG.
+"""Charts of results as SVG: how many times as fast as transformers, and the cost of lists of names against their size.
 
-`python -m benchmarks --update-readme` draws it with the README's table; for other results there is
-`python -m benchmarks.plot metrics/benchmark.json plot.svg`.
+`python -m benchmarks --update-docs` draws them with the table of docs/benchmarks.md; the second of other results is
+drawn by `python -m benchmarks.plot metrics/benchmark.json plot.svg`.
 """
 
 from __future__ import annotations
@@ -31,18 +31,52 @@ def draw(results: dict[str, Any]) -> str | None:
         return None
     panels = [(title, [row for row in rows if row.unit == unit]) for unit, title in PANELS.items()]
     drawn = [line for i, (title, some) in enumerate(panels) if some for line in _panel(i * WIDTH, title, some)]
+    return _page(drawn, WIDTH * len(panels), HEIGHT + FOOT, results)
+
+
+def draw_ratios(results: dict[str, Any]) -> str | None:
+    """The SVG of the rows that compare speed with transformers: a bar for each, with a line at equal speed; None if
+    there are none."""
+    rows = [Row(**values) for values in results["rows"]]
+    rows = [row for row in rows if row.against == "transformers" and row.ours and row.other and row.unit.endswith("/s")]
+    if not rows:
+        return None
+    ratios = [row.ours / row.other for row in rows if row.ours and row.other]
+    width, left, top, step = 2 * WIDTH, 330, 44, 22
+    height = top + step * len(rows) + FOOT
+    across = _Scale(min(0.5, *ratios), max(2.0, *ratios), left, width - 60)
+    drawn = [
+        _text(
+            LEFT,
+            20,
+            "Times as fast as transformers, with the same weights and answers (logarithmic)",
+            anchor="start",
+            weight="bold",
+        ),
+        f'<path d="M{across(1):.1f},{top - 8} V{height - FOOT}" stroke="{OTHER}"/>',
+        _text(across(1), top - 12, "transformers", fill=OTHER),
+    ]
+    for i, (row, ratio) in enumerate(zip(rows, ratios, strict=True)):
+        y = top + step * i
+        case = row.case.replace("transformers in ", "").replace("transformers ", "")
+        drawn.append(_text(left - 8, y + 12, f"{row.part}: {case}", anchor="end"))
+        drawn.append(f'<rect x="{left}" y="{y}" width="{across(ratio) - left:.1f}" height="{step - 6}" fill="{OURS}"/>')
+        drawn.append(_text(across(ratio) + 4, y + 12, f"{ratio:.2f} ×", anchor="start"))
+    return _page(drawn, width, height, results)
+
+
+def _page(drawn: Sequence[str], width: float, height: float, results: dict[str, Any]) -> str:
+    """A white page with the machine and the versions at its foot."""
     about = results["about"]
     foot = " · ".join(about[name] for name in ("machine", "versions") if name in about)
-    width, height = WIDTH * len(panels), HEIGHT + FOOT
-    drawn.append(_text(width / 2, height - 10, foot, size=9, fill="#555"))
     style = "font-family: sans-serif; background: #fff"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" style="{style}">'
-    return "\n".join([head, f'<rect width="{width}" height="{height}" fill="#fff"/>', *drawn, "</svg>", ""])
+    page = f'<rect width="{width}" height="{height}" fill="#fff"/>'
+    return "\n".join([head, page, *drawn, _text(width / 2, height - 10, foot, size=9, fill="#555"), "</svg>", ""])
 
 
-def write(results: dict[str, Any], path: Path) -> None:
-    """Write the plot, if there is something to show."""
-    svg = draw(results)
+def write(svg: str | None, path: Path) -> None:
+    """Write a chart, if there is something to show."""
     if svg is not None:
         path.write_text(svg, encoding="utf8")
 
@@ -97,4 +131,4 @@ def _text(
 
 if __name__ == "__main__":
     source, target = map(Path, sys.argv[1:])
-    write(json.loads(source.read_text(encoding="utf8")), target)
+    write(draw(json.loads(source.read_text(encoding="utf8"))), target)

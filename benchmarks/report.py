@@ -1,4 +1,4 @@
-"""Results as JSON and as a Markdown table, which README.md shows."""
+"""Results as JSON and as a Markdown table, which docs/benchmarks.md shows."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from .machine import LOAD
 from .options import ROOT
 from .rows import Row
 
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "benchmarks.md"
 KEPT = ROOT / "docs" / "benchmark.json"
 PLOT = ROOT / "docs" / "list_cost.svg"
+CHART = ROOT / "docs" / "benchmark.svg"
 BEGIN, END = "<!-- benchmark table: begin -->", "<!-- benchmark table: end -->"
 _HEAD = "| part | what | ours | other | result | target | | padding |\n|---|---|---:|---:|---:|---:|---|---:|"
 
@@ -42,14 +43,15 @@ def kept(folder: Path, about: dict[str, str], chosen: Sequence[str]) -> tuple[li
     return rows, {part: reason for part, reason in found["not_measured"].items() if part not in chosen}
 
 
-def update_readme(source: Path, kept: Path = KEPT, readme: Path = README, figure: Path = PLOT) -> None:
-    """Keep the results in `source` in the repository, and show them between the two markers of the README; those that
-    have sizes in a plot, too."""
+def update_docs(source: Path, kept: Path = KEPT, page: Path = PAGE, figure: Path = PLOT, chart: Path = CHART) -> None:
+    """Keep the results in `source` in the repository, and show them between the two markers of the page of the
+    benchmarks; those beside transformers in a chart and those that have sizes in a plot, too."""
     results = json.loads(source.read_text(encoding="utf8"))
-    text = with_block(readme.read_text(encoding="utf8"), table(results))
+    text = with_block(page.read_text(encoding="utf8"), table(results))
     kept.write_text(json.dumps(results, indent=1) + "\n", encoding="utf8")
-    readme.write_text(text, encoding="utf8")
-    plot.write(results, figure)
+    page.write_text(text, encoding="utf8")
+    plot.write(plot.draw(results), figure)
+    plot.write(plot.draw_ratios(results), chart)
 
 
 def block(text: str) -> str:

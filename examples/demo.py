@@ -1,4 +1,4 @@
-"""Annotate a text with a pipeline, print what it finds with scores, and write it as a page.
+"""Annotate a text with a pipeline, print the best of what it finds, and write all of it as a page.
 
     python examples/demo.py
     python examples/demo.py --model path/to/pipeline --text letter.txt --question "Who wrote it?" --output letter.html
@@ -11,29 +11,37 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import spacy
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 from spacy.tokens import Doc, Span
 
 from spacy_luke import displacy
-from spacy_luke.annotations import Answer, get_answers, get_entity_types, get_link, get_relations, set_questions
+from spacy_luke.annotations import (
+    Answer,
+    get_answers,
+    get_entity_types,
+    get_link,
+    get_relations,
+    set_answers,
+    set_questions,
+)
 from spacy_luke.files import write_file
 
 TEXT = Path(__file__).with_name("demo_text.txt")
-QUESTIONS = ("Who reached the South Pole?", "What did Marc Andreessen and Eric Bina write?")
-COLORS = {"PER": "#aadfff", "ORG": "#ffd58a", "LOC": "#b8e6b0", "MISC": "#dcc6f2", "DATE": "#e4e7d2"}
-PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8">
-<title>{title}</title></head>
-<body style="font-family: sans-serif; line-height: 2; max-width: 960px; margin: 2em auto">
-{body}
-</body></html>
-"""
-ENTITIES = ("entity", "type", "score", "finer types", "link", "paragraph")
-RELATIONS = ("relation", "of", "to", "score", "paragraph")
+QUESTIONS = ("Where was Marie Curie born?", "Who designed the Fram?")
+HINT = (
+    "Point at an entity for its types and score, at an arc for its score; an underlined entity leads to Wikipedia. "
+    "The lists below the texts have all of it."
+)
+MIN_SCORE = 0.5  # of what the page shows
+ENTITIES = ("entity", "type", "finer types", "Wikipedia", "score", "paragraph")
+RELATIONS = ("from", "relation", "to", "score", "paragraph")
 ANSWERS = ("question", "answer", "score", "paragraph")
 
 
@@ -44,15 +52,15 @@ def paragraphs(text: str) -> list[str]:
 
 
 def show_score(ent: Span) -> str:
-    """The probability of an entity; "-" if no component of spacy_luke found it."""
+    """The probability of an entity; "" if no component of spacy_luke found it."""
     score = ent._.score if Span.has_extension("score") else None
-    return "-" if score is None else f"{score:.3f}"
+    return "" if score is None else f"{score:.2f}"
 
 
 def entity_rows(docs: Iterable[Doc]) -> list[tuple[str, ...]]:
     """The cells of every entity, as `ENTITIES` names them."""
     return [
-        (ent.text, ent.label_, show_score(ent), ", ".join(get_entity_types(ent)), get_link(ent), str(i))
+        (ent.text, ent.label_, ", ".join(get_entity_types(ent)), get_link(ent), show_score(ent), str(i))
         for i, doc in enumerate(docs, 1)
         for ent in doc.ents
     ]
@@ -61,50 +69,73 @@ def entity_rows(docs: Iterable[Doc]) -> list[tuple[str, ...]]:
 def relation_rows(docs: Iterable[Doc]) -> list[tuple[str, ...]]:
     """The cells of every relation, as `RELATIONS` names them."""
     return [
-        (relation.label, relation.head.text, relation.tail.text, f"{relation.score:.3f}", str(i))
+        (relation.head.text, relation.label, relation.tail.text, f"{relation.score:.2f}", str(i))
         for i, doc in enumerate(docs, 1)
         for relation in get_relations(doc)
     ]
 
 
-def answer_rows(docs: Iterable[Doc], questions: Iterable[str]) -> list[tuple[str, ...]]:
-    """The cells of the best answer to each question, as `ANSWERS` names them.
+def best(header: Sequence[str], rows: Iterable[tuple[str, ...]], count: int) -> list[tuple[str, ...]]:
+    """The most probable rows, each once, however many paragraphs it is found in."""
+    score = header.index("score")
+    different: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for row in sorted(rows, key=lambda row: row[score], reverse=True):  # "" is less than any number
+        different.setdefault(row[:3], row)
+    return list(different.values())[:count]
 
-    A score is the share of an answer among those of its own Doc; between Docs, raw scores compare.
+
+def best_answers(docs: Sequence[Doc], questions: Iterable[str]) -> dict[str, tuple[Answer, int] | None]:
+    """Question -> best answer with the number of its paragraph, counted from 1; None where none answers it.
+
+    Scores compare between Docs because "no answer" has its share in each, and because they are calibrated.
     """
-    found: dict[str, list[tuple[Answer, int]]] = {question: [] for question in questions}
+    found = {question: [] for question in questions}
     for i, doc in enumerate(docs, 1):
         for answer in get_answers(doc):
             if answer.span is not None:
                 found[answer.question].append((answer, i))
-    rows = []
-    for question, answers in found.items():
-        if answers:
-            answer, i = max(answers, key=lambda pair: pair[0].logit)
-            rows.append((question, answer.text, f"{answer.score:.3f}", str(i)))
-        else:
-            rows.append((question, "no answer", "", ""))
-    return rows
+    return {question: max(of, key=lambda pair: pair[0].score, default=None) for question, of in found.items()}
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows under a header, in columns that fit their content, without those in which there is nothing."""
+def answer_rows(answers: Mapping[str, tuple[Answer, int] | None]) -> list[tuple[str, ...]]:
+    """The cells of the best answer to each question, as `ANSWERS` names them."""
+    return [
+        (question, "no answer", "", "") if of is None else (question, of[0].text, f"{of[0].score:.2f}", str(of[1]))
+        for question, of in answers.items()
+    ]
+
+
+def keep_answers(docs: Sequence[Doc], answers: Mapping[str, tuple[Answer, int] | None]) -> None:
+    """Leave each question, and its best answer, to the paragraph that has it."""
+    for i, doc in enumerate(docs, 1):
+        kept = [of[0] for of in answers.values() if of is not None and of[1] == i]
+        set_questions(doc, [answer.question for answer in kept])
+        set_answers(doc, kept)
+
+
+def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Rows under a header, without the columns in which there is nothing."""
+    shown = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     filled = [i for i in range(len(header)) if not rows or any(row[i] for row in rows)]
-    cells = [[line[i] for i in filled] for line in (header, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    cells.insert(1, ["-" * width for width in widths])
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in cells)
+    for i in filled:
+        quiet = header[i] in ("score", "paragraph")
+        shown.add_column(header[i], justify="right" if quiet else "left", style="dim" if quiet else None)
+    for row in rows:
+        shown.add_row(*(Text(row[i]) for i in filled))  # as Text, for a name may look like rich's markup
+    return shown
 
 
-def page(docs: Iterable[Doc], title: str) -> str:
-    """An HTML page with the entities of the Docs marked, and their relations below. It loads nothing from elsewhere."""
-    options = {"colors": COLORS}
-    parts = []
-    for doc in docs:
-        parts.append(displacy.render(doc, style="ent", jupyter=False, options=options))
-        if get_relations(doc):
-            parts.append(displacy.render(doc, style="relations", jupyter=False, options={**options, "width": 900}))
-    return PAGE.format(title=escape(title), body="\n<hr>\n".join(parts))
+def page(docs: Sequence[Doc], title: str, about: str = "") -> str:
+    """An HTML page with all that was found in the Docs. It loads nothing from elsewhere."""
+    language = docs[0].lang_ if docs else "en"
+    options = {
+        "title": title,
+        "about": about,
+        "colors": displacy.QUIET_COLORS,
+        "min_score": MIN_SCORE,
+        "kb_url_template": f"https://{language}.wikipedia.org/wiki/{{}}",
+    }
+    return displacy.render(docs, style="overview", page=True, jupyter=False, options=options)
 
 
 def main() -> None:
@@ -113,6 +144,7 @@ def main() -> None:
     parser.add_argument("--text", type=Path, default=TEXT, help="the text, in UTF-8")
     parser.add_argument("--question", action="append", help="a question about the text; may be repeated")
     parser.add_argument("--output", type=Path, default=Path("demo.html"), help="the page to write")
+    parser.add_argument("--rows", type=int, default=10, help="most of a table in the terminal")
     args = parser.parse_args()
 
     start = time.perf_counter()
@@ -124,17 +156,26 @@ def main() -> None:
         set_questions(doc, questions)
     docs = list(nlp.pipe(docs))
     annotated = time.perf_counter()
-    write_file(args.output, page(docs, title=f"{args.text.name}, annotated by {args.model}"))
 
-    entities = entity_rows(docs)
-    print(f"{table(ENTITIES, entities)}\n")
-    for header, rows in ((RELATIONS, relation_rows(docs)), (ANSWERS, answer_rows(docs, questions))):
-        if rows:
-            print(f"{table(header, rows)}\n")
+    entities, relations, answers = entity_rows(docs), relation_rows(docs), best_answers(docs, questions)
+    keep_answers(docs, answers)
     words, sentences = sum(map(len, docs)), sum(len(list(doc.sents)) for doc in docs)
-    print(f"{len(entities)} entities in {sentences} sentences, {words} tokens")
-    print(f"{loaded - start:.1f} s to load {args.model}, {annotated - loaded:.1f} s to annotate")
-    print(f"Open {args.output} in a browser to see them in the text.")
+    found = f"{len(entities)} entities and {len(relations)} relations in {sentences} sentences, {words} tokens"
+    unanswered = [question for question, of in answers.items() if of is None]
+    no_answer = f" No answer was found to: {' '.join(unanswered)}" if unanswered else ""
+    about = f"{args.model} found {found}. {HINT}{no_answer}"
+    write_file(args.output, page(docs, args.text.name, about))
+
+    console = Console()
+    for title, header, rows in (("Entities", ENTITIES, entities), ("Relations", RELATIONS, relations)):
+        shown = best(header, rows, args.rows)
+        if shown:
+            best_of = f", the {len(shown)} most probable of {len(rows)}" if len(shown) < len(rows) else ""
+            console.print(table(f"{title}{best_of}", header, shown))
+    if answers:
+        console.print(table("Answers", ANSWERS, answer_rows(answers)))
+    console.print(Text(f"{found}: {loaded - start:.1f} s to load {args.model}, {annotated - loaded:.1f} s to annotate"))
+    console.print(Text(f"Open {args.output} in a browser to see all of them in the text."))
 
 
 if __name__ == "__main__":

@@ -231,6 +231,8 @@ ERRORS: dict[str, str] = {
     "L178": "{path} has no {what} {name!r}, or several. It has: {known}.",
     "L179": "{place} cannot be written: {reason}.",
     "L180": "Cannot read --features entry {entry!r}: write LAYER=FEATURE.",
+    "L181": "{path} is no log of a training that can be drawn: {reason}. Logs are the output_file of spaCy's "
+    "ConsoleLogger.v3 and log.jsonl of luke pretrain.",
     # large corpora
     "L165": "{path} cannot be annotated: {reason}. Read are files whose names end in {known}, and folders of them.",
     "L166": "The results of {path} cannot be written to {output}: {reason}.",

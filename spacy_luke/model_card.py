@@ -52,6 +52,8 @@ EVALUATED: Sequence[tuple[str, str, str]] = (
     ("Sentences", "token-classification", r"sents_[prf]"),
 )
 PER_LABEL = ("ents_per_type", "types_per_type", "rel_per_type", "nel_f_per_type", "spans_sc_per_type")
+_BIN = ("probability", "right", "count")
+CALIBRATION_PICTURE = "calibration.svg"
 _ABOUT_ECE = (
     " ECE is the expected calibration error: how far the probabilities of what is predicted are from the share of it "
     "that is right, on average over ten bins."
@@ -108,6 +110,16 @@ class Result:
             raise LukeError(
                 "L083", reason=f"results[{number}] has scores by label of another kind: {label_scores!r:.200}"
             )
+        bins = self.calibration
+        if not isinstance(bins, list | tuple) or not all(
+            isinstance(one, Mapping) and all(_score(one.get(name)) is not None for name in _BIN) for one in bins
+        ):
+            raise LukeError("L083", reason=f"results[{number}] has calibration bins of another kind: {bins!r:.200}")
+
+    @property
+    def calibration(self) -> Sequence[Mapping[str, float]]:
+        """Bins of the calibration error, each with `probability`, `right` and `count`; () if the scores have none."""
+        return next((bins for name, bins in self.scores.items() if name.endswith("_calibration") and bins), ())
 
     @property
     def label_scores(self) -> Mapping[str, Mapping[str, float]]:
@@ -115,8 +127,29 @@ class Result:
         return next((self.scores[name] for name in PER_LABEL if self.scores.get(name)), {})
 
 
+def read_results(evaluation: Mapping[str, Any], dataset: str = "evaluation data") -> list[Result]:
+    """The results in an evaluation; see `model_card`."""
+    return _results(_from_spacy_evaluate(evaluation, dataset))
+
+
+def label_pictures(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """File -> results of a task with scores by label, which `--pictures` draws into it."""
+    with_labels = [result for result in results if result.label_scores]
+    tasks = dict.fromkeys(result.task for result in with_labels)
+    return {
+        f"labels-{number}.svg": [result for result in with_labels if result.task == task]
+        for number, task in enumerate(tasks, 1)
+    }
+
+
 def model_card(
-    meta: Mapping[str, Any], evaluation: Mapping[str, Any], about: str, size: int, *, dataset: str = "evaluation data"
+    meta: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
+    about: str,
+    size: int,
+    *,
+    dataset: str = "evaluation data",
+    pictures: bool = False,
 ) -> str:
     """README.md of a pipeline.
 
@@ -129,6 +162,7 @@ def model_card(
     about: Markdown with what no number says: what it is for, how it was made, its limits.
     size: bytes on disk.
     dataset: what the data of `spacy evaluate` is called, whose file does not say it.
+    pictures: show the files that `draw_card` draws, which are beside the card.
 
     L083 if the evaluation is not like that, L141 if meta.json is not as spaCy writes it.
     """
@@ -144,7 +178,8 @@ def model_card(
         _labels(meta),
         "## Scores",
         "In percent." + (_ABOUT_ECE if any(name.endswith("ece") for r in results for name in r.metrics) else ""),
-        *_scores(results),
+        *_scores(results, label_pictures(results) if pictures else {}),
+        _calibration(results) if pictures else "",
         "## Size and speed",
         _speed(evaluation.get("speed", ()), size),
         "## Data and licence",
@@ -286,8 +321,9 @@ def _labels(meta: Mapping[str, Any]) -> str:
     return table(["component", "labels"], rows)
 
 
-def _scores(results: Sequence[Result]) -> Iterable[str]:
-    """Tables of each task: its datasets, its labels, and the notes."""
+def _scores(results: Sequence[Result], pictures: Mapping[str, Sequence[Result]]) -> Iterable[str]:
+    """Tables of each task: its datasets, its labels, and the notes. pictures: of F1 by label, and what they show."""
+    picture_of = {shown[0].task: file for file, shown in pictures.items()}
     for task in dict.fromkeys(result.task for result in results):
         task_results = [result for result in results if result.task == task]
         metrics = list(dict.fromkeys(name for result in task_results for name in result.metrics))
@@ -320,6 +356,17 @@ def _scores(results: Sequence[Result]) -> Iterable[str]:
                 for label in labels
             ]
             yield table(["label", *(plain(result.dataset) for result in task_results)], rows, right=len(task_results))
+        if task in picture_of:
+            yield f"![F1 by label: {plain(task)}]({picture_of[task]})"
+
+
+def _calibration(results: Sequence[Result]) -> str:
+    if not any(result.calibration for result in results):
+        return ""
+    return (
+        "### Probabilities\n\nShare of the predictions that is right, by their mean probability in ten bins: on the "
+        f"diagonal, a probability means what it says.\n\n![Reliability diagrams]({CALIBRATION_PICTURE})"
+    )
 
 
 def _speed(entries: Iterable[Mapping[str, Any]], size: int) -> str:

@@ -1,9 +1,10 @@
-"""The benchmarks on tiny models: every part gives rows, wrong answers are refused, the README shows what is kept."""
+"""The benchmarks on tiny models: every part gives rows, wrong answers are refused, the docs show what is kept."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import sys
 from dataclasses import replace
@@ -50,6 +51,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(scale, "TEXTS_PER_SENTENCE", 2)
     monkeypatch.setattr(bundled, "LISTS", {3: None, 4: 1.0})
     monkeypatch.setattr(bundled, "in_own_process", lambda function, *given: function(*given))
+    monkeypatch.setattr(bundled.PeakMemory, "__init__", lambda self, device: None)  # reads /proc
     monkeypatch.setattr(bundled.PeakMemory, "megabytes", lambda self: 2.0)
 
 
@@ -211,22 +213,22 @@ def test_rows_say_whether_targets_are_met():
     ]
 
 
-def test_the_readme_gets_the_table_of_the_kept_results(tmp_path):
+def test_the_page_gets_the_table_of_the_kept_results(tmp_path):
     report.write(tmp_path, report.make_results({"machine": "one"}, ROWS, {}))
-    kept, readme = tmp_path / "kept.json", tmp_path / "README.md"
-    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf8")
+    kept, page = tmp_path / "kept.json", tmp_path / "benchmarks.md"
+    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf8")
     for _ in range(2):
-        report.update_readme(tmp_path / "benchmark.json", kept, readme)
-    text = readme.read_text(encoding="utf8")
+        report.update_docs(tmp_path / "benchmark.json", kept, page, tmp_path / "plot.svg", tmp_path / "chart.svg")
+    text = page.read_text(encoding="utf8")
     assert report.block(text) == report.table(json.loads(kept.read_text(encoding="utf8")))
     assert text.startswith("before\n")
     assert text.endswith(f"{report.END}\nafter\n")
 
 
-def test_the_readme_shows_the_results_in_the_repository():
-    block = report.block(report.README.read_text(encoding="utf8"))
+def test_the_page_shows_the_results_in_the_repository():
+    block = report.block(report.PAGE.read_text(encoding="utf8"))
     if not report.KEPT.exists():
-        pytest.skip("no results are kept yet: python -m benchmarks --update-readme")
+        pytest.skip("no results are kept yet: python -m benchmarks --update-docs")
     assert block == report.table(json.loads(report.KEPT.read_text(encoding="utf8")))
 
 
@@ -255,14 +257,33 @@ def test_the_plot_has_a_panel_for_each_unit_and_a_point_for_each_figure():
 
 
 def test_without_sizes_there_is_no_plot(tmp_path):
-    plot.write(report.make_results({}, ROWS, {}), tmp_path / "plot.svg")
+    plot.write(plot.draw(report.make_results({}, ROWS, {})), tmp_path / "plot.svg")
     assert not (tmp_path / "plot.svg").exists()
+
+
+def test_the_chart_has_a_bar_for_each_comparison_of_speed_with_transformers():
+    more = Row("qa", "windows, transformers in arrival order", 6.0, 3.0, "windows/s", result=2.0)
+    svg = plot.draw_ratios(report.make_results({"machine": "one <core>"}, [*ROWS, more], {}))
+    root = ElementTree.fromstring(svg)
+    texts = [node.text for node in root.findall(".//{*}text")]
+    assert texts[2:] == ["ner: sentences", "3.08 ×", "qa: windows, arrival order", "2.00 ×", "one <core>"]
+    long, short = (float(bar.get("width")) for bar in root.findall(".//{*}rect")[1:])
+    # Logarithmic from 0.5, so that the bar of something slower would be to the left of the line at 1.
+    assert long / short == pytest.approx(math.log(3.085 / 0.5) / math.log(2 / 0.5), abs=0.01)
+    assert plot.draw_ratios(report.make_results({}, ROWS[1:], {})) is None
+
+
+def test_the_chart_is_of_the_results_in_the_repository():
+    drawn = plot.draw_ratios(json.loads(report.KEPT.read_text(encoding="utf8"))) if report.KEPT.exists() else None
+    if drawn is None:
+        pytest.skip("no comparisons are kept yet: python -m benchmarks --update-docs")
+    assert report.CHART.read_text(encoding="utf8") == drawn
 
 
 def test_the_plot_is_of_the_results_in_the_repository():
     drawn = plot.draw(json.loads(report.KEPT.read_text(encoding="utf8"))) if report.KEPT.exists() else None
     if drawn is None:
-        pytest.skip("no costs of lists are kept yet: python -m benchmarks --update-readme")
+        pytest.skip("no costs of lists are kept yet: python -m benchmarks --update-docs")
     assert report.PLOT.read_text(encoding="utf8") == drawn
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -141,6 +140,8 @@ def use_of(side: Callable[[str, str], None], source: Path, output: Path) -> Use:
 
 def _cpu_of_children() -> float:
     """Of those that have ended, with theirs."""
+    import resource  # not on Windows, where nothing but this part is without it
+
     use = resource.getrusage(resource.RUSAGE_CHILDREN)
     return use.ru_utime + use.ru_stime
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +39,17 @@ def locate(name: str | Path, revision: str | None = None) -> Path:
         raise LukeError("L020", name=str(name), reason=missing)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.utils import tqdm
+
+    class TerminalBar(tqdm):
+        """The Hub's bar of all files. As those of single files do, it shows nothing where there is no terminal."""
+
+        def __init__(self, *args: Any, **settings: Any):
+            super().__init__(*args, **{"disable": None, **settings})
 
     def fetch(local_files_only: bool) -> Path:
         options: dict[str, Any] = {"revision": revision, "local_files_only": local_files_only}
+        options["tqdm_class"] = TerminalBar
         folder = Path(snapshot_download(str(name), allow_patterns=FILES, **options))
         if not local_files_only and not _has_weights(folder):
             folder = Path(snapshot_download(str(name), allow_patterns=TENSORFLOW_FILES, **options))
@@ -56,6 +66,21 @@ def locate(name: str | Path, revision: str | None = None) -> Path:
     except (OSError, HfHubHTTPError, HFValidationError) as e:
         reason = f"{missing}, and as the id of a Hub repository it could not be had ({_first_line(e)})"
         raise LukeError("L020", name=str(name), reason=reason) from None
+
+
+@contextmanager
+def downloading_quietly() -> Iterator[None]:
+    """Let downloads inside the `with` block show no progress."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
 def _is_path(name: str) -> bool:

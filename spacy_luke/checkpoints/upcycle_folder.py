@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from ..encoders.config import INDEPENDENT, has_independent_attention
 from ..errors import LukeError
 from .heads import keeps_head
 from .reader import open_checkpoint
@@ -36,7 +37,9 @@ def upcycle_folder(
         attention_window=attention_window,
     )
     if not checkpoint.upcycled:
-        raise LukeError("L031", target=to, model_type=checkpoint.model_type, possible=", ".join(SOURCES[to]))
+        independent = INDEPENDENT if has_independent_attention(checkpoint.config) else ""
+        kind = f"{independent}{checkpoint.model_type}"
+        raise LukeError("L031", target=to, model_type=kind, possible=", ".join(SOURCES[to]))
     description = checkpoint.describe(checkpoint.config)
     architecture = checkpoint.architecture
     if checkpoint.model_type == "luke" and keeps_head(architecture, source="luke", target=to):

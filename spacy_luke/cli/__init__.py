@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+import platform
+from typing import Annotated
+
 import typer
 from spacy.cli._util import app
 
+from .errors import TRACEBACK, shorten_errors_of_spacy
+
 luke_cli = typer.Typer(
     name="luke",
-    help="LUKE and Longformer for spaCy: import, convert, pretrain, tune, evaluate, annotate, export, model cards.",
+    help="LUKE and Longformer for spaCy: import, convert, pretrain, tune, evaluate, plot, annotate, export, cards.",
+    epilog=f"Errors of this package are shown as a line; with {TRACEBACK}=1 in the environment, with the traceback.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+
+def show_version(value: bool) -> None:
+    """End the command with the versions that a report of a bug needs."""
+    if not value:
+        return
+    import spacy
+    import torch
+
+    from .. import __version__
+
+    typer.echo(
+        f"spacy-luke {__version__} (spaCy {spacy.__version__}, PyTorch {torch.__version__}, "
+        f"Python {platform.python_version()}, {platform.platform()})"
+    )
+    raise typer.Exit
+
+
+@luke_cli.callback()
+def luke(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options of no command."""
+
 
 # The modules add their commands to luke_cli, which therefore exists before them.
 from . import (  # noqa: E402
@@ -21,6 +53,7 @@ from . import (  # noqa: E402
     evaluate,
     export,
     import_,
+    plot,
     pretrain,
     tune,
     tune_filter,
@@ -28,6 +61,7 @@ from . import (  # noqa: E402
 )
 
 app.add_typer(luke_cli, name="luke")
+shorten_errors_of_spacy(app)
 
 __all__ = [
     "annotate",
@@ -38,6 +72,7 @@ __all__ = [
     "export",
     "import_",
     "luke_cli",
+    "plot",
     "pretrain",
     "tune",
     "tune_filter",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import suppress
 from enum import Enum
@@ -14,6 +13,7 @@ from typer import Argument, Option
 
 from . import luke_cli
 from .errors import one_line_errors
+from .progress import progress_bar
 
 STOPPED = 130  # as shells say of what Ctrl-C ended
 _BAR = "{percentage:3.0f}% |{bar}| {n_fmt} of {total_fmt} [{elapsed}, {remaining} left{postfix}]"
@@ -63,12 +63,10 @@ def annotate_cli(
     Example: python -m spacy luke annotate en_luke_mini corpus/*.jsonl.gz --output annotated --id id --workers 8
     """
     with one_line_errors():
-        from tqdm import tqdm
-
         from ..scale import Progress, Shard, annotate
 
         started = time.perf_counter()
-        with tqdm(unit="B", unit_scale=True, bar_format=_BAR, disable=quiet or not sys.stderr.isatty()) as bar:
+        with progress_bar(quiet=quiet, unit="B", unit_scale=True, bar_format=_BAR) as bar:
 
             def show(progress: Progress) -> None:
                 bar.total, bar.n = progress.total, progress.size

@@ -12,6 +12,7 @@ from typer import Argument, Option
 from ..errors import LukeError
 from . import luke_cli
 from .errors import one_line_errors
+from .progress import Quiet, shown_progress
 
 
 @luke_cli.command("build-kb")
@@ -37,6 +38,7 @@ def build_kb_cli(
             help="Also write the entities to this JSON file, most frequent first: titles for an entity vocabulary.",
         ),
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Count what the aliases in linked text mean, and save it as a spaCy InMemoryLookupKB.
 
@@ -44,12 +46,13 @@ def build_kb_cli(
 
     Example: python -m spacy luke build-kb corpus/train.spacy corpus/kb --entities corpus/entities.json
     """
-    with one_line_errors():
+    with one_line_errors(), shown_progress(quiet):
         from spacy.vocab import Vocab
 
         from ..converters import read_docbin
         from ..files import write_file
         from ..knowledge_base import AliasTable
+        from ..progress import track
         from .saving import save_kb
 
         files = [source] if source.is_file() else sorted(source.rglob("*.spacy"))
@@ -57,8 +60,8 @@ def build_kb_cli(
             raise LukeError("L061", path=source)
         table = AliasTable()
         docs = links = 0
-        for file in files:
-            for doc in read_docbin(file, Vocab()):
+        for file in track(files, "Reading", "files"):
+            for doc in track(read_docbin(file, Vocab()), file.name, "Docs"):
                 docs += 1
                 links += table.add(doc)
         if not links:

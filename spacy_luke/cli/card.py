@@ -24,6 +24,9 @@ def card_cli(
         str, Option(help="Name of the dataset of spacy evaluate; other files have it.")
     ] = "evaluation data",
     output: Annotated[Path | None, Option(help="File to write; default: README.md in the pipeline's folder.")] = None,
+    pictures: Annotated[
+        bool, Option("--pictures", help="Draw F1 by label and reliability diagrams. Needs the extra plots.")
+    ] = False,
 ) -> None:
     """Write the model card of a pipeline, in the format of the Hugging Face Hub, from its evaluation.
 
@@ -35,7 +38,7 @@ def card_cli(
     with one_line_errors():
         from ..errors import LukeError
         from ..files import parse_json, parse_json_object, write_file
-        from ..model_card import model_card
+        from ..model_card import model_card, read_results
 
         if not (model / "meta.json").is_file():
             raise LukeError("L096", path=model)
@@ -45,7 +48,16 @@ def card_cli(
             raise LukeError("L083", reason=f"it is no JSON ({error})") from None
         text = about.read_text(encoding="utf8") if about is not None else ""
         target = output or model / "README.md"
-        size = sum(f.stat().st_size for f in model.rglob("*") if f.is_file() and f != target)
         meta = parse_json_object((model / "meta.json").read_bytes(), model / "meta.json")
-        write_file(target, model_card(meta, measured, text, size, dataset=dataset))
-        typer.echo(f"Wrote {target}.")
+        drawn: dict[str, str] = {}
+        if pictures:
+            from ..plots import draw_card
+
+            drawn = draw_card(read_results(measured, dataset))
+        written = {target, *(target.parent / name for name in drawn)}
+        size = sum(f.stat().st_size for f in model.rglob("*") if f.is_file() and f not in written)
+        card = model_card(meta, measured, text, size, dataset=dataset, pictures=pictures)
+        for name, picture in drawn.items():
+            write_file(target.parent / name, picture)
+        write_file(target, card)
+        typer.echo(f"Wrote {', '.join(str(file) for file in sorted(written))}.")

@@ -17,8 +17,10 @@ from typer import Argument, Option
 
 from ..converters import CONVERTERS, ConversionReport, get_converter, write_docbin
 from ..errors import LukeError, LukeWarning
+from ..progress import track
 from . import luke_cli
 from .errors import one_line_errors
+from .progress import Quiet, shown_progress
 
 # What ends like this is a file; "corpus-v1.0" may be a folder.
 FILE_SUFFIX = re.compile(r"\.[A-Za-z]{3,}|\.(?:iob2|gz|xz|7z|bz2)")
@@ -190,6 +192,7 @@ def convert_cli(
             help=help_of("features", "Feature of a layer with its label. May be repeated. Default: value or label."),
         ),
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Convert a corpus, or the export of an annotation tool, to .spacy training files.
 
@@ -198,7 +201,7 @@ def convert_cli(
 
     Example: python -m spacy luke convert iob train.conll train.spacy --types person=PER --types product=
     """
-    with one_line_errors():
+    with one_line_errors(), shown_progress(quiet):
         given = {
             "types": read_types(types) if types else None,
             "only": [name.strip() for name in only.split(",") if name.strip()] if only is not None else None,
@@ -238,13 +241,13 @@ def convert(kind: str, files: Sequence[Path], source: Path, target: Path, **opti
     converted: list[tuple[Path, list[Doc]]] = []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"\[W046\]", LukeWarning)  # of a type that one of the files lacks
-        for file in files:
+        for file in track(files, "Converting", "files"):
             docs, counts = read(file, vocab=vocab, **options)
             converted.append((file, docs))
             report.extend(counts)
     report.check_types(options.get("types"), options.get("only"))
     for path, placed in target_files(converted, source, target):
-        write_docbin(placed, path)
+        write_docbin(track(placed, f"Writing {path.name}", "Docs"), path)
     return report
 
 
@@ -305,7 +308,7 @@ def check_target(target: Path) -> None:
 
 def target_files(
     converted: Sequence[tuple[Path, list[Doc]]], source: Path, target: Path
-) -> Iterable[tuple[Path, Iterable[Doc]]]:
+) -> Iterable[tuple[Path, list[Doc]]]:
     """Target files with their Docs: all into one .spacy file, or one file each with the folders of the source."""
     if target.suffix == ".spacy" and not target.is_dir():
         yield target, [doc for _, docs in converted for doc in docs]

@@ -12,6 +12,7 @@ from typer import Argument, Option
 
 from . import luke_cli
 from .errors import one_line_errors
+from .progress import Quiet, shown_progress
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -59,6 +60,7 @@ def evaluate_cli(
     code: Annotated[
         Path | None, Option("--code", "-c", help="Python file to import first, with functions of the config.")
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Score relations, entity types, links, answers and all else that the components of spacy-luke predict.
 
@@ -72,7 +74,7 @@ def evaluate_cli(
 
     overrides = parse_config_overrides(ctx.args)
     import_code(code)
-    with one_line_errors():
+    with one_line_errors(), shown_progress(quiet):
         import spacy
         from wasabi import Printer
 
@@ -159,10 +161,11 @@ def _read(data: Path, nlp: Language, settings: Mapping[str, Any]) -> list[Exampl
 
     from ..converters import read_docbin
     from ..errors import LukeError
+    from ..progress import track
     from ..training.corpus import build_gold_mentions_corpus
 
     try:
-        examples = list(build_gold_mentions_corpus(data, **settings)(nlp))
+        examples = list(track(build_gold_mentions_corpus(data, **settings)(nlp), f"Reading {data.name}", "Docs"))
     except (ValueError, LookupError, TypeError):
         for file in walk_corpus(data, FILE_TYPE):
             read_docbin(file, nlp.vocab)

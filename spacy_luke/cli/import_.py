@@ -10,6 +10,7 @@ from typer import Argument, Option
 
 from . import luke_cli
 from .errors import one_line_errors
+from .progress import Quiet, shown_progress
 
 
 @luke_cli.command("import")
@@ -21,6 +22,7 @@ def import_cli(
         str, Option(help="Component that finds sentences, as in nlp.add_pipe(…); '' for none.")
     ] = "sentencizer",
     lang: Annotated[str, Option(help="Language whose spaCy tokenizer splits the text, e.g. en or de.")] = "en",
+    quiet: Quiet = False,
 ) -> None:
     """Turn a fine-tuned checkpoint into a spaCy pipeline.
 
@@ -28,7 +30,7 @@ def import_cli(
 
     Example: python -m spacy luke import studio-ousia/luke-large-finetuned-conll-2003 en_luke_conll03
     """
-    with one_line_errors():
+    with one_line_errors(), shown_progress(quiet):
         from .. import from_checkpoint
         from .saving import save_pipeline
 

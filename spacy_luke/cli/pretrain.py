@@ -10,6 +10,7 @@ from typer import Argument, Option
 
 from . import luke_cli
 from .errors import one_line_errors
+from .progress import Quiet, shown_progress
 
 if TYPE_CHECKING:
     from ..training.pretraining.run import Report
@@ -35,6 +36,7 @@ def pretrain_cli(
     code: Annotated[
         Path | None, Option("--code", "-c", help="Python file to import first, with functions of the config.")
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Pretrain LUKE on Docs with linked entities: masked words and masked entities.
 
@@ -61,7 +63,8 @@ def pretrain_cli(
         config = load_config(config_path, overrides=overrides, interpolate=True)
         output.mkdir(parents=True, exist_ok=True)
         resume = resume or (resume_or_start and has_run(output))
-        run = Run(config, output, resume=resume, gpu_id=gpu_id, ranks=ranks)
+        with shown_progress(quiet):
+            run = Run(config, output, resume=resume, gpu_id=gpu_id, ranks=ranks)
         typer.echo(run.summary())
         typer.echo(_line([*COLUMNS, *_OF_SCORES, *_OF_SCORES, "WORDS/S"]))
         for report in run.steps():

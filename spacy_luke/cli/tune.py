@@ -10,6 +10,7 @@ from typer import Argument, Option
 
 from . import luke_cli
 from .errors import one_line_errors
+from .progress import Quiet, shown_progress
 
 
 @luke_cli.command("tune")
@@ -35,6 +36,7 @@ def tune_cli(
         Option(help="Precision (0 to 1) that a threshold must give; with --per-label, that of each label."),
     ] = None,
     limit: Annotated[int, Option(help="Maximum number of Docs to read; 0 = all.")] = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Choose what decides which scores are predictions, and calibrate the scores.
 
@@ -42,12 +44,13 @@ def tune_cli(
 
     Example: python -m spacy luke tune training/model-best corpus/dev.spacy --output my_model
     """
-    with one_line_errors():
+    with one_line_errors(), shown_progress(quiet):
         import spacy
 
         from ..errors import LukeError
         from ..pipeline.ner.component import LukeNER
         from ..pipeline.tuning import TUNABLE, tune, wanted
+        from ..progress import track
         from ..training.corpus import build_gold_mentions_corpus
         from .saving import save_pipeline
 
@@ -62,10 +65,10 @@ def tune_cli(
         read = build_gold_mentions_corpus(
             data, mentions=not finds_entities, spans_key=spans_key, questions=True, limit=limit
         )
-        examples = list(read(nlp))
+        examples = list(track(read(nlp), f"Reading {data.name}", "Docs"))
         if finds_entities:
             for name in nlp.pipe_names[: nlp.pipe_names.index(component)]:
-                for example in examples:
+                for example in track(examples, name, "Docs"):
                     example.predicted = nlp.get_pipe(name)(example.predicted)
         tuning = tune(
             nlp.get_pipe(component), [examples], f1_loss=f1_loss, per_label=per_label, min_precision=min_precision

@@ -10,6 +10,7 @@ from typer import Argument, Option
 
 from . import luke_cli
 from .errors import one_line_errors
+from .progress import Quiet, shown_progress
 
 
 @luke_cli.command("tune-filter")
@@ -25,6 +26,7 @@ def tune_filter_cli(
         Path | None, Option(help="Folder to save the pipeline to, with the threshold that was chosen.")
     ] = None,
     limit: Annotated[int, Option(help="Maximum number of Docs to read; 0 = all.")] = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Show what a span filter keeps at each threshold, and choose the highest one with the recall that is asked for.
 
@@ -32,12 +34,13 @@ def tune_filter_cli(
 
     Example: python -m spacy luke tune-filter training/ner/model-best corpus/dev.spacy --output my_model
     """
-    with one_line_errors():
+    with one_line_errors(), shown_progress(quiet):
         import spacy
 
         from ..errors import LukeError
         from ..pipeline.ner.component import LukeNER
         from ..pipeline.ner.tune_filter import choose_threshold, measure_filter
+        from ..progress import track
         from ..training.corpus import build_gold_mentions_corpus
         from .saving import save_pipeline
 
@@ -45,9 +48,10 @@ def tune_filter_cli(
         pipe = nlp.get_pipe(component) if component in nlp.pipe_names else None
         if not isinstance(pipe, LukeNER):
             raise LukeError("L080", argument="component", value=component, wanted="the name of a luke_ner")
-        examples = list(build_gold_mentions_corpus(data, mentions=False, limit=limit)(nlp))
+        read = build_gold_mentions_corpus(data, mentions=False, limit=limit)
+        examples = list(track(read(nlp), f"Reading {data.name}", "Docs"))
         before = nlp.pipe_names[: nlp.pipe_names.index(component)]
-        for example in examples:
+        for example in track(examples, ", ".join(before), "Docs"):
             for name in before:
                 example.predicted = nlp.get_pipe(name)(example.predicted)
         points = measure_filter(pipe, examples)

@@ -12,6 +12,7 @@ from typer import Argument, Option
 from ..errors import LukeError
 from . import luke_cli
 from .errors import one_line_errors
+from .progress import Quiet, shown_progress
 
 
 class Target(str, Enum):
@@ -50,6 +51,7 @@ def upcycle_cli(
             show_default=False,
         ),
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Make a LUKE or Longformer checkpoint from a plain encoder, to train.
 
@@ -57,7 +59,7 @@ def upcycle_cli(
 
     Example: python -m spacy luke upcycle FacebookAI/roberta-base longformer_from_roberta --to longformer
     """
-    with one_line_errors():
+    with one_line_errors(), shown_progress(quiet):
         from ..checkpoints.source import locate
         from ..checkpoints.upcycle_folder import upcycle_folder
 

@@ -22,6 +22,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from ..files import write_file
+from ..progress import track
 from .annotated_text import AnnotatedText, TextMention, TextRelation, read_annotations, write_annotations
 from .offsets import Offsets, Unit
 from .records import Record, read_records
@@ -55,7 +56,7 @@ def read_doccano(
     found = [(read_text(record, offsets, report), record.short) for record in read_records(path)]
     categories = sorted({label for content, _ in found for label in content.cats or ()})
     docs = []
-    for content, place in found:
+    for content, place in track(found, path.name, "Docs"):
         if content.cats is not None:
             content.cats = {label: content.cats.get(label, 0.0) for label in categories}
         docs.append(write_annotations(tokenizer(content.text), content, report, place, spans_key=spans_key))

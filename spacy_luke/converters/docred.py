@@ -15,6 +15,7 @@ from pathlib import Path
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
+from ..progress import track
 from .records import Record, read_records
 from .report import ConversionReport
 from .sentences import (
@@ -54,7 +55,9 @@ def read_docred(
     vocab = Vocab() if vocab is None else vocab
     named = read_names(names)
     report = ConversionReport(files=[f"{path}: DocRED"])
-    docs = [make_doc(record, named, spaces, vocab, report) for record in read_records(path)]
+    docs = [
+        make_doc(record, named, spaces, vocab, report) for record in track(read_records(path), path.name, "records")
+    ]
     report.count(docs)
     return docs, report
 

@@ -17,6 +17,7 @@ from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 from ..annotations import set_entity_types
+from ..progress import track
 from .records import Record, read_records
 from .report import ConversionReport
 from .sentences import read_sentences
@@ -42,7 +43,7 @@ def read_entity_typing(
     path = Path(path)
     tokenizer = TextTokenizer(vocab)
     report = ConversionReport(files=[f"{path}: entity typing"])
-    docs = [make_doc(record, spaces, tokenizer, report) for record in read_records(path)]
+    docs = [make_doc(record, spaces, tokenizer, report) for record in track(read_records(path), path.name, "records")]
     report.count(docs)
     return docs, report
 

@@ -14,6 +14,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from ..errors import LukeError
+from ..progress import track
 from .records import Record, read_object
 from .report import ConversionReport
 from .sentences import (
@@ -53,7 +54,7 @@ def read_fewrel(
     content = read_object(path)
     docs = [
         make_doc(record, relation, named, spaces, vocab, report)
-        for relation in content.values
+        for relation in track(content.values, path.name, "relations")
         for record in content.inner(relation)
     ]
     if not docs:

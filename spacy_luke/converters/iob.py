@@ -9,6 +9,7 @@ from pathlib import Path
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
 
+from ..progress import track
 from ..tags import find_scheme, is_tag, read_entities
 from .columns import NO_TOKEN, Row, Sentence, Table, find_columns, find_tag_columns, is_index_column, read_table
 from .report import ConversionReport
@@ -127,11 +128,12 @@ def make_docs(
     for group in groups:
         for tokens in group:
             tokens.entities = choose_types(tokens.entities, types or {}, only, report)
-    docs = [
-        make_doc(group[start : start + (size or len(group))], vocab, report, spans_key)
+    parts = [
+        group[start : start + (size or len(group))]
         for group in groups
         for start in range(0, len(group), size or len(group) or 1)
     ]
+    docs = [make_doc(part, vocab, report, spans_key) for part in track(parts, "Making Docs", "Docs")]
     report.check_types(types, only)
     report.count(docs)
     return docs

@@ -15,6 +15,7 @@ from pathlib import Path
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
+from ..progress import track
 from .records import Record, read_records
 from .report import ConversionReport
 from .texts import Fact, TextTokenizer, TokenRange, char_span, mark_one_sentence, set_entities, write_relations
@@ -36,7 +37,10 @@ def read_knowledgenet(path: str | Path, *, vocab: Vocab | None = None) -> tuple[
     sentences: dict[tuple[str, str], list[Record]] = {}
     for record in read_records(path):
         sentences.setdefault((str(record.get("doc", str | int)), record.get("text", str)), []).append(record)
-    docs = [make_doc(name, text, facts, tokenizer, report) for (name, text), facts in sentences.items()]
+    docs = [
+        make_doc(name, text, facts, tokenizer, report)
+        for (name, text), facts in track(sentences.items(), path.name, "Docs")
+    ]
     report.count(docs)
     return docs, report
 

@@ -25,6 +25,7 @@ from spacy.vocab import Vocab
 from ..checks import require_one_of
 from ..errors import LukeError
 from ..files import write_file
+from ..progress import track
 from .annotated_text import AnnotatedText, TextMention, TextRelation, read_annotations, write_annotations
 from .offsets import UNITS, Offsets, Unit
 from .records import Record, read_records
@@ -92,7 +93,7 @@ def read_label_studio(
     if relations is None:
         relations = any(content.relations for content, _, _ in found)
     docs = []
-    for content, chosen, place in found:
+    for content, chosen, place in track(found, path.name, "Docs"):
         if not content.relations:
             content.relations = [] if relations else None
         for other in chosen.keys() - {name}:

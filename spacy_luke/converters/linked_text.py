@@ -15,6 +15,7 @@ from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 from ..annotations.store import Characters
+from ..progress import track
 from .records import Record, read_records
 from .report import ConversionReport
 from .texts import TextTokenizer, char_span, set_entities
@@ -31,7 +32,7 @@ def read_linked_text(path: str | Path, *, vocab: Vocab | None = None) -> tuple[l
     path = Path(path)
     tokenizer = TextTokenizer(vocab)
     report = ConversionReport(files=[f"{path}: linked text"])
-    docs = [make_doc(record, tokenizer, report) for record in read_records(path)]
+    docs = [make_doc(record, tokenizer, report) for record in track(read_records(path), path.name, "records")]
     report.count(docs)
     return docs, report
 

@@ -16,6 +16,7 @@ from spacy.vocab import Vocab
 
 from ..annotations.store import Characters
 from ..errors import LukeError
+from ..progress import work
 from .files import read_chunks
 from .report import ConversionReport
 from .texts import TextTokenizer, char_span, set_entities
@@ -78,15 +79,23 @@ def read_pages(path: Path) -> Iterator[Page]:
     """
     pages = _Pages(path)
     size = 0  # since the last end of a page
+    done = 0
+
+    def on_read(position: int) -> None:
+        nonlocal done
+        advance(position - done)
+        done = position
+
     try:
-        for chunk in read_chunks(path):
-            pages.parse(chunk)
-            size += len(chunk)
-            if pages.found:
-                size = 0
-            if size > MAX_PAGE:
-                raise LukeError("L152", path=path, size=size, line=pages.line, maximum=MAX_PAGE)
-            yield from pages.take()
+        with work(f"Reading {path.name}", "B", path.stat().st_size) as advance:
+            for chunk in read_chunks(path, on_read):
+                pages.parse(chunk)
+                size += len(chunk)
+                if pages.found:
+                    size = 0
+                if size > MAX_PAGE:
+                    raise LukeError("L152", path=path, size=size, line=pages.line, maximum=MAX_PAGE)
+                yield from pages.take()
         pages.parse(b"", last=True)
     except expat.ExpatError as error:
         reason = f"not XML ({expat.ErrorString(error.code)})"

@@ -22,6 +22,7 @@ from ..annotations.store import Characters
 from ..checks import require_one_of
 from ..errors import LukeError
 from ..files import write_file
+from ..progress import track
 from .annotated_text import AnnotatedText, TextMention, TextRelation, read_annotations, write_annotations
 from .records import Record, read_records
 from .rel_component import ACCEPTED, read_place, read_tokens
@@ -68,7 +69,7 @@ def read_prodigy(
     if not accepted:
         who = "" if annotator is None else f" by {annotator!r}"
         raise LukeError("L060", path=path, line=1, reason=f"no example is answered with {ACCEPTED!r}{who}")
-    docs = [make_doc(record, tokenizer, report, spans_key) for record in accepted.values()]
+    docs = [make_doc(record, tokenizer, report, spans_key) for record in track(accepted.values(), path.name, "Docs")]
     report.count(docs)
     return docs, report
 

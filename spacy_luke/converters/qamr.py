@@ -16,6 +16,7 @@ from spacy.vocab import Vocab
 
 from ..annotations import Answer
 from ..errors import LukeError
+from ..progress import track
 from .columns import read_lines, read_number
 from .questions import Asked, write_questions
 from .report import ConversionReport
@@ -66,7 +67,10 @@ def read_qamr(
     if not groups:
         raise LukeError("L060", path=path, line=1, reason="the file is empty")
     texts = read_sentences(path, Path(sentences) if sentences is not None else path.with_name(SENTENCES))
-    docs = [make_doc(path, name, lines, texts, spaces, vocab, report) for name, lines in groups.items()]
+    docs = [
+        make_doc(path, name, lines, texts, spaces, vocab, report)
+        for name, lines in track(groups.items(), path.name, "Docs")
+    ]
     report.count(docs)
     return docs, report
 

@@ -19,6 +19,7 @@ from spacy.vocab import Vocab
 
 from ..annotations.store import Characters
 from ..errors import LukeError
+from ..progress import track
 from .records import Record, read_records
 from .report import ConversionReport
 from .texts import Fact, TokenRange, set_entities, shown, write_relations
@@ -39,7 +40,7 @@ def read_rel_component(path: str | Path, *, vocab: Vocab | None = None) -> tuple
     vocab = Vocab() if vocab is None else vocab
     report = ConversionReport(files=[f"{path}: relations of Prodigy"])
     docs = []
-    for record in read_records(path):
+    for record in track(read_records(path), path.name, "records"):
         answer = record.get("answer", str, ACCEPTED)
         if answer == ACCEPTED:
             docs.append(make_doc(record, vocab, report))

@@ -20,6 +20,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from ..errors import LukeError
+from ..progress import track
 from .columns import read_lines
 from .report import ConversionReport
 from .texts import Fact, TextTokenizer, char_span, mark_one_sentence, set_entities, write_relations
@@ -53,7 +54,7 @@ def read_semeval2010(path: str | Path, *, vocab: Vocab | None = None) -> tuple[l
     path = Path(path)
     tokenizer = TextTokenizer(vocab)
     report = ConversionReport(files=[f"{path}: SemEval-2010 Task 8"])
-    docs = [make_doc(path, block, tokenizer, report) for block in read_blocks(path, report)]
+    docs = [make_doc(path, block, tokenizer, report) for block in track(read_blocks(path, report), path.name, "Docs")]
     report.count(docs)
     return docs, report
 

@@ -21,6 +21,7 @@ from spacy.vocab import Vocab
 
 from ..annotations import Answer
 from ..errors import LukeError
+from ..progress import track
 from .questions import Asked, write_questions
 from .records import Record, read_records
 from .report import ConversionReport
@@ -56,7 +57,7 @@ def read_squad(path: str | Path, *, vocab: Vocab | None = None) -> tuple[list[Do
     if not paragraphs:
         raise LukeError("L060", path=path, line=1, reason="there is no paragraph in it")
     empty_is_none = any(has_columns(record, filled=True) for text in paragraphs for record in text.questions)
-    docs = [make_doc(paragraph, empty_is_none, tokenizer, report) for paragraph in paragraphs]
+    docs = [make_doc(paragraph, empty_is_none, tokenizer, report) for paragraph in track(paragraphs, path.name, "Docs")]
     report.count(docs)
     return docs, report
 

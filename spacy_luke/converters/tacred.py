@@ -14,6 +14,7 @@ from pathlib import Path
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
+from ..progress import track
 from .records import Record, read_records
 from .report import ConversionReport
 from .sentences import read_sentences
@@ -38,7 +39,7 @@ def read_tacred(
     path = Path(path)
     vocab = Vocab() if vocab is None else vocab
     report = ConversionReport(files=[f"{path}: TACRED"])
-    docs = [make_doc(record, spaces, vocab, report) for record in read_records(path)]
+    docs = [make_doc(record, spaces, vocab, report) for record in track(read_records(path), path.name, "records")]
     report.count(docs)
     return docs, report
 

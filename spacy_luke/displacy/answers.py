@@ -15,7 +15,7 @@ from .text import clean, escape, one_line
 
 STYLE = "answers"
 COLOR = "#ffeb80"  # displaCy's yellow
-NO_ANSWER = "no answer"
+NO_ANSWER, NOT_ANSWERED = "no answer", "not answered yet"
 # displaCy's TPL_ENT without a label, so that exactly the answer's characters are marked
 TEMPLATE = (
     '<mark class="entity luke-answer" style="background: {bg}; color: #000; padding: 0.25em 0; border-radius: 0.2em; '
@@ -47,10 +47,7 @@ def _question(question: Mapping[str, Any], text: str, settings: Settings, option
     asked = check.string(STYLE, question, "question")
     found = []
     for answer in check.items(STYLE, question, "answers"):
-        stretch = None
-        if answer.get("start") is not None:
-            stretch = check.ends(STYLE, answer, "start", "end", len(text), "characters")
-        found.append((stretch, check.score(STYLE, answer)))
+        found.append((answer_ends(answer, text), check.score(STYLE, answer)))
     shown = [(stretch, score) for stretch, score in found if score is None or score >= options.min_score]
     listed = shown[: options.n_best or None]
     best = listed[0][0] if listed else None
@@ -58,10 +55,17 @@ def _question(question: Mapping[str, Any], text: str, settings: Settings, option
     rows = "".join(_row(i, stretch, score, text, options) for i, (stretch, score) in enumerate(listed, 1))
     table = f'<table style="border-collapse: collapse; border: 0; margin: 0.3em 0">{rows}</table>' if rows else ""
     if not found:
-        table = '<div style="opacity: 0.75; font-style: italic">not answered yet</div>'
+        table = f'<div style="opacity: 0.75; font-style: italic">{NOT_ANSWERED}</div>'
     print_ = fine_print(len(found) - len(shown), len(shown), options)
     context = _context(text, best, settings, options) if best else ""
     return f'<section class="luke-question">{heading}{context}{table}{print_}</section>'
+
+
+def answer_ends(answer: Mapping[str, Any], text: str) -> tuple[int, int] | None:
+    """Characters of one of "answers"; None for no answer."""
+    if answer.get("start") is None:
+        return None
+    return check.ends(STYLE, answer, "start", "end", len(text), "characters")
 
 
 def _context(text: str, best: tuple[int, int] | None, settings: Settings, options: Options) -> str:

@@ -39,7 +39,7 @@ def draw_arcs(
         ends.sort(key=lambda end: (end[0].line, end[1]))
         (first, first_x, first_role), (last, last_x, last_role) = ends
         roles = (first_role, last_role)
-        label, score = one_line(arc.label), score_text(arc.score, options)
+        label, score = one_line(arc.name or arc.label), score_text(arc.score, options)
         score = f" {score}" if score else ""
         if first.line == last.line:
             piece = Piece(number, first_x, last_x, (first, last), roles, label, score)

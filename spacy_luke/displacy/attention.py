@@ -107,8 +107,7 @@ def _render(parsed: Mapping[str, Any], options: Options) -> str:
         content, count = scroll(drawing.svg()), drawing.count
     nonzero = sum(weight > 0 for row in weights for weight in row)
     small = fine_print(nonzero - count, count, options, f"padding: 0 {SIDE}px 0.5em; ")
-    style = f"color: {options.color}; background: {options.bg}; font-family: {options.font}"
-    return document("luke-attention", _caption(parsed) + content + small, settings, style)
+    return document("luke-attention", _caption(parsed) + content + small, settings, options)
 
 
 def _caption(parsed: Mapping[str, Any]) -> str:
@@ -169,7 +168,7 @@ class _Drawing:
             *map(self._from, range(len(self.rows))),
         ]
         style = (
-            f"max-width: none; height: {self.height:g}px; color: {options.color}; background: {options.bg}; "
+            f"max-width: none; height: {self.height:g}px; color: {options.ink}; background: {options.ground}; "
             f"font-family: {options.font}; direction: ltr"
         )
         width, height = f"{self.width:.0f}", f"{self.height:g}"
@@ -198,7 +197,11 @@ class _Drawing:
                 f'<g class="luke-numbers" visibility="hidden" font-size="11" text-anchor="end" fill="currentColor">'
                 f"{''.join(texts)}</g>"
             )
-        stroke = f'<g fill="none" stroke="{escape(self.color)}" stroke-width="2">{"".join(lines)}</g>'
+        style = "" if self.options.own_look else f' style="--line: {escape(self.color)}"'
+        stroke = (
+            f'<g class="luke-weights" fill="none" stroke="{escape(self.color)}" stroke-width="2"{style}>'
+            f"{''.join(lines)}</g>"
+        )
         return f'<g class="luke-from">{self._name(i, self.left, left=True)}{stroke}{numbers}</g>'
 
     def _to(self, i: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from spacy.displacy import parse_ents as spacy_parse_ents
 from spacy.displacy.render import EntityRenderer
@@ -19,6 +20,7 @@ from .text import clean, escape
 
 STYLE = "ent"
 _NO_OPTIONS: Mapping[str, Any] = {}
+WIKIPEDIA = ".wikipedia.org/wiki/"  # whose addresses have underscores for spaces
 SCORE = '<span style="font-weight: normal"> {score}</span>'
 
 
@@ -27,9 +29,18 @@ def parse_ents(doc: Doc, options: Mapping[str, Any] = _NO_OPTIONS) -> Parsed:
     parsed: Parsed = spacy_parse_ents(doc, dict(options))
     for ent, found in zip(doc.ents, parsed["ents"], strict=True):
         found["score"] = _score(ent)
-        if not get_link(ent):
-            found |= {"kb_id": "", "kb_url": "#"}
+        kb_id = get_link(ent)
+        found |= {"kb_id": kb_id, "kb_url": link_url(kb_id, options.get("kb_url_template")) or "#"}
     return parsed
+
+
+def link_url(kb_id: str, template: str | None) -> str:
+    """Address of an entity; "" without a template or an id, and for what is no address of a page, as javascript:."""
+    if not kb_id or not template:
+        return ""
+    title = kb_id.replace(" ", "_") if WIKIPEDIA in template else kb_id
+    url = template.replace("{}", quote(title, safe="(),:", errors="replace"))
+    return url if urlsplit(url.strip()).scheme in ("https", "http", "") else ""
 
 
 def render_ents(parsed: Sequence[Mapping[str, Any]], options: Options) -> list[str]:

@@ -16,21 +16,31 @@ STYLE = "relations"
 
 @dataclass(frozen=True)
 class Mark:
-    """A span of tokens [start, end)."""
+    """A span of tokens [start, end).
+
+    note: shown while the pointer is over it.
+    url: address of what it is linked to.
+    """
 
     start: int
     end: int
     label: str
+    note: str = ""
+    url: str = ""
 
 
 @dataclass(frozen=True)
 class Arc:
-    """A relation between two marks, which are given by their numbers."""
+    """A relation between two marks, which are given by their numbers.
+
+    name: the label as it is drawn; default: as it is.
+    """
 
     head: int
     tail: int
     label: str
     score: float | None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ class Graph:
         marks = [
             Mark(
                 *check.ends(STYLE, span, "start_token", "end_token", len(tokens), "tokens"),
-                str(span.get("label") or ""),
+                *(str(span.get(key) or "") for key in ("label", "note", "url")),
             )
             for span in check.items(STYLE, parsed, "spans")
         ]
@@ -110,8 +120,11 @@ class Graph:
 
     def text(self, number: int) -> str:
         """The words of a mark, on one line."""
-        mark = self.marks[number]
-        return one_line("".join(self.tokens[i] + " " * self.spaces[i] for i in range(mark.start, mark.end)))
+        return self.words(self.marks[number].start, self.marks[number].end)
+
+    def words(self, start: int, end: int) -> str:
+        """The words of the tokens [start, end), on one line."""
+        return one_line("".join(self.tokens[i] + " " * self.spaces[i] for i in range(start, end)))
 
     def sentence(self, token: int) -> int:
         """Number of a token's sentence."""
@@ -144,6 +157,13 @@ class Graph:
             blocks.append(self._block(first, last + 1, near))
             first = last + 1
         return blocks
+
+    def flow(self) -> list[Block]:
+        """One block for all sentences, which follow each other on a line up to a line end of the text."""
+        ends = [i for i, token in enumerate(self.tokens) if "\n" in token]
+        breaks = tuple(sorted({end + 1 for end in ends} - {end for end in ends} - {len(self.tokens)}))
+        marks, arcs = tuple(range(len(self.marks))), tuple(range(len(self.arcs)))
+        return [Block(0, len(self.tokens), (0, len(self.sents)), breaks, marks, arcs)] if self.tokens else []
 
     def _block(self, first: int, after: int, near: list[int]) -> Block:
         bounds = (*self.sents, len(self.tokens))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from spacy.displacy import get_doc_settings
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 
 from ..annotations import (
     get_answers,
@@ -38,8 +38,13 @@ def parse_relations(doc: Doc, options: Mapping[str, Any] = _NO_OPTIONS) -> Parse
     In a dict written by hand, "spaces", "sents", "score", "title" and "settings" may be left out.
     """
     _expect(doc, "relations", "relations", "luke_relations", "doc._.relations")
+    return relations_of(doc, doc.ents)
+
+
+def relations_of(doc: Doc, entities: Iterable[Span]) -> Parsed:
+    """The relations of a Doc with these spans, each of which is once in "spans"; see `parse_relations`."""
     spans: dict[tuple[int, int, str], int] = {}
-    for ent in doc.ents:
+    for ent in entities:
         spans.setdefault((ent.start, ent.end, ent.label_), len(spans))
     labelled = {(start, end): label for start, end, label in reversed(spans) if label}
 
@@ -77,11 +82,15 @@ def parse_types(doc: Doc, options: Mapping[str, Any] = _NO_OPTIONS) -> Parsed:
     _expect(doc, "types", "entity_types", "luke_entity_typer", "span._.entity_types")
     spans = []
     for span in typed_spans(doc):
-        scores = get_entity_type_scores(span)
-        labels = sorted(get_entity_types(span), key=lambda label: -scores.get(label, 1.0))
-        types = [{"label": label, "score": scores.get(label)} for label in labels]
-        spans.append({"start": span.start_char, "end": span.end_char, "types": types})
+        spans.append({"start": span.start_char, "end": span.end_char, "types": types_of(span)})
     return {"text": doc.text, "spans": spans, **_frame(doc)}
+
+
+def types_of(span: Span) -> list[dict[str, Any]]:
+    """The "types" of a span in `parse_types`."""
+    scores = get_entity_type_scores(span)
+    labels = sorted(get_entity_types(span), key=lambda label: -scores.get(label, 1.0))
+    return [{"label": label, "score": scores.get(label)} for label in labels]
 
 
 def parse_answers(doc: Doc, options: Mapping[str, Any] = _NO_OPTIONS) -> Parsed:
@@ -95,12 +104,16 @@ def parse_answers(doc: Doc, options: Mapping[str, Any] = _NO_OPTIONS) -> Parsed:
     may be left out.
     """
     _expect(doc, "answers", "answers", "luke_qa", "doc._.answers")
+    return {"text": doc.text, "questions": questions_of(doc), **_frame(doc)}
+
+
+def questions_of(doc: Doc) -> list[dict[str, Any]]:
+    """The "questions" of `parse_answers`."""
     questions: dict[str, list[dict[str, Any]]] = {question: [] for question in get_questions(doc)}
     for answer in get_answers(doc):
         start, end = (None, None) if answer.span is None else (answer.start_char, answer.start_char + len(answer.text))
         questions.setdefault(answer.question, []).append({"start": start, "end": end, "score": answer.score})
-    listed = [{"question": question, "answers": answers} for question, answers in questions.items()]
-    return {"text": doc.text, "questions": listed, **_frame(doc)}
+    return [{"question": question, "answers": answers} for question, answers in questions.items()]
 
 
 def _expect(doc: Doc, style: str, name: str, component: str, attribute: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
-from .graph import Arc, Graph
-from .options import LINE_COLORS, Options, score_text
-from .page import Settings, document, fine_print, pill, scroll
+from .graph import Arc, Block, Graph
+from .legend import legend
+from .options import Options, line_colors, score_text
+from .page import Settings, document, fine_print, pill, scroll, widths
 from .svg import Frame, describe, render_block
 from .text import escape, one_line
 
@@ -17,18 +20,15 @@ CELL = "padding: 0.2em 1em 0.2em 0; border: 0; text-align: start; vertical-align
 def render_relations(parsed: Sequence[Mapping[str, Any]], options: Options) -> list[str]:
     """The markup of each parsed Doc."""
     graphs = [Graph.read(one) for one in parsed]
-    stroke = _strokes([arc for graph in graphs for arc in graph.arcs], options)
+    stroke = strokes([arc for graph in graphs for arc in graph.arcs], options)
     return [_render(graph, one, stroke, options) for graph, one in zip(graphs, parsed, strict=True)]
 
 
-def _strokes(arcs: Sequence[Arc], options: Options) -> dict[str, str]:
+def strokes(arcs: Sequence[Arc], options: Options) -> dict[str, str]:
     """Label -> colour of its lines: the user's own, or one of ours per label if the ground is our white."""
-    strokes: dict[str, str] = {}
-    for arc in arcs:
-        if arc.label not in strokes:
-            ours = options.color if options.own_look else LINE_COLORS[len(strokes) % len(LINE_COLORS)]
-            strokes[arc.label] = options.line_colors.get(arc.label.upper(), ours)
-    return strokes
+    labels = dict.fromkeys(arc.label for arc in arcs)
+    ours = repeat(options.color) if options.own_look else line_colors()
+    return {label: options.line_colors.get(label.upper(), color) for label, color in zip(labels, ours, strict=False)}
 
 
 def _render(graph: Graph, parsed: Mapping[str, Any], stroke: dict[str, str], options: Options) -> str:
@@ -36,11 +36,23 @@ def _render(graph: Graph, parsed: Mapping[str, Any], stroke: dict[str, str], opt
     graph = graph.shown(options)
     far = [arc for arc in graph.arcs if not graph.near(arc, options.join_sentences)]
     frame = Frame(options, settings.direction, settings.lang, stroke, frozenset(options.line_colors), bool(far))
-    blocks = [scroll(render_block(graph, block, frame)) for block in graph.blocks(options.join_sentences)]
-    style = f"color: {options.color}; background: {options.bg}; font-family: {options.font}"
+    blocks = graph.blocks(options.join_sentences)
+    drawn = widths(lambda fitted: draw_blocks(graph, blocks, replace(frame, options=fitted)), options)
     hidden = fine_print(graph.hidden, len(graph.arcs), options, "padding: 0 16px 0.5em; ")
-    content = "".join(blocks) + _listed(graph, far, frame) + hidden
-    return document("luke-relations", content, settings, style)
+    return document("luke-relations", drawn + _listed(graph, far, frame) + hidden, settings, options)
+
+
+def relations_legend(parsed: Sequence[Mapping[str, Any]], options: Options) -> str:
+    """Names of the colours in Docs."""
+    graphs = [Graph.read(one) for one in parsed]
+    stroke = strokes([arc for graph in graphs for arc in graph.arcs], options)
+    return legend([graph.shown(options) for graph in graphs], stroke, options)
+
+
+def draw_blocks(graph: Graph, blocks: Sequence[Block], frame: Frame) -> str:
+    """The SVGs of blocks. Each can be scrolled, unless a page fits it in."""
+    svgs = [render_block(graph, block, frame) for block in blocks]
+    return "".join(svgs if frame.options.responsive else map(scroll, svgs))
 
 
 def _listed(graph: Graph, far: Sequence[Arc], frame: Frame) -> str:
@@ -54,7 +66,9 @@ def _listed(graph: Graph, far: Sequence[Arc], frame: Frame) -> str:
         color, own = frame.stroke[arc.label], arc.label.upper() in frame.own_colors
         score = score_text(arc.score, frame.options)
         label = pill(one_line(arc.label), score, color) if own else _label(arc.label, score, color)
-        middle = f'<td class="luke-relation" style="{CELL}" title="{escape(describe(graph, arc))}">{label} {arrow}</td>'
+        line = "" if own or frame.options.own_look else f"; --line: {escape(color)}"
+        title = escape(describe(graph, arc))
+        middle = f'<td class="luke-relation" style="{CELL}{line}" title="{title}">{label} {arrow}</td>'
         rows.append(f"<tr>{ends[0]}{middle}{ends[1]}</tr>")
     heading = "Between sentences, whose numbers are beside the text"
     heading = f'<div style="margin: 0.5em 16px 0.3em; font-size: 0.85em; opacity: 0.75">{heading}</div>'
@@ -63,7 +77,7 @@ def _listed(graph: Graph, far: Sequence[Arc], frame: Frame) -> str:
 
 def _label(label: str, score: str, color: str) -> str:
     shown = f' <span style="font-weight: normal">{escape(score)}</span>' if score else ""
-    style = f"color: {escape(color)}; font-weight: bold; font-size: 0.85em"
+    style = f"color: var(--luke-line, {escape(color)}); font-weight: bold; font-size: 0.85em"
     return f'<span style="{style}"><bdi>{escape(one_line(label))}</bdi>{shown}</span>'
 
 

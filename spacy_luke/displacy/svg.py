@@ -6,17 +6,19 @@ from dataclasses import dataclass
 
 from .arcs import draw_arcs
 from .graph import Arc, Block, Graph
-from .layout import LABEL_SIZE, SIZE, Box, Layout, place
+from .layout import LABEL_SIZE, PAD, SIZE, Box, Layout, place
 from .options import Options
 from .stack import ARC_LABEL_SIZE, Piece, free_place
 from .text import escape, one_line, text_width
 
 SIDE, SENTENCE_SIDE = 16, 34  # px beside the text; with the numbers of sentences
-BAR, BARE_BAR = 14, 5  # height of a box above its words, with and without a label
+BAR, BARE_BAR = 15, 5  # height of a box above its words, with and without a label
 WORDS, DROP = 22, 6  # height of a line of words; px of it below the base line
 BETWEEN = 14  # px between lines
 ROUND = 7
-LOWEST = 31  # px from the boxes to the top of the lowest labels
+ABOVE, DOT = 1.5, 2.6  # px from a box up to the end of an arc, which covers no label; radius of the end without arrow
+UNDER_END = 3  # px of an end over the line to it
+LOWEST = 37  # px from the boxes to the top of the lowest labels
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,18 @@ class _Drawing:
 
     def svg(self) -> str:
         frame, options = self.frame, self.options
-        content = [*self._numbers(), *self._boxes(), *self._words(), *self._arcs()]
-        text = " ".join(self.layout.cells[t].text for t in self.layout.cells)
+        content = [*self._numbers(), *self._boxes(), *self._words(), *self._notes(), *self._arcs()]
+        width, height = f"{self.width:.1f}", f"{self.height:g}"
+        size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+        role = "group" if any(mark.url for mark in self.graph.marks) else "img"  # what is in an image cannot be reached
+        text = self.graph.words(self.block.start, self.block.end)
         style = (
-            f"max-width: none; height: {self.height:g}px; color: {options.color}; background: {options.bg}; "
+            f"max-width: none; height: {self.height:g}px; color: {options.ink}; background: {options.ground}; "
             f"font-family: {options.font}; direction: {frame.direction}"
         )
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" xml:lang="{escape(frame.lang)}" class="displacy luke-block" '
-            f'role="img" aria-label="{escape(text)}" width="{self.width:.1f}" height="{self.height:g}" '
+            f'role="{role}" aria-label="{escape(text)}" {size} '
             f'direction="{frame.direction}" style="{escape(style)}">{"".join(content)}</svg>'
         )
 
@@ -149,6 +154,25 @@ class _Drawing:
             drawn += self._text(middle, top + BAR - 3, label, LABEL_SIZE, **more)
         return f'<g class="luke-span">{drawn}</g>'
 
+    def _notes(self) -> list[str]:
+        """What a pointer finds: an area over each box and its words that has a note, and leads to an address."""
+        return [self._note(box) for line in self.layout.boxes for box in line]
+
+    def _note(self, box: Box) -> str:
+        mark = self.graph.marks[box.mark]
+        if not mark.note and not mark.url:
+            return ""
+        left, right = sorted((self._x(box.left), self._x(box.right)))
+        top, base = self._box_top(box), self.bases[box.line]
+        drawn = (
+            f'<title>{escape(mark.note)}</title><rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" '
+            f'height="{base + DROP - top:.1f}" rx="5" fill="transparent"/>'
+        )
+        if not mark.url:
+            return f'<g class="luke-note">{drawn}</g>'
+        line = f'<path d="M{left + PAD:.1f},{base + 3:.1f} H{right - PAD:.1f}" stroke="#000" stroke-opacity="0.45"/>'
+        return f'<a class="luke-note" href="{escape(mark.url)}" target="_blank" rel="noopener">{line}{drawn}</a>'
+
     def _posts(self, box: Box) -> list[float]:
         """x of the arcs that come down through a box to one within it."""
         feet = [
@@ -170,30 +194,35 @@ class _Drawing:
 
     def _group(self, kind: str, number: int, content: list[str]) -> str:
         arc = self.graph.arcs[number]
-        return f'<g class="{kind}"><title>{escape(describe(self.graph, arc))}</title>{"".join(content)}</g>'
+        if arc.label.upper() in self.frame.own_colors:
+            kind, style = f"{kind} luke-own", ""
+        else:
+            style = f' style="--line: {escape(self.frame.stroke[arc.label])}"'
+        return f'<g class="{kind}"{style}><title>{escape(describe(self.graph, arc))}</title>{"".join(content)}</g>'
 
     def _line(self, piece: Piece, line: int) -> str:
         y = self._level_y(piece, line) + 9 * piece.narrow
         ends = sorted(
-            (self._x(x), None if box is None else self._box_top(box), role)
+            (self._x(x), None if box is None else self._box_top(box) - ABOVE, role)
             for x, box, role in zip((piece.left, piece.right), piece.feet, piece.roles, strict=True)
         )
         (x0, foot0, _), (x1, foot1, _) = ends
         r = min(ROUND, (x1 - x0) / 2)
+        stop0, stop1 = (None if foot is None else foot - UNDER_END for foot in (foot0, foot1))
         path = f"M{x0:.1f},{y:.1f}"
-        if foot0 is not None:
-            path = f"M{x0:.1f},{foot0:.1f} V{y + r:.1f} Q{x0:.1f},{y:.1f} {x0 + r:.1f},{y:.1f}"
+        if stop0 is not None:
+            path = f"M{x0:.1f},{stop0:.1f} V{y + r:.1f} Q{x0:.1f},{y:.1f} {x0 + r:.1f},{y:.1f}"
         path += f" H{x1:.1f}"
-        if foot1 is not None:
-            path = f"{path[: path.rindex('H')]}H{x1 - r:.1f} Q{x1:.1f},{y:.1f} {x1:.1f},{y + r:.1f} V{foot1:.1f}"
+        if stop1 is not None:
+            path = f"{path[: path.rindex('H')]}H{x1 - r:.1f} Q{x1:.1f},{y:.1f} {x1:.1f},{y + r:.1f} V{stop1:.1f}"
         color = escape(self.frame.stroke[self.graph.arcs[piece.arc].label])
         drawn = f'<path d="{path}" fill="none" stroke="{color}" stroke-width="1.6"/>'
         return drawn + "".join(self._end(role, x, foot, color) for x, foot, role in ends if foot is not None)
 
     def _end(self, role: str, x: float, y: float, color: str) -> str:
         if role == "head":
-            return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="{color}"/>'
-        return f'<path d="M{x:.1f},{y + 1:.1f} l-4.5,-8 h9 z" fill="{color}"/>'
+            return f'<circle cx="{x:.1f}" cy="{y - DOT:.1f}" r="{DOT}" fill="{color}"/>'
+        return f'<path d="M{x:.1f},{y:.1f} l-4.5,-8 h9 z" fill="{color}"/>'
 
     def _label(self, piece: Piece, line: int) -> str:
         arc = self.graph.arcs[piece.arc]

@@ -16,7 +16,6 @@ from weakref import WeakKeyDictionary, WeakSet
 import numpy as np
 import torch
 from spacy.tokens import Doc
-from torch import Tensor
 
 from ..batching.collate import RowT, WindowRow, batch_rows, collate
 from ..encoders.encoder import Encoder
@@ -31,6 +30,24 @@ _AT_A_TIME = 1024
 Place = tuple["EncodedBatch", int]
 
 
+class RandomState:
+    """The state of PyTorch's random numbers, on the CPU and on the device that encodes."""
+
+    def __init__(self, device: torch.device):
+        self.cpu = torch.get_rng_state()
+        self.devices = [device] if device.type == "cuda" else []
+        self.on_devices = [torch.cuda.get_rng_state(one) for one in self.devices]
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Draw the same numbers once more in a `with` block, and go on afterwards as if nothing had been drawn."""
+        with torch.random.fork_rng(self.devices):
+            torch.set_rng_state(self.cpu)
+            for device, state in zip(self.devices, self.on_devices, strict=True):
+                torch.cuda.set_rng_state(state, device)
+            yield
+
+
 @dataclass(eq=False)
 class EncodedBatch:
     """Windows whose pieces are encoded together.
@@ -40,7 +57,9 @@ class EncodedBatch:
     encoder: that encodes. batch: the pieces. docs: those that the windows are of.
     kept: the states, as long as there is room for them; in training those that components attach their entities to,
         which collect the gradients of all.
-    encoded: in training, the states that take these gradients back to the weights.
+    encoded: in training, the states that take these gradients back to the weights, as long as there is room for what
+        the backward pass needs.
+    drawn: in training, the random numbers with which they are encoded again for the backward pass.
     """
 
     encoder: IndependentLukeEncoder
@@ -48,6 +67,7 @@ class EncodedBatch:
     docs: WeakSet[Doc]
     kept: PieceStates | None = None
     encoded: PieceStates | None = None
+    drawn: RandomState | None = None
 
     def shows(self, row: int, window: WindowRow) -> bool:
         """Whether a row of the batch has the pieces of a window, which a Doc may have no more."""
@@ -60,10 +80,18 @@ class EncodedBatch:
             and np.array_equal(types[row, inside].numpy(), window.text.types[window.start : window.end])
         )
 
+    @property
+    def size(self) -> int:
+        """Pieces, padding included."""
+        return self.batch.piece_ids.numel()
+
+    @property
+    def device(self) -> torch.device:
+        return self.encoder.embeddings.word.weight.device
+
     def encode(self, layers: Iterable[int]) -> PieceStates:
         """Encode the pieces."""
-        device = self.encoder.embeddings.word.weight.device
-        return self.encoder.encode_pieces(self.batch.to(device), *layers)
+        return self.encoder.encode_pieces(self.batch.to(self.device), *layers)
 
 
 @dataclass
@@ -118,15 +146,19 @@ class _Shelf:
 class PieceStore:
     """States of the pieces of Docs that are on their way through a pipeline.
 
-    max_bytes: most memory that the states take which predictions keep between components. What does not fit is encoded
-        again.
+    max_bytes: most memory that the states take which predictions keep between components.
+    max_trained_pieces: most pieces of an update, padding included, of which all is kept that the backward pass needs,
+        about ten times as much. Of the others the states alone are kept.
+
+    What is not kept is encoded again.
 
     States are kept until the last component that reads them has, the Doc is gone, or the weights change. Those of an
-    update are kept, all of them and whatever `max_bytes` is, until the gradients of all components are there.
+    update are kept until the gradients of all components are there.
     """
 
-    def __init__(self, max_bytes: int):
+    def __init__(self, max_bytes: int, max_trained_pieces: int):
         self.max_bytes = max_bytes
+        self.max_trained_pieces = max_trained_pieces
         self._lock = threading.RLock()
         self._clear()
 
@@ -136,7 +168,10 @@ class PieceStore:
         self._version: Any = None
 
     def __reduce__(self) -> Any:
-        return type(self), (self.max_bytes,)  # a copy of a pipeline is on its way with other Docs
+        return type(self), (
+            self.max_bytes,
+            self.max_trained_pieces,
+        )  # a copy of a pipeline is on its way with other Docs
 
     @property
     def nbytes(self) -> int:
@@ -258,14 +293,21 @@ class PieceStore:
     def _states_in_training(self, encoded: EncodedBatch, layers: Iterable[int], *, trains: bool) -> PieceStates:
         """States that collect gradients, or for a component that does not train the encoder states that do not."""
         if encoded.kept is None or not encoded.kept.hidden.keys() >= set(layers):
+            drawn = RandomState(encoded.device)
             found = encoded.encode(layers)
             if not trains or not any(tensor.requires_grad for tensor in found.tensors):
                 return _detached(found)
             self._give_back(encoded, retain=False)  # what was read without these layers
-            encoded.encoded = found
+            encoded.drawn = drawn
+            encoded.encoded = found if self._keeps_backward(encoded) else None
             leaves = (t.detach().requires_grad_(t.requires_grad) for t in found.tensors)
             encoded.kept = found.with_tensors(tuple(leaves))
         return encoded.kept if trains else _detached(encoded.kept)
+
+    def _keeps_backward(self, encoded: EncodedBatch) -> bool:
+        """Whether there is room for what the backward pass needs of a batch."""
+        others = sum(one.size for one in self._trained.batches if one.encoded is not None)
+        return others + encoded.size <= self.max_trained_pieces
 
     def backward(self, *, retain: bool) -> None:
         """Take the gradients that components left on the states of pieces back to the weights.
@@ -276,18 +318,22 @@ class PieceStore:
             self._give_back(encoded, retain=retain)
 
     def _give_back(self, encoded: EncodedBatch, *, retain: bool) -> None:
-        if encoded.kept is None or encoded.encoded is None:
+        if encoded.kept is None or encoded.drawn is None:
             return
-        pairs = zip(encoded.encoded.tensors, encoded.kept.tensors, strict=True)
-        reached: list[tuple[Tensor, Tensor]] = [(t, leaf.grad) for t, leaf in pairs if leaf.grad is not None]
-        if reached:
-            outputs, gradients = zip(*reached, strict=True)
+        gradients = [leaf.grad for leaf in encoded.kept.tensors]
+        if any(gradient is not None for gradient in gradients):
             with _in_training(encoded.encoder):
-                torch.autograd.backward(outputs, gradients, retain_graph=retain)
+                states = encoded.encoded
+                if states is None:
+                    with encoded.drawn.again(), torch.enable_grad():
+                        states = encoded.encode(encoded.kept.hidden)
+                pairs = zip(states.tensors, gradients, strict=True)
+                outputs, reached = zip(*((t, gradient) for t, gradient in pairs if gradient is not None), strict=True)
+                torch.autograd.backward(outputs, reached, retain_graph=retain)
         for leaf in encoded.kept.tensors:
             leaf.grad = None
         if not retain:
-            encoded.encoded = encoded.kept = None
+            encoded.encoded = encoded.kept = encoded.drawn = None
 
     def forget_update(self) -> None:
         """Drop what an update has encoded."""

@@ -10,6 +10,7 @@ from spacy.training import Example
 
 from ..checks import require_probability
 from ..errors import LukeError
+from ..progress import track
 from .base.calibration import Calibration
 from .entity_markers.component import EntityMarkerComponent
 from .ner.component import LukeNER
@@ -76,7 +77,8 @@ def tune(
         return _tune_filter(pipe, corpora, calibration, f1_loss)
     trials = _Trials(pipe, corpora)
     if isinstance(pipe, LukeQA):
-        best = max(DIFFERENCES, key=lambda value: trials.mean("qa_f1", {"no_answer_threshold": value}))
+        differences = track(DIFFERENCES, "Choosing a threshold", "thresholds")
+        best = max(differences, key=lambda value: trials.mean("qa_f1", {"no_answer_threshold": value}))
         return Tuning({"no_answer_threshold": best}, calibration, trials.mean("qa_f1", {"no_answer_threshold": best}))
     f1_name, _ = pipe._calibration_scores
     chosen: dict[str, Any] = {"threshold": _general_threshold(trials, f1_name, min_precision, demanded=not per_label)}
@@ -111,11 +113,12 @@ def _general_threshold(trials: _Trials, f1_name: str, min_precision: float | Non
     """The threshold with the best F1, of those with enough precision. If none has it: L191, or the most precise one
     if it is not demanded."""
     if min_precision is None:
-        return max(PROBABILITIES, key=lambda value: trials.mean(f1_name, {"threshold": value}))
+        tried = track(PROBABILITIES, "Choosing a threshold", "thresholds")
+        return max(tried, key=lambda value: trials.mean(f1_name, {"threshold": value}))
     precision_name = f"{f1_name.removesuffix('_f')}_p"
     precision: dict[float, float] = {}
     f1: dict[float, float] = {}
-    for value in FINE_PROBABILITIES:
+    for value in track(FINE_PROBABILITIES, "Choosing a threshold", "thresholds"):
         f1[value] = trials.mean(f1_name, {"threshold": value})
         precision[value] = _mean_score(trials.pipe, trials.corpora, precision_name)
     enough = [value for value in FINE_PROBABILITIES if precision[value] >= min_precision]
@@ -134,7 +137,7 @@ def _label_thresholds(
     pipe = trials.pipe
     per_type = f"{f1_name.partition('_')[0]}_per_type"
     by_value: dict[float, Any] = {}
-    for value in FINE_PROBABILITIES:
+    for value in track(FINE_PROBABILITIES, "Choosing thresholds of labels", "thresholds"):
         trials.annotate({"threshold": value})
         by_value[value] = pipe.score(trials.examples).get(per_type) or {}
     gold = pipe._labels_of(lambda: trials.examples)

@@ -21,6 +21,7 @@ from transformers import (
 
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.checkpoints.upcycle_folder import upcycle_folder
+from spacy_luke.default_model import bundled_encoder
 from spacy_luke.encoders.config import LongformerConfig
 from spacy_luke.errors import LukeError
 from spacy_luke.tokenization.case import CASE_TYPES
@@ -237,6 +238,12 @@ def test_an_impossible_window_raises_l006(tmp_path, window):
     write_source(tmp_path, "roberta")
     with pytest.raises(LukeError, match=r"L006.*2 of them"):
         open_checkpoint(tmp_path, **{**TO, "attention_window": window})
+
+
+def test_a_luke_with_independent_attention_cannot_become_a_longformer(tmp_path):
+    with pytest.raises(LukeError, match=r"L031.*from model_type 'independent_luke'. Possible: .*\bluke\."):
+        upcycle_folder(bundled_encoder(), tmp_path / "out", to="longformer")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_longformer_cannot_be_upcycled(tmp_path):

@@ -276,3 +276,45 @@ def test_scores_that_are_no_score_of_a_component_are_no_evaluation(model: Path) 
     result = run(model, {"token_acc": 1.0, "speed": 100.0})
     assert result.exit_code == 1
     assert "L083" in result.output
+
+
+CALIBRATED = {
+    **TWITTER,
+    "scores": {**TWITTER["scores"], "ents_calibration": [{"probability": 0.9, "right": 0.8, "count": 10}]},
+}
+
+
+def test_pictures_are_beside_the_card_that_shows_them(model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    target = tmp_path / "elsewhere" / "card.md"
+    assert run(model, {**GOOD, "results": [CALIBRATED, QUESTIONS]}, "--pictures", "--output", target).exit_code == 0
+    assert {file.name for file in target.parent.iterdir()} == {"card.md", "labels-1.svg", "calibration.svg"}
+    text = target.read_text(encoding="utf8")
+    assert "![F1 by label: Named entities](labels-1.svg)" in text
+    assert "![Reliability diagrams](calibration.svg)" in text
+    assert text.index("labels-1.svg") < text.index("### Questions") < text.index("calibration.svg")
+
+
+def test_pictures_do_not_count_as_size_of_the_model(model: Path) -> None:
+    pytest.importorskip("matplotlib")
+    evaluation = {**GOOD, "results": [CALIBRATED]}
+    assert run(model, evaluation).exit_code == 0
+    lines = (model / "README.md").read_text(encoding="utf8").splitlines()
+    for _ in range(2):
+        assert run(model, evaluation, "--pictures").exit_code == 0
+        size = next(line for line in lines if line.startswith("| size on disk"))
+        assert size in (model / "README.md").read_text(encoding="utf8")
+
+
+def test_without_pictures_none_is_shown(model: Path) -> None:
+    assert run(model, {**GOOD, "results": [CALIBRATED]}).exit_code == 0
+    assert "![" not in (model / "README.md").read_text(encoding="utf8")
+    assert not list(model.glob("*.svg"))
+
+
+@pytest.mark.parametrize("bins", ["many", [3], [{"probability": 0.9}], [{"probability": "x", "right": 1, "count": 2}]])
+def test_bins_of_another_kind_are_an_error(model: Path, bins: Any) -> None:
+    wrong = {**TWITTER, "scores": {**TWITTER["scores"], "ents_calibration": bins}}
+    result = run(model, {"results": [wrong]})
+    assert result.exit_code == 1
+    assert result.stderr.startswith("[L083]")

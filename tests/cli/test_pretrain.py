@@ -74,3 +74,11 @@ def test_a_config_that_is_not_there_and_a_wrong_optimizer_end_the_command(files,
     result = pretrain(files, tmp_path / "out", "--pretraining.stages.2_all.optimizer.colour", "red")
     assert result.exit_code == 1
     assert "colour" in result.stdout + result.stderr
+
+
+def test_the_log_of_a_run_is_drawn(files, tmp_path):
+    pytest.importorskip("matplotlib")
+    assert pretrain(files, tmp_path / "out").exit_code == 0
+    result = CliRunner().invoke(luke_cli, ["plot", str(tmp_path / "out" / "log.jsonl"), "-o", str(tmp_path / "a.svg")])
+    assert result.exit_code == 0, result.output
+    assert "words, dev" in (tmp_path / "a.svg").read_text(encoding="utf8")

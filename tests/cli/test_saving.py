@@ -4,7 +4,6 @@ there before is unchanged."""
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from tests.test_knowledge_base import LINKS, linked
 from tests.training.pretraining.linked import CONFIG, ENCODER, write_corpus
 from tests.util import luke_config, randomise, write_byte_bpe, write_luke
 
+resource: Any = pytest.importorskip("resource", reason="limits the size of files")
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the size of files")
 
 

@@ -102,12 +102,13 @@ def test_a_page_is_given_before_the_rest_of_the_dump_is_read(tmp_path, monkeypat
     dump = (HEAD + page("A", "a") + page("B", "b") * 3 + "</mediawiki>").encode()
     read = []
 
-    def chunks(path: object) -> Iterator[bytes]:
+    def chunks(path: object, on_read: object) -> Iterator[bytes]:
         for start in range(0, len(dump), 50):
             read.append(start)
             yield dump[start : start + 50]
 
     monkeypatch.setattr(mediawiki, "read_chunks", chunks)
+    (tmp_path / "pages.xml").write_bytes(dump)
     pages = mediawiki.read_pages(tmp_path / "pages.xml")
     assert next(pages).title == "A"
     assert 50 * len(read) < len(HEAD) + len(page("A", "a")) + 50

@@ -52,3 +52,11 @@ def test_a_link_to_nothing_is_not_shown(nlp):
     assert "NIL" not in markup
     assert 'href="https://example.org/Q1"' in markup
     assert [ent["kb_id"] for ent in parse_ents(doc, options)["ents"]] == ["", "Q1"]
+
+
+def test_a_title_in_an_address_is_quoted(nlp):
+    doc = nlp("Ada met Bo")
+    doc.ents = [Span(doc, 0, 1, label="PER", kb_id="Ada & co")]
+    options = {"kb_url_template": "https://en.wikipedia.org/wiki/{}"}
+    assert 'href="https://en.wikipedia.org/wiki/Ada_%26_co"' in displacy.render(doc, style="ent", options=options)
+    assert [ent["kb_url"] for ent in parse_ents(doc)["ents"]] == ["#"]

@@ -76,6 +76,29 @@ def test_relations(doc, width, direction, distance):
 
 
 @settings(max_examples=60)
+@given(docs(), st.sampled_from([0, 120, 800]), st.sampled_from(["ltr", "rtl"]), labels, ugly)
+def test_overview(doc, width, direction, label, kb_id):
+    doc.ents = [Span(doc, 0, 1, label, kb_id=kb_id)] if doc[0].text.strip() else []
+    template = "https://example.org/{}"
+    options = {"width": width, "direction": direction, "kb_url_template": template}
+    markup = displacy.render(doc, style="overview", options=options)
+    root = parse(markup)
+    assert len(svgs(markup)) == 1
+    (svg,) = svgs(markup)
+    assert "".join(word for word, _ in words(svg)) == "".join(one_line(token.text).strip() for token in doc)
+    assert len(classes(markup, "luke-label")) == len(doc._.relations)
+    right = float(svg.get("width")) + 0.1
+    for things in ([room for _, room in words(svg)], label_rects(svg)):
+        assert all(thing.left >= -0.1 and thing.right <= right for thing in things)
+        wide = [thing for thing in things if thing.right > thing.left]
+        assert not [1 for i, one in enumerate(wide) for other in wide[:i] if one.overlaps(other)]
+    assert not [1 for label in label_rects(svg) for box in box_rects(svg) if label.overlaps(box)]
+    links = {e.get("href") for e in root.iter() if e.get("href") is not None}
+    assert all(link.startswith("https://example.org/") and link.isascii() for link in links)
+    assert len(list(root.iter("dt"))) == len(displacy.parse_answers(doc)["questions"])
+
+
+@settings(max_examples=60)
 @given(docs())
 def test_types(doc):
     if not any(key[1] == "luke_entity_types" for key in doc.user_data):

@@ -9,16 +9,19 @@ from pathlib import Path
 from spacy.language import Language
 from spacy.tokens import Doc
 
+# The end of a process that it does not notice; Windows ends one like this in any case.
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+
 
 @Language.component("trouble")
 def trouble(doc: Doc) -> Doc:
     if "RAISE" in doc.text:
         raise RuntimeError("what the text says")
     if "DIE" in doc.text:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), KILL)
     for word, process, number in (
-        ("ONCE", os.getpid(), signal.SIGKILL),
-        ("ORPHAN", os.getppid(), signal.SIGKILL),
+        ("ONCE", os.getpid(), KILL),
+        ("ORPHAN", os.getppid(), KILL),
         ("STOP", os.getppid(), signal.SIGINT),
     ):
         if word in doc.text and _first_time(word):

@@ -30,12 +30,16 @@ def test_the_key_of_the_component_is_scored_whatever_the_scorers_own() -> None:
     scores = build_ner_scorer("luke_ner")([example("sc")], spans_key="sc", overlap=True)
     assert [scores[f"spans_sc_{part}"] for part in "prf"] == pytest.approx([2 / 3] * 3)
     assert scores["spans_sc_per_type"]["LOC"]["f"] == 1.0
-    assert set(scores) == {"spans_sc_p", "spans_sc_r", "spans_sc_f", "spans_sc_per_type", "spans_sc_ece"}
+    assert set(scores) == {f"spans_sc_{name}" for name in ("p", "r", "f", "per_type", "ece", "calibration")}
 
 
 def test_the_calibration_error_of_overlapping_spans_is_over_gold_spans() -> None:
     scores = build_ner_scorer()([example("sc")], spans_key="sc", overlap=True)
     assert scores["spans_sc_ece"] == pytest.approx((2 * 0.1 + 0.5) / 3)
+    assert scores["spans_sc_calibration"] == [
+        {"probability": 0.5, "right": 0.0, "count": 1},
+        {"probability": pytest.approx(0.9), "right": 1.0, "count": 2},
+    ]
 
 
 def test_a_component_without_overlap_is_not_scored_by_spans() -> None:

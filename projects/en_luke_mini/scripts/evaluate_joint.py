@@ -4,7 +4,7 @@
     python -m scripts.evaluate_joint training/en_luke_mini/bundled corpus --output metrics/en_luke_mini.json
         --ner "spaCy's ner=training/baseline/model-best" --ner "luke_ner alone=metrics/alone.json"
 
-Entities are found in bare text with gold tokens and sentences; types, relations and links are given to gold entities.
+Entities are found in bare text with gold tokens and sentences; types and relations are given to gold entities.
 The baselines of the other tasks are those of plain_baselines.py.
 """
 
@@ -27,7 +27,6 @@ from spacy.training import Example
 from spacy_luke.annotations import set_entity_labels
 from spacy_luke.converters import read_docbin
 from spacy_luke.files import write_file
-from spacy_luke.pipeline.entity_linker.scorer import build_entity_linker_scorer
 from spacy_luke.pipeline.entity_typer.scorer import build_entity_typer_scorer
 from spacy_luke.pipeline.ner.scorer import build_ner_scorer
 from spacy_luke.pipeline.qa.scorer import build_qa_scorer
@@ -35,7 +34,7 @@ from spacy_luke.pipeline.relations.scorer import build_relations_scorer
 from spacy_luke.training.corpus import build_gold_mentions_corpus
 
 from .evaluate_ner import bare, evenly
-from .plain_baselines import nearest_words, prior, relation_between, types_in_training
+from .plain_baselines import nearest_words, relation_between, types_in_training
 
 FLAT = ("PER", "ORG", "LOC")
 ENTITIES = {
@@ -111,7 +110,7 @@ def run(examples: Sequence[Example], pipe: Callable[[Doc], Doc]) -> Sequence[Exa
 
 
 def rows_of_tasks(nlp: Language, train: Path, dev: Path, limit: int) -> list[dict[str, Any]]:
-    """Types, relations, links and questions."""
+    """Types, relations and questions; links are measured on plain text alone (`evaluate_documents`)."""
     tasks: list[tuple[str, dict[str, Any], dict[str, Any], str, Callable[..., Scores], Any]] = [
         (
             "luke_entity_typer",
@@ -130,14 +129,6 @@ def rows_of_tasks(nlp: Language, train: Path, dev: Path, limit: int) -> list[dic
             ("words between", relation_between(train / "relations.spacy", nlp)),
         ),
         (
-            "luke_entity_linker",
-            {"task": "Links", "dataset": "Wikipedia articles, held out"},
-            {"mentions": True, "links": False},
-            "links",
-            build_entity_linker_scorer(),
-            ("prior of the alias", prior(nlp)),
-        ),
-        (
             "luke_qa",
             {"task": "Questions", "dataset": "SQuAD 2.0 and QAMR, held out", "hub_task": "question-answering"},
             {"questions": True},
@@ -149,7 +140,6 @@ def rows_of_tasks(nlp: Language, train: Path, dev: Path, limit: int) -> list[dic
     metrics = {
         "types": ["types_ece", "types_micro_p", "types_micro_r", "types_micro_f"],
         "relations": ["rel_ece", "rel_micro_p", "rel_micro_r", "rel_micro_f"],
-        "links": ["nel_acc"],
         "questions": ["qa_em", "qa_f1"],
     }
     rows = []

@@ -16,7 +16,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, SpanGroup
 
 from spacy_luke import displacy
-from spacy_luke.annotations import set_relations
+from spacy_luke.annotations import set_entity_types, set_relations
 from spacy_luke.default_model import bundled_pipeline
 from spacy_luke.files import write_file
 
@@ -40,22 +40,19 @@ def main() -> None:
     args = parser.parse_args()
 
     doc = spacy.load(bundled_pipeline())(args.text.read_text(encoding="utf8").strip())
-    options = {"min_score": args.min_score, "width": 900}
-    parts = []
+    set_relations(doc, None)  # those of the bundled model
+    for ent in doc.ents:
+        set_entity_types(ent, None)
     if args.relations:
-        parts.append(displacy.render(annotate(doc, spacy.load(args.relations)), style="relations", options=options))
-        set_relations(doc, None)
+        annotate(doc, spacy.load(args.relations))
     if args.types:
         doc.spans[MENTIONS] = SpanGroup(doc, name=MENTIONS, spans=list(doc.ents))
-        parts.append(displacy.render(annotate(doc, spacy.load(args.types)), style="types", options=options))
+        annotate(doc, spacy.load(args.types))
     if args.qa:
         doc._.questions = args.question
-        parts.append(displacy.render(annotate(doc, spacy.load(args.qa)), style="answers", options={"n_best": 1}))
-    body = "\n<hr>\n".join(parts)
-    style = "font-family: sans-serif; max-width: 960px; margin: 2em auto"
-    head = '<head><meta charset="utf-8"></head>'
-    page = f'<!DOCTYPE html>\n<html lang="en">{head}\n<body style="{style}">\n{body}\n</body></html>\n'
-    write_file(args.page, page)
+        annotate(doc, spacy.load(args.qa))
+    options = {"title": args.text.name, "min_score": args.min_score, "colors": displacy.QUIET_COLORS}
+    write_file(args.page, displacy.render(doc, style="overview", page=True, jupyter=False, options=options))
 
 
 if __name__ == "__main__":

@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="folder of the parts")
     parser.add_argument("--steps", type=int, required=True, help="of all parts together")
     parser.add_argument("--parts", type=int, default=6)
+    parser.add_argument("--until", type=int, help="part before which to stop; the rate falls as if all were done")
     parser.add_argument("--from", dest="start", type=Path, help="pipeline to start with, instead of new components")
     parser.add_argument("--new", nargs="+", default=(), help="components that are made anew, not taken from --from")
     parser.add_argument("--gpu-id", type=int, default=-1)
@@ -77,7 +78,7 @@ def main() -> None:
 
     config = load_config(args.config, overrides=parse_config_overrides(rest), interpolate=True)
     before = with_settings(args.start, config, args.output / "start", args.new) if args.start else None
-    for number in range(args.parts):
+    for number in range(args.parts if args.until is None else args.until):
         folder = args.output / str(number)
         if not (folder / "done").exists():
             folder.mkdir(parents=True, exist_ok=True)

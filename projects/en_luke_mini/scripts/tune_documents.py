@@ -1,6 +1,6 @@
 """Set on dev data what training does not: thresholds, and how sure the scores are.
 
-    python -m scripts.tune_documents training/en_luke_mini/documents/model-last corpus training/en_luke_mini/tuned
+    python -m scripts.tune_documents training/en_luke_mini/fifth/model-last corpus training/en_luke_mini/tuned
 
 "No entity" gets the bias, and luke_ner the decoding, with the best mean F1 of the corpora; the span filter the highest
 threshold whose F1 is at most 0.1 points below the best. luke_relations reads documents of Re-DocRED as text, with the

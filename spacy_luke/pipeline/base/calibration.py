@@ -13,6 +13,7 @@ from spacy.training import Example
 from torch import nn
 
 from ...errors import LukeError
+from ...progress import track
 
 TEMPERATURES = tuple(step / 20 for step in range(8, 61))
 BIASES = tuple(step / 5 for step in range(-15, 16))
@@ -62,7 +63,8 @@ def find_calibration(pipe: Calibratable, corpora: Sequence[Sequence[Example]]) -
     error_before = trials.error(Calibration())
     # The bias moves the best temperature little, and joint decoding depends on the temperature.
     found = trials.with_best_bias(Calibration())
-    errors = {t: trials.error(replace(found, temperature=t)) for t in TEMPERATURES}
+    temperatures = track(TEMPERATURES, "Calibrating", "temperatures")
+    errors = {t: trials.error(replace(found, temperature=t)) for t in temperatures}
     known = {t: error for t, error in errors.items() if error is not None}
     if not known:
         raise LukeError("L159", name=pipe.name)
@@ -123,7 +125,7 @@ class _Trials:
         """The calibration with the bias that gives the best F1; of equal ones, the least."""
         if self.pipe._biased_row is None:
             return calibration
-        tried = [replace(calibration, bias=bias) for bias in BIASES]
+        tried = track([replace(calibration, bias=bias) for bias in BIASES], "Calibrating", "biases")
         return max(tried, key=lambda one: (self.f1(one), -abs(one.bias)))
 
     def _annotate(self, calibration: Calibration) -> None:

@@ -41,6 +41,7 @@ from ...files import parse_json_object
 from ...models.encoder_settings import open_for_encoder, require_precision
 from ...models.shared import EncoderProvider
 from ...models.wrapper import torch_module
+from ...progress import track
 from ...tokenization.entity_vocab import PAD
 from ...user_functions import NamedWindows, naming_key_errors
 from .encoder_source import OwnEncoder, configure_encoder
@@ -262,7 +263,8 @@ class CheckpointComponent(TrainablePipe):
 
     def _predict_batches(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, np.ndarray]]:
         """Predict batches, one after the other; on a GPU the next batch is under way when one is returned."""
-        for rows, scores in read_back((rows, self.model.predict(batch)) for rows, batch in self._prefetched(batches)):
+        predicted = read_back((rows, self.model.predict(batch)) for rows, batch in self._prefetched(batches))
+        for rows, scores in track(predicted, self.name, "batches"):
             self._check_finite(scores)
             yield rows, scores
 

@@ -76,12 +76,32 @@ def calibration_error(predictions: Sequence[tuple[float, bool]], bins: int = 10)
 
     predictions: probability in [0, 1] of each, and whether it is right. None for no predictions.
     """
+    found = calibration_bins(predictions, bins)
+    if found is None:
+        return None
+    gaps = [one["count"] * abs(one["probability"] - one["right"]) for one in found]
+    return sum(gaps) / len(predictions)
+
+
+def calibration_bins(predictions: Sequence[tuple[float, bool]], bins: int = 10) -> list[dict[str, Any]] | None:
+    """The bins of `calibration_error` that are not empty: mean `probability`, share that is `right`, `count`."""
     if not predictions:
         return None
-    probabilities, right = (np.array(column, dtype=np.float64) for column in zip(*predictions, strict=True))
+    # Sorted, so that the sums do not depend on the order of the predictions
+    probabilities, right = (np.array(column, dtype=np.float64) for column in zip(*sorted(predictions), strict=True))
     place = np.clip(np.ceil(probabilities * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(place, probabilities - right, minlength=bins)
-    return float(np.abs(gaps).sum() / len(predictions))
+    return [
+        {"probability": float(probabilities[here].mean()), "right": float(right[here].mean()), "count": int(here.sum())}
+        for here in (place == number for number in np.unique(place))
+    ]
+
+
+def calibration(prefix: str, predictions: Sequence[tuple[float, bool]]) -> dict[str, Any]:
+    """`{prefix}_ece` and `{prefix}_calibration`, the calibration error and its bins; None for no predictions."""
+    return {
+        f"{prefix}_ece": calibration_error(predictions),
+        f"{prefix}_calibration": calibration_bins(predictions),
+    }
 
 
 def per_label(key: str, scores: dict[str, PRFScore]) -> dict[str, Any]:

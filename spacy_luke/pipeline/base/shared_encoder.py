@@ -63,7 +63,7 @@ class SharedEncoderProvider(CheckpointComponent):
             raise LukeError("L047", setting="component_grad_clip", value=component_grad_clip, reason=reason)
         require_at_least(0, max_kept_bytes=max_kept_bytes)
         self.component_grad_clip = component_grad_clip
-        self.piece_store = PieceStore(max_kept_bytes)
+        self.piece_store = PieceStore(max_kept_bytes, max_batch_pieces)
         self.update_trains = False
         # The pipeline, which knows what components are disabled.
         self._nlp = PipelineLink(nlp)

@@ -106,7 +106,8 @@ class LukeEncoderPipe(VectorPipe, SharedEncoderProvider):
         all, or a mapping from their names; null, or not in the mapping = any.
     max_kept_bytes: most memory, in bytes, of what is kept of the pieces of Docs from one component to the next, on an
         encoder with independent attention, where the components that share it encode them once; 0 = nothing is kept.
-        What does not fit is encoded again: the results are the same. An update of training keeps all.
+        What does not fit is encoded again: the results are the same. An update of training keeps what its backward
+        pass needs of at most `max_batch_pieces` pieces, and encodes others again for it.
     nlp: the pipeline, whose disabled components are not waited for.
 
     It has no loss of its own: the components that share it train it, unless it is among the frozen components.

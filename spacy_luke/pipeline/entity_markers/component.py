@@ -102,14 +102,16 @@ class EntityMarkerComponent(TaskComponent):
         two that see the pieces and each other. null = as the checkpoint was trained; a new head has markers unless the
         encoder's attention is independent.
     windows: how much of the Doc is seen with an item; null = as the checkpoint was trained, else its sentences (LUKE)
-        or the whole Doc (Longformer).
+        or the whole Doc (Longformer). What is longer than a window is cut around the item.
     max_mention_pieces: pieces of a mention, markers included, that give it its position in LUKE; the rest does not
         count.
     multi_label: several labels for an item, each with a probability of its own (sigmoid), or just one (softmax);
-        null = as the checkpoint was trained, else `default_multi_label`.
+        null = as the checkpoint was trained (`problem_type` in config.json), else several for types and one for
+        relations.
     threshold: least probability in [0, 1] of a predicted label; null = 0.5 with `multi_label`, else 0.
     label_thresholds: the same for single labels, a list of [label, probability]; `threshold` is that of the others.
         L190 for a label that the component does not have.
+    max_batch_pieces: most pieces and entities of one forward pass, padding included: bounds its memory.
     """
 
     head_options = (UNMARKED,)

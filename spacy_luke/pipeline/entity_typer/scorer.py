@@ -12,7 +12,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from ...annotations import get_entity_type_scores, get_entity_types, typed_spans
-from ..base.scoring import CharRange, CharRanges, calibration_error, char_ranges, per_label, prf
+from ..base.scoring import CharRange, CharRanges, calibration, char_ranges, per_label, prf
 
 Types = frozenset[str]
 
@@ -31,7 +31,8 @@ def build_entity_typer_scorer() -> Callable[..., dict[str, Any]]:
       `macro`) for UFET; others divide both sums by the number of all spans.
     - `types_acc`: share of the spans with exactly the gold types (their "strict").
     - `types_per_type`: precision, recall and F1 by type.
-    - `types_ece`: expected calibration error of the scores of predicted types (see `calibration_error`).
+    - `types_ece`: expected calibration error of the scores of predicted types (see `calibration_error`), and
+      `types_calibration` its bins.
 
     Scores are None if there is no annotated span; micro and macro also if no span has a type, gold or predicted.
     """
@@ -53,7 +54,7 @@ def score_entity_types(examples: Iterable[Example], **kwargs: Any) -> dict[str, 
         **_loose_macro(pairs),
         "types_acc": sum(cand == gold for cand, gold in pairs) / len(pairs) if pairs else None,
         **per_label("types_per_type", per_type),
-        "types_ece": calibration_error([pair for example in examples for pair in _scored(example)]),
+        **calibration("types", [pair for example in examples for pair in _scored(example)]),
     }
 
 

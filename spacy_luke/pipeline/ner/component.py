@@ -138,7 +138,8 @@ class LukeNER(TaskComponent):
         makes up for it (see `sample_negatives`); null = all, as in the paper.
     overlap: write all positive spans to `doc.spans[spans_key]` and leave `doc.ents` alone; otherwise write those to
         `doc.ents` that do not overlap.
-    overwrite: replace entities that the Doc has already; otherwise they stay and win over predicted ones.
+    overwrite: replace entities that the Doc has already; otherwise they stay and win over predicted ones. Tokens that
+        are blocked (`doc.set_ents(…, blocked=…)`) are in no entity and stay blocked, as with spaCy's `ner`.
     decoding: "greedy": of spans that overlap, those with the best raw scores are entities, best first, as in the paper;
         "joint": those that are the most probable together, each with a probability of at least one half.
     threshold: least probability in [0, 1] of a predicted entity; 0 = the most probable label decides, as in the paper.

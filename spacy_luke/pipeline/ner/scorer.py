@@ -10,7 +10,7 @@ from spacy.scorer import Scorer, get_ner_prf
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from ..base.scoring import calibration_error, char_ranges, with_annotated_labels
+from ..base.scoring import calibration, char_ranges, with_annotated_labels
 
 
 def build_ner_scorer(spans_key: str = "luke_ner") -> Callable[..., dict[str, Any]]:
@@ -21,8 +21,9 @@ def build_ner_scorer(spans_key: str = "luke_ner") -> Callable[..., dict[str, Any
     Flat entities give spaCy's `ents_p`, `ents_r`, `ents_f`, `ents_per_type` over `doc.ents`; a component with
     overlap = true gives `spans_{spans_key}_p` and so on over the spans under its key. Beside them, `ents_ece` or
     `spans_{spans_key}_ece` is the expected calibration error of the scores that `luke_ner` gives them (see
-    `calibration_error`). For what is no `luke_ner`, both kinds are given where the references have such spans.
-    Predictions with labels that a reference is not annotated with (see `set_entity_labels`) do not count.
+    `calibration_error`), and `ents_calibration` or `spans_{spans_key}_calibration` its bins. For what is no `luke_ner`,
+    both kinds are given where the references have such spans. Predictions with labels that a reference is not annotated
+    with (see `set_entity_labels`) do not count.
     """
 
     return partial(score_ner, spans_key=spans_key)
@@ -40,7 +41,7 @@ def score_ner(
     scores: dict[str, Any] = {}
     if not overlap:
         scores.update(get_ner_prf(examples, **kwargs))
-        scores["ents_ece"] = _calibration(examples, spans_key, _gold_entities)
+        scores |= calibration("ents", _all_scored(examples, spans_key, _gold_entities))
     if overlap or (overlap is None and has_spans):
         name = f"spans_{spans_key}"
 
@@ -55,7 +56,8 @@ def score_ner(
                 examples, name, getter=spans, has_annotation=has_annotation, allow_overlap=True, labeled=True
             )
         )
-        scores[f"{name}_ece"] = _calibration(examples, spans_key, lambda d: spans(d) if has_annotation(d) else None)
+        scored = _all_scored(examples, spans_key, lambda d: spans(d) if has_annotation(d) else None)
+        scores |= calibration(name, scored)
     return scores
 
 
@@ -63,11 +65,11 @@ def _gold_entities(reference: Doc) -> Sequence[Span] | None:
     return reference.ents if reference.has_annotation("ENT_IOB") else None
 
 
-def _calibration(
+def _all_scored(
     examples: Iterable[Example], spans_key: str, gold_of: Callable[[Doc], Sequence[Span] | None]
-) -> float | None:
-    """Calibration error of the scores under a key. gold_of: what is right; None for a Doc without annotation."""
-    return calibration_error([pair for example in examples for pair in _scored(example, spans_key, gold_of)])
+) -> list[tuple[float, bool]]:
+    """The scores under a key, and what is right. gold_of: None for a Doc without annotation."""
+    return [pair for example in examples for pair in _scored(example, spans_key, gold_of)]
 
 
 def _scored(

@@ -10,6 +10,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from ...errors import LukeError
+from ...progress import track
 from ..base.entities import SpanLogits
 from ..base.gold import aligned_tokens
 from .component import LukeNER
@@ -64,7 +65,7 @@ def measure_filter(
         for values, place, doc_filter in zip(every, places, scored, strict=True)
     ]
     points = []
-    for t in sorted(thresholds, reverse=True):
+    for t in track(sorted(thresholds, reverse=True), "Choosing a threshold", "thresholds"):
         # What is said of a span depends on no other: the scores at a higher threshold are some of these.
         kept = [
             SpanLogits(doc_filter.spans[values >= t], doc_filter.logits[values >= t])

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from spacy.training import Example
 
 from ...annotations import Answer, get_answers
-from ..base.scoring import calibration_error
+from ..base.scoring import calibration
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -40,7 +40,7 @@ def build_qa_scorer() -> Callable[..., dict[str, Any]]:
     - `qa_has_answer_em`, `qa_has_answer_f1`: of the questions with an answer.
     - `qa_no_answer_em`: share of the unanswerable questions for which no answer was predicted.
     - `qa_ece`: expected calibration error of the scores of the answers, "no answer" included: how far they are from the
-      share of exact matches (`calibration_error`).
+      share of exact matches (`calibration_error`); `qa_calibration`: its bins.
 
     Questions of the reference without a gold Answer are not scored. A question is unanswerable if it has gold Answers
     and the span of each is None. Of several predicted answers to a question, the first counts. A question without any
@@ -63,7 +63,7 @@ def score_answers(examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         "qa_has_answer_em": _mean([score.exact for score in answerable]),
         "qa_has_answer_f1": _mean([score.f1 for score in answerable]),
         "qa_no_answer_em": _mean([score.exact for score in unanswerable]),
-        "qa_ece": calibration_error([(s.probability, s.exact > 0) for s in scores if s.probability is not None]),
+        **calibration("qa", [(s.probability, s.exact > 0) for s in scores if s.probability is not None]),
     }
 
 

@@ -136,8 +136,8 @@ class LukeRelations(EntityMarkerComponent):
         With `multi_label` there is usually none.
     directed_labels: the labels say which entity is the head ("Cause-Effect(e2,e1)"), and each pair is scored once, in
         text order; null = if the checkpoint's labels look so. Gold and predicted relations have plain labels.
-    max_negatives: unrelated pairs of a Doc in training, drawn at random; the loss makes up for it as in
-        `sample_negatives`; null = all, as in the paper. It needs a negative label, and no `multi_label`.
+    max_negatives: unrelated pairs of a Doc in training, drawn at random; the loss makes up for their
+        number; null = all, as in the paper. It needs a negative label, and no `multi_label`.
     symmetric: labels whose direction means nothing: learned in both directions, predicted once, in text order.
     single_tail: labels with at most one tail for a head in a Doc, such as that of the date of birth: of several
         predicted ones the most probable stays. "learned" = those of which at least 50 heads were in the training data

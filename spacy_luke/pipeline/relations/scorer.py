@@ -13,7 +13,7 @@ from spacy.training import Example
 
 from ...annotations import RELATIONS, get_relations, has_annotation
 from ..base.negative_label import NO_RELATION
-from ..base.scoring import CharRange, CharRanges, calibration_error, char_ranges, per_label, prf
+from ..base.scoring import CharRange, CharRanges, calibration, char_ranges, per_label, prf
 
 # Range and labels of an end of a relation; several labels only where spans under a key overlap completely.
 End = tuple[CharRange, tuple[str, ...]]
@@ -42,7 +42,8 @@ def build_relations_scorer(
     - `rel_per_type`: the same by label.
     - `rel_strict_p`, `_r`, `_f`: the labels of both entities must be right, too ("strict" in Bekoulis et al. 2018 and
       Taillé et al. 2020). An end without a label has that of the entity in its place. None if no gold end has one.
-    - `rel_ece`: expected calibration error of the scores of predicted relations (see `calibration_error`).
+    - `rel_ece`: expected calibration error of the scores of predicted relations (see `calibration_error`), and
+      `rel_calibration` its bins.
     - `rel_found_p`, `_r`, `_f`: only relations, gold and predicted, whose two spans are entities of both Docs. Beside
       end-to-end scores, they say how much is lost by the relations and how much by the entities.
 
@@ -70,7 +71,7 @@ def score_relations(
     micro, strict, found = PRFScore(), PRFScore(), PRFScore()
     per_type: defaultdict[str, PRFScore] = defaultdict(PRFScore)
     gold_ends: list[End] = []
-    calibration: list[tuple[float, bool]] = []
+    scored: list[tuple[float, bool]] = []
     for example in examples:
         if not has_annotation(example.reference, RELATIONS):
             continue
@@ -84,7 +85,7 @@ def score_relations(
         micro.score_set(cand_plain, gold_plain)
         for label in {fact[-1] for fact in cand_plain | gold_plain}:
             per_type[label].score_set(_labelled(cand_plain, label), _labelled(gold_plain, label))
-        calibration += _scored(example, gold_plain, symmetric, negative)
+        scored += _scored(example, gold_plain, symmetric, negative)
         both = cand_entities & gold_entities
         found.score_set(_between(cand_plain, both), _between(gold_plain, both))
     comparable = not gold_ends or any(labels for _, labels in gold_ends)
@@ -93,7 +94,7 @@ def score_relations(
         **prf("rel_strict", strict if comparable else None),
         **prf("rel_found", found),
         **per_label("rel_per_type", per_type),
-        "rel_ece": calibration_error(calibration),
+        **calibration("rel", scored),
     }
 
 

@@ -114,7 +114,8 @@ class LukeTokenClassifier(TaskComponent):
     attribute: what is learned and written: "ents" (`doc.ents`, from labels that are tags of BILUO, BIOES, BIO or IO),
         "luke_tag" (`token._.luke_tag`), "tag" (`token.tag_`) or "pos" (`token.pos_`); null = as the checkpoint was
         trained, else "ents" if its labels are such tags and "luke_tag" if they are not. A new head learns "ents" then.
-    scheme: tags of a new head: "BILUO", "BIOES", "BIO" or "IO". A head of a checkpoint has its own.
+    scheme: tags of a new head: "BILUO", "BIOES", "BIO" or "IO". A head of a checkpoint has its own. IO cannot tell an
+        entity from one of its type right before it (W020).
     overwrite: replace entities or tags that the Doc has already; otherwise they stay, and
         predicted entities that overlap them are left out.
     threshold: least probability in [0, 1] of a predicted entity or tag; 0 = the most probable label decides.

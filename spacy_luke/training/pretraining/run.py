@@ -20,7 +20,9 @@ from ...batching.device import prefetch
 from ...errors import LukeError, warn
 from ...files import write_file
 from ...models.adamw import ThincAdamW
+from ...progress import track
 from .batches import MaskedWindows, dropout_seed
+from .log import append_to_log, resume_log, start_log
 from .ranks import ONE_PROCESS, Ranks
 from .scores import Scores, Tally, batch_loss
 from .settings import MAY_CHANGE, Settings
@@ -105,8 +107,12 @@ class Run:
                 warn("W028", corpus="dev_corpus")
         if resume:
             load_weights(output, self.model.module)
-        elif not ranks.rank:
-            write_file(output / CONFIG, config.to_str())
+        if not ranks.rank:
+            if resume:
+                resume_log(output, self.progress.steps)
+            else:
+                start_log(output)
+                write_file(output / CONFIG, config.to_str())
         self.model.module.to(self.device)
         ranks.broadcast(self.model.module)
 
@@ -227,6 +233,9 @@ class Run:
         files = {FACTS: (json.dumps(facts, indent=2) + "\n").encode("utf8")}
         for name in (LAST, BEST) if best else (LAST,):
             self.model.save(self.output / name, files)
+        more = {"learn_rate": report.learn_rate, "best": best, "words_per_second": round(speed, 1)}
+        append_to_log(self.output, {**facts, **more})
+        # Last, for it is what a run goes on from: it takes back a line of the log that comes after it
         save_state(self.output, self.model.module, adamw, progress)
         return report
 
@@ -262,7 +271,8 @@ def _windows(
         raise LukeError("L194", rank=rank, path=folder)
     nlp = spacy.blank(config.get("nlp", {}).get("lang", "xx"))
     docs: Iterator[Doc] = (example.reference for example in read(nlp))
-    return WindowStore.write(folder, docs, tokenizer, max_pieces)
+    tracked = track(docs, f"Cutting the {folder.name} corpus into windows", "Docs")
+    return WindowStore.write(folder, tracked, tokenizer, max_pieces)
 
 
 def _check_same(config: Config, output: Path) -> None:

@@ -119,7 +119,9 @@ class Settings:
     accumulate_gradient: how many batches as large as that make a step.
     max_steps: stop after so many, though the stages have more; 0 = after the last stage.
     eval_frequency: steps from one evaluation, and save, to the next.
-    precision: "bfloat16" computes the encoder under autocast.
+    dropout: probability in [0, 1].
+    precision: "bfloat16" computes the encoder under autocast, for a GPU.
+    gradient_checkpointing: a fraction of the memory for about a third more time.
     """
 
     train_corpus: str

@@ -11,7 +11,14 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
 from spacy_luke.annotations import set_entity_labels, set_entity_type_scores, set_entity_types, set_relations
-from spacy_luke.pipeline.base.scoring import calibration_error, char_ranges, per_label, prf, with_annotated_labels
+from spacy_luke.pipeline.base.scoring import (
+    calibration_bins,
+    calibration_error,
+    char_ranges,
+    per_label,
+    prf,
+    with_annotated_labels,
+)
 from spacy_luke.pipeline.entity_typer.scorer import build_entity_typer_scorer
 from spacy_luke.pipeline.ner.scorer import build_ner_scorer
 from spacy_luke.pipeline.relations.scorer import build_relations_scorer
@@ -47,6 +54,28 @@ def test_it_lies_between_the_distance_of_the_means_and_that_of_each(pairs: list[
     mean = abs(sum(p - r for p, r in pairs)) / len(pairs)
     each = sum(abs(p - r) for p, r in pairs) / len(pairs)
     assert mean - 1e-9 <= found <= each + 1e-9
+
+
+def test_the_bins_of_the_calibration_error_are_those_that_are_not_empty() -> None:
+    pairs = [(0.95, True), (0.31, False), (0.97, False), (0.35, True), (0.33, True)]
+    assert calibration_bins(pairs) == [
+        {"probability": pytest.approx(0.33), "right": pytest.approx(2 / 3), "count": 3},
+        {"probability": pytest.approx(0.96), "right": 0.5, "count": 2},
+    ]
+    assert calibration_bins(pairs) == calibration_bins(pairs[::-1])
+    assert calibration_bins([]) is None
+
+
+def test_scorers_give_the_bins_with_the_error() -> None:
+    one = example()
+    for doc in (one.predicted, one.reference):
+        set_entity_types(doc.ents[0], ["person"])
+        set_relations(doc, [(doc.ents[0], doc.ents[1], "met", 0.75)])
+    set_entity_type_scores(one.predicted.ents[0], {"person": 0.75})
+    bins = [{"probability": 0.75, "right": 1.0, "count": 1}]
+    assert build_relations_scorer()([one])["rel_calibration"] == bins
+    assert build_entity_typer_scorer()([one])["types_calibration"] == bins
+    assert build_ner_scorer()([])["ents_calibration"] is None
 
 
 def example() -> Example:

@@ -306,15 +306,36 @@ def test_gradients_are_those_of_each_component_alone(bare: Path, monkeypatch, sp
         torch.testing.assert_close(gradient, expected[name], atol=1e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
 
 
-def stepped_gradients(nlp: Language) -> dict[str, torch.Tensor]:
+def stepped_gradients(nlp: Language, drop: float = 0.0) -> dict[str, torch.Tensor]:
     """The gradients that an update with an optimiser steps on."""
     found: dict[str, torch.Tensor] = {}
     encoder = nlp.get_pipe("luke_encoder")
     [shim] = encoder.model.shims
     shim.finish_update = lambda sgd: found.update(gradients(nlp))
-    nlp.update(gold_examples(nlp), sgd=adam(), drop=0.0)
+    nlp.update(gold_examples(nlp), sgd=adam(), drop=drop)
     encoder.flush_step()
     return found
+
+
+@pytest.mark.parametrize("clip", [None, 0.01, {"luke_ner": 0.01, "luke_relations": 1e9, "luke_entity_typer": 0.5}])
+def test_a_step_is_the_same_whatever_is_kept_for_the_backward_pass(bare: Path, monkeypatch, clip) -> None:
+    counted = Counted(monkeypatch)
+    found, batches = [], []
+    for max_trained_pieces in (4096, 0):
+        nlp = build(bare, component_grad_clip=clip)
+        store(nlp).max_trained_pieces = max_trained_pieces
+        np.random.seed(0)  # noqa: NPY002
+        torch.manual_seed(1)
+        counted.batches = 0
+        found.append(stepped_gradients(nlp, drop=0.3))
+        batches.append(counted.batches)
+        assert store(nlp).nbytes == 0
+    kept, again = found
+    assert kept.keys() == again.keys()
+    for name, gradient in kept.items():
+        assert torch.equal(gradient, again[name]), name
+    # Without room the pieces are encoded once more for the backward pass, or for that of each component.
+    assert batches == [1, 2 if clip is None else 1 + len(READERS)]
 
 
 @pytest.mark.parametrize("clip", [None, 0.01, {"luke_ner": 0.01, "luke_relations": 1e9, "luke_entity_typer": 0.5}])

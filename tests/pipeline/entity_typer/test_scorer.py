@@ -75,7 +75,7 @@ def test_only_annotated_spans_of_the_reference_count() -> None:
 
 def test_without_annotated_spans_there_are_no_scores() -> None:
     scores = SCORE([example(FOUND, {})])
-    assert len(scores) == 9
+    assert len(scores) == 10
     assert set(scores.values()) == {None}
 
 

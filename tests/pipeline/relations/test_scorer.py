@@ -130,7 +130,7 @@ def test_the_negative_label_is_ignored_on_both_sides() -> None:
 
 def test_a_reference_without_annotation_is_not_scored() -> None:
     scores = build_relations_scorer()([example(GOLD, None)])
-    assert len(scores) == 11
+    assert len(scores) == 12
     assert set(scores.values()) == {None}
 
 
@@ -228,6 +228,8 @@ def test_perfect_predictions_score_1(sides: Any, symmetric: list[str]) -> None:
     per_type = scores.pop("rel_per_type")
     assert (scores["rel_micro_f"] is None) == (per_type is None) == (not any(relations for _, relations in sides))
     assert scores.pop("rel_ece") in (0, None)
+    bins = scores.pop("rel_calibration")
+    assert bins is None or [(one["probability"], one["right"]) for one in bins] == [(1.0, 1.0)]
     assert {value for value in scores.values() if value is not None} <= {1.0}
     assert all(values == {"p": 1, "r": 1, "f": 1} for values in (per_type or {}).values())
 

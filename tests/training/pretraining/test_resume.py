@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +93,64 @@ def test_other_seeds_give_other_weights_and_the_same_seed_the_same(folder):
         run(folder, out, seed=seed)
     assert same(folder / "a" / "model-last", folder / "b" / "model-last")
     assert not same(folder / "a" / "model-last", folder / "c" / "model-last")
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The lines of the log, without what differs from run to run."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf8").splitlines()]
+    assert all(line.pop("words_per_second") > 0 for line in lines)
+    return lines
+
+
+@pytest.mark.parametrize("stop", [3, 4])
+def test_the_log_has_every_evaluation_of_the_whole_run_once(folder, stop):
+    _, reports = run(folder, "whole", eval_frequency=3)
+    whole = read_log(folder / "whole")
+    assert [(line["stage"], line["step"]) for line in whole] == [(report.stage, report.step) for report in reports]
+    assert [line["train"]["loss"] for line in whole] == [report.train.loss for report in reports]
+    assert [line["dev"]["loss"] for line in whole] == [report.dev.loss for report in reports]
+    assert [line["best"] for line in whole] == [report.best for report in reports]
+    assert [line["learn_rate"] for line in whole] == [report.learn_rate for report in reports]
+    run(folder, "parts", eval_frequency=3, max_steps=stop)
+    run(folder, "parts", eval_frequency=3, resume=True)
+    parts = [line for line in read_log(folder / "parts") if line["step"] in {line["step"] for line in whole}]
+    assert [(line["step"], line["dev"]) for line in parts] == [(line["step"], line["dev"]) for line in whole]
+
+
+def test_a_run_that_was_killed_between_log_and_save_has_no_line_twice(folder, monkeypatch):
+    run(folder, "whole")
+    saves = 0
+
+    def killed(tensors: dict[str, torch.Tensor], path: Path, **rest: Any) -> None:
+        nonlocal saves
+        saves += 1
+        if saves == 2:
+            raise KeyboardInterrupt
+        save_file(tensors, path, **rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("spacy_luke.training.pretraining.state.save_file", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder, "parts")
+    assert [line["step"] for line in read_log(folder / "parts")] == [3, 4]
+    run(folder, "parts", resume=True)
+    assert read_log(folder / "parts") == read_log(folder / "whole")
+
+
+def test_lines_of_a_run_that_never_got_to_its_first_save_are_gone(folder):
+    (folder / "out").mkdir(exist_ok=True)
+    (folder / "out" / "log.jsonl").write_text('{"step": 99}\n', encoding="utf8")
+    run(folder, max_steps=3)
+    assert [line["step"] for line in read_log(folder / "out")] == [3]
+
+
+def test_a_run_without_a_log_or_with_a_damaged_one_goes_on(folder):
+    run(folder, "none", max_steps=3)
+    (folder / "none" / "log.jsonl").unlink()
+    run(folder, "none", resume=True)
+    assert [line["step"] for line in read_log(folder / "none")] == [4, 6, 8]
+    run(folder, "damaged", max_steps=3)
+    with (folder / "damaged" / "log.jsonl").open("a", encoding="utf8") as log:
+        log.write('no JSON\n{"a": 1}\n{"step": "4"}\n[]\n')
+    run(folder, "damaged", resume=True)
+    assert [line["step"] for line in read_log(folder / "damaged")] == [3, 4, 6, 8]
