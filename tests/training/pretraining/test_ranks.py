@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -116,6 +117,8 @@ def test_two_processes_one_of_which_is_killed_end_with_the_weights_of_one_proces
     assert [line.split()[3] for line in done.stdout.splitlines() if "2_all" in line][-1] == str(whole[-1].words)
     assert difference(folder) < 1e-6
     assert files_of(folder / "out").keys() == files_of(folder / "whole").keys()
+    log = [json.loads(line)["step"] for line in (folder / "out" / "log.jsonl").read_text().splitlines()]
+    assert log == [3, 4, 6, 8]
 
 
 def test_a_run_of_one_process_goes_on_in_two_and_then_in_one(folder):
