@@ -116,6 +116,11 @@ def test_two_processes_one_of_which_is_killed_end_with_the_weights_of_one_proces
     assert steps_of(done.stdout) == [report.step for report in whole] == [3, 4, 6, 8], "each is told once"
     assert [line.split()[3] for line in done.stdout.splitlines() if "2_all" in line][-1] == str(whole[-1].words)
     assert difference(folder) < 1e-6
+    one, other = (
+        json.loads((folder / out / "model-last" / "pretraining.json").read_text()) for out in ("whole", "out")
+    )
+    assert other["train"] == pytest.approx(one["train"], rel=1e-5), "of both processes"
+    assert other["dev"] == pytest.approx(one["dev"], rel=1e-5)
     assert files_of(folder / "out").keys() == files_of(folder / "whole").keys()
     log = [json.loads(line)["step"] for line in (folder / "out" / "log.jsonl").read_text().splitlines()]
     assert log == [3, 4, 6, 8]
