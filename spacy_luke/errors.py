@@ -189,6 +189,12 @@ ERRORS: dict[str, str] = {
     "unchanged. Lower the learning rate or set grad_clip of the optimizer.",
     "L105": "The corpus of [pretraining] {corpus} has nothing to predict: {reason}. Give another one, or set "
     "without_entities = true in [pretraining.windows].",
+    "L192": "accumulate_gradient = {value} gives {world_size} processes too few batches: each needs at least one of a "
+    "step. Start at most {value} processes, or raise accumulate_gradient in [pretraining].",
+    "L193": "Process {rank} of {world_size} has lost another one ({reason}), which has ended: what it says of that, or "
+    "torchrun does, is the cause. What was saved is unchanged; go on with --resume.",
+    "L194": "Process {rank} finds no windows in {path}, where process 0 has written them. All processes must have the "
+    "same output folder: on several machines, one that they share.",
     # converters and command line
     "L060": "{path}, line {line}: {reason}.",
     "L061": "{path} does not exist or has no file to convert.",

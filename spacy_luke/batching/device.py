@@ -16,11 +16,12 @@ from thinc.util import is_cupy_array
 from ..encoders.inputs import EncoderInput
 
 T = TypeVar("T")
+BatchT = TypeVar("BatchT", EncoderInput, EncoderInput | None)
 _AHEAD = 2
 
 
-def prefetch(batches: Iterable[tuple[T, EncoderInput]], device: torch.device) -> Iterator[tuple[T, EncoderInput]]:
-    """Batches on the device of the model, with what belongs to them.
+def prefetch(batches: Iterable[tuple[T, BatchT]], device: torch.device) -> Iterator[tuple[T, BatchT]]:
+    """Batches on the device of the model, with what belongs to them; None stays None.
 
     For a GPU they are made by a thread, put into pinned memory and copied while the GPU computes. On a CPU, which has
     its cores to compute with, they come as they are made.
@@ -29,8 +30,8 @@ def prefetch(batches: Iterable[tuple[T, EncoderInput]], device: torch.device) ->
         yield from batches
         return
 
-    def move(item: tuple[T, EncoderInput]) -> tuple[T, EncoderInput]:
-        return item[0], item[1].pinned().to(device)
+    def move(item: tuple[T, BatchT]) -> tuple[T, BatchT]:
+        return item if item[1] is None else (item[0], item[1].pinned().to(device))
 
     yield from in_background(batches, move)
 

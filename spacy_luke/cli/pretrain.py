@@ -32,7 +32,7 @@ def pretrain_cli(
     resume_or_start: Annotated[
         bool, Option("--resume-or-start", help="Go on with the run in the folder if there is one; start one if not.")
     ] = False,
-    gpu_id: Annotated[int, Option("--gpu-id", "-g", help="Number of the GPU; -1 for the CPU.")] = -1,
+    gpu_id: Annotated[int, Option("--gpu-id", "-g", help="Number of the (first) GPU; -1 for the CPU.")] = -1,
     code: Annotated[
         Path | None, Option("--code", "-c", help="Python file to import first, with functions of the config.")
     ] = None,
@@ -47,26 +47,29 @@ def pretrain_cli(
 
     Example: python -m spacy luke pretrain configs/pretrain.cfg --output training/pretrained
     --paths.train corpus/train.spacy --paths.checkpoint FacebookAI/roberta-base
+
+    By several processes, each on a GPU of its own: torchrun --standalone --nproc-per-node 8 -m spacy luke pretrain …
     """
     from spacy.cli._util import import_code, parse_config_overrides, show_validation_error
     from spacy.util import load_config
 
     overrides = parse_config_overrides(ctx.args)
     import_code(code)
-    with one_line_errors(), show_validation_error(config_path, hint_fill=False):
-        from ..training.pretraining.run import Run
-        from ..training.pretraining.state import has_run
+    from ..training.pretraining.ranks import torchrun_ranks
+    from ..training.pretraining.run import Run
+    from ..training.pretraining.state import has_run
 
+    with one_line_errors(), torchrun_ranks() as ranks, show_validation_error(config_path, hint_fill=False):
         config = load_config(config_path, overrides=overrides, interpolate=True)
         output.mkdir(parents=True, exist_ok=True)
         resume = resume or (resume_or_start and has_run(output))
         with shown_progress(quiet):
-            run = Run(config, output, resume=resume, gpu_id=gpu_id)
+            run = Run(config, output, resume=resume, gpu_id=gpu_id, ranks=ranks)
         typer.echo(run.summary())
         typer.echo(_line([*COLUMNS, *_OF_SCORES, *_OF_SCORES, "WORDS/S"]))
         for report in run.steps():
             typer.echo(_line(_cells(report)))
-    typer.echo(f"Saved {output / 'model-last'}. Fine-tune with --paths.checkpoint {output / 'model-last'}.")
+        typer.echo(f"Saved {output / 'model-last'}. Fine-tune with --paths.checkpoint {output / 'model-last'}.")
 
 
 def _cells(report: Report) -> list[str]:

@@ -50,6 +50,11 @@ class ThincAdamW:
         self._optimizer = kind(settings, lr=float(driver.learn_rate), fused=True)
 
     @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Those that are stepped."""
+        return list(self._named.values())
+
+    @property
     def learn_rate(self) -> float:
         """Learning rate of the last step, before any multiple."""
         return self._optimizer.param_groups[0]["lr"] / self._optimizer.param_groups[0]["rate"]

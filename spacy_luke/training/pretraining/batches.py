@@ -16,6 +16,7 @@ from ...encoders.layers import flat_indices
 from ...tokenization.entity_vocab import PAD, UNK, EntityVocab
 from ...tokenization.pieces import PieceTokenizer
 from .masking import MaskedRow, Masking, MaskVocab
+from .ranks import ONE_PROCESS, Ranks
 from .settings import Settings, WindowSettings
 from .store import WindowStore
 from .windows import BLANK
@@ -29,9 +30,10 @@ def random_state(seed: int, *use: int) -> np.random.Generator:
     return np.random.default_rng([seed, *use])
 
 
-def dropout_seed(seed: int, step: int) -> int:
-    """A seed for the dropout of a step."""
-    return int(random_state(seed, _DROPOUT, step).integers(2**63))
+def dropout_seed(seed: int, step: int, rank: int = 0) -> int:
+    """A seed for the dropout of a step in a process."""
+    uses = (_DROPOUT, step, rank) if rank else (_DROPOUT, step)
+    return int(random_state(seed, *uses).integers(2**63))
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,13 @@ class Targets:
 class Part:
     """One of the batches of a step.
 
+    targets: None for a batch of another process.
     pieces, entities: how many are to be predicted in the whole step.
-    words: in this batch.
+    words: in this batch, and in those of other processes since the one before.
     seen: windows that were seen when the step is over, over all epochs; None if more batches of it follow.
     """
 
-    targets: Targets
+    targets: Targets | None
     pieces: int
     entities: int
     words: int
@@ -86,6 +89,9 @@ class MaskedWindows:
     """The windows of a corpus, masked.
 
     Entities out of the vocabulary are [UNK] or left out, and windows without entities left out, as the settings say.
+
+    ranks: processes that the batches of a step are dealt to in turn. Each masks all windows, for what it masks decides
+        how much a prediction counts in the step.
     """
 
     def __init__(
@@ -97,11 +103,13 @@ class MaskedWindows:
         *,
         masking: Masking,
         unknown: str,
+        ranks: Ranks = ONE_PROCESS,
     ):
         self.store = store
         self._special = tokenizer.special
         self._settings = settings
         self._masking = masking
+        self._ranks = ranks
         self._vocab = MaskVocab.from_tokenizer(tokenizer, entity_vocab)
         self._entity_pad = entity_vocab[PAD]
         other = entity_vocab[UNK] if unknown == "unk" else -1
@@ -119,8 +127,8 @@ class MaskedWindows:
         ends = self.store.entity_ends
         return np.flatnonzero(np.diff(kept[ends], prepend=0))
 
-    def steps(self, settings: Settings, steps: int, seen: int) -> Iterator[tuple[Part, EncoderInput]]:
-        """The batches of some steps.
+    def steps(self, settings: Settings, steps: int, seen: int) -> Iterator[tuple[Part, EncoderInput | None]]:
+        """This process's batches of some steps; None where the last one of a step is another process's.
 
         Each epoch has all windows in a random order. A step takes windows as long as they have no more pieces and
         entities than its batches together; they are packed by size (`batch_rows`).
@@ -142,8 +150,8 @@ class MaskedWindows:
             size += row.pieces + row.entities
             seen += 1
 
-    def evaluation(self, settings: Settings) -> Iterator[tuple[Part, EncoderInput]]:
-        """Batches of all windows, always with the same masks."""
+    def evaluation(self, settings: Settings) -> Iterator[tuple[Part, EncoderInput | None]]:
+        """Batches of all windows, as those of a step, always with the same masks."""
         rows = [self._masked(int(index), random_state(settings.seed, _DEV_MASKS, int(index))) for index in self.windows]
         yield from self._step(rows, settings.batch_size, len(rows))
 
@@ -156,15 +164,22 @@ class MaskedWindows:
                 yield epoch, index
             epoch, place = epoch + 1, 0
 
-    def _step(self, rows: Sequence[MaskedRow], batch_size: int, seen: int) -> Iterator[tuple[Part, EncoderInput]]:
+    def _step(
+        self, rows: Sequence[MaskedRow], batch_size: int, seen: int
+    ) -> Iterator[tuple[Part, EncoderInput | None]]:
         pieces = sum(len(row.piece_targets) for row in rows)
         entities = sum(len(row.entity_targets) for row in rows)
         groups = list(batch_rows(rows, batch_size))
-        for number, group in enumerate(groups, 1):
-            batch = collate([row.row for row in group], piece_pad=self._special.pad, entity_pad=self._entity_pad)
-            words = sum(row.words for row in group)
-            last = seen if number == len(groups) else None
-            yield Part(Targets.from_rows(group, batch), pieces, entities, words, last), batch
+        words = 0
+        for number, group in enumerate(groups):
+            words += sum(row.words for row in group)
+            last = seen if number == len(groups) - 1 else None
+            if number % self._ranks.world_size == self._ranks.rank:
+                batch = collate([row.row for row in group], piece_pad=self._special.pad, entity_pad=self._entity_pad)
+                yield Part(Targets.from_rows(group, batch), pieces, entities, words, last), batch
+                words = 0
+            elif last is not None:
+                yield Part(None, pieces, entities, words, last), None
 
     def _masked(self, index: int, rng: np.random.Generator) -> MaskedRow:
         """A window, masked."""

@@ -23,9 +23,10 @@ from ...models.adamw import ThincAdamW
 from ...progress import track
 from .batches import MaskedWindows, dropout_seed
 from .log import append_to_log, resume_log, start_log
+from .ranks import ONE_PROCESS, Ranks
 from .scores import Scores, Tally, batch_loss
 from .settings import MAY_CHANGE, Settings
-from .start import frequent_titles, open_source, start_model
+from .start import frequent_titles, open_source, start_model, write_titles
 from .state import Progress, has_run, load_adamw, load_weights, read_progress, save_state
 from .store import WindowStore
 
@@ -62,14 +63,21 @@ class Run:
     output: folder for the checkpoints, the windows and the state of the run.
     resume: go on with the run in the folder.
     gpu_id: number of the GPU, -1 for the CPU. L047 if PyTorch has no such GPU.
+    ranks: processes that train together, each with a run of its own in the same folder, which rank 0 writes. L192 if
+        there are more than batches of a step. A run may go on with another number of them.
     """
 
-    def __init__(self, config: Config, output: Path, *, resume: bool = False, gpu_id: int = -1):
+    def __init__(
+        self, config: Config, output: Path, *, resume: bool = False, gpu_id: int = -1, ranks: Ranks = ONE_PROCESS
+    ):
         if not config.get("pretraining"):
             raise LukeError("L097", section="pretraining", problem="it is missing", known="see configs/pretrain.cfg")
         self.settings = Settings.from_config(registry.resolve(config["pretraining"]))
         self.output = output
-        self.device = _device(gpu_id)
+        if self.settings.accumulate_gradient < ranks.world_size:
+            raise LukeError("L192", value=self.settings.accumulate_gradient, world_size=ranks.world_size)
+        self._ranks = ranks
+        self.device = ranks.connect(gpu_id)
         self.progress = read_progress(output) if resume else Progress()
         if resume:
             _check_same(config, output)
@@ -81,11 +89,14 @@ class Run:
         longest = min(self.settings.windows.max_pieces, source.config.max_pieces - 2)
         names = {"train": self.settings.train_corpus, "dev": self.settings.dev_corpus}
         readers = {kind: _reader(config, name) for kind, name in names.items() if name}
-        stores = {
-            kind: _windows(read, config, output / DATA / kind, source.tokenizer, longest, reuse=resume)
-            for kind, read in readers.items()
-        }
-        titles = frequent_titles(stores["train"], self.settings.entity_vocab)
+        with ranks.rank_0_first():
+            stores = {
+                kind: _windows(read, config, output / DATA / kind, source.tokenizer, longest, ranks.rank, reuse=resume)
+                for kind, read in readers.items()
+            }
+            titles = frequent_titles(stores["train"], self.settings.entity_vocab)
+            if not ranks.rank:
+                write_titles(titles, output)
         self.model = start_model(source, titles, self.settings, output)
         self.train = self._masked(stores["train"], source.tokenizer)
         self._check_train(stores["train"])
@@ -96,30 +107,42 @@ class Run:
                 warn("W028", corpus="dev_corpus")
         if resume:
             load_weights(output, self.model.module)
-            resume_log(output, self.progress.steps)
-        else:
-            start_log(output)
-            write_file(output / CONFIG, config.to_str())
+        if not ranks.rank:
+            if resume:
+                resume_log(output, self.progress.steps)
+            else:
+                start_log(output)
+                write_file(output / CONFIG, config.to_str())
         self.model.module.to(self.device)
+        ranks.broadcast(self.model.module)
 
     def summary(self) -> str:
         """Describe model and corpus in a sentence or two."""
         store, train = self.train.store, self.train
         parameters = sum(p.numel() for p in self.model.module.parameters())
         done = f", {self.progress.steps} done" if self.progress.steps else ""
+        others = f", by {self._ranks.world_size} processes" if self._ranks.world_size > 1 else ""
         return (
             f"From {self.source}, with full attention of entities. "
             f"{store.docs} Docs, {store.words} words, {len(store.entity_titles)} linked entities of "
             f"{len(store.titles)} titles: {len(train.windows)} windows with {train.known_entities} known entities. "
             f"{len(self.model.entity_vocab.title_of)} titles in the entity vocabulary, {parameters / 1e6:.1f} M "
-            f"parameters, {self.settings.steps} steps{done}, on {self.device}."
+            f"parameters, {self.settings.steps} steps{done}, on {self.device}{others}."
         )
 
     def _masked(self, store: WindowStore, tokenizer: Any) -> MaskedWindows:
         settings = self.settings
         unknown = settings.entity_vocab.unknown
         vocab = self.model.entity_vocab
-        return MaskedWindows(store, tokenizer, vocab, settings.windows, masking=settings.masking, unknown=unknown)
+        return MaskedWindows(
+            store,
+            tokenizer,
+            vocab,
+            settings.windows,
+            masking=settings.masking,
+            unknown=unknown,
+            ranks=self._ranks,
+        )
 
     def _check_train(self, store: WindowStore) -> None:
         if store.titles and not self.train.known_entities and not self.settings.windows.without_entities:
@@ -166,7 +189,7 @@ class Run:
         for part, batch in batches:
             if fresh:
                 module.train()
-                torch.manual_seed(dropout_seed(self.settings.seed, steps))
+                torch.manual_seed(dropout_seed(self.settings.seed, steps, self._ranks.rank))
             loss = batch_loss(module, part, batch, tally)
             if loss.requires_grad:  # something is predicted
                 loss.backward()
@@ -174,6 +197,7 @@ class Run:
             fresh = part.seen is not None
             if part.seen is None:
                 continue
+            self._ranks.all_reduce_gradients(adamw.parameters)
             adamw.step()
             adamw.driver.step_schedules()
             steps += 1
@@ -181,11 +205,11 @@ class Run:
                 continue
             speed = (words - since) / (time.perf_counter() - started)
             self.progress = Progress(steps, part.seen, words, self.progress.best)
-            yield self._report(name, adamw, tally.scores(), speed)
+            yield self._report(name, adamw, tally.scores(self._ranks), speed)
             tally, started, since = Tally(self.device), time.perf_counter(), words
 
     def _report(self, stage: str, adamw: ThincAdamW, train: Scores, speed: float) -> Report:
-        """Evaluate and save."""
+        """Evaluate, and save in rank 0."""
         progress = self.progress
         dev = self.evaluate() if self.dev is not None else None
         for scores in (train, dev):
@@ -196,6 +220,8 @@ class Run:
             self.progress = progress = replace(progress, best=dev.loss)
         epoch = progress.seen / len(self.train.windows)
         report = Report(stage, progress.steps, epoch, progress.words, adamw.learn_rate, train, dev, best, speed)
+        if self._ranks.rank:
+            return report
         facts = {
             "stage": stage,
             "step": report.step,
@@ -221,16 +247,7 @@ class Run:
         with torch.no_grad():
             for part, batch in prefetch(self.dev.evaluation(self.settings), self.device):
                 batch_loss(self.model.module, part, batch, tally)
-        return tally.scores()
-
-
-def _device(gpu_id: int) -> torch.device:
-    if gpu_id < 0:
-        return torch.device("cpu")
-    if gpu_id >= torch.cuda.device_count():
-        reason = f"PyTorch sees {torch.cuda.device_count()} CUDA devices"
-        raise LukeError("L047", setting="gpu_id", value=gpu_id, reason=reason)
-    return torch.device("cuda", gpu_id)
+        return tally.scores(self._ranks)
 
 
 def _reader(config: Config, corpus: str) -> Any:
@@ -244,10 +261,14 @@ def _reader(config: Config, corpus: str) -> Any:
     return registry.resolve({"corpus": block})["corpus"]
 
 
-def _windows(read: Any, config: Config, folder: Path, tokenizer: Any, max_pieces: int, *, reuse: bool) -> WindowStore:
-    """The windows of the corpus that a reader reads."""
-    if reuse and WindowStore.exists(folder):
+def _windows(
+    read: Any, config: Config, folder: Path, tokenizer: Any, max_pieces: int, rank: int, *, reuse: bool
+) -> WindowStore:
+    """The windows of the corpus that a reader reads; L194 if there are none in another process than that of rank 0."""
+    if (reuse or rank) and WindowStore.exists(folder):
         return WindowStore(folder)
+    if rank:
+        raise LukeError("L194", rank=rank, path=folder)
     nlp = spacy.blank(config.get("nlp", {}).get("lang", "xx"))
     docs: Iterator[Doc] = (example.reference for example in read(nlp))
     tracked = track(docs, f"Cutting the {folder.name} corpus into windows", "Docs")

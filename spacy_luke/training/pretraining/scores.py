@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ...encoders.inputs import EncoderInput
 from ...encoders.masked_lm import MaskedLMWithEntities
 from .batches import Part
+from .ranks import ONE_PROCESS, Ranks
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ class Tally:
             [loss.detach().double(), right.double(), right.new_tensor(len(targets)).double()]
         )
 
-    def scores(self) -> Scores:
+    def scores(self, ranks: Ranks = ONE_PROCESS) -> Scores:
+        """Means over the batches of all processes, in each of them; afterwards, the tally is that of all."""
+        ranks.all_reduce(self._sums)
         (piece_loss, pieces, all_pieces), (entity_loss, entities, all_entities) = self._sums.tolist()
         return Scores(
             piece_loss / all_pieces if all_pieces else None,
@@ -57,10 +60,12 @@ class Tally:
         )
 
 
-def batch_loss(module: MaskedLMWithEntities, part: Part, batch: EncoderInput, tally: Tally) -> Tensor:
+def batch_loss(module: MaskedLMWithEntities, part: Part, batch: EncoderInput | None, tally: Tally) -> Tensor:
     """Share of a batch in the loss of its step: the mean cross entropy of the step's masked pieces and that of its
-    masked entities, one added to the other (Yamada et al. 2020, section 3.3).
+    masked entities, one added to the other (Yamada et al. 2020, section 3.3). 0 for a batch of another process.
     """
+    if batch is None or part.targets is None:
+        return torch.zeros(())
     targets = part.targets.to(batch.piece_ids.device)
     wanted = targets.entities if len(targets.entity_ids) else None
     predicted = module.predict(batch, pieces=targets.pieces, entities=wanted)

@@ -96,14 +96,17 @@ def frequent_titles(store: WindowStore, settings: EntityVocabSettings) -> list[s
     return [title for count, title in counted if -count >= settings.min_count][: settings.max_entities]
 
 
+def write_titles(titles: list[str], output: Path) -> None:
+    """Write the entities of the corpus to `entities.json`."""
+    write_file(output / TITLES, json.dumps(titles, ensure_ascii=False, indent=0) + "\n")
+
+
 def start_model(source: Checkpoint, titles: list[str], settings: Settings, output: Path) -> Trained:
-    """The model with rows for the entities of the corpus, whose titles are also written to `entities.json`."""
-    path = output / TITLES
-    write_file(path, json.dumps(titles, ensure_ascii=False, indent=0) + "\n")
+    """The model with rows for the entities of the corpus, which `write_titles` has written."""
     torch.manual_seed(settings.seed)
     module, vocab = load_for_pretraining(
         source.with_entities(titles) if isinstance(source.config, LukeConfig) else source,
-        "full" if settings.entity_vocab.keep else str(path),
+        "full" if settings.entity_vocab.keep else str(output / TITLES),
         entity_aware_attention=settings.model.entity_aware_attention,
         entity_emb_size=settings.model.entity_emb_size,
     )
