@@ -7,7 +7,7 @@ from spacy.cli._util import app
 
 luke_cli = typer.Typer(
     name="luke",
-    help="LUKE and Longformer for spaCy: import, convert, pretrain, tune, evaluate, plot, annotate, export, cards.",
+    help="LUKE and Longformer for spaCy: import, convert, pretrain, tune, evaluate, plot, annotate, serve, export.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -23,6 +23,7 @@ from . import (  # noqa: E402
     import_,
     plot,
     pretrain,
+    serve,
     tune,
     tune_filter,
     upcycle,
@@ -41,6 +42,7 @@ __all__ = [
     "luke_cli",
     "plot",
     "pretrain",
+    "serve",
     "tune",
     "tune_filter",
     "upcycle",
