@@ -111,7 +111,7 @@ def keep(parsed: Parsed, min_score: float) -> Parsed:
     is one that the text does not answer.
     """
     places: dict[int, int] = {}
-    spans = []
+    spans: list[Parsed] = []
     all_spans = items(STYLE, parsed, "spans")
     for number, span in enumerate(all_spans):
         if _is_kept(span, min_score):
