@@ -60,19 +60,7 @@ class Server:
 
 @contextmanager
 def started(pipeline: Path) -> Iterator[Server]:
-    command = [
-        sys.executable,
-        "-m",
-        "spacy",
-        "luke",
-        "serve",
-        str(pipeline),
-        "--port",
-        "0",
-        "--code",
-        str(CODE),
-        *options,
-    ]
+    command = [sys.executable, "-m", "spacy", "luke", "serve", str(pipeline), "--port", "0", "--code", str(CODE)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         line = process.stdout.readline()
