@@ -88,7 +88,8 @@ class Interface:
 
 def _values(control: ElementTree.Element | None, tag: str) -> frozenset[str]:
     """The values below a control, as they are in results; none without a control."""
-    return frozenset(one.get("alias") or one.get("value") or "" for one in (() if control is None else control.iter(tag)))
+    found = [] if control is None else control.iter(tag)
+    return frozenset(one.get("alias") or one.get("value") or "" for one in found)
 
 
 def _wrong(config: str, reason: str) -> LukeError:
