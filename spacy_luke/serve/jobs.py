@@ -70,6 +70,7 @@ class Jobs:
         try:
             await asyncio.wait((result, hung_up), return_when=asyncio.FIRST_COMPLETED)
             if not result.done():
+                job.future.cancel()  # at once: a task that is cancelled hears of it later
                 raise HungUp
             return result.result()
         finally:

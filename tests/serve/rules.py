@@ -27,7 +27,7 @@ def names(doc: Doc) -> Doc:
     if "WAIT" in doc.text and not may_go_on.wait(30):
         raise RuntimeError("nobody let it go on")
     if "SLEEP" in doc.text:
-        time.sleep(1)
+        time.sleep(2)
     doc.set_ents([Span(doc, token.i, token.i + 1, NAMES[token.text][0]) for token in doc if token.text in NAMES])
     for ent in doc.ents:
         set_score(ent, NAMES[ent.text][1])

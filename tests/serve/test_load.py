@@ -167,12 +167,12 @@ def test_a_request_whose_client_hangs_up_is_not_annotated(nlp, closed):
         )
         closed.set()
         await first
-        await until(lambda: app.state.batcher.waiting == 0)
+        await until(lambda: app.state.batcher.counts.abandoned == 1)
         return sent[0]["status"], app.state.batcher.counts
 
     status, counts = together(nlp, ask)
     assert status == 499
-    assert (counts.abandoned, counts.failed) == (1, 0)
+    assert counts.failed == 0
 
 
 @pytest.mark.parametrize(
