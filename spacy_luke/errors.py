@@ -248,6 +248,13 @@ ERRORS: dict[str, str] = {
     "Is there memory for {workers} of them? A Python script that starts them needs: if __name__ == '__main__'.",
     "L173": "Parquet files need pyarrow ({reason}). Install it: pip install 'spacy-luke[parquet]'.",
     "L174": "{path} is no parquet file that can be read: {reason}.",
+    # the server
+    "L195": "The server cannot listen on {host}, port {port}: {reason}. Give another --port, or 0 for any that is "
+    "free.",
+    "L196": "The server is busy: {reason}. Try again in {seconds} s.",
+    "L197": "{what} is larger than {most} ({option}). Send less at a time.",
+    "L198": "{what} took longer than {seconds:g} s (--timeout).",
+    "L199": "Text {number} cannot be annotated: {reason}.",
     "L069": "{path}: component {name!r} was saved with {saved}, but its config has {configured}.",
     "L130": "Component {name!r}: its head was saved with another encoder (fingerprint {saved}) than that of "
     "{upstream!r} ({found}), on which it would predict nonsense. A save over an older pipeline that did not end leaves "

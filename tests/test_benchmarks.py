@@ -7,6 +7,8 @@ import json
 import math
 import os
 import sys
+import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -20,7 +22,7 @@ from benchmarks.child import in_own_process
 from benchmarks.compare import Other, Outcome, Sides, compare
 from benchmarks.models import LABELS
 from benchmarks.options import SAMPLE, Options
-from benchmarks.parts import ESTIMATES, PARTS, bundled, loading, longformer, scale, sharing
+from benchmarks.parts import ESTIMATES, PARTS, bundled, loading, longformer, scale, serve, sharing
 from benchmarks.parts.ner import Decoded
 from benchmarks.pipelines import list_of_names
 from benchmarks.rows import Refused, Row, Skipped
@@ -49,6 +51,12 @@ def quick(monkeypatch):
     monkeypatch.setattr(sharing, "in_own_process", lambda function, *given: save_here[function](*given))
     monkeypatch.setattr(scale, "use_of", _plainly_used)
     monkeypatch.setattr(scale, "TEXTS_PER_SENTENCE", 2)
+    monkeypatch.setattr(serve, "started", _served_here)
+    monkeypatch.setattr(serve, "in_own_process", lambda function, *given: function(*given))
+    for name, few in {"CLIENTS": (1, 2), "LONG": 2, "CONNECTIONS": 20}.items():
+        monkeypatch.setattr(serve, name, few)
+    for name in ("SHORT_PER_SENTENCE", "LONG_PER_SENTENCE", "MEMORY_PER_SENTENCE"):
+        monkeypatch.setattr(serve, name, 1)
     monkeypatch.setattr(bundled, "LISTS", {3: None, 4: 1.0})
     monkeypatch.setattr(bundled, "in_own_process", lambda function, *given: function(*given))
     monkeypatch.setattr(bundled.PeakMemory, "__init__", lambda self, device: None)  # reads /proc
@@ -59,6 +67,25 @@ def _plainly_used(side, source, output) -> scale.Use:
     """Of each side that of `nlp.pipe`, in this process."""
     scale._pipe(str(source), str(output))
     return scale.Use(1.0 + len(list(source.iterdir())), 100.0)
+
+
+@contextmanager
+def _served_here(options):
+    """A server in a thread of this process."""
+    import uvicorn
+
+    from spacy_luke.default_model import bundled_pipeline
+    from spacy_luke.serve import make_app
+    from spacy_luke.serve.server import _listen
+
+    with _listen("127.0.0.1", 0) as listener:
+        app = make_app(spacy.load(bundled_pipeline()))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield serve.Server(listener.getsockname()[1])
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -79,7 +106,7 @@ def _modules_of_a_child() -> list[str]:
     return sorted({"transformers", "spacy_transformers"} & sys.modules.keys())
 
 
-@pytest.mark.parametrize("part", ["ner", "relations", "qa", "tokenization", "training", "bundled", "scale"])
+@pytest.mark.parametrize("part", ["ner", "relations", "qa", "tokenization", "training", "bundled", "scale", "serve"])
 def test_a_wrong_answer_is_refused(part, options, monkeypatch):
     spoil = {
         "ner": ("benchmarks.parts.ner._decode", lambda spans, logits: []),
@@ -88,6 +115,7 @@ def test_a_wrong_answer_is_refused(part, options, monkeypatch):
         "tokenization": ("benchmarks.parts.tokenization._POSITIONS", 1),
         "training": ("benchmarks.parts.training._labels", _wrong_labels),
         "scale": ("benchmarks.parts.scale._answers", lambda folder: iter([folder.name])),
+        "serve": ("benchmarks.parts.serve._answer", _other_answers()),
         "bundled": ("spacy_luke.models.piece_store.PieceStore.states", _other_states()),
     }
     monkeypatch.setattr(*spoil[part])
@@ -99,6 +127,12 @@ def _wrong_labels(docs, spans):
     import torch
 
     return torch.ones(len(docs), max(map(len, spans)), dtype=torch.long)
+
+
+def _other_answers():
+    """An answer that is another each time."""
+    times = itertools.count()
+    return lambda record: next(times)
 
 
 def _other_states():

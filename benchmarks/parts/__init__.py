@@ -59,6 +59,7 @@ ESTIMATES = {
     "loading": Estimate(150, 30, per_sentence=False),
     "sharing": Estimate(30, 20, per_sentence=False),
     "scale": Estimate(600, 0),
+    "serve": Estimate(1500, 0),
 }
 
 

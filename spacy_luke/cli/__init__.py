@@ -12,7 +12,7 @@ from .errors import TRACEBACK, shorten_errors_of_spacy
 
 luke_cli = typer.Typer(
     name="luke",
-    help="LUKE and Longformer for spaCy: import, convert, pretrain, tune, evaluate, plot, annotate, export, cards.",
+    help="LUKE and Longformer for spaCy: import, convert, pretrain, tune, evaluate, plot, annotate, serve, export.",
     epilog=f"Errors of this package are shown as a line; with {TRACEBACK}=1 in the environment, with the traceback.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -55,6 +55,7 @@ from . import (  # noqa: E402
     import_,
     plot,
     pretrain,
+    serve,
     tune,
     tune_filter,
     upcycle,
@@ -74,6 +75,7 @@ __all__ = [
     "luke_cli",
     "plot",
     "pretrain",
+    "serve",
     "tune",
     "tune_filter",
     "upcycle",

@@ -104,29 +104,38 @@ def import_cassis() -> Any:
 
 
 def load_cas(path: Path) -> Any:
-    """The CAS of a file. L060 for what is none, and for XML with a document type, which could expand without end."""
-    cassis = import_cassis()
-    data = b"".join(read_chunks(path))
-    text = decode(path, data)
-    is_xml = text.lstrip().startswith("<")
+    """The CAS of a file. L060 for what is none."""
+    text = decode(path, b"".join(read_chunks(path)))
+    if not text.lstrip().startswith("<"):
+        return parse_cas(text, path)
     types = path.with_name(TYPE_SYSTEM)
-    if is_xml and not types.is_file():
+    if not types.is_file():
         raise LukeError(
             "L060", path=path, line=1, reason=f"there is no {TYPE_SYSTEM} beside it, which an XMI file needs"
         )
-    sources = {path: text, **({types: decode(types, b"".join(read_chunks(types)))} if is_xml else {})}
+    return parse_cas(text, path, decode(types, b"".join(read_chunks(types))), types)
+
+
+def parse_cas(text: str, path: str | Path, types: str | None = None, types_path: str | Path = TYPE_SYSTEM) -> Any:
+    """A CAS in JSON, or in XMI with its type system. L060 for what is none, and for XML with a document type, which
+    could expand without end.
+
+    path, types_path: where they are from, for messages.
+    """
+    cassis = import_cassis()
+    sources = {} if types is None else {path: text, types_path: types}
     for source, content in sources.items():
-        if is_xml and "<!DOCTYPE" in content:
+        if "<!DOCTYPE" in content:
             raise LukeError(
                 "L060", path=source, line=1, reason="it has a document type (<!DOCTYPE), and a CAS has none"
             )
-    reading = types if is_xml else path
+    reading = path if types is None else types_path
     try:
         with warnings.catch_warnings():  # of offsets outside the text, or in the middle of a character
             warnings.simplefilter("error", UserWarning)
-            if not is_xml:
+            if types is None:
                 return cassis.load_cas_from_json(text)
-            typesystem = cassis.load_typesystem(sources[types])
+            typesystem = cassis.load_typesystem(types)
             reading = path
             return cassis.load_cas_from_xmi(text, typesystem=typesystem)
     except Exception as error:  # whatever cassis and lxml make of other bytes
@@ -160,7 +169,7 @@ def string_features(layer: Any) -> list[str]:
     return [f.name for f in layer.all_features if f.rangeType.name == STRING and f.name != IDENTIFIER]
 
 
-def choose_layers(path: Path, known: Mapping[str, Any], layers: Sequence[str] | None) -> list[str]:
+def choose_layers(path: str | Path, known: Mapping[str, Any], layers: Sequence[str] | None) -> list[str]:
     """The full names of the layers to read; L178 for one that the file does not know."""
     spans = [name for name, layer in known.items() if "begin" in {feature.name for feature in layer.all_features}]
     if layers is None:
@@ -175,7 +184,7 @@ def choose_layers(path: Path, known: Mapping[str, Any], layers: Sequence[str] | 
     return chosen
 
 
-def find_label(path: Path, layer: Any, features: Mapping[str, str]) -> str:
+def find_label(path: str | Path, layer: Any, features: Mapping[str, str]) -> str:
     """The feature of a layer that is its label; L177 if that is not clear, L178 for one that it has not."""
     known = string_features(layer)
     short = layer.name.rpartition(".")[2]

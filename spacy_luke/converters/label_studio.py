@@ -353,16 +353,16 @@ def write_label_studio(
         place = f"Doc {number}"
         content = read_annotations(doc, report, place, spans_key=spans_key, holds=holds)
         kept.add(content, scores=results == "predictions")
-        result = list(make_result(content, Offsets(content.text, offsets), names, scores=results == "predictions"))
+        units = Offsets(content.text, offsets)
         task: dict[str, Any] = {"data": {**content.meta, text_key: content.text}}
         if text_key in content.meta:
             report.not_carried["meta"] += 1
         if content.name:
             task["id"] = number_or_name(content.name)
-        made: dict[str, Any] = {"result": result}
         if results == "predictions":
-            scores = [item["score"] for item in result if "score" in item]
-            made = {"model_version": model_version, **({"score": min(scores)} if scores else {}), **made}
+            made = make_prediction(content, units, names, model_version)
+        else:
+            made = {"result": list(make_result(content, units, names, scores=False))}
         tasks.append(dump_json({**task, results: [made]}, place))
     write_file(path, "[\n" + ",\n".join(tasks) + "\n]\n")
     kept.check_cats()
@@ -370,6 +370,15 @@ def write_label_studio(
     if interface is not None:
         write_file(interface, make_interface(report, kept.cats, text_key, names, exclusive=kept.exclusive))
     return report
+
+
+def make_prediction(
+    content: AnnotatedText, offsets: Offsets, names: tuple[str, str, str], model_version: str
+) -> dict[str, Any]:
+    """A prediction, whose score is the least of what is in it."""
+    result = list(make_result(content, offsets, names, scores=True))
+    scores = [item["score"] for item in result if "score" in item]
+    return {"model_version": model_version, **({"score": min(scores)} if scores else {}), "result": result}
 
 
 def make_result(

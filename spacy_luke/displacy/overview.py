@@ -54,16 +54,20 @@ def parse_overview(doc: Doc, options: Mapping[str, Any] = _NO_OPTIONS) -> Parsed
     return {**parsed, "text": doc.text, "questions": questions_of(doc)}
 
 
-def render_overview(parsed: Sequence[Mapping[str, Any]], options: Options) -> list[str]:
-    """The markup of each parsed Doc."""
-    stroke = _strokes(parsed, options)
+def render_overview(
+    parsed: Sequence[Mapping[str, Any]], options: Options, whole: Sequence[Mapping[str, Any]] | None = None
+) -> list[str]:
+    """The markup of each parsed Doc. whole: Docs of which these are a part, and whose colours they keep."""
+    stroke = _strokes(whole or parsed, options)
     return [_render(one, stroke, options) for one in parsed]
 
 
-def overview_legend(parsed: Sequence[Mapping[str, Any]], options: Options) -> str:
-    """Names of the colours in Docs."""
+def overview_legend(
+    parsed: Sequence[Mapping[str, Any]], options: Options, whole: Sequence[Mapping[str, Any]] | None = None
+) -> str:
+    """Names of the colours in Docs. whole: as for `render_overview`."""
     graphs = [_read(one, options)[0].shown(options) for one in parsed]
-    return legend(graphs, _strokes(parsed, options), options)
+    return legend(graphs, _strokes(whole or parsed, options), options)
 
 
 def readable_label(label: str) -> str:

@@ -63,25 +63,27 @@ class Annotator:
 
         # The processes share the cores: threads of each would wait for those of the others.
         torch.set_num_threads(1)
-        nlp = self._load(number)
+        nlp = load_pipeline(self.model, self.code, number if self.gpus else None)
 
         def do(task: AnnotatePart | JoinParts) -> Counts:
             return annotate_part(task, nlp, self) if isinstance(task, AnnotatePart) else join_parts(task, self)
 
         return do
 
-    def _load(self, number: int) -> Language:
-        import spacy
-        from spacy.cli._util import import_code
 
-        try:
-            if self.gpus:
-                spacy.require_gpu(number)
-            import_code(self.code)
-            return spacy.load(self.model)
-        except BaseException as error:  # import_code ends the process for what is wrong with the file
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise LukeError("L170", model=self.model, reason=reason) from error
+def load_pipeline(model: str, code: Path | None, gpu: int | None) -> Language:
+    """A pipeline by its name or folder; L170 if it cannot be loaded. code: a Python file to import before."""
+    import spacy
+    from spacy.cli._util import import_code
+
+    try:
+        if gpu is not None:
+            spacy.require_gpu(gpu)
+        import_code(code)
+        return spacy.load(model)
+    except BaseException as error:  # import_code ends the process for what is wrong with the file
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise LukeError("L170", model=model, reason=reason) from error
 
 
 def annotate_part(task: AnnotatePart, nlp: Language, settings: Annotator) -> Counts:
