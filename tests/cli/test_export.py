@@ -140,4 +140,4 @@ def test_the_page_of_a_tool_shows_what_is_printed(tmp_path, monkeypatch, page, s
     text = (Path(__file__).parents[2] / "docs" / f"{page}.md").read_text(encoding="utf8")
     result = luke("convert", page, name, "train.spacy", *options)
     command = " ".join(["python -m spacy luke convert", page, name, "train.spacy", *options])
-    assert f"{command}\n```\n\n```\n{result.output}```" in text
+    assert f"{command}\n```\n\n```text\n{result.output}```" in text
