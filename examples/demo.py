@@ -87,7 +87,7 @@ def best(header: Sequence[str], rows: Iterable[tuple[str, ...]], count: int) -> 
 def best_answers(docs: Sequence[Doc], questions: Iterable[str]) -> dict[str, tuple[Answer, int] | None]:
     """Question -> best answer with the number of its paragraph, counted from 1; None where none answers it.
 
-    Scores compare between Docs because "no answer" has its share in each, and because they are calibrated.
+    Scores compare between Docs, for "no answer" has its share in each.
     """
     found = {question: [] for question in questions}
     for i, doc in enumerate(docs, 1):
