@@ -119,7 +119,13 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> T
     filled = [i for i in range(len(header)) if not rows or any(row[i] for row in rows)]
     for i in filled:
         quiet = header[i] in ("score", "paragraph")
-        shown.add_column(header[i], justify="right" if quiet else "left", style="dim" if quiet else None)
+        # A label is not cut, however narrow the terminal is.
+        shown.add_column(
+            header[i],
+            justify="right" if quiet else "left",
+            style="dim" if quiet else None,
+            no_wrap=header[i] == "relation",
+        )
     for row in rows:
         shown.add_row(*(Text(row[i]) for i in filled))  # as Text, for a name may look like rich's markup
     return shown
