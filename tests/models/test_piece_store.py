@@ -58,7 +58,7 @@ def encoded_is_counted(monkeypatch: Any) -> None:
 def test_states_of_docs_that_were_left_behind_make_room_oldest_first(
     room: int, left: tuple[int, ...], kept: list[bool]
 ) -> None:
-    store, docs = PieceStore(room), [NLP.make_doc(text) for text in "abc"]
+    store, docs = PieceStore(room, max_trained_pieces=0), [NLP.make_doc(text) for text in "abc"]
     batches = [batch_of(store, doc) for doc in docs]
     encode(store, *batches[:2])
     store.has_read([docs[i] for i in left], "luke_ner", READERS)
@@ -68,7 +68,7 @@ def test_states_of_docs_that_were_left_behind_make_room_oldest_first(
 
 
 def test_a_batch_is_left_behind_when_all_of_its_docs_are() -> None:
-    store, (a, b, c) = PieceStore(7), (NLP.make_doc(text) for text in "abc")
+    store, (a, b, c) = PieceStore(7, max_trained_pieces=0), (NLP.make_doc(text) for text in "abc")
     first, second = batch_of(store, a, b), batch_of(store, c)
     encode(store, first)
     store.has_read([a], "luke_ner", READERS)
@@ -80,7 +80,7 @@ def test_a_batch_is_left_behind_when_all_of_its_docs_are() -> None:
 
 
 def test_other_batches_of_the_docs_at_hand_stay() -> None:
-    store, doc = PieceStore(7), NLP.make_doc("a")
+    store, doc = PieceStore(7, max_trained_pieces=0), NLP.make_doc("a")
     first, second = batch_of(store, doc), batch_of(store, doc)
     store._predicted.places[doc][1, 2] = (first, 0)
     encode(store, first)
@@ -90,7 +90,7 @@ def test_other_batches_of_the_docs_at_hand_stay() -> None:
 
 
 def test_what_all_have_read_is_kept_no_more() -> None:
-    store, (a, b) = PieceStore(100), (NLP.make_doc(text) for text in "ab")
+    store, (a, b) = PieceStore(100, max_trained_pieces=0), (NLP.make_doc(text) for text in "ab")
     both = batch_of(store, a, b)
     encode(store, both)
     for reader in sorted(READERS):
