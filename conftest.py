@@ -18,7 +18,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     is_page = file_path == ROOT / "README.md" or (file_path.parent == ROOT / "docs" and file_path.suffix == ".md")
-    return _collect()(file_path, parent) if is_page else None
+    return _collect()(file_path, parent) if is_page and _is_asked_for(file_path, parent.config) else None
+
+
+def _is_asked_for(file_path: Path, config: pytest.Config) -> bool:
+    """Whether a path of the command line, or else of `testpaths`, has the file. pytest shows files that lie beside these,
+    too, in environments that have no Sybil."""
+    paths = ((config.invocation_params.dir / argument.split("::")[0]).resolve() for argument in config.args)
+    return any(file_path.is_relative_to(path) for path in paths)
 
 
 @cache
