@@ -22,8 +22,10 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def _is_asked_for(file_path: Path, config: pytest.Config) -> bool:
-    """Whether a path of the command line, or else of `testpaths`, has the file. pytest shows files that lie beside these,
-    too, in environments that have no Sybil."""
+    """Whether a path of the command line, or else of `testpaths`, has the file.
+
+    pytest shows files that lie beside these, too, also in environments that have no Sybil.
+    """
     paths = ((config.invocation_params.dir / argument.split("::")[0]).resolve() for argument in config.args)
     return any(file_path.is_relative_to(path) for path in paths)
 
