@@ -34,7 +34,7 @@ from spacy_luke.annotations import (
 from spacy_luke.files import write_file
 
 TEXT = Path(__file__).with_name("demo_text.txt")
-QUESTIONS = ("Where was Marie Curie born?", "Who designed the Fram?")
+QUESTIONS = ("Who reached the South Pole?", "What did Marc Andreessen and Eric Bina write?")
 HINT = (
     "Point at an entity for its types and score, at an arc for its score; an underlined entity leads to Wikipedia. "
     "The lists below the texts have all of it."

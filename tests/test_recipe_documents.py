@@ -161,8 +161,7 @@ def test_names_stay_in_the_knowledge_base_if_they_are_a_title_and_nothing_else()
     assert [(c.entity_, c.prior_prob) for c in kept.get_alias_candidates("Poland")] == [("Poland", 1.0)]
 
 
-def test_documents_are_read_by_a_pipeline_without_questions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second copy of a document keeps the relations whose mentions were found."""
+def test_the_second_copy_of_a_document_keeps_the_relations_whose_mentions_were_found() -> None:
     nlp = Language()
     for name in ("luke_encoder", "luke_ner", "luke_dates"):
         Language.component(f"test_{name}", func=(finds_ada if name == "luke_ner" else lambda doc: doc))

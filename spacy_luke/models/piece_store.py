@@ -168,10 +168,8 @@ class PieceStore:
         self._version: Any = None
 
     def __reduce__(self) -> Any:
-        return type(self), (
-            self.max_bytes,
-            self.max_trained_pieces,
-        )  # a copy of a pipeline is on its way with other Docs
+        # A copy of a pipeline is on its way with other Docs.
+        return type(self), (self.max_bytes, self.max_trained_pieces)
 
     @property
     def nbytes(self) -> int:

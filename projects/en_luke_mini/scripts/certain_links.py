@@ -11,7 +11,6 @@ takes no pass of the encoder, and has the score 1.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +40,7 @@ def certain_names(kb: InMemoryLookupKB) -> dict[str, str]:
 def certain_kb(kb: InMemoryLookupKB, vocab: Vocab) -> InMemoryLookupKB:
     names = certain_names(kb)
     kept = InMemoryLookupKB(vocab, entity_vector_length=kb.entity_vector_length)
-    entities: Iterable[str] = dict.fromkeys(names.values())
-    for entity in entities:
+    for entity in dict.fromkeys(names.values()):
         kept.add_entity(entity=entity, freq=1, entity_vector=[0.0] * kb.entity_vector_length)
     for name, entity in names.items():
         kept.add_alias(alias=name, entities=[entity], probabilities=[1.0])

@@ -27,14 +27,14 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from spacy_luke.annotations import get_answers, get_link, get_questions, get_relations, set_questions
+from spacy_luke.annotations import get_answers, get_link, get_questions, get_relations
 from spacy_luke.converters import read_docbin
 from spacy_luke.converters.records import read_records
 from spacy_luke.files import write_file
 from spacy_luke.model_card import percent
 from spacy_luke.pipeline.base.scoring import calibration_error
-from spacy_luke.pipeline.qa.scorer import score_answers
 
+from .evaluate_joint import given
 from .prepare_documents import PROPERTIES
 
 QUESTION_SETS = {
@@ -108,19 +108,17 @@ def relations(nlp: Language, gold: Sequence[Doc], labels: Iterable[str]) -> dict
     return counts
 
 
-def questions(nlp: Language, gold: Sequence[Doc]) -> dict[str, Any]:
+def questions(nlp: Language, examples: Sequence[Example]) -> dict[str, Any]:
     """F1 on what is answered there, silence on the rest, and how well the best answer's score tells them apart."""
     pipe: Any = nlp.get_pipe("luke_qa")
-    docs = [nlp.make_doc(doc.text) for doc in gold]
-    for doc, reference in zip(docs, gold, strict=True):
-        set_questions(doc, get_questions(reference))
+    docs = [example.predicted for example in examples]
     raw = pipe.predict(docs)
     pipe.set_annotations(docs, raw)
-    scores = score_answers([Example(x, y) for x, y in zip(docs, gold, strict=True)])
+    scores = pipe.score(examples)
     margins: dict[bool, list[float]] = {True: [], False: []}
-    for reference, found in zip(gold, raw, strict=True):
-        answered = {answer.question for answer in get_answers(reference) if answer.span is not None}
-        for question, answers in zip(get_questions(reference), found, strict=True):
+    for example, found in zip(examples, raw, strict=True):
+        answered = {answer.question for answer in get_answers(example.reference) if answer.span is not None}
+        for question, answers in zip(get_questions(example.predicted), found, strict=True):
             margins[question in answered].append(float(answers.logits[0]) - answers.no_answer)
     return {**scores, "qa_auc": area_under_curve(margins[True], margins[False])}
 
@@ -189,20 +187,20 @@ def main() -> None:
                 "rel_ece": calibration_error(everything.confidence),
                 "rel_per_type": {label: counts[label].scores() for label in ours},
             },
-            "note": f"{percent(near)} of the {everything.in_sentence} facts with both entities in one sentence",
+            "note": f"recall {percent(near)} of the {everything.in_sentence} facts with both entities in one sentence",
         }
     ]
     folder = args.corpus / "documents" / "dev" / "questions"
     for name, dataset in QUESTION_SETS.items():
-        docs = read_docbin(folder / f"{name}.spacy", nlp.vocab)[: args.limit]
+        examples = given(nlp, folder / f"{name}.spacy", 0, questions=True)[: args.limit]
         results.append(
             {
                 "task": "Questions, half of them unanswerable",
                 "dataset": dataset,
                 "hub_task": "question-answering",
-                "docs": len(docs),
+                "docs": len(examples),
                 "metrics": ["qa_ece", "qa_auc", "qa_no_answer_em", "qa_has_answer_f1"],
-                "scores": questions(nlp, docs),
+                "scores": questions(nlp, examples),
             }
         )
     if "luke_entity_linker" in nlp.pipe_names:

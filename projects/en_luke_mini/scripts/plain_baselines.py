@@ -1,7 +1,7 @@
 """Baselines that need no neural network, for evaluate_joint.py: functions that annotate a Doc.
 
 Types: those that a mention has in the training data. Relations: the most frequent one of pairs with the same three
-words before the later one. Links: the prior of the alias. Questions: the words that stand nearest to theirs.
+words before the later one. Questions: the words that stand nearest to theirs.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ from spacy_luke.annotations import (
     typed_spans,
 )
 from spacy_luke.converters import read_docbin
-
-from .evaluate_linking import by_prior
 
 TOKENIZER = spacy.blank("en").tokenizer
 
@@ -99,16 +97,3 @@ def nearest_words(doc: Doc) -> Doc:
         answers.append(Answer(question, doc[start : end + 1]))
     set_answers(doc, answers)
     return doc
-
-
-def prior(nlp: Language) -> Callable[[Doc], Doc]:
-    pipe: Any = nlp.get_pipe("luke_entity_linker")
-
-    def annotate(doc: Doc) -> Doc:
-        [links] = by_prior([doc], pipe.kb)
-        for ent, kb_id in zip(list(doc.ents), links, strict=True):
-            for token in ent:
-                token.ent_kb_id_ = kb_id
-        return doc
-
-    return annotate

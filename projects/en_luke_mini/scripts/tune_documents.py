@@ -5,10 +5,9 @@
 "No entity" gets the bias, and luke_ner the decoding, with the best mean F1 of the corpora; the span filter the highest
 threshold whose F1 is at most 0.1 points below the best. luke_relations reads documents of Re-DocRED as text, with the
 entities that the pipeline finds there: the threshold has the best F1 of those with a precision of at least
---min-precision, in general, and for each label that is there often enough to tell. luke_qa gets paragraphs of which
-half the questions are another's. Both leave a part of the dev data to `evaluate_documents`. The heads are divided by
-the temperature (Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2) with the least expected
-calibration error. What is saved computes in float32.
+--min-precision. luke_qa gets paragraphs of which half the questions are another's. Both leave a part of the dev data to
+`evaluate_documents`. The heads are divided by the temperature (Guo et al. 2017, "On Calibration of Modern Neural
+Networks", section 4.2) with the least expected calibration error. What is saved computes in float32.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ import spacy
 from spacy.language import Language
 from spacy.training import Example
 
-from spacy_luke.annotations import get_questions, get_relations, set_questions
 from spacy_luke.cli.saving import save_pipeline
 from spacy_luke.converters import read_docbin
 from spacy_luke.pipeline.base.entities import DECODINGS
@@ -33,8 +31,6 @@ from .evaluate_joint import NOT_TRAINED_ON, given
 from .evaluate_ner import bare, evenly
 
 FINDS_ENTITIES = ("sentencizer", "luke_encoder", "luke_ner", "luke_dates")
-# Gold relations of a label below which its threshold is the general one.
-ENOUGH = 15
 
 
 def entities(nlp: Language, corpus: Path, limit: int) -> list[list[Example]]:
@@ -64,28 +60,6 @@ def documents(nlp: Language, path: Path) -> list[Example]:
     return [Example(x, y) for x, y in zip(found, gold, strict=True)]
 
 
-def tune_relations(pipe: Any, examples: list[Example], min_precision: float) -> Tuning:
-    found = tune(pipe, [examples], per_label=True, min_precision=min_precision)
-    gold: dict[str, int] = {}
-    for example in examples:
-        for relation in get_relations(example.reference):
-            gold[relation.label] = gold.get(relation.label, 0) + 1
-    kept = [[label, value] for label, value in found.settings["label_thresholds"] if gold.get(label, 0) >= ENOUGH]
-    return Tuning({**found.settings, "label_thresholds": kept}, found.calibration, found.f1)
-
-
-def questions(nlp: Language, folder: Path, skip: int) -> list[list[Example]]:
-    """For each set the paragraphs after the first `skip`."""
-    made = []
-    for name in QUESTION_SETS:
-        gold = read_docbin(folder / f"{name}.spacy", nlp.vocab)[skip:]
-        docs = [nlp.make_doc(doc.text) for doc in gold]
-        for doc, reference in zip(docs, gold, strict=True):
-            set_questions(doc, get_questions(reference))
-        made.append([Example(x, y) for x, y in zip(docs, gold, strict=True)])
-    return made
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="folder of the pipeline")
@@ -109,8 +83,11 @@ def main() -> None:
     typed = given(nlp, dev / "types.spacy", args.limit, ents_key="mentions")
     report("luke_entity_typer", tune(nlp.get_pipe("luke_entity_typer"), [typed]))
     examples = documents(nlp, dev / "relations.spacy")
-    report("luke_relations", tune_relations(nlp.get_pipe("luke_relations"), examples, args.min_precision))
-    report("luke_qa", tune(nlp.get_pipe("luke_qa"), questions(nlp, dev / "questions", args.skip)))
+    tuning = tune(nlp.get_pipe("luke_relations"), [examples], min_precision=args.min_precision)
+    report("luke_relations", tuning)
+    files = [dev / "questions" / f"{name}.spacy" for name in QUESTION_SETS]
+    asked = [given(nlp, file, 0, questions=True)[args.skip :] for file in files]
+    report("luke_qa", tune(nlp.get_pipe("luke_qa"), asked))
 
     settings: dict[str, Any] = {name: made.settings for name, made in tuned.items()}
     settings["luke_encoder"] = {"model": {"precision": "float32"}}

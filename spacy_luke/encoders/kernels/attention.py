@@ -7,12 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .dropout import dropout, is_drawn_by_bits
+from .dropout import dropout
 from .entity_aware_attention import attend_by_head as attend_entity_aware_by_head
 from .entity_aware_attention import attend_in_one_product, attend_into_one_buffer
 from .onednn_linear import can_multiply
 from .per_head_attention import attend_by_head
-from .routes import current, takes
+from .routes import Route, current, takes
 
 # (queries, keys, values, mask, rate) -> context; shapes as for `attend_by_head`
 Attend = Callable[[Tensor, Tensor, Tensor, "Tensor | None", float], Tensor]
@@ -31,7 +31,7 @@ def self_attention_kernel(queries: Tensor, keys: Tensor, rate: float) -> Attend 
     *Shapes:* (batch, heads, rows, head width), (batch, heads, keys, head width)
     """
     if rate:
-        return _attend_dropping_by_bits if is_drawn_by_bits(queries) else None
+        return _attend_dropping_by_bits if _is_dropped_by_bits(queries) else None
     if takes("self-attention by head") and is_by_head(queries, keys.shape[2]):
         return _attend_by_head
     return None
@@ -60,6 +60,16 @@ def is_by_head(queries: Tensor, keys: int) -> bool:
         and torch.get_num_threads() <= _MOST_THREADS
         and can_multiply(queries)
     )
+
+
+def _is_dropped_by_bits(queries: Tensor) -> bool:
+    """Whether self-attention drops weights by random bits: the types for which that was measured on the processor."""
+    routes: dict[torch.dtype, Route] = {
+        torch.float32: "dropout by bits",
+        torch.bfloat16: "dropout by bits in bfloat16",
+    }
+    route = routes.get(queries.dtype)
+    return queries.device.type == "cpu" and route is not None and takes(route)
 
 
 def _attend_by_head(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, rate: float) -> Tensor:

@@ -152,6 +152,21 @@ def test_by_default_attention_takes_the_kernels_that_were_measured_on_the_proces
         assert (attention.entity_aware_kernel(large, large, 0.0) is not None) == wanted
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("vendor", [AMD, INTEL, ""])
+def test_attention_drops_by_bits_in_the_types_that_were_measured_on_the_processor(vendor, dtype, monkeypatch) -> None:
+    on(vendor, monkeypatch)
+    route = {torch.float32: "dropout by bits", torch.bfloat16: "dropout by bits in bfloat16"}.get(dtype)
+    measured = route is not None and vendor in MEASURED[route]
+    queries = torch.zeros(1, 2, 4, 8, dtype=dtype)
+    with switch.use("auto"):
+        assert (attention.self_attention_kernel(queries, queries, 0.1) is not None) == measured
+    with switch.use("all"):
+        assert (attention.self_attention_kernel(queries, queries, 0.1) is not None) == (route is not None)
+    with switch.use("plain"):
+        assert attention.self_attention_kernel(queries, queries, 0.1) is None
+
+
 def test_plain_products_are_those_of_pytorch_to_the_bit() -> None:
     rows, weight, bias = torch.randn(50, 64), torch.randn(32, 64), torch.randn(32)
     with kernels.use("plain"):
