@@ -5,17 +5,22 @@
 
 Where a training went on from weights that had learned the same tasks, the mean of those that it began and ended with
 often does better on every set than either (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", section 3).
+With --components, the others keep their weights, and the pipelines may differ in them.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
+from typing import Any
 
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+import spacy
+import torch
+from spacy.language import Language
+from torch.nn import Parameter
+
+from spacy_luke.cli.saving import save_pipeline
+from spacy_luke.models.wrapper import torch_module
 
 
 def main() -> None:
@@ -23,25 +28,37 @@ def main() -> None:
     parser.add_argument("first", type=Path, help="folder of a pipeline")
     parser.add_argument("second", type=Path, help="folder of another one, with the same components and labels")
     parser.add_argument("output", type=Path, help="folder to save the pipeline to")
+    parser.add_argument(
+        "--share", type=float, default=0.5, help="of the second pipeline, between 0 and 1; default: 0.5"
+    )
+    parser.add_argument("--components", nargs="+", metavar="NAME", help="whose weights are averaged; default: all")
     args = parser.parse_args()
 
-    files = [file.relative_to(args.second) for file in sorted(args.second.rglob("*.safetensors"))]
-    if not files:
-        raise SystemExit(f"{args.second} has no weights.")
-    means = {file: mean(args.first / file, args.second / file) for file in files}
-    shutil.copytree(args.second, args.output, dirs_exist_ok=True)
-    for file, weights in means.items():
-        with safe_open(args.second / file, framework="pt") as handle:
-            save_file(weights, args.output / file, handle.metadata())
-    print(f"{args.output}: the mean of {len(files)} files")
+    first, second = spacy.load(args.first), spacy.load(args.second)
+    names = args.components or [name for name in second.pipe_names if weights(second, name)]
+    for name in names:
+        average(weights(first, name), weights(second, name), args.share)
+    save_pipeline(second, args.output)
+    print(f"{args.output}: the mean of {', '.join(names)}")
 
 
-def mean(first: Path, second: Path) -> dict[str, Tensor]:
-    """Average the weights in two files, in float32."""
-    one, two = load_file(first), load_file(second)
-    if {name: tensor.shape for name, tensor in one.items()} != {name: tensor.shape for name, tensor in two.items()}:
-        raise SystemExit(f"The weights in {first} and {second} differ in their names or shapes.")
-    return {name: (one[name].float() + two[name].float()) / 2 for name in two}
+def weights(nlp: Language, name: str) -> dict[str, Parameter]:
+    """The weights of a component, without those of the encoder that it shares with others."""
+    component: Any = nlp.get_pipe(name)
+    module = torch_module(component.model) if hasattr(component, "model") else None
+    named = module.named_parameters() if module is not None else ()
+    return {name: tensor for name, tensor in named if not name.startswith("encoder.")}
+
+
+@torch.no_grad()
+def average(first: dict[str, Parameter], second: dict[str, Parameter], share: float) -> None:
+    """Change the second to the mean. share: its weight."""
+    if {name: tensor.shape for name, tensor in first.items()} != {
+        name: tensor.shape for name, tensor in second.items()
+    }:
+        raise SystemExit("The weights of the pipelines differ in their names or shapes.")
+    for name, tensor in second.items():
+        tensor.copy_(first[name].lerp(tensor, share))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ needs what prepare_mini.py, prepare_tasks.py and prepare_joint.py have written, 
 from (--model), whose luke_ner and luke_dates find the entities of the second copy of Re-DocRED. Writes
 corpus/documents/train and corpus/documents/dev with
 
-entities     joint/entities, and persons, organisations and places of GUM's documents. dev/entities/re3d.spacy is of a
-             corpus that is not trained on
+entities     joint/entities without tweets, and persons, organisations and places of GUM's documents.
+             dev/entities/re3d.spacy is of a corpus that is not trained on
+tweets       those of joint/entities
 relations    Re-DocRED, 400 documents to train and 100 to measure, with Wikidata's properties as KnowledgeNet's labels
              and some more (PROPERTIES). The mentions are in doc.spans["mentions"], the entities are for luke_ner
 found        the training documents again, with the mentions that the pipeline finds
-facts        KnowledgeNet's sentences
+facts        KnowledgeNet's sentences. In plain_facts their mentions have no labels, as entities of other origin
 types        joint/types, and GUM's named mentions
 questions    paragraphs of SQuAD, of the new Wikipedia part of SQuADShifts and of TyDi, and some of QAMR's sentences, at
              most three questions each. Four of ten questions are asked of a paragraph that does not answer them: three
@@ -119,6 +120,8 @@ GUM_TYPES: Mapping[str, Sequence[str]] = {
     "substance": ("object",),
 }
 
+TWEETS = ("broad_twitter", "wnut17")
+
 QUESTIONS_PER_DOC = 3
 WRONG = 0.4
 WRONG_IN_DEV = 0.5
@@ -198,6 +201,12 @@ def facts(docs: Iterable[Doc]) -> list[Doc]:
         labelled(doc, MENTIONS, [Span(doc, start, end, label=role) for (start, end), role in sorted(label.items())])
         made.append(doc)
     return made
+
+
+def without_labels(doc: Doc) -> Doc:
+    copy = doc.copy()
+    labelled(copy, MENTIONS, [Span(copy, span.start, span.end) for span in copy.spans[MENTIONS]])
+    return copy
 
 
 def gum(path: Path, vocab: Vocab, titles: Mapping[str, Sequence[str]]) -> tuple[list[Doc], list[Doc]]:
@@ -384,8 +393,10 @@ def main() -> None:
         named, typed = gum(args.assets / "ner" / "gum" / f"{part}.jsonl", vocab, titles)
         parts[f"{part}/types"] = [*read_docbin(corpus / "joint" / part / "types.spacy", vocab), *typed]
         if part == "train":
-            parts["train/entities"] = [*read_docbin(corpus / "joint" / "train" / "entities.spacy", vocab), *named]
-            random.Random(SEED).shuffle(parts["train/entities"])
+            joint = read_docbin(corpus / "joint" / "train" / "entities.spacy", vocab)
+            parts["train/tweets"] = [doc for doc in joint if doc.user_data["corpus"] in TWEETS]
+            parts["train/entities"] = [*(doc for doc in joint if doc.user_data["corpus"] not in TWEETS), *named]
+            parts["train/plain_facts"] = [without_labels(doc) for doc in parts["train/facts"]]
         else:
             parts["dev/entities/gum"] = named
     parts["dev/entities/re3d"] = re3d(args.assets / "relations" / "re3d", vocab)
