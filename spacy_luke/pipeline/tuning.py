@@ -19,7 +19,6 @@ from .qa.component import LukeQA
 
 PROBABILITIES = tuple(step / 20 for step in range(19))
 FINE_PROBABILITIES = tuple(step / 100 for step in range(100))
-DIFFERENCES = tuple(step / 4 for step in range(-40, 41))
 TUNABLE = (LukeNER, EntityMarkerComponent, LukeQA)
 
 
@@ -49,7 +48,7 @@ def tune(
 
     `luke_ner`: temperature, bias of the negative label, and threshold of the span filter. `luke_relations` and
     `luke_entity_typer`: temperature, and the threshold with the best F1. `luke_qa`: temperature, and the
-    `no_answer_threshold` with the best F1. The settings are those of the component alone: `nlp.config` does not have
+    `no_answer_bias` with the best F1. The settings are those of the component alone: `nlp.config` does not have
     them.
 
     corpora: predicted Docs as the component gets them, references with gold annotation. F1 is the mean over them.
@@ -75,11 +74,9 @@ def tune(
     pipe.apply_calibration(calibration)
     if isinstance(pipe, LukeNER):
         return _tune_filter(pipe, corpora, calibration, f1_loss)
+    if isinstance(pipe, LukeQA):  # the setting has the bias already
+        return Tuning({"no_answer_bias": pipe.no_answer_bias}, replace(calibration, bias=0.0), calibration.f1 or 0.0)
     trials = _Trials(pipe, corpora)
-    if isinstance(pipe, LukeQA):
-        differences = track(DIFFERENCES, "Choosing a threshold", "thresholds")
-        best = max(differences, key=lambda value: trials.mean("qa_f1", {"no_answer_threshold": value}))
-        return Tuning({"no_answer_threshold": best}, calibration, trials.mean("qa_f1", {"no_answer_threshold": best}))
     f1_name, _ = pipe._calibration_scores
     chosen: dict[str, Any] = {"threshold": _general_threshold(trials, f1_name, min_precision, demanded=not per_label)}
     if per_label:

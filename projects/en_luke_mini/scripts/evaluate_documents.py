@@ -1,4 +1,4 @@
-"""Measure a pipeline as it is used, from plain text: relations, questions, links.
+"""Measure a pipeline as it is used, from plain text: relations, types, questions, links.
 
     python -m scripts.evaluate_documents training/en_luke_mini/bundled assets corpus --output metrics/documents.json
 
@@ -6,6 +6,7 @@ relations   documents of Re-DocRED that were not trained on, as text. A predicte
             between the entities whose mentions head and tail are, to the character; said of several mentions of two
             entities, it counts once. Gold are all relations of a document with one of our labels, whether or not one
             sentence has both. By default the second half of the documents: thresholds are chosen on the first
+types       CrossNER and GUM; a type is right if a gold mention of the same characters has it
 questions   paragraphs with as many questions that another paragraph answers as of their own
 links       GUM's mentions with a Wikipedia title; what the linker says of other spans is not counted
 """
@@ -27,7 +28,14 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from spacy_luke.annotations import get_answers, get_link, get_questions, get_relations
+from spacy_luke.annotations import (
+    get_answers,
+    get_entity_type_scores,
+    get_entity_types,
+    get_link,
+    get_questions,
+    get_relations,
+)
 from spacy_luke.converters import read_docbin
 from spacy_luke.converters.records import read_records
 from spacy_luke.files import write_file
@@ -35,7 +43,9 @@ from spacy_luke.model_card import percent
 from spacy_luke.pipeline.base.scoring import calibration_error
 
 from .evaluate_joint import given
+from .evaluate_ner import evenly
 from .prepare_documents import PROPERTIES
+from .prepare_tasks import MENTIONS
 
 QUESTION_SETS = {
     "squad": "SQuAD 2.0's paragraphs, held out",
@@ -108,6 +118,26 @@ def relations(nlp: Language, gold: Sequence[Doc], labels: Iterable[str]) -> dict
     return counts
 
 
+def types(nlp: Language, gold: Sequence[Doc]) -> dict[str, Any]:
+    """Precision and recall of pairs of a mention and one of its types, and their calibration error."""
+    confidence: list[tuple[float, bool]] = []
+    wanted = 0
+    for doc, found in zip(gold, nlp.pipe([doc.text for doc in gold]), strict=True):
+        right = {(s.start_char, s.end_char, label) for s in doc.spans[MENTIONS] for label in get_entity_types(s)}
+        wanted += len(right)
+        for ent in found.ents:
+            for label in get_entity_types(ent):
+                score = get_entity_type_scores(ent)[label]
+                confidence.append((score, (ent.start_char, ent.end_char, label) in right))
+    hits = sum(right for _, right in confidence)
+    return {
+        "types_ece": calibration_error(confidence),
+        "types_micro_p": hits / len(confidence) if confidence else None,
+        "types_micro_r": hits / wanted,
+        "types_micro_f": 2 * hits / (len(confidence) + wanted),
+    }
+
+
 def questions(nlp: Language, examples: Sequence[Example]) -> dict[str, Any]:
     """F1 on what is answered there, silence on the rest, and how well the best answer's score tells them apart."""
     pipe: Any = nlp.get_pipe("luke_qa")
@@ -161,6 +191,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path, help="folder with documents/ and redocred/")
     parser.add_argument("--output", type=Path, help="JSON file to write")
     parser.add_argument("--documents", choices=("first", "second", "all"), default="second", help="half of Re-DocRED's")
+    parser.add_argument("--types", type=int, default=400, help="most Docs with types")
     parser.add_argument("--limit", type=int, default=150, help="most paragraphs of each set of questions")
     args = parser.parse_args()
 
@@ -170,7 +201,8 @@ def main() -> None:
     gold = {"first": gold[:half], "second": gold[half:], "all": gold}[args.documents]
     known: Any = nlp.get_pipe("luke_relations")
     ours = sorted(set(known.labels) & {label for label, _ in PROPERTIES.values()})
-    with nlp.select_pipes(disable=[name for name in ("luke_qa", "luke_entity_linker") if name in nlp.pipe_names]):
+    rest = ("luke_qa", "luke_entity_linker")
+    with nlp.select_pipes(disable=[name for name in rest if name in nlp.pipe_names]):
         counts = relations(nlp, gold, ours)
     everything = counts["all"]
     near = everything.right_in_sentence / everything.in_sentence
@@ -190,6 +222,19 @@ def main() -> None:
             "note": f"recall {percent(near)} of the {everything.in_sentence} facts with both entities in one sentence",
         }
     ]
+    typed = read_docbin(args.corpus / "documents" / "dev" / "types.spacy", nlp.vocab)
+    with nlp.select_pipes(disable=[name for name in (*rest, "luke_relations") if name in nlp.pipe_names]):
+        scores = types(nlp, evenly(typed, args.types))
+    results.append(
+        {
+            "task": "Entity types, from plain text",
+            "dataset": "CrossNER and GUM, held out",
+            "hub_id": "DFKI-SLT/cross_ner",
+            "docs": min(args.types, len(typed)),
+            "metrics": list(scores),
+            "scores": scores,
+        }
+    )
     folder = args.corpus / "documents" / "dev" / "questions"
     for name, dataset in QUESTION_SETS.items():
         examples = given(nlp, folder / f"{name}.spacy", 0, questions=True)[: args.limit]
@@ -204,8 +249,8 @@ def main() -> None:
             }
         )
     if "luke_entity_linker" in nlp.pipe_names:
-        rest = [name for name in ("luke_qa", "luke_relations", "luke_entity_typer") if name in nlp.pipe_names]
-        with nlp.select_pipes(disable=rest):
+        other = ("luke_qa", "luke_relations", "luke_entity_typer")
+        with nlp.select_pipes(disable=[name for name in other if name in nlp.pipe_names]):
             found = links(nlp, args.assets / "ner" / "gum" / "train.jsonl")
         row = {
             "task": "Links, from plain text",

@@ -50,8 +50,8 @@ class Calibratable(Protocol):
         """Names of F1 and of the expected calibration error among the component's scores."""
 
     @property
-    def _biased_row(self) -> int | None:
-        """The row of the head whose bias is chosen; None = calibration leaves biases alone."""
+    def _biases(self) -> Sequence[float]:
+        """Those that calibration chooses from; none = it leaves biases alone."""
 
     def _calibrated(self, scored: Any, calibration: Calibration) -> Any:
         """The raw scores of a Doc, as `predict` gives them, with a calibration."""
@@ -123,9 +123,9 @@ class _Trials:
 
     def with_best_bias(self, calibration: Calibration) -> Calibration:
         """The calibration with the bias that gives the best F1; of equal ones, the least."""
-        if self.pipe._biased_row is None:
+        if not self.pipe._biases:
             return calibration
-        tried = track([replace(calibration, bias=bias) for bias in BIASES], "Calibrating", "biases")
+        tried = track([replace(calibration, bias=bias) for bias in self.pipe._biases], "Calibrating", "biases")
         return max(tried, key=lambda one: (self.f1(one), -abs(one.bias)))
 
     def _annotate(self, calibration: Calibration) -> None:

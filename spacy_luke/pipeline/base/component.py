@@ -28,7 +28,7 @@ from ...errors import LukeError, warn
 from ...models.shared import EncoderProvider
 from ...models.wrapper import EncoderShim, attach_module, torch_module
 from ...tokenization.entity_vocab import EntityVocab
-from .calibration import Calibration, apply_to_head, calibrated_logits, find_calibration
+from .calibration import BIASES, Calibration, apply_to_head, calibrated_logits, find_calibration
 from .checkpoint_component import CFG, MODEL, CheckpointComponent, RowsT
 from .encoder_source import EncoderSource, OwnEncoder, SharedEncoderLink, encoder_source
 from .score_weights import ScoreWeights, fit_score_weights
@@ -425,13 +425,19 @@ class TaskComponent(CheckpointComponent):
 
     @property
     def _biased_row(self) -> int | None:
-        """The row of the head whose bias is chosen; None = calibration leaves biases alone."""
+        """The row of the head whose bias is chosen; None = calibration leaves the head's biases alone."""
         return None
+
+    @property
+    def _biases(self) -> Sequence[float]:
+        """Those that calibration chooses from."""
+        return () if self._biased_row is None else BIASES
 
     def calibrate(self, examples: Iterable[Example]) -> Calibration:
         """Choose a temperature, with the least calibration error, and apply it to the weights of the head.
 
-        `luke_ner` gets a bias of its negative label, too: the one with the best F1. Otherwise the temperature (Guo et
+        `luke_ner` gets a bias of its negative label, too, and `luke_qa` of "no answer" (its setting `no_answer_bias`,
+        which `nlp.config` does not have then): the one with the best F1. Otherwise the temperature (Guo et
         al. 2017, "On Calibration of Modern Neural Networks", section 4.2) changes no prediction, apart from thresholds
         and joint decoding. The predicted Docs are left as they are.
 

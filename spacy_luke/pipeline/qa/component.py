@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ from .decoding import N_BEST, NOTHING, FoundAnswers, merged, to_answers, window_
 from .gold import PieceAnswer, gold_rows, target
 from .inputs import QuestionReader, QuestionRow, QuestionWindow
 
+# The bias of "no answer" is looked for among these: its logit is a sum of two, which large models make large.
+NO_ANSWER_BIASES = tuple(step / 4 for step in range(-40, 41))
+
 DEFAULT_CONFIG = """
 [luke_qa]
 windows = null
@@ -37,6 +41,7 @@ max_question_pieces = 64
 max_answer_pieces = 30
 n_best = 1
 no_answer_threshold = 0.0
+no_answer_bias = 0.0
 whole_words = false
 max_entities = 128
 separators = 2
@@ -76,6 +81,7 @@ def make_luke_qa(
     max_answer_pieces: int,
     n_best: int,
     no_answer_threshold: float | None,
+    no_answer_bias: float,
     whole_words: bool,
     max_entities: int,
     separators: int,
@@ -92,6 +98,7 @@ def make_luke_qa(
         max_answer_pieces=max_answer_pieces,
         n_best=n_best,
         no_answer_threshold=no_answer_threshold,
+        no_answer_bias=no_answer_bias,
         whole_words=whole_words,
         max_entities=max_entities,
         separators=separators,
@@ -110,7 +117,8 @@ class LukeQA(TaskComponent):
     max_answer_pieces: longest answer in pieces.
     n_best: answers that are written for each question, best first.
     no_answer_threshold: how much larger the logit of "no answer" must be than that of the best answer to be preferred;
-        0 = the larger one decides; null = always answer.
+        0 = the larger one decides; null = always answer. It does not change scores.
+    no_answer_bias: added to the logit of "no answer", and so part of its score; `calibrate` and `tune` choose it.
     whole_words: answers start and end at tokens of the Doc: one that starts or ends within a token is widened to it.
         false = at pieces, as in transformers. Scores are the same either way.
     max_entities: most entities of a window that are given to the encoder: those of `doc.ents` whose `kb_id_` is a
@@ -138,6 +146,7 @@ class LukeQA(TaskComponent):
         max_answer_pieces: int,
         n_best: int,
         no_answer_threshold: float | None,
+        no_answer_bias: float,
         whole_words: bool,
         max_entities: int,
         separators: int,
@@ -158,6 +167,7 @@ class LukeQA(TaskComponent):
         self.max_answer_pieces = max_answer_pieces
         self.n_best = n_best
         self.no_answer_threshold = no_answer_threshold
+        self.no_answer_bias = no_answer_bias
         self.whole_words = whole_words
 
     @property
@@ -229,16 +239,17 @@ class LukeQA(TaskComponent):
     def _calibration_scores(self) -> tuple[str, str]:
         return ("qa_f1", "qa_ece")
 
-    def calibrate(self, examples: Iterable[Example]) -> Calibration:
-        """Choose a temperature and apply it; see `TaskComponent.calibrate`. `no_answer_threshold`, which compares
-        logits, is divided by it, too, so that the same questions are answered."""
-        found = super().calibrate(examples)
-        if self.no_answer_threshold is not None:
-            self.no_answer_threshold /= found.temperature
-        return found
+    @property
+    def _biases(self) -> Sequence[float]:
+        return NO_ANSWER_BIASES
+
+    def apply_calibration(self, calibration: Calibration) -> None:
+        """Divide the weights of the head by the temperature. The bias becomes part of `no_answer_bias`."""
+        super().apply_calibration(replace(calibration, bias=0.0))
+        self.no_answer_bias = (self.no_answer_bias + calibration.bias) / calibration.temperature
 
     def _calibrated(self, scored: Sequence[FoundAnswers], calibration: Calibration) -> list[FoundAnswers]:
-        return [found.divided_by(calibration.temperature) for found in scored]
+        return [found.calibrated(calibration) for found in scored]
 
     def predict(self, docs: Iterable[Doc]) -> list[list[FoundAnswers]]:
         """The best answers to each question in `doc._.questions`, with raw scores."""
@@ -265,7 +276,8 @@ class LukeQA(TaskComponent):
             for row, row_scores in zip(group, scores, strict=True):
                 found = window_answers(row, row_scores, self.max_answer_pieces, keep)
                 best[row.doc][row.question] = merged(best[row.doc][row.question], found, keep)
-        return best
+        bias = Calibration(bias=self.no_answer_bias)
+        return [[found.calibrated(bias) for found in doc_found] for doc_found in best]
 
     def _scored(
         self, docs: Sequence[Doc], questions: Sequence[Sequence[str]]

@@ -9,6 +9,7 @@ import numpy as np
 from spacy.tokens import Doc
 
 from ...annotations import Answer
+from ..base.calibration import Calibration
 from ..base.losses import softmax
 from .inputs import QuestionRow
 
@@ -24,16 +25,17 @@ class FoundAnswers:
     chars: half-open character ranges of the Doc. *Shape:* (answers, 2), int64
     logits: start logit + end logit, best first. *Shape:* (answers,), float64
     no_answer: the logit of "no answer": start logit + end logit of the first piece (`<s>`) in the window where it is
-        smallest; NaN if the encoder was not asked.
+        smallest, and a bias; NaN if the encoder was not asked.
     """
 
     chars: np.ndarray
     logits: np.ndarray
     no_answer: float = math.nan
 
-    def divided_by(self, temperature: float) -> FoundAnswers:
-        """The same with logits that are divided by a number."""
-        return FoundAnswers(self.chars, self.logits / temperature, self.no_answer / temperature)
+    def calibrated(self, calibration: Calibration) -> FoundAnswers:
+        """The same with other logits; the bias is that of "no answer"."""
+        bias, temperature = calibration.bias, calibration.temperature
+        return FoundAnswers(self.chars, self.logits / temperature, (self.no_answer + bias) / temperature)
 
 
 NOTHING = FoundAnswers(np.zeros((0, 2), dtype=np.int64), np.zeros(0))

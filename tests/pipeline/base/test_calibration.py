@@ -255,6 +255,7 @@ class Component:
     name = "component"
     _calibration_scores = ("f", "error")
     _biased_row = 1
+    _biases = BIASES
 
     def __init__(self, f1: dict[str, Callable[[float], float | None]], error: Callable[[float], float | None]):
         self.f1, self.error = f1, error
@@ -326,30 +327,51 @@ def asked(nlp: Language) -> list[Example]:
     return examples
 
 
-def test_answers_are_calibrated_and_the_same_questions_answered(nlp: Language) -> None:
+def test_answers_are_calibrated(nlp: Language) -> None:
     pipe = nlp.get_pipe("luke_qa")
     examples = asked(nlp)
     make_sure(pipe)
+    pipe.no_answer_bias = 0.5
     before = scores(pipe, examples)
-    logits = [found.logits for found in pipe.predict([examples[0].predicted])[0]]
-    threshold = pipe.no_answer_threshold = 1.5
-    said = [[a.text for a in get_answers(pipe(e.predicted.copy()))] for e in examples]
+    [old] = pipe.predict([examples[0].predicted])
     found = pipe.calibrate(examples)
     assert found.temperature > 1
     assert found.error_after < found.error_before == pytest.approx(before["qa_ece"])
-    assert pipe.no_answer_threshold == threshold / found.temperature
-    assert [[a.text for a in get_answers(pipe(e.predicted.copy()))] for e in examples] == said
-    for old, new in zip(logits, pipe.predict([examples[0].predicted])[0], strict=True):
-        np.testing.assert_allclose(np.sort(new.logits), np.sort(old / found.temperature), rtol=1e-3, atol=1e-3)
+    after = scores(pipe, examples)
+    assert (after["qa_ece"], after["qa_f1"]) == pytest.approx((found.error_after, found.f1))
+    assert after["qa_f1"] >= before["qa_f1"]
+    assert pipe.no_answer_bias == (0.5 + found.bias) / found.temperature
+    for raw, new in zip(old, pipe.predict([examples[0].predicted])[0], strict=True):
+        np.testing.assert_allclose(np.sort(new.logits), np.sort(raw.logits / found.temperature), rtol=1e-3, atol=1e-3)
+        assert new.no_answer == pytest.approx((raw.no_answer + found.bias) / found.temperature, abs=1e-3)
 
 
-def test_the_no_answer_threshold_is_chosen_with_calibrated_scores(nlp: Language) -> None:
+def test_the_bias_of_no_answer_moves_its_score_and_what_is_answered(nlp: Language) -> None:
+    pipe = nlp.get_pipe("luke_qa")
+    doc = nlp.make_doc(TEXTS[0])
+    answers = pipe.answer(doc, QUESTIONS[0], n_best=1000)
+    best = next(answer for answer in answers if answer.span is not None)
+    [nothing] = (answer for answer in answers if answer.span is None)
+    pipe.no_answer_bias = best.logit - nothing.logit + 1.0
+    first, second = pipe.answer(doc, QUESTIONS[0], n_best=2)
+    assert first.span is None
+    assert second.text == best.text
+    assert (first.logit, second.logit) == pytest.approx((best.logit + 1.0, best.logit))
+    assert first.score / second.score == pytest.approx(np.e)
+    pipe.no_answer_bias -= 2.0
+    assert pipe.answer(doc, QUESTIONS[0])[0].text == best.text
+    pipe.no_answer_threshold = None  # no "no answer", no bias
+    assert pipe.answer(doc, QUESTIONS[0])[0].logit == pytest.approx(best.logit)
+
+
+def test_the_bias_of_no_answer_is_tuned(nlp: Language) -> None:
     pipe = nlp.get_pipe("luke_qa")
     examples = asked(nlp)
     make_sure(pipe)
     found = tune(pipe, [examples])
     assert found.calibration.temperature > 1
-    assert pipe.no_answer_threshold == found.settings["no_answer_threshold"]
+    assert pipe.no_answer_bias == found.settings["no_answer_bias"]
+    assert found.calibration.bias == 0  # it is in the setting, which is in the config of what is saved
     assert scores(pipe, examples)["qa_f1"] == pytest.approx(found.f1)
 
 
