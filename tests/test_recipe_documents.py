@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 import spacy
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.kb import InMemoryLookupKB
@@ -19,14 +20,18 @@ from spacy_luke.annotations import (
     get_answers,
     get_relations,
     set_answers,
+    set_entity_type_scores,
+    set_entity_types,
     set_questions,
     set_relations,
 )
+from spacy_luke.default_model import bundled_pipeline
 from tests.test_recipe import import_script
 
 documents = import_script("prepare_documents")
 evaluation = import_script("evaluate_documents")
 certain_links = import_script("certain_links")
+average_models = import_script("average_models")
 
 NLP = spacy.blank("en")
 LOGITS = st.lists(st.integers(-3, 3), min_size=1, max_size=8)
@@ -176,3 +181,52 @@ def test_the_second_copy_of_a_document_keeps_the_relations_whose_mentions_were_f
 def finds_ada(doc: Doc) -> Doc:
     doc.ents = [Span(doc, 0, 1, label="PER"), Span(doc, 4, 5, label="LOC")]
     return doc
+
+
+def test_facts_without_labels_have_the_same_mentions_and_relations() -> None:
+    [doc] = documents.documents([docred([(0, 4, "P19")])])
+    copy = documents.without_labels(doc)
+    mentions = [(span.text, span.label_) for span in copy.spans["mentions"]]
+    assert mentions == [(span.text, "") for span in doc.spans["mentions"]]
+    assert triples(copy) == triples(doc) == [("Ada", "PLACE_OF_BIRTH", "London")]
+    assert doc.spans["mentions"][0].label_ == "PER"
+
+
+def test_types_count_where_the_characters_are_those_of_a_gold_mention() -> None:
+    gold = docred([])
+    gold.spans["mentions"] = [gold[0:1], gold[4:5]]
+    set_entity_types(gold[0:1], ["person", "writer"])
+    set_entity_types(gold[4:5], ["place"])
+
+    class Types:
+        def pipe(self, texts: list[str]) -> list[Doc]:
+            [doc] = [NLP.make_doc(text) for text in texts]
+            doc.ents = [Span(doc, 0, 1, label="X"), Span(doc, 3, 5, label="X")]
+            for ent, label, score in zip(doc.ents, ("person", "place"), (0.9, 0.6), strict=True):
+                set_entity_types(ent, [label])
+                set_entity_type_scores(ent, {label: score})
+            return [doc]
+
+    found = evaluation.types(Types(), [gold])
+    assert (found["types_micro_p"], found["types_micro_r"]) == (1 / 2, 1 / 3)
+    assert found["types_ece"] == pytest.approx((0.1 + 0.6) / 2)
+
+
+def test_the_mean_of_two_pipelines_is_that_of_the_weights_and_leaves_out_components() -> None:
+    first, second = (spacy.load(bundled_pipeline(), exclude=["luke_entity_linker"]) for _ in range(2))
+    names = ("luke_encoder", "luke_ner", "luke_qa")
+    assert not any(name.startswith("encoder.") for part in names[1:] for name in average_models.weights(first, part))
+    for name in names:
+        for tensor in average_models.weights(first, name).values():
+            tensor.data.zero_()
+    before = {n: {k: t.clone() for k, t in average_models.weights(second, n).items()} for n in names}
+    for name in names[:2]:
+        average_models.average(average_models.weights(first, name), average_models.weights(second, name), 0.25)
+    for name, share in zip(names, (0.25, 0.25, 1.0), strict=True):
+        for key, tensor in average_models.weights(second, name).items():
+            assert torch.equal(tensor, before[name][key] * share)
+    assert average_models.weights(second, "sentencizer") == {}
+    with pytest.raises(SystemExit, match="differ"):
+        average_models.average(
+            average_models.weights(first, "luke_qa"), average_models.weights(second, "luke_ner"), 0.5
+        )
