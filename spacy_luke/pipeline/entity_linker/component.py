@@ -14,7 +14,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Model
 
 from ...annotations import set_linked_entities
 from ...batching.pieces import doc_pieces
@@ -31,6 +31,7 @@ from ...knowledge_base import NIL, CandidateGenerator, KnowledgeBaseLoader, Stor
 from ...tokenization.entity_vocab import MASK, EntityVocab, read_titles
 from ..base.checkpoint_component import CFG
 from ..base.component import TaskComponent, Training
+from ..base.factory import component_factory
 from ..base.gold import GoldReport, listed
 from ..base.losses import cross_entropy
 from ..base.stored_head import StoredHead
@@ -86,62 +87,6 @@ lowercase = true
 [luke_entity_linker.scorer]
 @scorers = "spacy-luke.entity_linker_scorer.v1"
 """
-
-
-@Language.factory(
-    "luke_entity_linker",
-    requires=["doc.ents"],
-    assigns=["token.ent_kb_id", "span._.linked_entities"],
-    default_config=Config().from_str(DEFAULT_CONFIG)["luke_entity_linker"],
-    default_score_weights={"nel_micro_f": 1.0, "nel_micro_p": None, "nel_micro_r": None, "nel_in_kb_acc": None},
-)
-def make_luke_entity_linker(
-    nlp: Language,
-    name: str,
-    model: Model,
-    windows: Windows | None,
-    decoding: str,
-    mentions_per_pass: int,
-    prior_weight: float,
-    max_candidates: int,
-    unknown_candidates: str,
-    threshold: float,
-    n_best: int,
-    labels_discard: list[str],
-    overwrite: bool,
-    max_mention_pieces: int,
-    mask_rate: float,
-    loss: str,
-    freeze_entities: bool,
-    max_batch_pieces: int,
-    get_candidates: CandidateGenerator,
-    generate_empty_kb: Callable[[Vocab, int], KnowledgeBase],
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> LukeEntityLinker:
-    """Make a `luke_entity_linker` component; see `LukeEntityLinker` for the settings."""
-    return LukeEntityLinker(
-        nlp.vocab,
-        model,
-        name,
-        windows=windows,
-        decoding=decoding,
-        mentions_per_pass=mentions_per_pass,
-        prior_weight=prior_weight,
-        max_candidates=max_candidates,
-        unknown_candidates=unknown_candidates,
-        threshold=threshold,
-        n_best=n_best,
-        labels_discard=labels_discard,
-        overwrite=overwrite,
-        max_mention_pieces=max_mention_pieces,
-        mask_rate=mask_rate,
-        loss=loss,
-        freeze_entities=freeze_entities,
-        max_batch_pieces=max_batch_pieces,
-        get_candidates=get_candidates,
-        generate_empty_kb=generate_empty_kb,
-        scorer=scorer,
-    )
 
 
 class LukeEntityLinker(TaskComponent):
@@ -601,3 +546,12 @@ def _gradient(
             total += loss
             place += 1
     return gradient, total
+
+
+make_luke_entity_linker = component_factory(
+    LukeEntityLinker,
+    DEFAULT_CONFIG,
+    requires=["doc.ents"],
+    assigns=["token.ent_kb_id", "span._.linked_entities"],
+    score_weights={"nel_micro_f": 1.0, "nel_micro_p": None, "nel_micro_r": None, "nel_in_kb_acc": None},
+)

@@ -132,7 +132,7 @@ class EntityMarkerComponent(TaskComponent):
         max_mention_pieces: int,
         multi_label: bool | None,
         threshold: float | None,
-        label_thresholds: LabelThresholds,
+        label_thresholds: Any,
         max_batch_pieces: int,
         scorer: Callable[..., dict[str, Any]] | None,
     ):

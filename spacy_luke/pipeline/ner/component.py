@@ -8,11 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Model
 
 from ...annotations import annotated_entities
 from ...batching.docs import DocBatch
@@ -32,6 +31,7 @@ from ...tokenization.entity_vocab import MASK
 from ...user_functions import naming_key_errors
 from ..base.component import TaskComponent, Training
 from ..base.entities import DECODINGS, SpanLogits, positive_spans, write_entities
+from ..base.factory import component_factory
 from ..base.gold import GoldReport, GoldSpans, gold_spans, has_entity_annotation, listed
 from ..base.negative_label import NO_ENTITY, find_negative
 from ..base.score_weights import ENTS_WEIGHTS, ScoreWeights, spans_weights
@@ -74,53 +74,6 @@ max_pieces = 16
 [luke_ner.scorer]
 @scorers = "spacy-luke.ner_scorer.v1"
 """
-
-
-@Language.factory(
-    "luke_ner",
-    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type", "span._.score"],
-    default_config=Config().from_str(DEFAULT_CONFIG)["luke_ner"],
-    default_score_weights=dict(ENTS_WEIGHTS),
-)
-def make_luke_ner(
-    nlp: Language,
-    name: str,
-    model: Model,
-    windows: Windows | None,
-    suggester: Suggester,
-    span_filter: SpanFilterSettings | None,
-    max_mention_pieces: int,
-    chunk_size: int,
-    max_negatives: int | None,
-    overlap: bool,
-    overwrite: bool,
-    decoding: str,
-    threshold: float,
-    negative_label: str | None,
-    spans_key: str,
-    max_batch_pieces: int,
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> LukeNER:
-    """Make a `luke_ner` component; see `LukeNER` for the settings."""
-    return LukeNER(
-        nlp.vocab,
-        model,
-        name,
-        windows=windows,
-        suggester=suggester,
-        span_filter=span_filter,
-        max_mention_pieces=max_mention_pieces,
-        chunk_size=chunk_size,
-        max_negatives=max_negatives,
-        overlap=overlap,
-        overwrite=overwrite,
-        decoding=decoding,
-        threshold=threshold,
-        negative_label=negative_label,
-        spans_key=spans_key,
-        max_batch_pieces=max_batch_pieces,
-        scorer=scorer,
-    )
 
 
 class LukeNER(TaskComponent):
@@ -438,3 +391,11 @@ class LukeNER(TaskComponent):
                 [candidates] = self._encode([example.predicted]).candidates
                 report.add(self._match(example, candidates), spans)
         report.warn(self.name)
+
+
+make_luke_ner = component_factory(
+    LukeNER,
+    DEFAULT_CONFIG,
+    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type", "span._.score"],
+    score_weights=dict(ENTS_WEIGHTS),
+)

@@ -8,11 +8,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Model
 
 from ...annotations import RELATIONS, Relation, get_relations, has_annotation, set_relations
 from ...batching.windows import PassageWindows, Windows
@@ -20,8 +19,9 @@ from ...checkpoints.heads import PAIR_CLASSIFIER
 from ...checks import require_at_least
 from ...errors import LukeError, warn
 from ...user_functions import naming_key_errors
+from ..base.factory import component_factory
 from ..base.negative_label import NO_RELATION, find_negative
-from ..entity_markers.component import EntityMarkerComponent, LabelThresholds, ScoredItems, Targets
+from ..entity_markers.component import EntityMarkerComponent, ScoredItems, Targets
 from ..entity_markers.inputs import Placement
 from .candidates import CandidatePairs, EntityPairs, PairGetter, checked_pairs, nearest_pairs
 from .gold import gold_pairs, related_types, relation_targets, with_some_negatives
@@ -78,56 +78,6 @@ max_pairs = null
 """
 
 
-@Language.factory(
-    "luke_relations",
-    requires=["doc.ents"],
-    assigns=["doc._.relations"],
-    default_config=Config().from_str(DEFAULT_CONFIG)["luke_relations"],
-    default_score_weights={"rel_micro_f": 1.0, "rel_micro_p": 0.0, "rel_micro_r": 0.0, "rel_per_type": None},
-)
-def make_luke_relations(
-    nlp: Language,
-    name: str,
-    model: Model,
-    markers: bool | None,
-    windows: PassageWindows | Windows | None,
-    pairs: PairGetter,
-    max_mention_pieces: int,
-    max_negatives: int | None,
-    multi_label: bool | None,
-    threshold: float | None,
-    label_thresholds: Any,
-    negative_label: str | None,
-    directed_labels: bool | None,
-    symmetric: list[str],
-    single_tail: Any,
-    max_batch_pieces: int,
-    max_doc_pieces: int | None,
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> LukeRelations:
-    """Make a `luke_relations` component; see `LukeRelations` for the settings."""
-    return LukeRelations(
-        nlp.vocab,
-        model,
-        name,
-        markers=markers,
-        windows=windows,
-        pairs=pairs,
-        max_mention_pieces=max_mention_pieces,
-        max_negatives=max_negatives,
-        multi_label=multi_label,
-        threshold=threshold,
-        label_thresholds=label_thresholds,
-        negative_label=negative_label,
-        directed_labels=directed_labels,
-        symmetric=symmetric,
-        single_tail=single_tail,
-        max_batch_pieces=max_batch_pieces,
-        max_doc_pieces=max_doc_pieces,
-        scorer=scorer,
-    )
-
-
 class LukeRelations(EntityMarkerComponent):
     """Relations by classifying pairs of entities (Yamada et al. 2020, section 4.2).
 
@@ -174,11 +124,11 @@ class LukeRelations(EntityMarkerComponent):
         max_negatives: int | None,
         multi_label: bool | None,
         threshold: float | None,
-        label_thresholds: LabelThresholds,
+        label_thresholds: Any,
         negative_label: str | None,
         directed_labels: bool | None,
         symmetric: list[str],
-        single_tail: list[str] | str | None,
+        single_tail: Any,
         max_batch_pieces: int,
         max_doc_pieces: int | None,
         scorer: Callable[..., dict[str, Any]] | None,
@@ -435,3 +385,12 @@ class LukeRelations(EntityMarkerComponent):
         """Keep with the head what was learned from the data."""
         description = self._require_weights()
         self._description = replace(description, settings={**description.settings, name: value})
+
+
+make_luke_relations = component_factory(
+    LukeRelations,
+    DEFAULT_CONFIG,
+    requires=["doc.ents"],
+    assigns=["doc._.relations"],
+    score_weights={"rel_micro_f": 1.0, "rel_micro_p": 0.0, "rel_micro_r": 0.0, "rel_per_type": None},
+)
