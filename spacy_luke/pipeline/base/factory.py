@@ -11,6 +11,8 @@ from thinc.api import Config, Model
 
 from .component import TaskComponent
 
+# The encoder of a new component. `default_config` says what is otherwise.
+DEFAULT_ENCODER = {"@architectures": "spacy-luke.LukeEncoder.v1", "entity_vocab": "special", "precision": "float32"}
 ComponentT = TypeVar("ComponentT", bound=TaskComponent)
 
 
@@ -24,10 +26,13 @@ def component_factory(
 ) -> Callable[..., ComponentT]:
     """Register a component under its `factory` name. RETURNS: the factory, a function of `nlp`, `name` and settings.
 
-    default_config: of the settings, as a config file with a block that has the name of the factory.
+    default_config: of the settings, as a config file with a block that has the name of the factory; the encoder of the
+        model is `DEFAULT_ENCODER` but for what is said of it there.
     assigns, requires: attributes, for `nlp.analyze_pipes`. score_weights: default weights of the scores.
     """
     factory = component.factory
+    config = Config().from_str(default_config)[factory]
+    config["model"]["encoder"] = {**DEFAULT_ENCODER, **config["model"].get("encoder", {})}
 
     def make(nlp: Language, name: str, model: Model, **settings: Any) -> ComponentT:
         return component(nlp.vocab, model, name, **settings)
@@ -44,7 +49,7 @@ def component_factory(
     make.__doc__ = f"Make a `{factory}` component; see `{component.__name__}` for the settings."
     return Language.factory(
         factory,
-        default_config=Config().from_str(default_config)[factory],
+        default_config=config,
         assigns=assigns,
         requires=list(requires),
         default_score_weights=score_weights,

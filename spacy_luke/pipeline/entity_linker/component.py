@@ -73,9 +73,7 @@ max_batch_pieces = 4096
 @architectures = "spacy-luke.EntityPrediction.v1"
 
 [luke_entity_linker.model.encoder]
-@architectures = "spacy-luke.LukeEncoder.v1"
 entity_vocab = "full"
-precision = "float32"
 
 [luke_entity_linker.get_candidates]
 @misc = "spacy-luke.candidates.v1"

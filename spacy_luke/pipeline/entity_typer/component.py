@@ -34,11 +34,6 @@ max_batch_pieces = 4096
 [luke_entity_typer.model]
 @architectures = "spacy-luke.EntityClassifier.v1"
 
-[luke_entity_typer.model.encoder]
-@architectures = "spacy-luke.LukeEncoder.v1"
-entity_vocab = "special"
-precision = "float32"
-
 [luke_entity_typer.scorer]
 @scorers = "spacy-luke.entity_typer_scorer.v1"
 """

@@ -32,11 +32,6 @@ max_batch_pieces = 4096
 [luke_multiple_choice.model]
 @architectures = "spacy-luke.MultipleChoice.v1"
 
-[luke_multiple_choice.model.encoder]
-@architectures = "spacy-luke.LukeEncoder.v1"
-entity_vocab = "special"
-precision = "float32"
-
 [luke_multiple_choice.scorer]
 @scorers = "spacy-luke.multiple_choice_scorer.v1"
 """

@@ -62,9 +62,6 @@ max_batch_pieces = 4096
 @architectures = "spacy-luke.SpanClassifier.v1"
 
 [luke_ner.model.encoder]
-@architectures = "spacy-luke.LukeEncoder.v1"
-entity_vocab = "special"
-precision = "float32"
 entity_attention = null
 
 [luke_ner.suggester]

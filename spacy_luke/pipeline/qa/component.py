@@ -46,9 +46,7 @@ max_batch_pieces = 4096
 @architectures = "spacy-luke.QuestionAnswering.v1"
 
 [luke_qa.model.encoder]
-@architectures = "spacy-luke.LukeEncoder.v1"
 entity_vocab = "full"
-precision = "float32"
 
 [luke_qa.scorer]
 @scorers = "spacy-luke.qa_scorer.v1"

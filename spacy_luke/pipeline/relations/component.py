@@ -59,11 +59,6 @@ max_doc_pieces = 32768
 [luke_relations.model]
 @architectures = "spacy-luke.PairClassifier.v1"
 
-[luke_relations.model.encoder]
-@architectures = "spacy-luke.LukeEncoder.v1"
-entity_vocab = "special"
-precision = "float32"
-
 [luke_relations.pairs]
 @misc = "spacy-luke.entity_pairs.v1"
 spans_key = null

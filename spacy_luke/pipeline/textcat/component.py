@@ -36,11 +36,6 @@ max_batch_pieces = 4096
 [luke_textcat.model]
 @architectures = "spacy-luke.SequenceClassifier.v1"
 
-[luke_textcat.model.encoder]
-@architectures = "spacy-luke.LukeEncoder.v1"
-entity_vocab = "special"
-precision = "float32"
-
 [luke_textcat.scorer]
 @scorers = "spacy-luke.textcat_scorer.v1"
 """

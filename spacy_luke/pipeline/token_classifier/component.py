@@ -49,11 +49,6 @@ max_batch_pieces = 4096
 [luke_token_classifier.model]
 @architectures = "spacy-luke.TokenClassifier.v1"
 
-[luke_token_classifier.model.encoder]
-@architectures = "spacy-luke.LukeEncoder.v1"
-entity_vocab = "special"
-precision = "float32"
-
 [luke_token_classifier.scorer]
 @scorers = "spacy-luke.token_classifier_scorer.v1"
 """
