@@ -63,12 +63,9 @@ class EncoderUser(Protocol):
     name: str
 
     @property
-    def reads_pieces(self) -> bool:
-        """Whether it attaches entities to pieces that others may have encoded; False before it has weights."""
-
-    @property
-    def windows(self) -> Any:
-        """How it cuts a Doc; L040 before there are weights."""
+    def read_windows(self) -> Any:
+        """The windows of the pieces that it attaches entities to and others may have encoded; None if it attaches none,
+        or has no weights yet."""
 
     def check_encoder(self, source: Description, encoder: Encoder) -> None:
         """An error if the component's head cannot stand on an encoder.

@@ -87,10 +87,6 @@ class SharedEncoderProvider(CheckpointComponent):
     # Weights
 
     @property
-    def _encoder_settings(self) -> dict[str, Any]:
-        return self.model.attrs
-
-    @property
     def description(self) -> Description | None:
         """Description of the encoder; None before it has weights."""
         return self._description
@@ -170,11 +166,11 @@ class SharedEncoderProvider(CheckpointComponent):
     def piece_readers(self, windows: Any) -> frozenset[str]:
         """Names of the components of the pipeline that attach entities to the pieces of such windows."""
         users = (listener.attrs[SHARED].user for listener in self.listeners)
-        readers = frozenset(user.name for user in users if _reads(user, windows))
+        readers = frozenset(user.name for user in users if user is not None and user.read_windows == windows)
         nlp = self._nlp()
         if nlp is not None and any(pipe is self for _, pipe in nlp.components):
             readers &= frozenset(nlp.pipe_names)
-        return readers | {self.name} if _reads(self, windows) else readers
+        return readers | {self.name} if self.read_windows == windows else readers
 
     def _is_of(self, listener: Model) -> bool:
         """Whether no provider after this one is nearer to the component of the layer."""
@@ -343,10 +339,6 @@ class SharedEncoderProvider(CheckpointComponent):
         """The files that `to_disk` writes, as one byte string."""
         self.flush_step()
         return super().to_bytes(exclude=exclude)
-
-
-def _reads(component: Any, windows: Any) -> bool:
-    return component is not None and component.reads_pieces and component.windows == windows
 
 
 def _replace_listener(copied: Model, listener: Model, provider: SharedEncoderProvider) -> Model:
