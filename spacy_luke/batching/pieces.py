@@ -76,11 +76,3 @@ def _ranges(doc: Doc, sent_starts: np.ndarray) -> np.ndarray:
     ranges[0, 0], ranges[-1, 1] = 0, len(doc)
     ranges[1:, 0] = ranges[:-1, 1] = later
     return ranges
-
-
-def characters(text: str, byte_spans: np.ndarray) -> np.ndarray:
-    """Ranges of UTF-8 bytes -> ranges of characters that hold them. *Shape:* (pieces, 2)"""
-    starts = np.cumsum([0, *(len(ch.encode("utf8")) for ch in text)])
-    first = np.searchsorted(starts, byte_spans[:, 0], side="right") - 1
-    end = np.searchsorted(starts, byte_spans[:, 1], side="left")
-    return np.stack([first, np.maximum(end, first)], axis=1).astype(np.int64)

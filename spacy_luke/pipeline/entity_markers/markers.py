@@ -21,9 +21,8 @@ from ...batching.pieces import DocPieces
 from ...batching.windows import PassageWindows
 from ...errors import LukeError
 from ...tokenization.added_tokens import MARKERS
-from ...tokenization.alignment import moved
 from ...tokenization.entity_vocab import MASK, MASK2, EntityVocab
-from ...tokenization.pieces import PieceTokenizer
+from ...tokenization.pieces import PieceTokenizer, moved
 
 _MASKS = (MASK, MASK2)
 
