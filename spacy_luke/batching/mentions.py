@@ -14,8 +14,8 @@ from thinc.types import Ragged
 
 from ..checks import require_at_least
 from ..errors import LukeError
-from .docs import DocBatch
-from .pieces import DocPieces
+from ..user_functions import naming_key_errors
+from .pieces import DocBatch, DocPieces
 from .windows import Window, Windows, best_windows
 
 WHITE_SPACE = "white space only"
@@ -182,14 +182,17 @@ def trim(visible: np.ndarray, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return following[spans[:, 0]], preceding[spans[:, 1] - 1]
 
 
-def suggest(suggester: Any, docs: Sequence[Doc], batch: DocBatch, ops: Ops) -> np.ndarray:
+def suggest(suggester: Any, docs: Sequence[Doc], batch: DocBatch, ops: Ops, name: str) -> np.ndarray:
     """Suggest token ranges, in tokens of the batch; L045 for one that is empty, reversed or outside its Doc.
+
+    name: of the component, for L111.
 
     *Shape:* (spans, 2)
     """
     if isinstance(suggester, SpanSuggester):
         return suggester.suggest_batch(batch)
-    ragged = suggester(docs, ops=ops)
+    with naming_key_errors(name, "suggester", suggester):
+        ragged = suggester(docs, ops=ops)
     flat = np.asarray(ops.to_numpy(ragged.data)).reshape(-1, 2)
     own = np.split(flat, np.cumsum(ops.to_numpy(ragged.lengths))[:-1]) if docs else []
     moved = [token_ranges(s, doc) + offset for s, doc, offset in zip(own, docs, batch.token_offsets, strict=False)]

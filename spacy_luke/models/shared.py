@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..checkpoints.checkpoint import Description
@@ -78,19 +76,6 @@ class EncoderUser(Protocol):
 
     def own_encoder(self, encoder: Encoder) -> None:
         """Use an encoder of one's own from now on."""
-
-
-class PipelineLink:
-    """The pipeline that a component was made for; a copy is in none that is known."""
-
-    def __init__(self, nlp: Language | None = None):
-        self._reference = None if nlp is None else weakref.ref(nlp)
-
-    def __call__(self) -> Language | None:
-        return None if self._reference is None else self._reference()
-
-    def __reduce__(self) -> Any:
-        return type(self), ()
 
 
 class SharedEncoder:

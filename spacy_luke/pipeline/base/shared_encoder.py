@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from ...default_model import bundled_encoder
 from ...encoders.encoder import Encoder
 from ...errors import LukeError, warn
 from ...models.piece_store import PieceStore
-from ...models.shared import SHARED, PipelineLink
+from ...models.shared import SHARED
 from ...models.wrapper import attach_module, torch_module
 from .checkpoint_component import STATE_LOCK, CheckpointComponent
 
@@ -339,6 +340,19 @@ class SharedEncoderProvider(CheckpointComponent):
         """The files that `to_disk` writes, as one byte string."""
         self.flush_step()
         return super().to_bytes(exclude=exclude)
+
+
+class PipelineLink:
+    """The pipeline that a component was made for; a copy is in none that is known."""
+
+    def __init__(self, nlp: Language | None = None):
+        self._reference = None if nlp is None else weakref.ref(nlp)
+
+    def __call__(self) -> Language | None:
+        return None if self._reference is None else self._reference()
+
+    def __reduce__(self) -> Any:
+        return type(self), ()
 
 
 def _replace_listener(copied: Model, listener: Model, provider: SharedEncoderProvider) -> Model:

@@ -14,9 +14,8 @@ from spacy.vocab import Vocab
 from thinc.api import Model
 
 from ...annotations import annotated_entities
-from ...batching.docs import DocBatch
 from ...batching.mentions import SpanCandidates, Suggester, find_candidates, suggest
-from ...batching.pieces import doc_pieces
+from ...batching.pieces import DocBatch, doc_pieces
 from ...batching.windows import Windows, build_sentence_windows
 from ...checkpoints.checkpoint import Description
 from ...checkpoints.heads import SPAN_CLASSIFIER
@@ -28,7 +27,6 @@ from ...encoders.span_filter import SpanFilter, SpanFilterSettings
 from ...errors import LukeError, warn
 from ...extensions import write_scored_spans
 from ...tokenization.entity_vocab import MASK
-from ...user_functions import naming_key_errors
 from ..base.component import TaskComponent, Training
 from ..base.entities import DECODINGS, SpanLogits, positive_spans, write_entities
 from ..base.factory import component_factory
@@ -269,8 +267,7 @@ class LukeNER(TaskComponent):
         tokenizer = self._require_weights().tokenizer
         pieces = [doc_pieces(doc, tokenizer) for doc in docs]
         batch = DocBatch.from_pieces(pieces)
-        with naming_key_errors(self.name, "suggester", self.suggester):
-            suggested = suggest(self.suggester, docs, batch, self.model.ops)
+        suggested = suggest(self.suggester, docs, batch, self.model.ops, self.name)
         candidates = find_candidates(pieces, batch, suggested, self.windows, self.max_mention_pieces)
         left_out: Counter[str] = sum((c.left_out for c in candidates if c.left_out), Counter())
         if left_out:

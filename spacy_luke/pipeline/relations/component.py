@@ -257,11 +257,12 @@ class LukeRelations(EntityMarkerComponent):
 
     def _items(self, doc: Doc, layout: Placement, example: Example | None = None) -> list[tuple[Span, ...]]:
         getter, most = self._getter, None
-        with naming_key_errors(self.name, "pairs", self.pairs):
-            if isinstance(getter, EntityPairs):
-                candidates, most = getter.candidates(doc), getter.max_pairs
-            else:
-                candidates = CandidatePairs.from_pairs(self._distinct(checked_pairs(doc, getter(doc))))
+        if isinstance(getter, EntityPairs):
+            candidates, most = getter.candidates(doc), getter.max_pairs
+        else:
+            with naming_key_errors(self.name, "pairs", getter):
+                pairs = checked_pairs(doc, getter(doc))
+            candidates = CandidatePairs.from_pairs(self._distinct(pairs))
         related = () if example is None else gold_pairs(example, self._scheme(self.logit_labels))
         if self.max_doc_pieces is None:
             found = nearest_pairs(candidates, most, related)
