@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 from thinc.api import Ops, get_current_ops
 from thinc.types import Ragged
 
@@ -19,6 +19,8 @@ from .pieces import DocBatch, DocPieces
 from .windows import Window, Windows, best_windows
 
 WHITE_SPACE = "white space only"
+# The mentions that are classified together: one entity or a pair.
+Item = Sequence[Span]
 
 
 @runtime_checkable
@@ -164,6 +166,27 @@ def token_ranges(spans: Any, doc: Doc) -> np.ndarray:
         start, end = ranges[wrong][0].tolist()
         raise LukeError("L045", start=start, end=end, length=len(doc))
     return ranges
+
+
+def item_ranges(items: Iterable[Item]) -> list[list[tuple[int, int]]]:
+    """The half-open token ranges of the mentions of each item."""
+    return [[(span.start, span.end) for span in item] for item in items]
+
+
+def visible_edges(
+    items: Sequence[Sequence[tuple[int, int]]], doc: Doc, visible: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """First and last token of each mention that is not white space; of one that is, the last before the first.
+
+    items: token ranges; each item has the same number of them. L045 for a span that is empty, reversed or outside the
+        Doc.
+    visible: of every token. *Shape:* (tokens,), bool
+
+    *Shape:* (items, mentions of an item) each
+    """
+    spans = token_ranges(items, doc)
+    first, last = trim(visible, spans.reshape(-1, 2))
+    return first.reshape(spans.shape[:2]), last.reshape(spans.shape[:2])
 
 
 def too_long(spans: int) -> str:

@@ -136,6 +136,7 @@ class TaskComponent(CheckpointComponent):
         """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""
         if self._owns_encoder:
             self._module.encoder.requires_grad_(not frozen)
+            self._freeze_parameters()
         self._encoder_frozen = frozen
 
     def _take_bundled(self, *, to_train: bool = False) -> None:
@@ -188,6 +189,7 @@ class TaskComponent(CheckpointComponent):
         new_head: bool,
     ) -> None:
         """Take over a module, and what there is to know of it. source: of its encoder."""
+        self._check_head(source, entity_vocab, labels)
         attach_module(self.model, module, owns_encoder=self._owns_encoder)
         config: Any = module.encoder.config
         self._description = Description(
@@ -200,8 +202,18 @@ class TaskComponent(CheckpointComponent):
         )
         self._stored_head, self._encoder_frozen = None, False
         self._added_labels.clear()
+        self._freeze_parameters()
         for label in labels:  # which outlive a memory zone
             self.vocab.strings.add(label, allow_transient=False)  # type: ignore[call-arg]
+
+    def _check_head(self, source: Description, entity_vocab: EntityVocab, labels: tuple[str, ...]) -> None:
+        """An error if a head does not suit the settings, before anything has changed.
+
+        source: of its encoder. entity_vocab: as it is used. labels: of the head's rows.
+        """
+
+    def _freeze_parameters(self) -> None:
+        """Take the gradients from parameters of the module that are never trained."""
 
     def _check_encoder(self, source: Description, settings: Mapping[str, Any]) -> None:
         """An error if the component cannot run on an encoder, before anything has changed.

@@ -25,7 +25,6 @@ from ...checks import require_at_least, require_one_of, require_probability
 from ...default_model import bundled_component
 from ...encoders.config import has_independent_attention
 from ...encoders.encoder import Encoder
-from ...encoders.heads import TaskModule
 from ...errors import LukeError, warn
 from ...knowledge_base import NIL, CandidateGenerator, KnowledgeBaseLoader, StoredKnowledgeBase, load_kb
 from ...tokenization.entity_vocab import MASK, EntityVocab, read_titles
@@ -293,26 +292,18 @@ class LukeEntityLinker(TaskComponent):
         if not source.config.entity_inputs:
             raise LukeError("L023", architecture=architecture_on(kind, MASKED_LM), model_type=kind, known=MASKED_LM)
 
-    def _set_module(
-        self,
-        module: TaskModule,
-        source: Description,
-        entity_vocab: EntityVocab,
-        labels: tuple[str, ...],
-        options: Mapping[str, Any],
-        *,
-        new_head: bool,
-    ) -> None:
+    def _check_head(self, source: Description, entity_vocab: EntityVocab, labels: tuple[str, ...]) -> None:
         if not entity_vocab.title_of:
             raise no_titles(self.name, source, None if isinstance(source, Checkpoint) else self._provider.name)
-        super()._set_module(module, source, entity_vocab, labels, options, new_head=new_head)
+
+    def _freeze_parameters(self) -> None:
         if self.freeze_entities:
-            head: Any = module
-            head.entity_predictions.bias.requires_grad_(False)
-            if head.entity_predictions.decoder is not None:
-                head.entity_predictions.decoder.requires_grad_(False)
+            module = self._module
+            module.entity_predictions.bias.requires_grad_(False)
+            if module.entity_predictions.decoder is not None:
+                module.entity_predictions.decoder.requires_grad_(False)
             if self._owns_encoder:
-                head.encoder.entity_embeddings.entity.requires_grad_(False)
+                module.encoder.entity_embeddings.entity.requires_grad_(False)
 
     def _attach_saved_head(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
         if BIAS in head.weights:  # else the head as a whole is refused

@@ -14,7 +14,6 @@ from thinc.api import Model
 from ...annotations import Answer, get_answers, get_questions, set_answers
 from ...batching.collate import make_batches
 from ...batching.strided import ContextWindows, build_strided_windows
-from ...checkpoints.checkpoint import Description
 from ...checkpoints.heads import QUESTION_ANSWERING
 from ...checks import require_at_least
 from ...encoders.inputs import EncoderInput
@@ -121,16 +120,7 @@ class LukeQA(TaskComponent):
 
     # Weights
 
-    def freeze_encoder(self, frozen: bool = True) -> None:
-        """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""
-        super().freeze_encoder(frozen)
-        self._freeze_entity_table()
-
-    def _build_module(self, source: Description, labels: tuple[str, ...], *, new_head: bool) -> None:
-        super()._build_module(source, labels, new_head=new_head)
-        self._freeze_entity_table()
-
-    def _freeze_entity_table(self) -> None:
+    def _freeze_parameters(self) -> None:
         """The rows of the entities are never trained, as in the paper's code: few of them are in the data."""
         encoder = self._module.encoder
         if isinstance(encoder, LukeEncoder) and self._owns_encoder:
