@@ -268,9 +268,9 @@ class CheckpointComponent(TrainablePipe):
     ) -> Iterator[tuple[list[Any], EncoderInput]]:
         """Padded inputs and the windows that they are made of. Pieces that other components read, too, are encoded
         once. docs: that the windows are of."""
-        description, provider = self._require_weights(), self._sharing_provider
+        description, provider = self._require_weights(), self._piece_provider
         special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
-        if provider is None:
+        if provider is None or not self._shares_with(provider):
             for group in batch_rows(rows, self.max_batch_pieces):
                 yield group, collate([row.make(special) for row in group], piece_pad=special.pad, entity_pad=entity_pad)
             return
@@ -286,16 +286,14 @@ class CheckpointComponent(TrainablePipe):
 
     def _has_read(self, docs: Iterable[Doc]) -> None:
         """After a prediction: the component needs the pieces of these Docs no more."""
-        provider = self._sharing_provider
-        if provider is not None:
-            provider.piece_store.has_read(docs, self.name, provider.piece_readers(self.read_windows))
+        provider = self._piece_provider
+        if provider is not None and (readers := self._shares_with(provider)):
+            provider.piece_store.has_read(docs, self.name, readers)
 
-    @property
-    def _sharing_provider(self) -> EncoderProvider | None:
-        """The component that keeps encoded pieces, if others read those that this one reads."""
-        provider = self._piece_provider if self.reads_pieces else None
-        shared = provider is not None and provider.piece_readers(self.read_windows) > {self.name}
-        return provider if shared else None
+    def _shares_with(self, provider: EncoderProvider) -> frozenset[str]:
+        """Names of the components that read the same pieces as this one, and its own; none if it is alone."""
+        readers = provider.piece_readers(self.read_windows) if self.reads_pieces else frozenset()
+        return readers if readers > {self.name} else frozenset()
 
     def _prefetched(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, EncoderInput]]:
         """Batches on the device of the model; on a GPU they are made while earlier ones are computed."""

@@ -20,7 +20,7 @@ from ...batching.windows import Windows, build_sentence_windows
 from ...checkpoints.checkpoint import Description
 from ...checkpoints.heads import SPAN_CLASSIFIER
 from ...checks import require_at_least, require_one_of, require_probability
-from ...encoders.config import LukeConfig, has_independent_attention
+from ...encoders.config import EncoderConfig, LukeConfig, has_independent_attention
 from ...encoders.encoder import Encoder
 from ...encoders.heads import EntitySpanClassification
 from ...encoders.span_filter import SpanFilter, SpanFilterSettings
@@ -218,9 +218,10 @@ class LukeNER(TaskComponent):
     def predict(self, docs: Iterable[Doc]) -> list[SpanLogits]:
         """Raw scores of the candidates of each Doc, or of those that the span filter keeps."""
         encoded, scores = self._score(docs)
+        labels = len(self.logit_labels)
         found = []
         for candidates, mention_logits in zip(encoded.candidates, scores, strict=True):
-            logits = mention_logits[candidates.mention_of][:, : len(self.logit_labels)]
+            logits = mention_logits[candidates.mention_of][:, :labels]
             kept = logits[:, 0] != -np.inf
             found.append(SpanLogits(candidates.spans[kept], logits[kept]))
         return found
@@ -251,10 +252,10 @@ class LukeNER(TaskComponent):
     def _score(self, docs: Iterable[Doc]) -> tuple[NERInputs, list[np.ndarray]]:
         """Score the mentions of each Doc: see `EntitySpanClassification.forward`."""
         docs = self._as_list(docs)
-        self._require_weights_or_bundled(docs)
+        description = self._require_weights_or_bundled(docs)
         self._warn_without_sentences(docs)
         encoded = self._encode(docs)
-        width = len(self.logit_labels) + (self.span_filter is not None)
+        width = len(description.labels) + (self.span_filter is not None)
         scores = [np.zeros((len(c.mentions), width), dtype=np.float32) for c in encoded.candidates]
         batches = self._batches(docs, encoded, [np.arange(len(c.mentions)) for c in encoded.candidates])
         for rows, found in self._predict_batches(batches):
@@ -288,7 +289,8 @@ class LukeNER(TaskComponent):
         drawn: for each Doc the mentions that a span filter is to keep in training.
         """
         description = self._require_weights()
-        chunk_size, share = self._encoding
+        chunk_size, share = self._encoding(description.config)
+        mask = description.entity_vocab[MASK]
         rows = [
             row
             for doc, (candidates, chosen, kept) in enumerate(
@@ -300,17 +302,15 @@ class LukeNER(TaskComponent):
                 candidates,
                 chosen,
                 chunk_size,
-                mask=description.entity_vocab[MASK],
+                mask=mask,
                 share=share,
                 drawn=kept,
             )
         ]
         return self._window_batches(docs, rows, training=training)
 
-    @property
-    def _encoding(self) -> tuple[int | None, float]:
-        """Most mentions of a row, and the share of them that the encoder computes a row for."""
-        config = self._require_weights().config
+    def _encoding(self, config: EncoderConfig) -> tuple[int | None, float]:
+        """Most mentions of a row, and the share of them that an encoder computes a row for."""
         if not isinstance(config, LukeConfig):
             return None, 0.0
         if config.entity_attention == "full":
