@@ -59,33 +59,20 @@ def make_luke_encoder(
 ) -> LukeEncoderPipe | SharedVectorsPipe:
     """Make a `luke_encoder` component; see `LukeEncoderPipe` for the settings, `SharedVectorsPipe` for one whose model
     is `spacy-luke.SharedEncoder.v1`."""
+    settings: dict[str, Any] = {
+        "windows": windows,
+        "entities": entities,
+        "spans_key": spans_key,
+        "set_vectors": set_vectors,
+        "max_batch_pieces": max_batch_pieces,
+    }
     if SHARED not in model.attrs:
-        return LukeEncoderPipe(
-            nlp.vocab,
-            model,
-            name,
-            windows=windows,
-            entities=entities,
-            spans_key=spans_key,
-            set_vectors=set_vectors,
-            max_batch_pieces=max_batch_pieces,
-            component_grad_clip=component_grad_clip,
-            max_kept_bytes=max_kept_bytes,
-            nlp=nlp,
-        )
+        sharing: dict[str, Any] = {"component_grad_clip": component_grad_clip, "max_kept_bytes": max_kept_bytes}
+        return LukeEncoderPipe(nlp.vocab, model, name, nlp=nlp, **settings, **sharing)
     if component_grad_clip is not None:
         reason = f"component {name!r} shares the encoder of another one, which has this setting"
         raise LukeError("L047", setting="component_grad_clip", value=component_grad_clip, reason=reason)
-    return SharedVectorsPipe(
-        nlp.vocab,
-        model,
-        name,
-        windows=windows,
-        entities=entities,
-        spans_key=spans_key,
-        set_vectors=set_vectors,
-        max_batch_pieces=max_batch_pieces,
-    )
+    return SharedVectorsPipe(nlp.vocab, model, name, **settings)
 
 
 class LukeEncoderPipe(VectorPipe, SharedEncoderProvider):

@@ -174,7 +174,10 @@ class LukeRelations(EntityMarkerComponent):
     @property
     def negative_label(self) -> str | None:
         """The label that means "not related"; None if there is none."""
-        return find_negative(self.name, self.logit_labels, self._negative_setting, NO_RELATION)
+        return self._negative_of(self.logit_labels)
+
+    def _negative_of(self, labels: tuple[str, ...]) -> str | None:
+        return find_negative(self.name, labels, self._negative_setting, NO_RELATION)
 
     @property
     def directed_labels(self) -> bool:
@@ -188,7 +191,7 @@ class LukeRelations(EntityMarkerComponent):
         return tuple(split_direction(label)[0] for label in labels) if self._directs(labels) else labels
 
     def _predictable(self, labels: tuple[str, ...]) -> set[str]:
-        negative = find_negative(self.name, labels, self._negative_setting, NO_RELATION)
+        negative = self._negative_of(labels)
         return set(self._row_names(tuple(label for label in labels if label != negative)))
 
     @property
@@ -198,12 +201,12 @@ class LukeRelations(EntityMarkerComponent):
 
     def _scheme(self, labels: tuple[str, ...]) -> RelationLabels:
         """Meaning of the labels of a head under the settings."""
-        negative = find_negative(self.name, labels, self._negative_setting, NO_RELATION)
+        negative = self._negative_of(labels)
         is_set = self._negative_setting is not None
         return RelationLabels(labels, negative, is_set, self._directs(labels), self.symmetric)
 
     def _check_labels(self, labels: tuple[str, ...]) -> None:
-        negative = find_negative(self.name, labels, self._negative_setting, NO_RELATION)
+        negative = self._negative_of(labels)
         plain = [label for label in labels if label not in self.symmetric and label != negative]
         if self._directed_setting and plain and not any(map(is_directed, plain)):
             reason = f"no label of the checkpoint ends with {FORWARD} or {BACKWARD}: {', '.join(labels)}"
