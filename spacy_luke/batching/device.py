@@ -27,13 +27,12 @@ def prefetch(batches: Iterable[tuple[T, BatchT]], device: torch.device) -> Itera
     its cores to compute with, they come as they are made.
     """
     if device.type != "cuda":
-        yield from batches
-        return
+        return iter(batches)
 
     def move(item: tuple[T, BatchT]) -> tuple[T, BatchT]:
         return item if item[1] is None else (item[0], item[1].pinned().to(device))
 
-    yield from in_background(batches, move)
+    return in_background(batches, move)
 
 
 def in_background(items: Iterable[T], prepare: Callable[[T], T]) -> Iterator[T]:
@@ -78,7 +77,7 @@ def read_back(results: Iterable[tuple[T, Any]]) -> Iterator[tuple[T, np.ndarray]
     Before the array of a GPU is waited for, the next one is asked for, so that the GPU has work while the processor
     reads. Arrays that are there already come one by one.
     """
-    yield from delayed_by_one((item, copying(array)) for item, array in results)
+    return delayed_by_one((item, copying(array)) for item, array in results)
 
 
 def is_finite(scores: np.ndarray) -> bool:

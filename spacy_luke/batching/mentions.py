@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 from thinc.api import Ops, get_current_ops
 from thinc.types import Ragged
 
 from ..checks import require_at_least
 from ..errors import LukeError
-from .docs import DocBatch
-from .pieces import DocPieces
+from ..user_functions import naming_key_errors
+from .pieces import DocBatch, DocPieces
 from .windows import Window, Windows, best_windows
 
 WHITE_SPACE = "white space only"
+# The mentions that are classified together: one entity or a pair.
+Item = Sequence[Span]
 
 
 @runtime_checkable
@@ -166,6 +168,27 @@ def token_ranges(spans: Any, doc: Doc) -> np.ndarray:
     return ranges
 
 
+def item_ranges(items: Iterable[Item]) -> list[list[tuple[int, int]]]:
+    """The half-open token ranges of the mentions of each item."""
+    return [[(span.start, span.end) for span in item] for item in items]
+
+
+def visible_edges(
+    items: Sequence[Sequence[tuple[int, int]]], doc: Doc, visible: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """First and last token of each mention that is not white space; of one that is, the last before the first.
+
+    items: token ranges; each item has the same number of them. L045 for a span that is empty, reversed or outside the
+        Doc.
+    visible: of every token. *Shape:* (tokens,), bool
+
+    *Shape:* (items, mentions of an item) each
+    """
+    spans = token_ranges(items, doc)
+    first, last = trim(visible, spans.reshape(-1, 2))
+    return first.reshape(spans.shape[:2]), last.reshape(spans.shape[:2])
+
+
 def too_long(spans: int) -> str:
     """Why there is no window for an item of so many spans."""
     return "too far apart for a window" if spans > 1 else "too long for a window"
@@ -182,14 +205,17 @@ def trim(visible: np.ndarray, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return following[spans[:, 0]], preceding[spans[:, 1] - 1]
 
 
-def suggest(suggester: Any, docs: Sequence[Doc], batch: DocBatch, ops: Ops) -> np.ndarray:
+def suggest(suggester: Any, docs: Sequence[Doc], batch: DocBatch, ops: Ops, name: str) -> np.ndarray:
     """Suggest token ranges, in tokens of the batch; L045 for one that is empty, reversed or outside its Doc.
+
+    name: of the component, for L111.
 
     *Shape:* (spans, 2)
     """
     if isinstance(suggester, SpanSuggester):
         return suggester.suggest_batch(batch)
-    ragged = suggester(docs, ops=ops)
+    with naming_key_errors(name, "suggester", suggester):
+        ragged = suggester(docs, ops=ops)
     flat = np.asarray(ops.to_numpy(ragged.data)).reshape(-1, 2)
     own = np.split(flat, np.cumsum(ops.to_numpy(ragged.lengths))[:-1]) if docs else []
     moved = [token_ranges(s, doc) + offset for s, doc, offset in zip(own, docs, batch.token_offsets, strict=False)]

@@ -13,6 +13,7 @@ from typer import Argument, Option
 
 from . import luke_cli
 from .errors import one_line_errors
+from .options import Code
 from .progress import progress_bar
 
 STOPPED = 130  # as shells say of what Ctrl-C ended
@@ -50,9 +51,7 @@ def annotate_cli(
     shard: Annotated[
         str, Option(metavar="I/N", help="Take every N-th input, from the I-th: for N runs that share the inputs.")
     ] = "1/1",
-    code: Annotated[
-        Path | None, Option("--code", "-c", help="Python file to import first, with functions of the pipeline.")
-    ] = None,
+    code: Code = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Show neither progress nor a summary.")] = False,
 ) -> None:
     """Annotate corpora of any size: one file of results for each input, written whole or not at all.

@@ -12,6 +12,7 @@ from typer import Argument, Option
 
 from . import luke_cli
 from .errors import one_line_errors
+from .options import Code, Limit
 from .progress import Quiet, shown_progress
 
 if TYPE_CHECKING:
@@ -55,11 +56,9 @@ def evaluate_cli(
         bool, Option("--per-label", help="Show scores by label; the JSON file has them anyway.")
     ] = False,
     dataset: Annotated[str | None, Option(help="What a model card is to call the data; default: its path.")] = None,
-    limit: Annotated[int, Option(help="Most Docs to read; 0 = all.")] = 0,
+    limit: Limit = 0,
     gpu_id: Annotated[int, Option("--gpu-id", "-g", help="Number of the GPU; -1 for the CPU.")] = -1,
-    code: Annotated[
-        Path | None, Option("--code", "-c", help="Python file to import first, with functions of the config.")
-    ] = None,
+    code: Code = None,
     quiet: Quiet = False,
 ) -> None:
     """Score relations, entity types, links, answers and all else that the components of spacy-luke predict.

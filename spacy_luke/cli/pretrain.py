@@ -10,6 +10,7 @@ from typer import Argument, Option
 
 from . import luke_cli
 from .errors import one_line_errors
+from .options import Code
 from .progress import Quiet, shown_progress
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ def pretrain_cli(
         bool, Option("--resume-or-start", help="Go on with the run in the folder if there is one; start one if not.")
     ] = False,
     gpu_id: Annotated[int, Option("--gpu-id", "-g", help="Number of the (first) GPU; -1 for the CPU.")] = -1,
-    code: Annotated[
-        Path | None, Option("--code", "-c", help="Python file to import first, with functions of the config.")
-    ] = None,
+    code: Code = None,
     quiet: Quiet = False,
 ) -> None:
     """Pretrain LUKE on Docs with linked entities: masked words and masked entities.

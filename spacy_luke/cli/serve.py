@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ from typer import Argument, Option
 
 from . import luke_cli
 from .errors import one_line_errors
+from .options import Code
 
 
 @luke_cli.command("serve")
@@ -37,9 +37,7 @@ def serve_cli(
         ),
     ] = None,
     root_path: Annotated[str, Option(help="Path below which a reverse proxy shows the server, such as /luke.")] = "",
-    code: Annotated[
-        Path | None, Option("--code", "-c", help="Python file to import first, with functions of the pipeline.")
-    ] = None,
+    code: Code = None,
 ) -> None:
     """Serve a pipeline: POST /annotate for programs, a page to type into, suggestions for annotation tools.
 

@@ -10,6 +10,7 @@ from typer import Argument, Option
 
 from . import luke_cli
 from .errors import one_line_errors
+from .options import Limit
 from .progress import Quiet, shown_progress
 
 
@@ -35,7 +36,7 @@ def tune_cli(
         float | None,
         Option(help="Precision (0 to 1) that a threshold must give; with --per-label, that of each label."),
     ] = None,
-    limit: Annotated[int, Option(help="Maximum number of Docs to read; 0 = all.")] = 0,
+    limit: Limit = 0,
     quiet: Quiet = False,
 ) -> None:
     """Choose what decides which scores are predictions, and calibrate the scores.

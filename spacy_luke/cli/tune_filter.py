@@ -10,6 +10,7 @@ from typer import Argument, Option
 
 from . import luke_cli
 from .errors import one_line_errors
+from .options import Limit
 from .progress import Quiet, shown_progress
 
 
@@ -25,7 +26,7 @@ def tune_filter_cli(
     output: Annotated[
         Path | None, Option(help="Folder to save the pipeline to, with the threshold that was chosen.")
     ] = None,
-    limit: Annotated[int, Option(help="Maximum number of Docs to read; 0 = all.")] = 0,
+    limit: Limit = 0,
     quiet: Quiet = False,
 ) -> None:
     """Show what a span filter keeps at each threshold, and choose the highest one with the recall that is asked for.

@@ -35,6 +35,7 @@ class TaskModule(nn.Module):
     reads_pooled: ClassVar[bool] = False
     reads_entities: ClassVar[bool] = True
     labelled: ClassVar[bool] = True
+    classifier: Any
 
     def __init__(self, encoder: Encoder, labels: int):
         super().__init__()
@@ -43,13 +44,13 @@ class TaskModule(nn.Module):
         self._make_head(encoder.config, labels)
 
     def _make_head(self, config: EncoderConfig, labels: int) -> None:
-        raise NotImplementedError
+        """Make the layers beside the encoder: most heads classify one state."""
+        self.classifier = nn.Linear(config.hidden_size, labels)
 
     @property
     def output(self) -> nn.Linear:
         """The layer with a row for each label."""
-        layer: Any = self.classifier
-        return layer
+        return self.classifier
 
     def add_labels(self, count: int) -> None:
         """Give the head random rows for further labels, after those that it has, which stay as they are."""
@@ -117,9 +118,6 @@ class EntitySpanClassification(TaskModule):
 
 class EntityClassification(TaskModule):
     """Labels for the one entity of each row (`LukeForEntityClassification`; Yamada et al. 2020, section 4.1)."""
-
-    def _make_head(self, config: EncoderConfig, labels: int) -> None:
-        self.classifier = nn.Linear(config.hidden_size, labels)
 
     def forward(self, batch: EncoderInput) -> Tensor:
         """*Shape:* -> (batch, labels), float32 logits"""
@@ -199,9 +197,6 @@ class TokenClassification(TaskModule):
     pooling = False
     reads_entities = False
 
-    def _make_head(self, config: EncoderConfig, labels: int) -> None:
-        self.classifier = nn.Linear(config.hidden_size, labels)
-
     def forward(self, batch: EncoderInput) -> Tensor:
         """*Shape:* -> (batch, pieces, labels), float32 logits"""
         return self.classifier(self.dropout(self.encoder(batch, states="pieces").pieces)).float()
@@ -212,9 +207,6 @@ class SequenceClassification(TaskModule):
 
     reads_pooled = True
     reads_entities = False
-
-    def _make_head(self, config: EncoderConfig, labels: int) -> None:
-        self.classifier = nn.Linear(config.hidden_size, labels)
 
     def forward(self, batch: EncoderInput) -> Tensor:
         """*Shape:* -> (batch, labels), float32 logits"""
@@ -258,9 +250,6 @@ class QuestionAnswering(TaskModule):
 
 class MentionClassification(TaskModule):
     """Labels for single mentions."""
-
-    def _make_head(self, config: EncoderConfig, labels: int) -> None:
-        self.classifier = nn.Linear(config.hidden_size, labels)
 
     def forward(self, batch: EncoderInput) -> Tensor:
         """*Shape:* -> (batch, items, labels), float32 logits; rows of padding mean nothing."""

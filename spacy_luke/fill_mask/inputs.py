@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..batching.collate import MAX_MENTION_PIECES, RowInput, WindowRow
-from ..batching.pieces import characters
 from ..batching.strided import build_strided_windows
 from ..tokenization.case import NO_CASE
 from ..tokenization.loading import SpecialPieces
@@ -78,7 +77,7 @@ def masked_text(text: str, tokenizer: PieceTokenizer, entities: Sequence[tuple[i
     places = np.flatnonzero(encoded.ids == tokenizer.special.mask)
     types = encoded.types.copy()
     types[places] = NO_CASE
-    found = characters(text, encoded.byte_spans[places])
+    found = encoded.char_spans(text)[places]
     for chars in found:  # without the white space
         written = text[chars[0] : chars[1]].strip()
         chars[0] = text.index(written, chars[0])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..checkpoints.checkpoint import Description
@@ -63,12 +61,9 @@ class EncoderUser(Protocol):
     name: str
 
     @property
-    def reads_pieces(self) -> bool:
-        """Whether it attaches entities to pieces that others may have encoded; False before it has weights."""
-
-    @property
-    def windows(self) -> Any:
-        """How it cuts a Doc; L040 before there are weights."""
+    def read_windows(self) -> Any:
+        """The windows of the pieces that it attaches entities to and others may have encoded; None if it attaches none,
+        or has no weights yet."""
 
     def check_encoder(self, source: Description, encoder: Encoder) -> None:
         """An error if the component's head cannot stand on an encoder.
@@ -81,19 +76,6 @@ class EncoderUser(Protocol):
 
     def own_encoder(self, encoder: Encoder) -> None:
         """Use an encoder of one's own from now on."""
-
-
-class PipelineLink:
-    """The pipeline that a component was made for; a copy is in none that is known."""
-
-    def __init__(self, nlp: Language | None = None):
-        self._reference = None if nlp is None else weakref.ref(nlp)
-
-    def __call__(self) -> Language | None:
-        return None if self._reference is None else self._reference()
-
-    def __reduce__(self) -> Any:
-        return type(self), ()
 
 
 class SharedEncoder:

@@ -11,7 +11,7 @@ from spacy.training import Example
 from ..checks import require_probability
 from ..errors import LukeError
 from ..progress import track
-from .base.calibration import Calibration
+from .base.calibration import Calibration, Trials
 from .entity_markers.component import EntityMarkerComponent
 from .ner.component import LukeNER
 from .ner.tune_filter import choose_threshold, measure_filter
@@ -76,23 +76,16 @@ def tune(
         return _tune_filter(pipe, corpora, calibration, f1_loss)
     if isinstance(pipe, LukeQA):  # the setting has the bias already
         return Tuning({"no_answer_bias": pipe.no_answer_bias}, replace(calibration, bias=0.0), calibration.f1 or 0.0)
-    trials = _Trials(pipe, corpora)
+    trials = _SettingTrials(pipe, corpora)
     f1_name, _ = pipe._calibration_scores
     chosen: dict[str, Any] = {"threshold": _general_threshold(trials, f1_name, min_precision, demanded=not per_label)}
     if per_label:
         chosen["label_thresholds"] = _label_thresholds(trials, f1_name, chosen["threshold"], min_precision)
-    return Tuning(chosen, calibration, trials.mean(f1_name, chosen))
+    return Tuning(chosen, calibration, trials.mean_with(chosen, f1_name))
 
 
-class _Trials:
-    """Scores of a component with some settings, from predictions that are made once."""
-
-    def __init__(self, pipe: Any, corpora: Sequence[Sequence[Example]]):
-        self.pipe = pipe
-        self.corpora = [[Example(e.predicted.copy(), e.reference) for e in examples] for examples in corpora]
-        self.examples = [example for examples in self.corpora for example in examples]
-        self.docs = [example.predicted for example in self.examples]
-        self.predicted = pipe.predict(self.docs)
+class _SettingTrials(Trials):
+    """Scores of a component with some settings."""
 
     def annotate(self, settings: Mapping[str, Any]) -> None:
         """Give the component some settings, and the Docs what it then predicts."""
@@ -100,24 +93,24 @@ class _Trials:
             setattr(self.pipe, setting, value)
         self.pipe.set_annotations(self.docs, self.predicted)
 
-    def mean(self, name: str, settings: Mapping[str, Any]) -> float:
-        """The mean of a score over the corpora, 0 for one without it."""
+    def mean_with(self, settings: Mapping[str, Any], name: str) -> float:
+        """The mean of a score over the corpora with some settings."""
         self.annotate(settings)
-        return _mean_score(self.pipe, self.corpora, name)
+        return self.mean(name)
 
 
-def _general_threshold(trials: _Trials, f1_name: str, min_precision: float | None, *, demanded: bool) -> float:
+def _general_threshold(trials: _SettingTrials, f1_name: str, min_precision: float | None, *, demanded: bool) -> float:
     """The threshold with the best F1, of those with enough precision. If none has it: L191, or the most precise one
     if it is not demanded."""
     if min_precision is None:
         tried = track(PROBABILITIES, "Choosing a threshold", "thresholds")
-        return max(tried, key=lambda value: trials.mean(f1_name, {"threshold": value}))
+        return max(tried, key=lambda value: trials.mean_with({"threshold": value}, f1_name))
     precision_name = f"{f1_name.removesuffix('_f')}_p"
     precision: dict[float, float] = {}
     f1: dict[float, float] = {}
     for value in track(FINE_PROBABILITIES, "Choosing a threshold", "thresholds"):
-        f1[value] = trials.mean(f1_name, {"threshold": value})
-        precision[value] = _mean_score(trials.pipe, trials.corpora, precision_name)
+        f1[value] = trials.mean_with({"threshold": value}, f1_name)
+        precision[value] = trials.mean(precision_name)
     enough = [value for value in FINE_PROBABILITIES if precision[value] >= min_precision]
     if enough:
         return max(enough, key=f1.__getitem__)
@@ -127,7 +120,7 @@ def _general_threshold(trials: _Trials, f1_name: str, min_precision: float | Non
 
 
 def _label_thresholds(
-    trials: _Trials, f1_name: str, general: float, min_precision: float | None
+    trials: _SettingTrials, f1_name: str, general: float, min_precision: float | None
 ) -> list[tuple[str, float]]:
     """A threshold for each label. What is predicted of a label does not depend on the thresholds of others, so that one
     pass over the values serves all."""
@@ -161,15 +154,9 @@ def _tune_filter(
 ) -> Tuning:
     examples = [example for corpus_examples in corpora for example in corpus_examples]
     if pipe.span_filter is None:
-        copies = [[Example(e.predicted.copy(), e.reference) for e in corpus_examples] for corpus_examples in corpora]
-        docs = [example.predicted for corpus_examples in copies for example in corpus_examples]
-        pipe.set_annotations(docs, pipe.predict(docs))
-        return Tuning({}, calibration, _mean_score(pipe, copies, pipe._calibration_scores[0]))
+        trials = Trials(pipe, corpora)
+        pipe.set_annotations(trials.docs, trials.predicted)
+        return Tuning({}, calibration, trials.mean(pipe._calibration_scores[0]))
     point = choose_threshold(measure_filter(pipe, examples), recall=1.0, f1_loss=f1_loss)
     pipe.span_filter.settings = replace(pipe.span_filter.settings, threshold=point.threshold)
     return Tuning({"span_filter": {"threshold": point.threshold}}, calibration, point.f)
-
-
-def _mean_score(pipe: Any, corpora: Sequence[Sequence[Example]], name: str) -> float:
-    found = [pipe.score(examples).get(name) or 0.0 for examples in corpora]
-    return float(sum(found) / len(found))

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
+
 NO_CASE, LOWER, TITLE, UPPER, MIXED, DIGIT = range(6)
 CASE_TYPES = 6
+# A word as spaCy's tokenizers would cut it, roughly: enough for its case.
+_WORD = re.compile(r"\w+(?:[.'’&]\w+)*")
+
+
+def case_types_of_text(text: str) -> np.ndarray:
+    """The case type of the word that each character is in, `NO_CASE` between words. *Shape:* (characters,), int64"""
+    types = np.zeros(len(text), dtype=np.int64)
+    for word in _WORD.finditer(text):
+        types[word.start() : word.end()] = case_type(word[0])
+    return types
 
 
 def case_type(word: str) -> int:

@@ -1,12 +1,19 @@
-"""Words and texts to pieces, aligned exactly."""
+"""Words and texts to pieces, aligned exactly.
+
+A text is cut by LukeTokenizer's rule for entity boundaries: every boundary of a span cuts it, and each segment is
+tokenised alone. A boundary just after a U+0020 moves left over that one space, so that the space goes with what follows
+it, as byte-level BPE wants it (transformers, tokenization_luke.py, `get_input_ids_and_entity_token_spans`). With spans
+on "Ana" and "Bo":
+
+    "Ana met  Bo ."   ->   "Ana" " met " " Bo" " ."
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 
 import numpy as np
 from tokenizers import decoders
@@ -14,17 +21,14 @@ from tokenizers import decoders
 from ..checks import has_surrogate
 from ..errors import LukeError
 from .added_tokens import AddedToken, AddedTokenFinder, Part
-from .alignment import moved, segments
 from .cache import LONGEST_CACHED, Segment, SegmentCache
-from .case import case_type
+from .case import case_type, case_types_of_text
 from .loading import load_tokenizer
 from .normalization import SPACE
 
 _BYTES = decoders.ByteLevel()
 # For SentencePiece, the white space U+0085 is an unknown character like any other.
 _SENTENCEPIECE_SPACE = "".join(ch for ch in map(chr, range(0x3001)) if ch.isspace() and ch != "\x85")
-# A word as spaCy's tokenizers would cut it, roughly: enough for its case.
-_WORD = re.compile(r"\w+(?:[.'’&]\w+)*")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,13 @@ class TextPieces:
     types: np.ndarray
     byte_spans: np.ndarray
     boundary_index: dict[int, int]
+
+    def char_spans(self, text: str) -> np.ndarray:
+        """The half-open ranges of characters that hold the pieces. text: that was tokenised. *Shape:* (pieces, 2)"""
+        starts = np.cumsum([0, *(len(ch.encode("utf8")) for ch in text)])
+        first = np.searchsorted(starts, self.byte_spans[:, 0], side="right") - 1
+        end = np.searchsorted(starts, self.byte_spans[:, 1], side="left")
+        return np.stack([first, np.maximum(end, first)], axis=1).astype(np.int64)
 
 
 # Ids and ranges of UTF-8 bytes.
@@ -237,9 +248,7 @@ class PieceTokenizer:
 
     def _text_types(self, text: str, byte_spans: np.ndarray) -> np.ndarray:
         """The case type of the word that the last byte of each piece belongs to."""
-        char_types = np.zeros(len(text), dtype=np.int64)
-        for word in _WORD.finditer(text):
-            char_types[word.start() : word.end()] = case_type(word[0])
+        char_types = case_types_of_text(text)
         byte_types = char_types if text.isascii() else np.repeat(char_types, [len(ch.encode("utf8")) for ch in text])
         return byte_types[np.maximum(byte_spans[:, 1] - 1, 0)] if len(byte_types) else np.zeros(0, dtype=np.int64)
 
@@ -337,6 +346,17 @@ class PieceTokenizer:
         if self.kind == "unigram":
             return text.strip(_SENTENCEPIECE_SPACE) if self._normalize else text
         return text.strip()
+
+
+def moved(text: str, boundary: int) -> int:
+    """The cut that stands for `boundary`: itself, or one to the left of it after a single U+0020."""
+    return boundary - 1 if boundary > 0 and text[boundary - 1] == " " else boundary
+
+
+def segments(text: str, boundaries: Iterable[int]) -> list[tuple[int, int]]:
+    """The non-empty segments (start, end), in characters, that `boundaries` cut `text` into."""
+    cuts = sorted({0, len(text), *(moved(text, b) for b in boundaries)})
+    return list(pairwise(cuts))
 
 
 def _without_gaps(text: str, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -9,7 +9,6 @@ from spacy.tokens import Doc
 from thinc.api import NumpyOps
 from thinc.types import Ragged
 
-from spacy_luke.batching.docs import DocBatch
 from spacy_luke.batching.mentions import (
     SpanCandidates,
     SpanSuggester,
@@ -18,7 +17,7 @@ from spacy_luke.batching.mentions import (
     find_candidates,
     suggest,
 )
-from spacy_luke.batching.pieces import DocPieces, sentence_ranges
+from spacy_luke.batching.pieces import DocBatch, DocPieces, sentence_ranges
 from spacy_luke.batching.windows import SentenceWindows, Window
 from spacy_luke.errors import LukeError
 from spacy_luke.tokenization.pieces import WordPieces
@@ -51,7 +50,7 @@ def find_all(made: list[tuple[Doc, DocPieces]], spans: list[list[tuple[int, int]
 
     docs, pieces = [doc for doc, _ in made], [pieces for _, pieces in made]
     batch = DocBatch.from_pieces(pieces)
-    return find_candidates(pieces, batch, suggest(suggester, docs, batch, NumpyOps()), WINDOWS, 16)
+    return find_candidates(pieces, batch, suggest(suggester, docs, batch, NumpyOps(), "ner"), WINDOWS, 16)
 
 
 def find(doc: Doc, pieces: DocPieces, spans: list[tuple[int, int]]) -> SpanCandidates:
@@ -134,9 +133,9 @@ def test_a_suggester_gets_the_docs_and_where_to_make_arrays_and_that_of_the_pack
         given_to.append((docs, ops))
         return Ragged(np.array([[0, len(doc)] for doc in docs]), np.ones(len(docs), dtype=np.int32))
 
-    assert suggest(whole, docs, joined, ops).tolist() == [[0, 2], [2, 4]]
+    assert suggest(whole, docs, joined, ops, "ner").tolist() == [[0, 2], [2, 4]]
     assert given_to == [(docs, ops)]
-    assert suggest(SpanSuggester(4), docs, joined, ops).tolist() == [[0, 1], [2, 3]], "counted in pieces"
+    assert suggest(SpanSuggester(4), docs, joined, ops, "ner").tolist() == [[0, 1], [2, 3]], "counted in pieces"
 
 
 @pytest.mark.parametrize("span", [(1, 1), (2, 1), (-1, 1), (0, 9)])

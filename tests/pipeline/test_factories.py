@@ -40,7 +40,7 @@ def test_a_component_has_the_settings_of_its_factory(factory: str, monkeypatch: 
     [entry] = entry_points(group="spacy_factories", name=factory)
     make, model = entry.load(), SimpleNamespace(attrs={})
     settings = settings_of(make)
-    component = make.__globals__[inspect.signature(make).return_annotation]
+    component = inspect.signature(make).return_annotation
     expected = {"vocab": NLP.vocab, "model": model, "name": "mine", **settings}
     assert handed_on(make, component, model, settings, monkeypatch) == expected
 

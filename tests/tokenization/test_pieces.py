@@ -12,9 +12,8 @@ from spacy.strings import StringStore
 from transformers import RobertaTokenizerFast
 
 from spacy_luke.errors import LukeError
-from spacy_luke.tokenization.alignment import moved, segments
 from spacy_luke.tokenization.loading import read_tokenizer_files
-from spacy_luke.tokenization.pieces import PieceTokenizer
+from spacy_luke.tokenization.pieces import PieceTokenizer, moved, segments
 from tests.tokenization.ugly import texts, words
 from tests.util import SPECIAL_STRINGS, read_files, write_byte_bpe
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from transformers import MLukeTokenizer, XLMRobertaTokenizer
 
-from spacy_luke.tokenization.alignment import segments
+from spacy_luke.tokenization.pieces import segments
 from tests.tokenization.ugly import plain, texts, texts_with_spans
 from tests.util import ENTITIES, SPECIAL_STRINGS
 

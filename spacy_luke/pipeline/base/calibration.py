@@ -59,7 +59,7 @@ class Calibratable(Protocol):
 
 def find_calibration(pipe: Calibratable, corpora: Sequence[Sequence[Example]]) -> Calibration:
     """Choose temperature and bias; see `TaskComponent.calibrate`. F1 is the mean over the corpora."""
-    trials = _Trials(pipe, corpora)
+    trials = _CalibrationTrials(pipe, corpora)
     error_before = trials.error(Calibration())
     # The bias moves the best temperature little, and joint decoding depends on the temperature.
     found = trials.with_best_bias(Calibration())
@@ -96,16 +96,28 @@ def calibrated_logits(logits: np.ndarray, calibration: Calibration, biased_row: 
     return logits / calibration.temperature
 
 
-class _Trials:
-    """Scores of a component under calibrations, from raw scores that are made once, on copies of the Docs."""
+class Trials:
+    """Scores of a component tried in several ways, from raw scores that are made once, on copies of the Docs."""
 
-    def __init__(self, pipe: Calibratable, corpora: Sequence[Sequence[Example]]):
+    def __init__(self, pipe: Any, corpora: Sequence[Sequence[Example]]):
         self.pipe = pipe
         self.corpora = [[Example(e.predicted.copy(), e.reference) for e in examples] for examples in corpora]
         self.examples = [example for examples in self.corpora for example in examples]
         self.docs = [example.predicted for example in self.examples]
+        self.predicted = pipe.predict(self.docs)
+
+    def mean(self, name: str) -> float:
+        """The mean over the corpora of a score of what the Docs have now, 0 for one without it."""
+        found = [self.pipe.score(examples).get(name) or 0.0 for examples in self.corpora]
+        return float(sum(found) / len(found))
+
+
+class _CalibrationTrials(Trials):
+    """Scores of a component under calibrations."""
+
+    def __init__(self, pipe: Calibratable, corpora: Sequence[Sequence[Example]]):
+        super().__init__(pipe, corpora)
         self.before: list[Any] = [doc.to_array(_ENTITIES) for doc in self.docs]
-        self.scores = pipe.predict(self.docs)
         names = pipe._calibration_scores
         if names is None:
             raise LukeError("L080", argument="component", value=pipe.name, wanted="one whose scores can be calibrated")
@@ -118,8 +130,7 @@ class _Trials:
 
     def f1(self, calibration: Calibration) -> float:
         self._annotate(calibration)
-        found = [self.pipe.score(examples).get(self.f1_name) or 0.0 for examples in self.corpora]
-        return sum(found) / len(found)
+        return self.mean(self.f1_name)
 
     def with_best_bias(self, calibration: Calibration) -> Calibration:
         """The calibration with the bias that gives the best F1; of equal ones, the least."""
@@ -132,4 +143,4 @@ class _Trials:
         # Entities of the trial before would stand in the way, and those of other components would be lost.
         for doc, entities in zip(self.docs, self.before, strict=True):
             doc.from_array(_ENTITIES, entities)
-        self.pipe.set_annotations(self.docs, [self.pipe._calibrated(scored, calibration) for scored in self.scores])
+        self.pipe.set_annotations(self.docs, [self.pipe._calibrated(scored, calibration) for scored in self.predicted])

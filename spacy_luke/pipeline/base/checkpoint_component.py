@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +44,7 @@ from ...models.wrapper import torch_module
 from ...progress import track
 from ...tokenization.entity_vocab import PAD
 from ...user_functions import NamedWindows, naming_key_errors
-from .encoder_source import OwnEncoder, configure_encoder
+from .encoder_source import SharedEncoderLink, configure_encoder, encoder_source
 from .stored_head import CFG
 
 # What `exclude` may name when a component is saved or loaded.
@@ -86,9 +86,13 @@ class CheckpointComponent(TrainablePipe):
         self.max_batch_pieces = max_batch_pieces
         self._windows_setting = windows
         self._description: Description | None = None
+        self._encoder_source = encoder_source(self._encoder_layer)
+        self._encoder_source.connect(self)
         # Whether a prediction has found weights. Before, another thread may be loading them.
         self._has_predicted = False
         self._warned_sentences = False
+        # `read_windows`, and the description that they were found for.
+        self._read_windows: tuple[Description | None, Any] = (None, None)
 
     # Weights
 
@@ -108,20 +112,38 @@ class CheckpointComponent(TrainablePipe):
         """Whether a checkpoint was loaded or the component initialised."""
         return self._description is not None
 
+    @property
+    def _provider(self) -> EncoderProvider:
+        """The component whose encoder is used; L066 if it is not in the pipeline."""
+        assert isinstance(self._encoder_source, SharedEncoderLink)
+        return self._encoder_source.require_provider(self.name)
+
     def load_checkpoint(self: ComponentT, name: str | Path, *, revision: str | None = None) -> ComponentT:
         """Take weights, labels, tokenizer and entity vocabulary from a checkpoint that has what the component needs.
 
         name: folder or Hub id. revision: branch, tag or commit on the Hub.
 
-        If anything is wrong with it (a coded error says what), the component stays as it was.
+        If anything is wrong with it (a coded error says what), the component stays as it was. L067 if the encoder is
+        that of another component.
         """
+        self._encoder_source.require_own(self.name)
         self._from_checkpoint(self._open(locate(name, revision)))
         return self
 
     @property
-    @abstractmethod
+    def _encoder_layer(self) -> Model:
+        """The layer of the model that stands for the encoder, or the model, if it is no more than that."""
+        return self.model.layers[0] if self.model.layers else self.model
+
+    @property
     def _encoder_settings(self) -> dict[str, Any]:
         """The settings of the encoder's architecture."""
+        return self._encoder_layer.attrs
+
+    @property
+    def _owns_encoder(self) -> bool:
+        """Whether the encoder's weights are the component's own."""
+        return self._encoder_source.owns_encoder
 
     @abstractmethod
     def _from_checkpoint(self, checkpoint: Checkpoint) -> None:
@@ -136,7 +158,7 @@ class CheckpointComponent(TrainablePipe):
         return module
 
     def _no_weights(self) -> LukeError:
-        return LukeError("L040", name=self.name, how=OwnEncoder().how_to_load(self.name))
+        return LukeError("L040", name=self.name, how=self._encoder_source.how_to_load(self.name))
 
     def _require_weights(self) -> Description:
         if self._description is None:
@@ -145,6 +167,7 @@ class CheckpointComponent(TrainablePipe):
 
     def _require_weights_or_bundled(self, docs: Sequence[Doc]) -> Description:
         """Before predictions on Docs: a component that nobody gave weights takes the bundled ones, with a warning."""
+        self._encoder_source.prepare(self.name, docs)
         if not self._has_predicted:
             with STATE_LOCK, _current_ops(self.model.ops):
                 if self._description is None:
@@ -216,21 +239,38 @@ class CheckpointComponent(TrainablePipe):
     @property
     def reads_pieces(self) -> bool:
         """Whether the component attaches entities to pieces which other components may have encoded."""
+        return self.read_windows is not None
+
+    @property
+    def read_windows(self) -> Any:
+        """The windows of the pieces that the component attaches entities to and others may have encoded; None if it
+        attaches none."""
+        known_for, windows = self._read_windows
+        if known_for is not self._description:
+            description = self._description
+            attaches = description is not None and self._attaches_entities(description, description.settings)
+            windows = self.windows if attaches else None
+            self._read_windows = description, windows
+        return windows
+
+    def _attaches_entities(self, source: Description, settings: Mapping[str, Any]) -> bool:
+        """Whether the entities of the component attend to pieces that do not attend to them: pieces that are the same
+        for other components. settings: of the head."""
         return False
 
     @property
     def _piece_provider(self) -> EncoderProvider | None:
         """The component that keeps encoded pieces; None for an encoder that nobody shares."""
-        return None
+        return self._encoder_source.provider
 
     def _window_batches(
         self, docs: Sequence[Doc], rows: Sequence[Any], *, training: bool = False
     ) -> Iterator[tuple[list[Any], EncoderInput]]:
         """Padded inputs and the windows that they are made of. Pieces that other components read, too, are encoded
         once. docs: that the windows are of."""
-        description, provider = self._require_weights(), self._sharing_provider
+        description, provider = self._require_weights(), self._piece_provider
         special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
-        if provider is None:
+        if provider is None or not self._shares_with(provider):
             for group in batch_rows(rows, self.max_batch_pieces):
                 yield group, collate([row.make(special) for row in group], piece_pad=special.pad, entity_pad=entity_pad)
             return
@@ -246,16 +286,14 @@ class CheckpointComponent(TrainablePipe):
 
     def _has_read(self, docs: Iterable[Doc]) -> None:
         """After a prediction: the component needs the pieces of these Docs no more."""
-        provider = self._sharing_provider
-        if provider is not None:
-            provider.piece_store.has_read(docs, self.name, provider.piece_readers(self.windows))
+        provider = self._piece_provider
+        if provider is not None and (readers := self._shares_with(provider)):
+            provider.piece_store.has_read(docs, self.name, readers)
 
-    @property
-    def _sharing_provider(self) -> EncoderProvider | None:
-        """The component that keeps encoded pieces, if others read those that this one reads."""
-        provider = self._piece_provider if self.reads_pieces else None
-        shared = provider is not None and provider.piece_readers(self.windows) > {self.name}
-        return provider if shared else None
+    def _shares_with(self, provider: EncoderProvider) -> frozenset[str]:
+        """Names of the components that read the same pieces as this one, and its own; none if it is alone."""
+        readers = provider.piece_readers(self.read_windows) if self.reads_pieces else frozenset()
+        return readers if readers > {self.name} else frozenset()
 
     def _prefetched(self, batches: Iterable[tuple[RowsT, EncoderInput]]) -> Iterator[tuple[RowsT, EncoderInput]]:
         """Batches on the device of the model; on a GPU they are made while earlier ones are computed."""

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from spacy.language import Language
-from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer
@@ -25,12 +24,11 @@ from ...encoders.heads import TaskModule
 from ...encoders.inputs import EncoderInput
 from ...encoders.layers import set_dropout
 from ...errors import LukeError, warn
-from ...models.shared import EncoderProvider
 from ...models.wrapper import EncoderShim, attach_module, torch_module
 from ...tokenization.entity_vocab import EntityVocab
 from .calibration import BIASES, Calibration, apply_to_head, calibrated_logits, find_calibration
 from .checkpoint_component import CFG, MODEL, CheckpointComponent, RowsT
-from .encoder_source import EncoderSource, OwnEncoder, SharedEncoderLink, encoder_source
+from .encoder_source import OwnEncoder
 from .score_weights import ScoreWeights, fit_score_weights
 from .stored_head import HEAD, StoredHead
 
@@ -81,28 +79,6 @@ class TaskComponent(CheckpointComponent):
         # A head that was loaded before the encoder which it is used with.
         self._stored_head: StoredHead | None = None
         self._encoder_frozen = False
-        self._encoder_source: EncoderSource = encoder_source(model.layers[0])
-        if isinstance(self._encoder_source, SharedEncoderLink):
-            self._encoder_source.connect(self)
-
-    @property
-    def _encoder_settings(self) -> dict[str, Any]:
-        return self.model.layers[0].attrs
-
-    @property
-    def _owns_encoder(self) -> bool:
-        """Whether the encoder's weights are the component's own."""
-        return self._encoder_source.owns_encoder
-
-    @property
-    def _piece_provider(self) -> EncoderProvider | None:
-        return self._encoder_source.provider
-
-    @property
-    def _provider(self) -> EncoderProvider:
-        """The component whose encoder is used; L066 if it is not in the pipeline."""
-        assert isinstance(self._encoder_source, SharedEncoderLink)
-        return self._encoder_source.require_provider(self.name)
 
     # Labels
 
@@ -156,29 +132,12 @@ class TaskComponent(CheckpointComponent):
 
     # Weights
 
-    def load_checkpoint(self: ComponentT, name: str | Path, *, revision: str | None = None) -> ComponentT:
-        """Take weights, labels, tokenizer and entity vocabulary from a checkpoint with the component's head.
-
-        name: folder or Hub id. revision: branch, tag or commit on the Hub.
-
-        If anything is wrong with it (a coded error says what), the component stays as it was. L067 if the encoder is
-        that of another component.
-        """
-        self._encoder_source.require_own(self.name)
-        return super().load_checkpoint(name, revision=revision)
-
     def freeze_encoder(self, frozen: bool = True) -> None:
         """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""
         if self._owns_encoder:
             self._module.encoder.requires_grad_(not frozen)
+            self._freeze_parameters()
         self._encoder_frozen = frozen
-
-    def _no_weights(self) -> LukeError:
-        return LukeError("L040", name=self.name, how=self._encoder_source.how_to_load(self.name))
-
-    def _require_weights_or_bundled(self, docs: Sequence[Doc]) -> Description:
-        self._encoder_source.prepare(self.name, docs)
-        return super()._require_weights_or_bundled(docs)
 
     def _take_bundled(self, *, to_train: bool = False) -> None:
         added = list(self._added_labels)
@@ -230,6 +189,7 @@ class TaskComponent(CheckpointComponent):
         new_head: bool,
     ) -> None:
         """Take over a module, and what there is to know of it. source: of its encoder."""
+        self._check_head(source, entity_vocab, labels)
         attach_module(self.model, module, owns_encoder=self._owns_encoder)
         config: Any = module.encoder.config
         self._description = Description(
@@ -242,8 +202,18 @@ class TaskComponent(CheckpointComponent):
         )
         self._stored_head, self._encoder_frozen = None, False
         self._added_labels.clear()
+        self._freeze_parameters()
         for label in labels:  # which outlive a memory zone
             self.vocab.strings.add(label, allow_transient=False)  # type: ignore[call-arg]
+
+    def _check_head(self, source: Description, entity_vocab: EntityVocab, labels: tuple[str, ...]) -> None:
+        """An error if a head does not suit the settings, before anything has changed.
+
+        source: of its encoder. entity_vocab: as it is used. labels: of the head's rows.
+        """
+
+    def _freeze_parameters(self) -> None:
+        """Take the gradients from parameters of the module that are never trained."""
 
     def _check_encoder(self, source: Description, settings: Mapping[str, Any]) -> None:
         """An error if the component cannot run on an encoder, before anything has changed.
@@ -255,16 +225,6 @@ class TaskComponent(CheckpointComponent):
         """Further arguments of `with_new_head`, by the names in `head_options`: dataclasses of settings that are saved
         with the model. new_head: whether it is not that of the checkpoint."""
         return {}
-
-    @property
-    def reads_pieces(self) -> bool:
-        """Whether it attaches entities to pieces which other components may have encoded."""
-        return self._description is not None and self._attaches_entities(self._description, self._description.settings)
-
-    def _attaches_entities(self, source: Description, settings: Mapping[str, Any]) -> bool:
-        """Whether the entities of the component attend to pieces that do not attend to them: pieces that are the same
-        for other components. settings: of the head."""
-        return False
 
     def _config_entries(self, labels: tuple[str, ...], *, new_head: bool) -> dict[str, Any]:
         """Entries of config.json that the head needs."""

@@ -38,6 +38,9 @@ class EncoderSource(Protocol):
     def provider(self) -> EncoderProvider | None:
         """The component whose encoder is used; None if there is none, or none yet."""
 
+    def connect(self, user: Any) -> None:
+        """Tell a component, an `EncoderUser`, when there is another encoder to use."""
+
     def require_own(self, name: str) -> None:
         """Refuse to load an encoder for a component that uses another's: L067."""
 
@@ -86,6 +89,9 @@ class OwnEncoder:
 
     owns_encoder = True
     provider = None
+
+    def connect(self, user: Any) -> None:
+        pass
 
     def require_own(self, name: str) -> None:
         pass
@@ -140,7 +146,6 @@ class SharedEncoderLink:
         self._shared = shared
 
     def connect(self, user: EncoderUser) -> None:
-        """Tell a component when there is another encoder to use."""
         self._shared.user = user
 
     @property

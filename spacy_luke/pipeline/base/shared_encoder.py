@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from ...default_model import bundled_encoder
 from ...encoders.encoder import Encoder
 from ...errors import LukeError, warn
 from ...models.piece_store import PieceStore
-from ...models.shared import SHARED, PipelineLink
+from ...models.shared import SHARED
 from ...models.wrapper import attach_module, torch_module
 from .checkpoint_component import STATE_LOCK, CheckpointComponent
 
@@ -85,10 +86,6 @@ class SharedEncoderProvider(CheckpointComponent):
         self._frozen_params: list[nn.Parameter] = []
 
     # Weights
-
-    @property
-    def _encoder_settings(self) -> dict[str, Any]:
-        return self.model.attrs
 
     @property
     def description(self) -> Description | None:
@@ -170,11 +167,11 @@ class SharedEncoderProvider(CheckpointComponent):
     def piece_readers(self, windows: Any) -> frozenset[str]:
         """Names of the components of the pipeline that attach entities to the pieces of such windows."""
         users = (listener.attrs[SHARED].user for listener in self.listeners)
-        readers = frozenset(user.name for user in users if _reads(user, windows))
+        readers = frozenset(user.name for user in users if user is not None and user.read_windows == windows)
         nlp = self._nlp()
         if nlp is not None and any(pipe is self for _, pipe in nlp.components):
             readers &= frozenset(nlp.pipe_names)
-        return readers | {self.name} if _reads(self, windows) else readers
+        return readers | {self.name} if self.read_windows == windows else readers
 
     def _is_of(self, listener: Model) -> bool:
         """Whether no provider after this one is nearer to the component of the layer."""
@@ -345,8 +342,17 @@ class SharedEncoderProvider(CheckpointComponent):
         return super().to_bytes(exclude=exclude)
 
 
-def _reads(component: Any, windows: Any) -> bool:
-    return component is not None and component.reads_pieces and component.windows == windows
+class PipelineLink:
+    """The pipeline that a component was made for; a copy is in none that is known."""
+
+    def __init__(self, nlp: Language | None = None):
+        self._reference = None if nlp is None else weakref.ref(nlp)
+
+    def __call__(self) -> Language | None:
+        return None if self._reference is None else self._reference()
+
+    def __reduce__(self) -> Any:
+        return type(self), ()
 
 
 def _replace_listener(copied: Model, listener: Model, provider: SharedEncoderProvider) -> Model:

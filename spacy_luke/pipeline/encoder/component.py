@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import srsly
 from spacy.language import Language
-from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
@@ -20,7 +19,7 @@ from ...encoders.encoder import Encoder
 from ...errors import LukeError
 from ...models.shared import SHARED, EncoderProvider
 from ...models.wrapper import attach_module
-from ..base.encoder_source import OwnEncoder, SharedEncoderLink
+from ..base.encoder_source import OwnEncoder
 from ..base.shared_encoder import GradClip, SharedEncoderProvider
 from .vectors import VectorPipe
 
@@ -60,33 +59,20 @@ def make_luke_encoder(
 ) -> LukeEncoderPipe | SharedVectorsPipe:
     """Make a `luke_encoder` component; see `LukeEncoderPipe` for the settings, `SharedVectorsPipe` for one whose model
     is `spacy-luke.SharedEncoder.v1`."""
+    settings: dict[str, Any] = {
+        "windows": windows,
+        "entities": entities,
+        "spans_key": spans_key,
+        "set_vectors": set_vectors,
+        "max_batch_pieces": max_batch_pieces,
+    }
     if SHARED not in model.attrs:
-        return LukeEncoderPipe(
-            nlp.vocab,
-            model,
-            name,
-            windows=windows,
-            entities=entities,
-            spans_key=spans_key,
-            set_vectors=set_vectors,
-            max_batch_pieces=max_batch_pieces,
-            component_grad_clip=component_grad_clip,
-            max_kept_bytes=max_kept_bytes,
-            nlp=nlp,
-        )
+        sharing: dict[str, Any] = {"component_grad_clip": component_grad_clip, "max_kept_bytes": max_kept_bytes}
+        return LukeEncoderPipe(nlp.vocab, model, name, nlp=nlp, **settings, **sharing)
     if component_grad_clip is not None:
         reason = f"component {name!r} shares the encoder of another one, which has this setting"
         raise LukeError("L047", setting="component_grad_clip", value=component_grad_clip, reason=reason)
-    return SharedVectorsPipe(
-        nlp.vocab,
-        model,
-        name,
-        windows=windows,
-        entities=entities,
-        spans_key=spans_key,
-        set_vectors=set_vectors,
-        max_batch_pieces=max_batch_pieces,
-    )
+    return SharedVectorsPipe(nlp.vocab, model, name, **settings)
 
 
 class LukeEncoderPipe(VectorPipe, SharedEncoderProvider):
@@ -184,35 +170,15 @@ class SharedVectorsPipe(VectorPipe):
     ):
         super().__init__(vocab, model, name, windows=windows, max_batch_pieces=max_batch_pieces, scorer=None)
         self._set_vector_settings(entities=entities, spans_key=spans_key, set_vectors=set_vectors)
-        self._encoder_source = SharedEncoderLink(model.attrs[SHARED])
-        self._encoder_source.connect(self)
-
-    @property
-    def _encoder_settings(self) -> dict[str, Any]:
-        return self.model.attrs
-
-    def _require_weights_or_bundled(self, docs: Sequence[Doc]) -> Description:
-        self._encoder_source.prepare(self.name, docs)
-        return self._require_weights()
 
     def _no_weights(self) -> LukeError:
-        provider = self._encoder_source.require_provider(self.name)
-        return LukeError("L040", name=self.name, how=f" for the encoder of {provider.name!r}")
+        return LukeError("L040", name=self.name, how=f" for the encoder of {self._provider.name!r}")
 
     def _load_bundled(self, *, to_train: bool = False) -> bool:
         return False
 
-    @property
-    def _piece_provider(self) -> EncoderProvider | None:
-        return self._encoder_source.provider
-
     def _from_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._encoder_source.require_own(self.name)
-
-    def load_checkpoint(self, name: str | Path, *, revision: str | None = None) -> SharedVectorsPipe:
-        """L067: a checkpoint is given to the component whose encoder is used."""
-        self._encoder_source.require_own(self.name)
-        return self
 
     def initialize(self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None) -> None:
         """Nothing: the component whose encoder is used is initialised."""

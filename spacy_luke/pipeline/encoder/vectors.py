@@ -3,7 +3,7 @@ states of all layers and the attention weights, which it gives."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,10 +80,13 @@ class VectorPipe(CheckpointComponent):
             raise LukeError("L047", setting="entities", value=self.entities, reason=reason)
 
     @property
-    def reads_pieces(self) -> bool:
-        """Whether it attaches entities to pieces which other components may have encoded."""
-        described = self._description
-        return self.set_vectors and described is not None and has_independent_attention(described.config)
+    def read_windows(self) -> Any:
+        """The windows of the pieces that the component attaches entities to and others may have encoded; None if it
+        attaches none, or writes no vectors."""
+        return super().read_windows if self.set_vectors else None
+
+    def _attaches_entities(self, source: Description, settings: Mapping[str, Any]) -> bool:
+        return has_independent_attention(source.config)
 
     @property
     def windows(self) -> Windows:

@@ -14,7 +14,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Model
 
 from ...annotations import set_linked_entities
 from ...batching.pieces import doc_pieces
@@ -25,12 +25,12 @@ from ...checks import require_at_least, require_one_of, require_probability
 from ...default_model import bundled_component
 from ...encoders.config import has_independent_attention
 from ...encoders.encoder import Encoder
-from ...encoders.heads import TaskModule
 from ...errors import LukeError, warn
 from ...knowledge_base import NIL, CandidateGenerator, KnowledgeBaseLoader, StoredKnowledgeBase, load_kb
 from ...tokenization.entity_vocab import MASK, EntityVocab, read_titles
 from ..base.checkpoint_component import CFG
 from ..base.component import TaskComponent, Training
+from ..base.factory import component_factory
 from ..base.gold import GoldReport, listed
 from ..base.losses import cross_entropy
 from ..base.stored_head import StoredHead
@@ -72,9 +72,7 @@ max_batch_pieces = 4096
 @architectures = "spacy-luke.EntityPrediction.v1"
 
 [luke_entity_linker.model.encoder]
-@architectures = "spacy-luke.LukeEncoder.v1"
 entity_vocab = "full"
-precision = "float32"
 
 [luke_entity_linker.get_candidates]
 @misc = "spacy-luke.candidates.v1"
@@ -86,62 +84,6 @@ lowercase = true
 [luke_entity_linker.scorer]
 @scorers = "spacy-luke.entity_linker_scorer.v1"
 """
-
-
-@Language.factory(
-    "luke_entity_linker",
-    requires=["doc.ents"],
-    assigns=["token.ent_kb_id", "span._.linked_entities"],
-    default_config=Config().from_str(DEFAULT_CONFIG)["luke_entity_linker"],
-    default_score_weights={"nel_micro_f": 1.0, "nel_micro_p": None, "nel_micro_r": None, "nel_in_kb_acc": None},
-)
-def make_luke_entity_linker(
-    nlp: Language,
-    name: str,
-    model: Model,
-    windows: Windows | None,
-    decoding: str,
-    mentions_per_pass: int,
-    prior_weight: float,
-    max_candidates: int,
-    unknown_candidates: str,
-    threshold: float,
-    n_best: int,
-    labels_discard: list[str],
-    overwrite: bool,
-    max_mention_pieces: int,
-    mask_rate: float,
-    loss: str,
-    freeze_entities: bool,
-    max_batch_pieces: int,
-    get_candidates: CandidateGenerator,
-    generate_empty_kb: Callable[[Vocab, int], KnowledgeBase],
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> LukeEntityLinker:
-    """Make a `luke_entity_linker` component; see `LukeEntityLinker` for the settings."""
-    return LukeEntityLinker(
-        nlp.vocab,
-        model,
-        name,
-        windows=windows,
-        decoding=decoding,
-        mentions_per_pass=mentions_per_pass,
-        prior_weight=prior_weight,
-        max_candidates=max_candidates,
-        unknown_candidates=unknown_candidates,
-        threshold=threshold,
-        n_best=n_best,
-        labels_discard=labels_discard,
-        overwrite=overwrite,
-        max_mention_pieces=max_mention_pieces,
-        mask_rate=mask_rate,
-        loss=loss,
-        freeze_entities=freeze_entities,
-        max_batch_pieces=max_batch_pieces,
-        get_candidates=get_candidates,
-        generate_empty_kb=generate_empty_kb,
-        scorer=scorer,
-    )
 
 
 class LukeEntityLinker(TaskComponent):
@@ -350,26 +292,18 @@ class LukeEntityLinker(TaskComponent):
         if not source.config.entity_inputs:
             raise LukeError("L023", architecture=architecture_on(kind, MASKED_LM), model_type=kind, known=MASKED_LM)
 
-    def _set_module(
-        self,
-        module: TaskModule,
-        source: Description,
-        entity_vocab: EntityVocab,
-        labels: tuple[str, ...],
-        options: Mapping[str, Any],
-        *,
-        new_head: bool,
-    ) -> None:
+    def _check_head(self, source: Description, entity_vocab: EntityVocab, labels: tuple[str, ...]) -> None:
         if not entity_vocab.title_of:
             raise no_titles(self.name, source, None if isinstance(source, Checkpoint) else self._provider.name)
-        super()._set_module(module, source, entity_vocab, labels, options, new_head=new_head)
+
+    def _freeze_parameters(self) -> None:
         if self.freeze_entities:
-            head: Any = module
-            head.entity_predictions.bias.requires_grad_(False)
-            if head.entity_predictions.decoder is not None:
-                head.entity_predictions.decoder.requires_grad_(False)
+            module = self._module
+            module.entity_predictions.bias.requires_grad_(False)
+            if module.entity_predictions.decoder is not None:
+                module.entity_predictions.decoder.requires_grad_(False)
             if self._owns_encoder:
-                head.encoder.entity_embeddings.entity.requires_grad_(False)
+                module.encoder.entity_embeddings.entity.requires_grad_(False)
 
     def _attach_saved_head(self, head: StoredHead, source: Description, encoder: Encoder) -> None:
         if BIAS in head.weights:  # else the head as a whole is refused
@@ -601,3 +535,12 @@ def _gradient(
             total += loss
             place += 1
     return gradient, total
+
+
+make_luke_entity_linker = component_factory(
+    LukeEntityLinker,
+    DEFAULT_CONFIG,
+    requires=["doc.ents"],
+    assigns=["token.ent_kb_id", "span._.linked_entities"],
+    score_weights={"nel_micro_f": 1.0, "nel_micro_p": None, "nel_micro_r": None, "nel_in_kb_acc": None},
+)

@@ -22,7 +22,6 @@ from ...checkpoints.checkpoint import Description
 from ...checkpoints.heads import UnmarkedSettings, build_unmarked
 from ...checks import require_at_least, require_probability
 from ...encoders.config import has_independent_attention
-from ...encoders.heads import TaskModule
 from ...encoders.inputs import EncoderInput
 from ...errors import LukeError, warn
 from ...tokenization.entity_vocab import EntityVocab
@@ -30,8 +29,8 @@ from ..base.component import TaskComponent, Training
 from ..base.gold import GoldReport, listed
 from ..base.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
 from ..base.problem_type import MULTI_LABEL, SINGLE_LABEL, problem_entry, problem_of
-from .inputs import DocumentLayout, Layout, MarkedLayout, Placement, UnmarkedPlacement
-from .markers import MarkerVocab, marker_ids
+from .inputs import DocumentLayout, Layout, Placement, UnmarkedPlacement
+from .markers import MarkedLayout, MarkerVocab, marker_ids
 
 UNMARKED = "unmarked"  # settings of a head without markers, in our own block of config.json
 _WINDOWS = "it must be spacy-luke.sentence_windows.v1 for LUKE, spacy-luke.strided_windows.v1 for Longformer"
@@ -132,7 +131,7 @@ class EntityMarkerComponent(TaskComponent):
         max_mention_pieces: int,
         multi_label: bool | None,
         threshold: float | None,
-        label_thresholds: LabelThresholds,
+        label_thresholds: Any,
         max_batch_pieces: int,
         scorer: Callable[..., dict[str, Any]] | None,
     ):
@@ -217,18 +216,8 @@ class EntityMarkerComponent(TaskComponent):
                 shown = ", ".join(sorted(known))
                 raise LukeError("L190", name=self.name, setting=setting, unknown=", ".join(unknown), known=shown)
 
-    def _set_module(
-        self,
-        module: TaskModule,
-        source: Description,
-        entity_vocab: EntityVocab,
-        labels: tuple[str, ...],
-        options: Mapping[str, Any],
-        *,
-        new_head: bool,
-    ) -> None:
+    def _check_head(self, source: Description, entity_vocab: EntityVocab, labels: tuple[str, ...]) -> None:
         self._require_labels_of_settings(self._labels_in_settings, labels)
-        super()._set_module(module, source, entity_vocab, labels, options, new_head=new_head)
 
     def _config_entries(self, labels: tuple[str, ...], *, new_head: bool) -> dict[str, Any]:
         if not new_head and self._multi_label_setting is None:

@@ -1,8 +1,8 @@
-"""Three ways to show items (pairs of mentions, or single ones) to an encoder: a row for each, or a row for many.
+"""Ways to show items (pairs of mentions, or single ones) to an encoder: a row for each, or a row for many.
 
-LUKE reads an item that is marked in its sentences, an encoder of whole documents all mentions of a window at once, and
-a LUKE with independent attention the entities of many items, which the text does not mark, beside the pieces of their
-window.
+LUKE reads an item that is marked in its sentences (`markers.py`), an encoder of whole documents all mentions of a
+window at once, and a LUKE with independent attention the entities of many items, which the text does not mark, beside
+the pieces of their window.
 """
 
 from __future__ import annotations
@@ -13,21 +13,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc
 
-from ...batching.collate import PreparedRow, RowInput, WindowRow, collate
-from ...batching.mentions import WHITE_SPACE, distinct_ranges, token_ranges, too_long, trim
+from ...batching.collate import RowInput, WindowRow, collate
+from ...batching.mentions import WHITE_SPACE, Item, distinct_ranges, item_ranges, too_long, visible_edges
 from ...batching.pieces import DocPieces, doc_pieces
 from ...batching.strided import StridedWindows
-from ...batching.windows import PassageWindows, Windows, best_windows
+from ...batching.windows import Windows, best_windows
 from ...encoders.inputs import EncoderInput
-from ...tokenization.entity_vocab import MASK, MASK2, PAD, EntityVocab
+from ...tokenization.entity_vocab import MASK, MASK2, EntityVocab
 from ...tokenization.loading import SpecialPieces
 from ...tokenization.pieces import PieceTokenizer
-from .markers import MarkerVocab, Passage, find_passages, marked_row, passage_lengths
-
-# The mentions of an item.
-Item = Sequence[Span]
 
 
 class Placement(Protocol):
@@ -58,74 +54,6 @@ class Layout(Placement, Protocol):
         """A padded batch of some rows."""
 
 
-@dataclass(frozen=True)
-class MarkedItem:
-    """The passage of one item of a Doc."""
-
-    doc: int
-    items: np.ndarray
-    passage: Passage
-
-
-@dataclass(frozen=True)
-class MarkedRow(PreparedRow):
-    """One item, marked in its passage.
-
-    doc: index of the Doc. items: index of the item among the Doc's. *Shape:* (1,)
-    """
-
-    doc: int
-    items: np.ndarray
-
-
-class MarkedLayout:
-    """A row for each item, which is marked in its sentences by <ent> and <ent2>."""
-
-    def __init__(self, vocab: MarkerVocab, windows: PassageWindows):
-        self.left_out: Counter[str] = Counter()
-        self._vocab = vocab
-        self._windows = windows
-        # Of Docs whose items were measured and not placed so far.
-        self._pieces: dict[Doc, DocPieces] = {}
-
-    def sizes(self, doc: Doc, items: Sequence[Item]) -> np.ndarray:
-        """The passage of each item as the Doc's own pieces count it, with its markers, special pieces and entities; 0
-        for an item that has none."""
-        if doc not in self._pieces:
-            self._pieces[doc] = doc_pieces(doc, self._vocab.tokenizer)
-        lengths = passage_lengths(doc, self._pieces[doc], _token_ranges(items), self._windows)
-        added = 2 + 3 * len(items[0]) if len(items) else 0  # <s> and </s>; two markers and an entity a mention
-        return np.where(lengths > 0, lengths + added, 0)
-
-    def place(self, docs: Sequence[Doc], items: Sequence[Sequence[Item]]) -> list[MarkedItem]:
-        places = []
-        for index, (doc, doc_items) in enumerate(zip(docs, items, strict=True)):
-            pieces = self._pieces.pop(doc, None)
-            if pieces is None and len(doc_items):
-                pieces = doc_pieces(doc, self._vocab.tokenizer)
-            found = find_passages(doc, pieces, _token_ranges(doc_items), self._windows) if pieces is not None else []
-            for number, passage in enumerate(found):
-                if isinstance(passage, str):
-                    self.left_out[passage] += 1
-                else:
-                    places.append(MarkedItem(index, np.array([number]), passage))
-        return places
-
-    def rows(self, places: Sequence[MarkedItem]) -> list[MarkedRow]:
-        made = []
-        for place in places:
-            row = marked_row(place.passage, self._vocab)
-            if row is None:
-                self.left_out[too_long(len(place.passage.spans))] += 1
-            else:
-                made.append(MarkedRow(row, place.doc, place.items))
-        return made
-
-    def collate(self, rows: Sequence[MarkedRow]) -> EncoderInput:
-        pads = {"piece_pad": self._vocab.tokenizer.special.pad, "entity_pad": self._vocab.entity_vocab[PAD]}
-        return collate([row.row for row in rows], **pads)
-
-
 class DocumentLayout:
     """A row for all items of a window; their mentions have global attention and no markers."""
 
@@ -143,7 +71,7 @@ class DocumentLayout:
         for index, (doc, doc_items) in enumerate(zip(docs, items, strict=True)):
             if len(doc_items):
                 pieces = doc_pieces(doc, self._tokenizer)
-                rows, left_out = item_rows(index, doc, pieces, _token_ranges(doc_items), self._windows)
+                rows, left_out = item_rows(index, doc, pieces, item_ranges(doc_items), self._windows)
                 places += rows
                 self.left_out += left_out
         return places
@@ -197,7 +125,7 @@ class UnmarkedPlacement:
 
     def _rows_of(self, index: int, doc: Doc, items: Sequence[Item]) -> Iterator[UnmarkedRow]:
         pieces = doc_pieces(doc, self._tokenizer)
-        ranges, visible = piece_ranges(doc, pieces, _token_ranges(items))
+        ranges, visible = piece_ranges(doc, pieces, item_ranges(items))
         hulls = np.stack([ranges[..., 0].min(axis=1), ranges[..., 1].max(axis=1)], axis=1)
         windows = self._windows(len(pieces.pieces.ids), pieces.sentence_pieces, self._longest_mention)
         window_of = best_windows(hulls, windows)
@@ -306,11 +234,6 @@ def piece_ranges(
 
     *Shapes:* (visible items, mentions of an item, 2), (visible items,)
     """
-    spans = token_ranges(items, doc)
-    first, last = (edge.reshape(spans.shape[:2]) for edge in trim(pieces.visible, spans.reshape(-1, 2)))
+    first, last = visible_edges(items, doc, pieces.visible)
     visible = np.flatnonzero((first <= last).all(axis=1))
     return np.stack([pieces.pieces.starts[first[visible]], pieces.pieces.ends[last[visible]]], axis=-1), visible
-
-
-def _token_ranges(items: Sequence[Item]) -> list[list[tuple[int, int]]]:
-    return [[(span.start, span.end) for span in item] for item in items]

@@ -9,21 +9,22 @@ does for the same spans: cut at their edges and nowhere else.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from spacy.tokens import Doc
 
-from ...batching.collate import RowInput
-from ...batching.mentions import WHITE_SPACE, token_ranges, too_long, trim
-from ...batching.pieces import DocPieces
+from ...batching.collate import PreparedRow, RowInput, collate
+from ...batching.mentions import WHITE_SPACE, Item, item_ranges, too_long, visible_edges
+from ...batching.pieces import DocPieces, doc_pieces
 from ...batching.windows import PassageWindows
+from ...encoders.inputs import EncoderInput
 from ...errors import LukeError
 from ...tokenization.added_tokens import MARKERS
-from ...tokenization.alignment import moved
-from ...tokenization.entity_vocab import MASK, MASK2, EntityVocab
-from ...tokenization.pieces import PieceTokenizer
+from ...tokenization.entity_vocab import MASK, MASK2, PAD, EntityVocab
+from ...tokenization.pieces import PieceTokenizer, moved
 
 _MASKS = (MASK, MASK2)
 
@@ -51,7 +52,7 @@ def find_passages(
     """
     if not len(items):
         return []
-    first, last = _shown_tokens(doc, pieces, items)
+    first, last = visible_edges(items, doc, pieces.visible)
     cut = _PassageCutter(doc, pieces, windows, 2 * first.shape[1])
     return [WHITE_SPACE if (a > b).any() else cut(a, b) or too_long(len(a)) for a, b in zip(first, last, strict=True)]
 
@@ -65,24 +66,12 @@ def passage_lengths(
     """
     if not len(items):
         return np.zeros(0, dtype=np.int64)
-    first, last = _shown_tokens(doc, pieces, items)
+    first, last = visible_edges(items, doc, pieces.visible)
     lengths = np.zeros(len(first), dtype=np.int64)
     for i in np.flatnonzero((first <= last).all(axis=1)):
         _, window = _tokens_and_window(pieces, int(first[i].min()), int(last[i].max()), windows, 2 * first.shape[1])
         lengths[i] = 0 if window is None else window[1] - window[0]
     return lengths
-
-
-def _shown_tokens(
-    doc: Doc, pieces: DocPieces, items: Sequence[Sequence[tuple[int, int]]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """First and last token of each span that is not white space; of one that is, the last before the first.
-
-    *Shape:* (items, spans of an item) each
-    """
-    spans = token_ranges(items, doc)
-    first, last = (edge.reshape(spans.shape[:2]) for edge in trim(pieces.visible, spans.reshape(-1, 2)))
-    return first, last
 
 
 def _tokens_and_window(
@@ -229,3 +218,71 @@ def _fitting(pieces: int, spans: Sequence[tuple[int, int]], limit: int) -> tuple
     excess = max(pieces - limit, 0)
     at_end = min(excess, pieces - high)
     return (excess - at_end, pieces - at_end) if excess - at_end <= low else None
+
+
+@dataclass(frozen=True)
+class MarkedItem:
+    """The passage of one item of a Doc."""
+
+    doc: int
+    items: np.ndarray
+    passage: Passage
+
+
+@dataclass(frozen=True)
+class MarkedRow(PreparedRow):
+    """One item, marked in its passage.
+
+    doc: index of the Doc. items: index of the item among the Doc's. *Shape:* (1,)
+    """
+
+    doc: int
+    items: np.ndarray
+
+
+class MarkedLayout:
+    """A row for each item, which is marked in its sentences by <ent> and <ent2>."""
+
+    def __init__(self, vocab: MarkerVocab, windows: PassageWindows):
+        self.left_out: Counter[str] = Counter()
+        self._vocab = vocab
+        self._windows = windows
+        # Of Docs whose items were measured and not placed so far.
+        self._pieces: dict[Doc, DocPieces] = {}
+
+    def sizes(self, doc: Doc, items: Sequence[Item]) -> np.ndarray:
+        """The passage of each item as the Doc's own pieces count it, with its markers, special pieces and entities; 0
+        for an item that has none."""
+        if doc not in self._pieces:
+            self._pieces[doc] = doc_pieces(doc, self._vocab.tokenizer)
+        lengths = passage_lengths(doc, self._pieces[doc], item_ranges(items), self._windows)
+        added = 2 + 3 * len(items[0]) if len(items) else 0  # <s> and </s>; two markers and an entity a mention
+        return np.where(lengths > 0, lengths + added, 0)
+
+    def place(self, docs: Sequence[Doc], items: Sequence[Sequence[Item]]) -> list[MarkedItem]:
+        places = []
+        for index, (doc, doc_items) in enumerate(zip(docs, items, strict=True)):
+            pieces = self._pieces.pop(doc, None)
+            if pieces is None and len(doc_items):
+                pieces = doc_pieces(doc, self._vocab.tokenizer)
+            found = find_passages(doc, pieces, item_ranges(doc_items), self._windows) if pieces is not None else []
+            for number, passage in enumerate(found):
+                if isinstance(passage, str):
+                    self.left_out[passage] += 1
+                else:
+                    places.append(MarkedItem(index, np.array([number]), passage))
+        return places
+
+    def rows(self, places: Sequence[MarkedItem]) -> list[MarkedRow]:
+        made = []
+        for place in places:
+            row = marked_row(place.passage, self._vocab)
+            if row is None:
+                self.left_out[too_long(len(place.passage.spans))] += 1
+            else:
+                made.append(MarkedRow(row, place.doc, place.items))
+        return made
+
+    def collate(self, rows: Sequence[MarkedRow]) -> EncoderInput:
+        pads = {"piece_pad": self._vocab.tokenizer.special.pad, "entity_pad": self._vocab.entity_vocab[PAD]}
+        return collate([row.row for row in rows], **pads)

@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Model
 
 from ...annotations import get_entity_types, set_entity_type_scores, set_entity_types, typed_spans
 from ...batching.device import is_finite
 from ...batching.windows import PassageWindows, Windows
 from ...checkpoints.heads import ENTITY_CLASSIFIER
+from ..base.factory import component_factory
 from ..base.gold import aligned_tokens
-from ..entity_markers.component import EntityMarkerComponent, LabelThresholds, ScoredItems, Targets
+from ..entity_markers.component import EntityMarkerComponent, ScoredItems, Targets
 from ..entity_markers.inputs import Placement
 
 DEFAULT_CONFIG = """
@@ -34,58 +34,9 @@ max_batch_pieces = 4096
 [luke_entity_typer.model]
 @architectures = "spacy-luke.EntityClassifier.v1"
 
-[luke_entity_typer.model.encoder]
-@architectures = "spacy-luke.LukeEncoder.v1"
-entity_vocab = "special"
-precision = "float32"
-
 [luke_entity_typer.scorer]
 @scorers = "spacy-luke.entity_typer_scorer.v1"
 """
-
-
-@Language.factory(
-    "luke_entity_typer",
-    requires=["doc.ents"],
-    assigns=["span._.entity_types", "span._.entity_type_scores"],
-    default_config=Config().from_str(DEFAULT_CONFIG)["luke_entity_typer"],
-    default_score_weights={
-        "types_micro_f": 1.0,
-        "types_micro_p": 0.0,
-        "types_micro_r": 0.0,
-        "types_macro_f": 0.0,
-        "types_per_type": None,
-    },
-)
-def make_luke_entity_typer(
-    nlp: Language,
-    name: str,
-    model: Model,
-    markers: bool | None,
-    windows: PassageWindows | Windows | None,
-    max_mention_pieces: int,
-    multi_label: bool | None,
-    threshold: float | None,
-    label_thresholds: Any,
-    spans_key: str | None,
-    max_batch_pieces: int,
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> LukeEntityTyper:
-    """Make a `luke_entity_typer` component; see `LukeEntityTyper` for the settings."""
-    return LukeEntityTyper(
-        nlp.vocab,
-        model,
-        name,
-        markers=markers,
-        windows=windows,
-        max_mention_pieces=max_mention_pieces,
-        multi_label=multi_label,
-        threshold=threshold,
-        label_thresholds=label_thresholds,
-        spans_key=spans_key,
-        max_batch_pieces=max_batch_pieces,
-        scorer=scorer,
-    )
 
 
 class LukeEntityTyper(EntityMarkerComponent):
@@ -114,7 +65,7 @@ class LukeEntityTyper(EntityMarkerComponent):
         max_mention_pieces: int,
         multi_label: bool | None,
         threshold: float | None,
-        label_thresholds: LabelThresholds,
+        label_thresholds: Any,
         spans_key: str | None,
         max_batch_pieces: int,
         scorer: Callable[..., dict[str, Any]] | None,
@@ -193,3 +144,18 @@ class LukeEntityTyper(EntityMarkerComponent):
         if unknown:
             raise self._unknown_labels(unknown)
         return targets
+
+
+make_luke_entity_typer = component_factory(
+    LukeEntityTyper,
+    DEFAULT_CONFIG,
+    requires=["doc.ents"],
+    assigns=["span._.entity_types", "span._.entity_type_scores"],
+    score_weights={
+        "types_micro_f": 1.0,
+        "types_micro_p": 0.0,
+        "types_micro_r": 0.0,
+        "types_macro_f": 0.0,
+        "types_per_type": None,
+    },
+)

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Model
 
 from ...annotations import Choice, Choices, get_choices, get_chosen, is_options, set_chosen
 from ...batching.device import is_finite
@@ -18,6 +17,7 @@ from ...checkpoints.checkpoint import Description
 from ...checkpoints.heads import MULTIPLE_CHOICE
 from ...checks import require_at_least
 from ...errors import LukeError, warn
+from ..base.factory import component_factory
 from ..base.grouped import GroupedComponent, GroupedTraining
 from ..base.losses import cross_entropy, softmax
 from .inputs import SPECIAL_PIECES, ChoiceReader, ChoiceRow
@@ -32,41 +32,9 @@ max_batch_pieces = 4096
 [luke_multiple_choice.model]
 @architectures = "spacy-luke.MultipleChoice.v1"
 
-[luke_multiple_choice.model.encoder]
-@architectures = "spacy-luke.LukeEncoder.v1"
-entity_vocab = "special"
-precision = "float32"
-
 [luke_multiple_choice.scorer]
 @scorers = "spacy-luke.multiple_choice_scorer.v1"
 """
-
-
-@Language.factory(
-    "luke_multiple_choice",
-    assigns=["doc._.chosen"],
-    default_config=Config().from_str(DEFAULT_CONFIG)["luke_multiple_choice"],
-    default_score_weights={"choice_acc": 1.0},
-)
-def make_luke_multiple_choice(
-    nlp: Language,
-    name: str,
-    model: Model,
-    max_pieces: int | None,
-    n_best: int,
-    max_batch_pieces: int,
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> LukeMultipleChoice:
-    """Make a `luke_multiple_choice` component; see `LukeMultipleChoice` for the settings."""
-    return LukeMultipleChoice(
-        nlp.vocab,
-        model,
-        name,
-        max_pieces=max_pieces,
-        n_best=n_best,
-        max_batch_pieces=max_batch_pieces,
-        scorer=scorer,
-    )
 
 
 class LukeMultipleChoice(GroupedComponent[ChoiceRow]):
@@ -104,6 +72,10 @@ class LukeMultipleChoice(GroupedComponent[ChoiceRow]):
             require_at_least(2, max_pieces=max_pieces)
         self._max_pieces_setting = max_pieces
         self.n_best = n_best
+
+    @property
+    def windows(self) -> None:
+        """None: texts are cut at their end."""
 
     @property
     def max_pieces(self) -> int:
@@ -237,3 +209,11 @@ def _ranked(number: int, asked: Choices, logits: np.ndarray, n_best: int) -> tup
     scores = softmax(logits)
     order = np.argsort(-logits, kind="stable")[:n_best].tolist()
     return tuple(Choice(asked.question, asked.options[i], number, i, float(scores[i]), float(logits[i])) for i in order)
+
+
+make_luke_multiple_choice = component_factory(
+    LukeMultipleChoice,
+    DEFAULT_CONFIG,
+    assigns=["doc._.chosen"],
+    score_weights={"choice_acc": 1.0},
+)

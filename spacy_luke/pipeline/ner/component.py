@@ -8,30 +8,28 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Model
 
 from ...annotations import annotated_entities
-from ...batching.docs import DocBatch
 from ...batching.mentions import SpanCandidates, Suggester, find_candidates, suggest
-from ...batching.pieces import doc_pieces
+from ...batching.pieces import DocBatch, doc_pieces
 from ...batching.windows import Windows, build_sentence_windows
 from ...checkpoints.checkpoint import Description
 from ...checkpoints.heads import SPAN_CLASSIFIER
 from ...checks import require_at_least, require_one_of, require_probability
-from ...encoders.config import LukeConfig, has_independent_attention
+from ...encoders.config import EncoderConfig, LukeConfig, has_independent_attention
 from ...encoders.encoder import Encoder
 from ...encoders.heads import EntitySpanClassification
 from ...encoders.span_filter import SpanFilter, SpanFilterSettings
 from ...errors import LukeError, warn
 from ...extensions import write_scored_spans
 from ...tokenization.entity_vocab import MASK
-from ...user_functions import naming_key_errors
 from ..base.component import TaskComponent, Training
 from ..base.entities import DECODINGS, SpanLogits, positive_spans, write_entities
+from ..base.factory import component_factory
 from ..base.gold import GoldReport, GoldSpans, gold_spans, has_entity_annotation, listed
 from ..base.negative_label import NO_ENTITY, find_negative
 from ..base.score_weights import ENTS_WEIGHTS, ScoreWeights, spans_weights
@@ -62,9 +60,6 @@ max_batch_pieces = 4096
 @architectures = "spacy-luke.SpanClassifier.v1"
 
 [luke_ner.model.encoder]
-@architectures = "spacy-luke.LukeEncoder.v1"
-entity_vocab = "special"
-precision = "float32"
 entity_attention = null
 
 [luke_ner.suggester]
@@ -74,53 +69,6 @@ max_pieces = 16
 [luke_ner.scorer]
 @scorers = "spacy-luke.ner_scorer.v1"
 """
-
-
-@Language.factory(
-    "luke_ner",
-    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type", "span._.score"],
-    default_config=Config().from_str(DEFAULT_CONFIG)["luke_ner"],
-    default_score_weights=dict(ENTS_WEIGHTS),
-)
-def make_luke_ner(
-    nlp: Language,
-    name: str,
-    model: Model,
-    windows: Windows | None,
-    suggester: Suggester,
-    span_filter: SpanFilterSettings | None,
-    max_mention_pieces: int,
-    chunk_size: int,
-    max_negatives: int | None,
-    overlap: bool,
-    overwrite: bool,
-    decoding: str,
-    threshold: float,
-    negative_label: str | None,
-    spans_key: str,
-    max_batch_pieces: int,
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> LukeNER:
-    """Make a `luke_ner` component; see `LukeNER` for the settings."""
-    return LukeNER(
-        nlp.vocab,
-        model,
-        name,
-        windows=windows,
-        suggester=suggester,
-        span_filter=span_filter,
-        max_mention_pieces=max_mention_pieces,
-        chunk_size=chunk_size,
-        max_negatives=max_negatives,
-        overlap=overlap,
-        overwrite=overwrite,
-        decoding=decoding,
-        threshold=threshold,
-        negative_label=negative_label,
-        spans_key=spans_key,
-        max_batch_pieces=max_batch_pieces,
-        scorer=scorer,
-    )
 
 
 class LukeNER(TaskComponent):
@@ -270,9 +218,10 @@ class LukeNER(TaskComponent):
     def predict(self, docs: Iterable[Doc]) -> list[SpanLogits]:
         """Raw scores of the candidates of each Doc, or of those that the span filter keeps."""
         encoded, scores = self._score(docs)
+        labels = len(self.logit_labels)
         found = []
         for candidates, mention_logits in zip(encoded.candidates, scores, strict=True):
-            logits = mention_logits[candidates.mention_of][:, : len(self.logit_labels)]
+            logits = mention_logits[candidates.mention_of][:, :labels]
             kept = logits[:, 0] != -np.inf
             found.append(SpanLogits(candidates.spans[kept], logits[kept]))
         return found
@@ -303,10 +252,10 @@ class LukeNER(TaskComponent):
     def _score(self, docs: Iterable[Doc]) -> tuple[NERInputs, list[np.ndarray]]:
         """Score the mentions of each Doc: see `EntitySpanClassification.forward`."""
         docs = self._as_list(docs)
-        self._require_weights_or_bundled(docs)
+        description = self._require_weights_or_bundled(docs)
         self._warn_without_sentences(docs)
         encoded = self._encode(docs)
-        width = len(self.logit_labels) + (self.span_filter is not None)
+        width = len(description.labels) + (self.span_filter is not None)
         scores = [np.zeros((len(c.mentions), width), dtype=np.float32) for c in encoded.candidates]
         batches = self._batches(docs, encoded, [np.arange(len(c.mentions)) for c in encoded.candidates])
         for rows, found in self._predict_batches(batches):
@@ -319,8 +268,7 @@ class LukeNER(TaskComponent):
         tokenizer = self._require_weights().tokenizer
         pieces = [doc_pieces(doc, tokenizer) for doc in docs]
         batch = DocBatch.from_pieces(pieces)
-        with naming_key_errors(self.name, "suggester", self.suggester):
-            suggested = suggest(self.suggester, docs, batch, self.model.ops)
+        suggested = suggest(self.suggester, docs, batch, self.model.ops, self.name)
         candidates = find_candidates(pieces, batch, suggested, self.windows, self.max_mention_pieces)
         left_out: Counter[str] = sum((c.left_out for c in candidates if c.left_out), Counter())
         if left_out:
@@ -341,7 +289,8 @@ class LukeNER(TaskComponent):
         drawn: for each Doc the mentions that a span filter is to keep in training.
         """
         description = self._require_weights()
-        chunk_size, share = self._encoding
+        chunk_size, share = self._encoding(description.config)
+        mask = description.entity_vocab[MASK]
         rows = [
             row
             for doc, (candidates, chosen, kept) in enumerate(
@@ -353,17 +302,15 @@ class LukeNER(TaskComponent):
                 candidates,
                 chosen,
                 chunk_size,
-                mask=description.entity_vocab[MASK],
+                mask=mask,
                 share=share,
                 drawn=kept,
             )
         ]
         return self._window_batches(docs, rows, training=training)
 
-    @property
-    def _encoding(self) -> tuple[int | None, float]:
-        """Most mentions of a row, and the share of them that the encoder computes a row for."""
-        config = self._require_weights().config
+    def _encoding(self, config: EncoderConfig) -> tuple[int | None, float]:
+        """Most mentions of a row, and the share of them that an encoder computes a row for."""
         if not isinstance(config, LukeConfig):
             return None, 0.0
         if config.entity_attention == "full":
@@ -438,3 +385,11 @@ class LukeNER(TaskComponent):
                 [candidates] = self._encode([example.predicted]).candidates
                 report.add(self._match(example, candidates), spans)
         report.warn(self.name)
+
+
+make_luke_ner = component_factory(
+    LukeNER,
+    DEFAULT_CONFIG,
+    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type", "span._.score"],
+    score_weights=dict(ENTS_WEIGHTS),
+)

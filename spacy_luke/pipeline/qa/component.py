@@ -7,16 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Model
 
 from ...annotations import Answer, get_answers, get_questions, set_answers
 from ...batching.collate import make_batches
 from ...batching.strided import ContextWindows, build_strided_windows
-from ...checkpoints.checkpoint import Description
 from ...checkpoints.heads import QUESTION_ANSWERING
 from ...checks import require_at_least
 from ...encoders.inputs import EncoderInput
@@ -25,6 +23,7 @@ from ...errors import LukeError, warn
 from ...tokenization.entity_vocab import PAD
 from ..base.calibration import Calibration
 from ..base.component import TaskComponent, Training
+from ..base.factory import component_factory
 from ..base.gold import GoldReport
 from ..base.losses import cross_entropy
 from .decoding import N_BEST, NOTHING, FoundAnswers, merged, to_answers, window_answers
@@ -51,60 +50,11 @@ max_batch_pieces = 4096
 @architectures = "spacy-luke.QuestionAnswering.v1"
 
 [luke_qa.model.encoder]
-@architectures = "spacy-luke.LukeEncoder.v1"
 entity_vocab = "full"
-precision = "float32"
 
 [luke_qa.scorer]
 @scorers = "spacy-luke.qa_scorer.v1"
 """
-
-
-@Language.factory(
-    "luke_qa",
-    assigns=["doc._.answers"],
-    default_config=Config().from_str(DEFAULT_CONFIG)["luke_qa"],
-    default_score_weights={
-        "qa_f1": 1.0,
-        "qa_em": 0.0,
-        "qa_has_answer_em": None,
-        "qa_has_answer_f1": None,
-        "qa_no_answer_em": None,
-    },
-)
-def make_luke_qa(
-    nlp: Language,
-    name: str,
-    model: Model,
-    windows: ContextWindows | None,
-    max_question_pieces: int,
-    max_answer_pieces: int,
-    n_best: int,
-    no_answer_threshold: float | None,
-    no_answer_bias: float,
-    whole_words: bool,
-    max_entities: int,
-    separators: int,
-    max_batch_pieces: int,
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> LukeQA:
-    """Make a `luke_qa` component; see `LukeQA` for the settings."""
-    return LukeQA(
-        nlp.vocab,
-        model,
-        name,
-        windows=windows,
-        max_question_pieces=max_question_pieces,
-        max_answer_pieces=max_answer_pieces,
-        n_best=n_best,
-        no_answer_threshold=no_answer_threshold,
-        no_answer_bias=no_answer_bias,
-        whole_words=whole_words,
-        max_entities=max_entities,
-        separators=separators,
-        max_batch_pieces=max_batch_pieces,
-        scorer=scorer,
-    )
 
 
 class LukeQA(TaskComponent):
@@ -178,16 +128,7 @@ class LukeQA(TaskComponent):
 
     # Weights
 
-    def freeze_encoder(self, frozen: bool = True) -> None:
-        """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""
-        super().freeze_encoder(frozen)
-        self._freeze_entity_table()
-
-    def _build_module(self, source: Description, labels: tuple[str, ...], *, new_head: bool) -> None:
-        super()._build_module(source, labels, new_head=new_head)
-        self._freeze_entity_table()
-
-    def _freeze_entity_table(self) -> None:
+    def _freeze_parameters(self) -> None:
         """The rows of the entities are never trained, as in the paper's code: few of them are in the data."""
         encoder = self._module.encoder
         if isinstance(encoder, LukeEncoder) and self._owns_encoder:
@@ -360,3 +301,17 @@ class LukeQA(TaskComponent):
             warn("W018", name=self.name, count=docs, place=self.gold_place)
         self._warn_of(reader)
         report.warn(self.name, "W017")
+
+
+make_luke_qa = component_factory(
+    LukeQA,
+    DEFAULT_CONFIG,
+    assigns=["doc._.answers"],
+    score_weights={
+        "qa_f1": 1.0,
+        "qa_em": 0.0,
+        "qa_has_answer_em": None,
+        "qa_has_answer_f1": None,
+        "qa_no_answer_em": None,
+    },
+)

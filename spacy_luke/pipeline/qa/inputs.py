@@ -14,7 +14,6 @@ import numpy as np
 from spacy.tokens import Doc
 
 from ...batching.collate import MAX_MENTION_PIECES, RowInput, WindowRow
-from ...batching.pieces import characters
 from ...batching.strided import ContextWindow, ContextWindows, max_context
 from ...tokenization.entity_vocab import EntityVocab
 from ...tokenization.loading import SpecialPieces
@@ -162,7 +161,7 @@ class QuestionReader:
         place = encoded.boundary_index
         entities = [(vocab[ent.kb_id_], place[ent.start_char], place[ent.end_char]) for ent in known]
         table = np.array([e for e in entities if e[1] < e[2]], dtype=np.int64).reshape(-1, 3)
-        chars = characters(text, encoded.byte_spans)
+        chars = encoded.char_spans(text)
         return Context(encoded.ids, encoded.types, chars, _without_space(text, chars), table[:, 0], table[:, 1:])
 
     def rows(self, doc: int, number: int, context: Context, question: str) -> Iterator[QuestionRow]:

@@ -8,11 +8,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Model
 
 from ...annotations import RELATIONS, Relation, get_relations, has_annotation, set_relations
 from ...batching.windows import PassageWindows, Windows
@@ -20,8 +19,9 @@ from ...checkpoints.heads import PAIR_CLASSIFIER
 from ...checks import require_at_least
 from ...errors import LukeError, warn
 from ...user_functions import naming_key_errors
+from ..base.factory import component_factory
 from ..base.negative_label import NO_RELATION, find_negative
-from ..entity_markers.component import EntityMarkerComponent, LabelThresholds, ScoredItems, Targets
+from ..entity_markers.component import EntityMarkerComponent, ScoredItems, Targets
 from ..entity_markers.inputs import Placement
 from .candidates import CandidatePairs, EntityPairs, PairGetter, checked_pairs, nearest_pairs
 from .gold import gold_pairs, related_types, relation_targets, with_some_negatives
@@ -59,11 +59,6 @@ max_doc_pieces = 32768
 [luke_relations.model]
 @architectures = "spacy-luke.PairClassifier.v1"
 
-[luke_relations.model.encoder]
-@architectures = "spacy-luke.LukeEncoder.v1"
-entity_vocab = "special"
-precision = "float32"
-
 [luke_relations.pairs]
 @misc = "spacy-luke.entity_pairs.v1"
 spans_key = null
@@ -76,56 +71,6 @@ max_pairs = null
 [luke_relations.scorer]
 @scorers = "spacy-luke.relations_scorer.v1"
 """
-
-
-@Language.factory(
-    "luke_relations",
-    requires=["doc.ents"],
-    assigns=["doc._.relations"],
-    default_config=Config().from_str(DEFAULT_CONFIG)["luke_relations"],
-    default_score_weights={"rel_micro_f": 1.0, "rel_micro_p": 0.0, "rel_micro_r": 0.0, "rel_per_type": None},
-)
-def make_luke_relations(
-    nlp: Language,
-    name: str,
-    model: Model,
-    markers: bool | None,
-    windows: PassageWindows | Windows | None,
-    pairs: PairGetter,
-    max_mention_pieces: int,
-    max_negatives: int | None,
-    multi_label: bool | None,
-    threshold: float | None,
-    label_thresholds: Any,
-    negative_label: str | None,
-    directed_labels: bool | None,
-    symmetric: list[str],
-    single_tail: Any,
-    max_batch_pieces: int,
-    max_doc_pieces: int | None,
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> LukeRelations:
-    """Make a `luke_relations` component; see `LukeRelations` for the settings."""
-    return LukeRelations(
-        nlp.vocab,
-        model,
-        name,
-        markers=markers,
-        windows=windows,
-        pairs=pairs,
-        max_mention_pieces=max_mention_pieces,
-        max_negatives=max_negatives,
-        multi_label=multi_label,
-        threshold=threshold,
-        label_thresholds=label_thresholds,
-        negative_label=negative_label,
-        directed_labels=directed_labels,
-        symmetric=symmetric,
-        single_tail=single_tail,
-        max_batch_pieces=max_batch_pieces,
-        max_doc_pieces=max_doc_pieces,
-        scorer=scorer,
-    )
 
 
 class LukeRelations(EntityMarkerComponent):
@@ -174,11 +119,11 @@ class LukeRelations(EntityMarkerComponent):
         max_negatives: int | None,
         multi_label: bool | None,
         threshold: float | None,
-        label_thresholds: LabelThresholds,
+        label_thresholds: Any,
         negative_label: str | None,
         directed_labels: bool | None,
         symmetric: list[str],
-        single_tail: list[str] | str | None,
+        single_tail: Any,
         max_batch_pieces: int,
         max_doc_pieces: int | None,
         scorer: Callable[..., dict[str, Any]] | None,
@@ -229,7 +174,10 @@ class LukeRelations(EntityMarkerComponent):
     @property
     def negative_label(self) -> str | None:
         """The label that means "not related"; None if there is none."""
-        return find_negative(self.name, self.logit_labels, self._negative_setting, NO_RELATION)
+        return self._negative_of(self.logit_labels)
+
+    def _negative_of(self, labels: tuple[str, ...]) -> str | None:
+        return find_negative(self.name, labels, self._negative_setting, NO_RELATION)
 
     @property
     def directed_labels(self) -> bool:
@@ -243,7 +191,7 @@ class LukeRelations(EntityMarkerComponent):
         return tuple(split_direction(label)[0] for label in labels) if self._directs(labels) else labels
 
     def _predictable(self, labels: tuple[str, ...]) -> set[str]:
-        negative = find_negative(self.name, labels, self._negative_setting, NO_RELATION)
+        negative = self._negative_of(labels)
         return set(self._row_names(tuple(label for label in labels if label != negative)))
 
     @property
@@ -253,12 +201,12 @@ class LukeRelations(EntityMarkerComponent):
 
     def _scheme(self, labels: tuple[str, ...]) -> RelationLabels:
         """Meaning of the labels of a head under the settings."""
-        negative = find_negative(self.name, labels, self._negative_setting, NO_RELATION)
+        negative = self._negative_of(labels)
         is_set = self._negative_setting is not None
         return RelationLabels(labels, negative, is_set, self._directs(labels), self.symmetric)
 
     def _check_labels(self, labels: tuple[str, ...]) -> None:
-        negative = find_negative(self.name, labels, self._negative_setting, NO_RELATION)
+        negative = self._negative_of(labels)
         plain = [label for label in labels if label not in self.symmetric and label != negative]
         if self._directed_setting and plain and not any(map(is_directed, plain)):
             reason = f"no label of the checkpoint ends with {FORWARD} or {BACKWARD}: {', '.join(labels)}"
@@ -312,11 +260,12 @@ class LukeRelations(EntityMarkerComponent):
 
     def _items(self, doc: Doc, layout: Placement, example: Example | None = None) -> list[tuple[Span, ...]]:
         getter, most = self._getter, None
-        with naming_key_errors(self.name, "pairs", self.pairs):
-            if isinstance(getter, EntityPairs):
-                candidates, most = getter.candidates(doc), getter.max_pairs
-            else:
-                candidates = CandidatePairs.from_pairs(self._distinct(checked_pairs(doc, getter(doc))))
+        if isinstance(getter, EntityPairs):
+            candidates, most = getter.candidates(doc), getter.max_pairs
+        else:
+            with naming_key_errors(self.name, "pairs", getter):
+                pairs = checked_pairs(doc, getter(doc))
+            candidates = CandidatePairs.from_pairs(self._distinct(pairs))
         related = () if example is None else gold_pairs(example, self._scheme(self.logit_labels))
         if self.max_doc_pieces is None:
             found = nearest_pairs(candidates, most, related)
@@ -435,3 +384,12 @@ class LukeRelations(EntityMarkerComponent):
         """Keep with the head what was learned from the data."""
         description = self._require_weights()
         self._description = replace(description, settings={**description.settings, name: value})
+
+
+make_luke_relations = component_factory(
+    LukeRelations,
+    DEFAULT_CONFIG,
+    requires=["doc.ents"],
+    assigns=["doc._.relations"],
+    score_weights={"rel_micro_f": 1.0, "rel_micro_p": 0.0, "rel_micro_r": 0.0, "rel_per_type": None},
+)

@@ -8,17 +8,17 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Model
 
 from ...batching.strided import ContextWindows, build_strided_windows
 from ...checkpoints.checkpoint import Checkpoint
 from ...checkpoints.heads import SEQUENCE_CLASSIFIER
 from ...checks import require_probability
 from ...errors import LukeError
+from ..base.factory import component_factory
 from ..base.gold import GoldReport
 from ..base.grouped import GroupedComponent, GroupedTraining
 from ..base.losses import binary_cross_entropy, cross_entropy, sigmoid, softmax
@@ -36,55 +36,9 @@ max_batch_pieces = 4096
 [luke_textcat.model]
 @architectures = "spacy-luke.SequenceClassifier.v1"
 
-[luke_textcat.model.encoder]
-@architectures = "spacy-luke.LukeEncoder.v1"
-entity_vocab = "special"
-precision = "float32"
-
 [luke_textcat.scorer]
 @scorers = "spacy-luke.textcat_scorer.v1"
 """
-
-
-@Language.factory(
-    "luke_textcat",
-    assigns=["doc.cats"],
-    default_config=Config().from_str(DEFAULT_CONFIG)["luke_textcat"],
-    default_score_weights={
-        "cats_score": 1.0,
-        "cats_score_desc": None,
-        "cats_micro_p": None,
-        "cats_micro_r": None,
-        "cats_micro_f": None,
-        "cats_macro_p": None,
-        "cats_macro_r": None,
-        "cats_macro_f": None,
-        "cats_macro_auc": None,
-        "cats_f_per_type": None,
-        "cats_auc_per_type": None,
-    },
-)
-def make_luke_textcat(
-    nlp: Language,
-    name: str,
-    model: Model,
-    windows: ContextWindows | None,
-    multi_label: bool | None,
-    threshold: float | None,
-    max_batch_pieces: int,
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> LukeTextCategorizer:
-    """Make a `luke_textcat` component; see `LukeTextCategorizer` for the settings."""
-    return LukeTextCategorizer(
-        nlp.vocab,
-        model,
-        name,
-        windows=windows,
-        multi_label=multi_label,
-        threshold=threshold,
-        max_batch_pieces=max_batch_pieces,
-        scorer=scorer,
-    )
 
 
 class LukeTextCategorizer(GroupedComponent[TextRow]):
@@ -269,3 +223,23 @@ def _shares(rows: Sequence[TextRow]) -> np.ndarray:
 def _mean(rows: Sequence[TextRow], logits: np.ndarray) -> np.ndarray:
     """Logits of a text. *Shape:* (windows, labels) -> (labels,), float32"""
     return (_shares(rows) @ logits.astype(np.float64)).astype(np.float32)
+
+
+make_luke_textcat = component_factory(
+    LukeTextCategorizer,
+    DEFAULT_CONFIG,
+    assigns=["doc.cats"],
+    score_weights={
+        "cats_score": 1.0,
+        "cats_score_desc": None,
+        "cats_micro_p": None,
+        "cats_micro_r": None,
+        "cats_micro_f": None,
+        "cats_macro_p": None,
+        "cats_macro_r": None,
+        "cats_macro_f": None,
+        "cats_macro_auc": None,
+        "cats_f_per_type": None,
+        "cats_auc_per_type": None,
+    },
+)

@@ -8,12 +8,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from spacy.language import Language
 from spacy.parts_of_speech import IDS as PARTS_OF_SPEECH
 from spacy.tokens import Doc, Token
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Model
 
 from ...annotations import LUKE_TAG, annotated_entities
 from ...batching.collate import make_batches
@@ -28,6 +27,7 @@ from ...errors import LukeError
 from ...tokenization.entity_vocab import PAD
 from ..base.component import TaskComponent, Training
 from ..base.entities import write_entities
+from ..base.factory import component_factory
 from ..base.gold import GoldReport, GoldSpans
 from ..base.losses import cross_entropy_of_sets, softmax
 from ..base.score_weights import ENTS_WEIGHTS, ScoreWeights
@@ -49,61 +49,11 @@ max_batch_pieces = 4096
 [luke_token_classifier.model]
 @architectures = "spacy-luke.TokenClassifier.v1"
 
-[luke_token_classifier.model.encoder]
-@architectures = "spacy-luke.LukeEncoder.v1"
-entity_vocab = "special"
-precision = "float32"
-
 [luke_token_classifier.scorer]
 @scorers = "spacy-luke.token_classifier_scorer.v1"
 """
 
 _ATTRIBUTES = (ENTS, *TOKEN_ATTRIBUTES)
-
-
-@Language.factory(
-    "luke_token_classifier",
-    assigns=[
-        "doc.ents",
-        "doc.spans",
-        "token.ent_iob",
-        "token.ent_type",
-        "span._.score",
-        "token._.luke_tag",
-        "token.tag",
-        "token.pos",
-    ],
-    default_config=Config().from_str(DEFAULT_CONFIG)["luke_token_classifier"],
-    # A component has one of them: that of what it writes (`score_weights`).
-    default_score_weights={**ENTS_WEIGHTS, **{f"{attribute}_acc": 1.0 for attribute in TOKEN_ATTRIBUTES}},
-)
-def make_luke_token_classifier(
-    nlp: Language,
-    name: str,
-    model: Model,
-    windows: Windows | None,
-    attribute: str | None,
-    scheme: str,
-    overwrite: bool,
-    threshold: float,
-    spans_key: str,
-    max_batch_pieces: int,
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> LukeTokenClassifier:
-    """Make a `luke_token_classifier` component; see `LukeTokenClassifier` for the settings."""
-    return LukeTokenClassifier(
-        nlp.vocab,
-        model,
-        name,
-        windows=windows,
-        attribute=attribute,
-        scheme=scheme,
-        overwrite=overwrite,
-        threshold=threshold,
-        spans_key=spans_key,
-        max_batch_pieces=max_batch_pieces,
-        scorer=scorer,
-    )
 
 
 class LukeTokenClassifier(TaskComponent):
@@ -369,3 +319,21 @@ class LukeTokenClassifier(TaskComponent):
             gold = self._known_gold(example, words)
             report.add(gold, gold.total)
         report.warn(self.name, "W020", what="entities" if self.attribute == ENTS else "tags")
+
+
+make_luke_token_classifier = component_factory(
+    LukeTokenClassifier,
+    DEFAULT_CONFIG,
+    assigns=[
+        "doc.ents",
+        "doc.spans",
+        "token.ent_iob",
+        "token.ent_type",
+        "span._.score",
+        "token._.luke_tag",
+        "token.tag",
+        "token.pos",
+    ],
+    # A component has one of them: that of what it writes (`score_weights`).
+    score_weights={**ENTS_WEIGHTS, **{f"{attribute}_acc": 1.0 for attribute in TOKEN_ATTRIBUTES}},
+)

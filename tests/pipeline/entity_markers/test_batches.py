@@ -15,7 +15,7 @@ from spacy.tokens import Doc
 import spacy_luke
 from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.pipeline.entity_markers import component as marked
-from spacy_luke.pipeline.entity_markers import inputs as layouts
+from spacy_luke.pipeline.entity_markers import markers
 from tests.pipeline.entity_markers.model import ENTITY, KINDS, PAIR, TEXT, with_ents, write_checkpoint
 
 FACTORY = {PAIR: "luke_relations", ENTITY: "luke_entity_typer"}
@@ -100,7 +100,7 @@ def test_three_hundred_entities_are_bounded_in_number_and_memory(nlp, pipe, monk
     if pipe.name == "luke_relations":
         pipe.max_doc_pieces, pipe.pairs = None, replace(pipe.pairs, max_pairs=5000)
     alive, most, biggest = weakref.WeakSet(), [], []
-    make = layouts.marked_row
+    make = markers.marked_row
 
     class Row:  # a dataclass that compares its arrays cannot be in a set
         pass
@@ -117,7 +117,7 @@ def test_three_hundred_entities_are_bounded_in_number_and_memory(nlp, pipe, monk
         biggest.append(batch.piece_ids.numel() + batch.entity_ids.numel())
         return torch.zeros(len(batch.piece_ids), len(pipe.logit_labels))
 
-    monkeypatch.setattr(layouts, "marked_row", watched)
+    monkeypatch.setattr(markers, "marked_row", watched)
     monkeypatch.setattr(pipe._module, "forward", no_model)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -134,8 +134,8 @@ def test_three_hundred_entities_are_bounded_in_number_and_memory(nlp, pipe, monk
 
 def test_a_doc_is_tokenised_once_whatever_the_number_of_items(nlp, pipe, monkeypatch) -> None:
     seen = []
-    original = layouts.doc_pieces
-    monkeypatch.setattr(layouts, "doc_pieces", lambda doc, tokenizer: seen.append(doc) or original(doc, tokenizer))
+    original = markers.doc_pieces
+    monkeypatch.setattr(markers, "doc_pieces", lambda doc, tokenizer: seen.append(doc) or original(doc, tokenizer))
     pipe.logits(docs(nlp))
     assert len(seen) == 3, "only those with items"
 

@@ -15,8 +15,9 @@ from spacy.tokens import Doc
 from spacy_luke.batching.pieces import doc_pieces
 from spacy_luke.batching.windows import SentenceWindows
 from spacy_luke.errors import LukeError
-from spacy_luke.pipeline.entity_markers.inputs import MarkedItem, MarkedLayout
 from spacy_luke.pipeline.entity_markers.markers import (
+    MarkedItem,
+    MarkedLayout,
     MarkerVocab,
     Passage,
     find_passages,

@@ -12,8 +12,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from thinc.api import Adam
 
-from spacy_luke.batching.docs import DocBatch
-from spacy_luke.batching.pieces import doc_pieces
+from spacy_luke.batching.pieces import DocBatch, doc_pieces
 from spacy_luke.errors import LukeError
 from tests.pipeline.longformer_model import (
     TEXT,

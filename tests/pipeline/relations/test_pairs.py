@@ -266,9 +266,9 @@ def test_a_mention_longer_than_a_window_is_reported(typer) -> None:
 
 
 def test_a_row_that_its_own_cuts_make_too_long_is_reported(typer, monkeypatch) -> None:
-    from spacy_luke.pipeline.entity_markers import inputs as layouts
+    from spacy_luke.pipeline.entity_markers import markers
 
-    monkeypatch.setattr(layouts, "marked_row", lambda passage, vocab: None)
+    monkeypatch.setattr(markers, "marked_row", lambda passage, vocab: None)
     doc = one_sentence(typer.vocab and Doc(typer.vocab, words=["Ada"]))
     doc.spans["sc"] = [doc[0:1]]
     with pytest.warns(LukeWarning, match=r"W014.*1 too long for a window"):
