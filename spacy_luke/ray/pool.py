@@ -119,12 +119,12 @@ class RayPool:
         if job is None:
             self._early_deaths += 1
             if self._early_deaths == MAX_DEATHS:
-                raise LukeError("L183", deaths=MAX_DEATHS, model=self._annotator.model, cause=_cause(error))
+                raise LukeError("L183", deaths=MAX_DEATHS, model=self._annotator.model, cause=_last_line(error))
             return
         if not (isinstance(error, RayActorError) and error.preempted):  # a machine that was taken away blames no text
             job.deaths += 1
         if job.deaths == MAX_DEATHS:
-            yield GivenUp(job.task, _cause(error))
+            yield GivenUp(job.task, _last_line(error))
         else:
             self._jobs.append(job)
 
@@ -190,7 +190,7 @@ def _connected(workers: int, gpus: bool) -> Iterator[None]:
         is_own = _connect(workers)
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = os.environ.get("RAY_ADDRESS") or "this machine"
-        raise LukeError("L182", where=where, reason=" ".join(str(error).split())) from error
+        raise LukeError("L182", where=where, reason=_last_line(error)) from error
     try:
         found = int(ray.cluster_resources().get("GPU", 0))
         if is_own and gpus and workers > found:  # that of others may grow
@@ -206,6 +206,7 @@ def _connect(workers: int) -> bool:
     try:
         ray.init(num_cpus=workers, include_dashboard=False, **quiet)
     except ValueError:  # there is one, which has its own number of CPUs
+        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")  # one attempt, of 41 s; by default there are 20
         ray.init(**quiet)
         return False
     return True
@@ -218,7 +219,7 @@ def _warn_of_waiting(gpus: bool) -> None:
     warn("W050", seconds=round(PATIENCE), needed=" and ".join(f"1 {name}" for name in names), free=there)
 
 
-def _cause(error: RayError) -> str:
-    """The first sentence of what Ray says last: it comes after a traceback, or after where the actor was."""
-    lines = str(error).split("\n")
-    return next(line for line in reversed(lines) if line.strip()).strip().split(". ")[0].rstrip(".")
+def _last_line(error: Exception) -> str:
+    """The first sentence of the last line of an error of Ray: before it are a traceback, or facts of the actor."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip().split(". ")[0].rstrip(".") if lines else type(error).__name__
