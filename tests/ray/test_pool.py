@@ -25,6 +25,8 @@ from tests.scale.corpus import (
     write_rows,
 )
 
+from .conftest import CPUS
+
 ray = pytest.importorskip("ray")
 
 from spacy_luke.ray import pool as ray_pool  # noqa: E402 (needs Ray)
@@ -51,10 +53,6 @@ def results(path: Path) -> list[dict]:
 def expected(nlp, rows: list[dict]) -> list[dict]:
     records = in_one_process(nlp, [row["text"] for row in rows])
     return [{"id": row["id"], **record} for row, record in zip(rows, records, strict=True)]
-
-
-def free_cpus() -> float:
-    return ray.available_resources().get("CPU", 0)
 
 
 @pytest.mark.usefixtures("trouble")
@@ -145,7 +143,7 @@ def test_ctrl_c_ends_the_command_and_its_own_cluster_and_the_next_one_goes_on(pi
 def test_more_workers_than_cpus_do_not_hang(pipeline, nlp, tmp_path):
     rows = make_rows(ROWS)
     source = write_rows(tmp_path / "a.jsonl", rows)
-    summary = run(pipeline, source, tmp_path / "out", workers=5, ids=["id"], engine=RayPool)
+    summary = run(pipeline, source, tmp_path / "out", workers=CPUS + 1, ids=["id"], engine=RayPool)
     assert (summary.written, summary.texts) == (1, ROWS)
     assert results(tmp_path / "out" / "a.jsonl") == expected(nlp, rows)
 
@@ -154,7 +152,7 @@ def test_more_workers_than_cpus_do_not_hang(pipeline, nlp, tmp_path):
 def test_that_no_worker_can_start_is_said(pipeline, tmp_path, monkeypatch):
     monkeypatch.setattr(ray_pool, "PATIENCE", 0.1)
     source = write_rows(tmp_path / "a.jsonl", make_rows(1))
-    said = pytest.raises(LukeWarning, match=r"W050.*needs 1 CPU and 1 GPU,.*of 2 CPUs, 0 of 0 GPUs free")
+    said = pytest.raises(LukeWarning, match=rf"W050.*needs 1 CPU and 1 GPU, .*of {CPUS} CPUs, 0 of 0 GPUs free")
     with warnings.catch_warnings(), said:
         warnings.simplefilter("error", LukeWarning)
         run(pipeline, source, tmp_path / "out", gpus=1, engine=RayPool)
