@@ -139,8 +139,8 @@ class _Worker:
     """An actor, the job that it has, and the reply that is to come. is_ready: whether it has loaded the pipeline."""
 
     def __init__(self, annotator: Annotator):
-        resources = {"num_cpus": 1, "num_gpus": 1 if annotator.gpus else 0}
-        self.actor = ray.remote(_Actor).options(**resources).remote(annotator)
+        resources: dict[str, Any] = {"num_cpus": 1, "num_gpus": 1 if annotator.gpus else 0}
+        self.actor: Any = ray.remote(_Actor).options(**resources).remote(annotator)
         self.reply: Any = self.actor.load.remote()
         self.job: _Job | None = None
         self.is_ready = False
@@ -188,7 +188,7 @@ def _connected(workers: int, gpus: bool) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         is_own = _connect(workers)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises whatever it has, among it Exception itself
         where = os.environ.get("RAY_ADDRESS") or "this machine"
         raise LukeError("L182", where=where, reason=_last_line(error)) from error
     try:
@@ -202,7 +202,7 @@ def _connected(workers: int, gpus: bool) -> Iterator[None]:
 
 def _connect(workers: int) -> bool:
     """Connect to the cluster that there is, or start one; whether one was started."""
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         ray.init(num_cpus=workers, include_dashboard=False, **quiet)
     except ValueError:  # there is one, which has its own number of CPUs

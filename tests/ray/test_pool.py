@@ -194,6 +194,18 @@ def test_an_address_without_a_cluster(pipeline, tmp_path, monkeypatch):
         run(pipeline, source, tmp_path / "out", engine=RayPool)
 
 
+def test_a_cluster_that_cannot_be_started(pipeline, tmp_path, monkeypatch):
+    def fail(workers):
+        raise Exception("Traceback:\n  a line\nThe current node timed out. It may be overloaded.\n")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray_pool, "_connect", fail)
+    source = write_rows(tmp_path / "a.jsonl", make_rows(1))
+    with pytest.raises(LukeError, match=r"L182.*\(this machine\): The current node timed out\. Start one"):
+        run(pipeline, source, tmp_path / "out", engine=RayPool)
+
+
 @pytest.mark.usefixtures("trouble")
 def test_more_gpus_than_the_machine_has(pipeline, tmp_path, monkeypatch):
     """On a cluster of one's own, which never gets more."""
