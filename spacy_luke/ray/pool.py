@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from spacy.language import Language
 
@@ -140,8 +140,8 @@ class _Worker:
 
     def __init__(self, annotator: Annotator):
         resources: dict[str, Any] = {"num_cpus": 1, "num_gpus": 1 if annotator.gpus else 0}
-        self.actor: Any = ray.remote(_Actor).options(**resources).remote(annotator)
-        self.reply: Any = self.actor.load.remote()
+        self.actor = cast(Any, ray.remote(_Actor)).options(**resources).remote(annotator)
+        self.reply = self.actor.load.remote()
         self.job: _Job | None = None
         self.is_ready = False
 
