@@ -27,7 +27,7 @@ ENCODER_TESTS := $(addprefix tests/encoders/test_, luke.py heads.py longformer.p
 SPHINX := -W --keep-going -q -b html docs docs/_build
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-transformers5 docs docs-outputs notebooks tutorial mutate bench check-wheels clean
+.PHONY: help demo test test-transformers5 test-ray docs docs-outputs notebooks tutorial mutate bench check-wheels clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test: $(VENV)/.installed-test  ## set up, run every check: style, types, imports
 
 test-transformers5: $(VENV5)/.installed  ## set up transformers 5, run the tests of checkpoints with it
 	$(VENV5)/bin/python -m pytest -q tests/interchange $(ENCODER_TESTS)
+
+test-ray: $(VENV)/.installed-ray  ## set up Ray, run the tests with a Ray cluster
+	$(BIN)/python -m pytest -q tests/ray
 
 docs: $(VENV)/.installed-test  ## set up, build the documentation into docs/_build
 	@$(BIN)/python -m sphinx $(SPHINX)
@@ -86,6 +89,11 @@ $(VENV)/.installed: $(DESCRIPTIONS)
 $(VENV)/.installed-test: $(VENV)/.installed
 	@echo "Adding the tools of the tests to $(VENV)."
 	@$(PIP) install --constraint constraints.txt --editable '.[test,docs]'
+	@touch $@
+
+$(VENV)/.installed-ray: $(VENV)/.installed-test
+	@echo "Adding Ray to $(VENV)."
+	@$(PIP) install --constraint constraints.txt --editable '.[test,docs,ray]'
 	@touch $@
 
 $(VENV)/.installed-mutate: $(VENV)/.installed-test

@@ -248,6 +248,11 @@ ERRORS: dict[str, str] = {
     "Is there memory for {workers} of them? A Python script that starts them needs: if __name__ == '__main__'.",
     "L173": "Parquet files need pyarrow ({reason}). Install it: pip install 'spacy-luke[parquet]'.",
     "L174": "{path} is no parquet file that can be read: {reason}.",
+    "L182": "There is no Ray cluster to run on ({where}): {reason}. Start one (ray start --head), let RAY_ADDRESS name "
+    "one that runs, or remove RAY_ADDRESS: then one is started for the run.",
+    "L183": "Actors of Ray ended {deaths} times before they had loaded the pipeline {model!r} (the last one: {cause}). "
+    "Every machine of the cluster needs this package with the extra 'ray', the pipeline and --code, at the same paths; "
+    "or submit the command as a job whose runtime_env installs them.",
     # the server
     "L195": "The server cannot listen on {host}, port {port}: {reason}. Give another --port, or 0 for any that is "
     "free.",
@@ -316,6 +321,8 @@ WARNINGS: dict[str, str] = {
     "candidate and each becomes NIL. Give its aliases (kb.add_alias, or a knowledge base of luke build-kb), or a "
     "get_candidates that needs none.",
     "W049": "{path} cannot be locked ({reason}): make sure that no other run writes to it at the same time.",
+    "W050": "No worker has started for {seconds} s: each needs {needed}, and the Ray cluster has {free} free. The run "
+    "waits for them.",
     "W024": "Component {name!r}: none of {count} Docs has a gold link, so nothing is learned. Set kb_id_ of the "
     "entities of the references.",
     "W027": "{path} has entity-aware queries of its own. They are left out, and copies of its queries for pieces take "

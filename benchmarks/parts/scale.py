@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,14 @@ def _annotate(source: str, output: str) -> None:
     annotate(bundled_pipeline(), [Path(source)], Path(output), workers=PROCESSES)
 
 
+def _annotate_with_ray(source: str, output: str) -> None:
+    from spacy_luke.default_model import bundled_pipeline
+    from spacy_luke.ray.pool import RayPool
+    from spacy_luke.scale import annotate
+
+    annotate(bundled_pipeline(), [Path(source)], Path(output), workers=PROCESSES, engine=RayPool)
+
+
 def _pipe(source: str, output: str) -> None:
     _pipe_files(source, output, 1)
 
@@ -128,33 +137,36 @@ SIDES: dict[str, Callable[[str, str], None]] = {
     "nlp.pipe": _pipe,
     f"nlp.pipe(n_process={PROCESSES})": _pipe_in_processes,
 }
+if find_spec("ray"):
+    SIDES[f"luke annotate --engine ray --workers {PROCESSES}"] = _annotate_with_ray
 
 
 def use_of(side: Callable[[str, str], None], source: Path, output: Path) -> Use:
     """Run a side."""
-    before = _cpu_of_children()
-    with _PeakMemory() as memory:
+    with _Watch() as watch:
         in_own_process(side, str(source), str(output))
-    return Use(_cpu_of_children() - before, memory.megabytes)
+    return Use(watch.cpu, watch.megabytes)
 
 
-def _cpu_of_children() -> float:
-    """Of those that have ended, with theirs."""
-    import resource  # not on Windows, where nothing but this part is without it
+class _Watch:
+    """What all processes below this one take, now and again: processor time, and the most memory at a time.
 
-    use = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return use.ru_utime + use.ru_stime
-
-
-class _PeakMemory:
-    """The most memory of all processes below this one; a page that several share counts once (Linux)."""
+    The time of processes that have ended is not asked of their parents, because those of Ray do not know it. A page of
+    memory that several share counts once (Linux).
+    """
 
     def __init__(self) -> None:
         self.megabytes = 0.0
+        self._cpu: dict[tuple[int, str], float] = {}
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._look)
 
-    def __enter__(self) -> _PeakMemory:
+    @property
+    def cpu(self) -> float:
+        """Seconds of all processes, each up to when it was last seen."""
+        return sum(self._cpu.values())
+
+    def __enter__(self) -> _Watch:
         self._thread.start()
         return self
 
@@ -164,7 +176,16 @@ class _PeakMemory:
 
     def _look(self) -> None:
         while not self._is_over.wait(_INTERVAL):
-            self.megabytes = max(self.megabytes, sum(map(_megabytes, _below(os.getpid()))))
+            processes = list(_below(os.getpid()))
+            for process in processes:
+                with suppress(OSError):  # it has ended
+                    self._note_cpu(process)
+            self.megabytes = max(self.megabytes, sum(map(_megabytes, processes)))
+
+    def _note_cpu(self, process: int) -> None:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        user, system, start = fields[11], fields[12], fields[19]  # proc(5): fields 14, 15 and 22
+        self._cpu[process, start] = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _below(process: int) -> Iterator[int]:

@@ -28,6 +28,13 @@ class Format(str, Enum):
     spacy = "spacy"
 
 
+class Engine(str, Enum):
+    """Where the workers are."""
+
+    processes = "processes"
+    ray = "ray"
+
+
 @luke_cli.command("annotate")
 def annotate_cli(
     model: Annotated[str, Argument(help="Folder or name of a pipeline.")],
@@ -48,6 +55,10 @@ def annotate_cli(
     questions: Annotated[str | None, Option(help="Column with a question or a list of questions on the text.")] = None,
     workers: Annotated[int, Option(min=1, help="Processes, of one thread each; each loads the pipeline.")] = 1,
     gpus: Annotated[int, Option(min=0, help="Instead of --workers: so many processes with a GPU each.")] = 0,
+    engine: Annotated[
+        Engine,
+        Option(help="Workers are processes of this machine, or actors of Ray: on the cluster of RAY_ADDRESS or here."),
+    ] = Engine.processes,
     shard: Annotated[
         str, Option(metavar="I/N", help="Take every N-th input, from the I-th: for N runs that share the inputs.")
     ] = "1/1",
@@ -63,6 +74,9 @@ def annotate_cli(
     """
     with one_line_errors():
         from ..scale import Progress, Shard, annotate
+
+        if engine is Engine.ray:
+            from ..ray.pool import RayPool
 
         started = time.perf_counter()
         with progress_bar(quiet=quiet, unit="B", unit_scale=True, bar_format=_BAR) as bar:
@@ -84,6 +98,7 @@ def annotate_cli(
                     gpus=gpus,
                     shard=Shard.parse(shard),
                     code=code,
+                    engine=RayPool if engine is Engine.ray else None,
                     on_progress=show,
                 )
             except KeyboardInterrupt:

@@ -85,9 +85,13 @@ def write_table(file: BinaryIO, ids: Mapping[str, Sequence[Any]], records: Seque
     records: of `to_dict`.
     """
     kept = {name: _id_array(values, types.field(name).type if types else None) for name, values in ids.items()}
-    of_records = pa.Table.from_pylist([_with_pairs(record) for record in records], SCHEMA)
-    columns = [*kept.values(), *of_records.columns]
+    columns = [*kept.values(), *make_table(records).columns]
     pq.write_table(pa.table(columns, names=[*kept, *SCHEMA.names]), file)
+
+
+def make_table(records: Sequence[Record]) -> pa.Table:
+    """A table with `SCHEMA`. records: of `to_dict`."""
+    return pa.Table.from_pylist([_with_pairs(record) for record in records], SCHEMA)
 
 
 def _with_pairs(record: Record) -> Record:

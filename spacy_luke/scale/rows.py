@@ -12,6 +12,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 
 from ..annotations.questions import set_questions
+from ..annotations.results import KEYS
 from ..converters.docbin import naming_bad_docbins, open_docbin
 from ..converters.files import read_chunks
 from ..converters.records import Record, parse_json
@@ -31,12 +32,19 @@ _TOKEN_SIZE = 6
 class Columns:
     """The names of columns.
 
-    text: the text. ids: kept beside the results. questions: a question or a list of them; None = there are none.
+    text: the text. ids: kept beside the results; L080 for the name of a result, and for one that is there twice.
+    questions: a question or a list of them; None = there are none.
     """
 
     text: str = "text"
     ids: tuple[str, ...] = ()
     questions: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.ids:
+            if name in KEYS or self.ids.count(name) > 1:
+                wanted = f"a column once, and not the name of a result: {', '.join(KEYS)}"
+                raise LukeError("L080", argument="id", value=name, wanted=wanted)
 
     def options(self) -> Iterator[tuple[str, str]]:
         """Each column with the option of the command that names it."""
@@ -205,7 +213,7 @@ def _json_rows(path: Path, columns: Columns, part: Part, nlp: Language) -> Itera
         except LukeError as error:
             yield BadRow(number, line, str(error))
         else:
-            yield _record_row(Record(path, f"line {number}", values), number, columns)
+            yield record_row(Record(path, f"line {number}", values), number, columns)
 
 
 def _decoded(path: Path, part: Part) -> Iterator[tuple[int, str | BadRow]]:
@@ -224,7 +232,8 @@ def _not_utf8(path: Path, line: int, error: UnicodeDecodeError) -> LukeError:
     return LukeError("L060", path=path, line=line, reason=f"not UTF-8 ({error.reason})")
 
 
-def _record_row(record: Record, number: int, columns: Columns) -> Row | BadRow:
+def record_row(record: Record, number: int, columns: Columns) -> Row | BadRow:
+    """The row that the values of columns are."""
     values = record.values
     if not isinstance(values, dict):
         error = LukeError("L064", path=record.path, place=record.place, reason="it is not an object")
@@ -265,7 +274,7 @@ def _parquet_parts(path: Path, columns: Columns, size: int) -> Iterator[Part]:
 
 def _parquet_rows(path: Path, columns: Columns, part: Part, nlp: Language) -> Iterator[Row | BadRow]:
     for number, values in enumerate(part.rows.to_pylist(), start=part.first):
-        yield _record_row(Record(path, f"row {number}", values), number, columns)
+        yield record_row(Record(path, f"row {number}", values), number, columns)
 
 
 # DocBins

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from ..annotations.results import KEYS
 from ..checks import require_at_least, require_one_of
 from ..errors import LukeError
 from .folder import Folder
 from .inputs import FORMATS, JSON_LINES, PARQUET, WHOLE, Input, Shard, find_inputs, not_annotated
-from .pool import MAX_DEATHS, DiedEarly, Done, Pool
+from .pool import MAX_DEATHS, DiedEarly, Done, GivenUp, Pool
 from .rows import PART_SIZE, Columns, read_parts
 from .worker import AnnotatePart, Annotator, Counts, JoinParts
 
@@ -28,6 +28,20 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+
+
+class Workers(Protocol):
+    """Do tasks and replace workers that die: see `Pool`. deaths: of workers that were replaced."""
+
+    deaths: int
+
+    def run(self, take: Callable[[], AnnotatePart | JoinParts | None]) -> Iterator[Done | GivenUp]: ...
+
+
+class Engine(Protocol):
+    """Has so many workers, at most."""
+
+    def __call__(self, count: int, annotator: Annotator, /) -> Workers: ...
 
 
 @dataclass
@@ -76,6 +90,7 @@ def annotate(
     gpus: int = 0,
     shard: Shard = WHOLE,
     code: Path | None = None,
+    engine: Engine | None = None,
     part_size: int = PART_SIZE,
     on_progress: OnProgress = lambda progress: None,
 ) -> Summary:
@@ -89,6 +104,7 @@ def annotate(
         them; a text file has only "line", the number of the line.
     workers: processes, of one thread each, that load the pipeline.
     gpus: so many workers with a GPU each, in place of `workers`.
+    engine: `spacy_luke.ray.RayPool` has the workers on a Ray cluster; None = they are processes of this machine.
     shard: the inputs of this run, if several deal them among them.
     code: a Python file to import before the pipeline is loaded.
     part_size: bytes of text in the parts that large files are cut into.
@@ -100,14 +116,10 @@ def annotate(
     require_at_least(1, workers=workers, part_size=part_size)
     require_at_least(0, gpus=gpus)
     require_one_of(FORMATS, form=form)
-    for name in ids:
-        if name in KEYS or list(ids).count(name) > 1:
-            wanted = f"a column once, and not the name of a result: {', '.join(KEYS)}"
-            raise LukeError("L080", argument="id", value=name, wanted=wanted)
-    if gpus:
+    columns = Columns(text, tuple(ids), questions)
+    if gpus and engine is None:
         _check_gpus(gpus)
     output = Path(output)
-    columns = Columns(text, tuple(ids), questions)
     every = find_inputs([Path(path) for path in inputs], output, form)
     if form == PARQUET or any(one.kind == PARQUET for one in every):
         from . import parquet  # noqa: F401 (L173 if pyarrow is not there)
@@ -116,7 +128,7 @@ def annotate(
     settings = {"model": str(model), "form": form, "text": text, "ids": list(ids), "questions": questions}
     with folder.open({**settings, "part_size": part_size}, shard):
         run = _Run(folder, columns, shard.of(every), part_size, on_progress)
-        return run.execute(Pool(gpus or workers, annotator), str(model), gpus or workers)
+        return run.execute((engine or Pool)(gpus or workers, annotator), str(model), gpus or workers)
 
 
 def _check_gpus(count: int) -> None:
@@ -154,7 +166,7 @@ class _Run:
         self._summary = Summary(inputs=len(inputs))
         self._progress = Progress(sum(source.size for source in inputs))
 
-    def execute(self, pool: Pool, model: str, workers: int) -> Summary:
+    def execute(self, pool: Workers, model: str, workers: int) -> Summary:
         """Do everything."""
         started = time.perf_counter()
         self._on_progress(self._progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..errors import LukeError
-from ..files import new_file
+from ..files import new_file, write_file
 from .folder import Folder
 from .inputs import Input
 from .results import WRITERS, Annotated, join_lines, write_failed
@@ -44,6 +45,15 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class PartResults:
+    """What came of a part, as it is written: the content of its two files. failed: empty if all rows have results."""
+
+    results: bytes
+    failed: bytes
+    counts: Counts
+
+
+@dataclass(frozen=True)
 class Annotator:
     """Makes in each worker what does the tasks: a `pool.Setup`.
 
@@ -59,23 +69,29 @@ class Annotator:
 
     def __call__(self, number: int) -> Callable[[Any], Counts]:
         """Load the pipeline; L170 if that cannot be done."""
-        import torch
-
-        # The processes share the cores: threads of each would wait for those of the others.
-        torch.set_num_threads(1)
-        nlp = load_pipeline(self.model, self.code, number if self.gpus else None)
+        nlp = self.load(number)
 
         def do(task: AnnotatePart | JoinParts) -> Counts:
             return annotate_part(task, nlp, self) if isinstance(task, AnnotatePart) else join_parts(task, self)
 
         return do
 
+    def load(self, number: int) -> Language:
+        """The pipeline; L170 if it cannot be loaded."""
+        return load_pipeline(self.model, self.code, number if self.gpus else None)
+
 
 def load_pipeline(model: str, code: Path | None, gpu: int | None) -> Language:
-    """A pipeline by its name or folder; L170 if it cannot be loaded. code: a Python file to import before."""
+    """A pipeline by its name or folder, in a process that has one thread from now on; L170 if it cannot be loaded.
+
+    code: a Python file to import before.
+    """
     import spacy
+    import torch
     from spacy.cli._util import import_code
 
+    # The processes share the cores: threads of each would wait for those of the others.
+    torch.set_num_threads(1)
     try:
         if gpu is not None:
             spacy.require_gpu(gpu)
@@ -87,26 +103,38 @@ def load_pipeline(model: str, code: Path | None, gpu: int | None) -> Language:
 
 
 def annotate_part(task: AnnotatePart, nlp: Language, settings: Annotator) -> Counts:
-    """Write the results of a part, and before them the rows that have none: results there are a part that is done."""
-    source, number = task.source, task.part.number
-    folder, columns = settings.folder, settings.columns
+    """Annotate a part and write what came of it."""
+    results = part_results(task, nlp, settings)
+    write_part(task, results, settings.folder)
+    return results.counts
+
+
+def part_results(task: AnnotatePart, nlp: Language, settings: Annotator) -> PartResults:
+    """Annotate a part."""
     # Without the zone, the vocabulary would grow with every new word until the memory is full.
     with nlp.memory_zone():
         annotated: list[Annotated] = []
         failed: list[BadRow] = []
-        for row, result in annotate_rows(nlp, read_rows(source, columns, task.part, nlp)):
+        for row, result in annotate_rows(nlp, read_rows(task.source, settings.columns, task.part, nlp)):
             if isinstance(row, Row) and isinstance(result, Doc):
                 annotated.append((row, result))
             else:
                 failed.append(BadRow(row.number, row.text, str(result), row.ids))
-        if failed:
-            with new_file(folder.failed_part(source, number)) as file:
-                write_failed(file, failed)
-        else:
-            folder.failed_part(source, number).unlink(missing_ok=True)
-        with new_file(folder.part(source, number)) as file:
-            WRITERS[folder.form].write(file, annotated, task.part, columns)
-        return Counts(len(annotated), sum(len(doc) for _, doc in annotated), len(failed))
+        results, failures = io.BytesIO(), io.BytesIO()
+        WRITERS[settings.folder.form].write(results, annotated, task.part, settings.columns)
+        write_failed(failures, failed)
+        counts = Counts(len(annotated), sum(len(doc) for _, doc in annotated), len(failed))
+        return PartResults(results.getvalue(), failures.getvalue(), counts)
+
+
+def write_part(task: AnnotatePart, results: PartResults, folder: Folder) -> None:
+    """Write the results of a part, and before them the rows that have none: results there are a part that is done."""
+    source, number = task.source, task.part.number
+    if results.failed:
+        write_file(folder.failed_part(source, number), results.failed)
+    else:
+        folder.failed_part(source, number).unlink(missing_ok=True)
+    write_file(folder.part(source, number), results.results)
 
 
 def annotate_rows(nlp: Language, rows: Iterable[Row | BadRow]) -> Iterator[tuple[Row | BadRow, Doc | str]]:

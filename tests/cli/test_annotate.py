@@ -104,3 +104,13 @@ def test_an_input_that_cannot_be_annotated_is_a_line_each_and_the_exit_status(pi
     assert [line[:6] for line in result.stderr.splitlines()] == ["[L167]", "[L167]"]
     assert "1 of 3 inputs written" in result.stdout
     assert found(tmp_path / "out") == ["a.jsonl", "a.jsonl.failed"]
+
+
+def test_without_ray_the_message_names_the_extra(pipeline, source, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "spacy_luke.ray.pool", raising=False)
+    result = luke(pipeline, source, "-o", tmp_path / "out", "--engine", "ray")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("[L176] --engine ray needs Ray")
+    assert result.stderr.endswith("pip install 'spacy-luke[ray]'.\n")
+    assert not (tmp_path / "out").exists()
