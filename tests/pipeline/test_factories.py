@@ -60,3 +60,12 @@ def test_luke_encoder_on_the_encoder_of_another_has_the_settings_of_vectors(monk
         name: value for name, value in settings.items() if name not in of_encoder
     }
     assert not of_encoder.intersection(given)
+
+
+@pytest.mark.parametrize("factory", [name for name in FACTORIES if name != "luke_encoder"])
+def test_the_default_encoder_is_the_usual_one_but_for_what_the_component_says(factory: str) -> None:
+    own = {"luke_ner": {"entity_attention": None}}
+    own |= {name: {"entity_vocab": "full"} for name in ("luke_qa", "luke_entity_linker")}
+    usual = {"@architectures": "spacy-luke.LukeEncoder.v1", "entity_vocab": "special", "precision": "float32"}
+    config = NLP.get_factory_meta(factory).default_config
+    assert config["model"]["encoder"] == {**usual, **own.get(factory, {})}

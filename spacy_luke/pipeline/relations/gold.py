@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from ...annotations import RELATIONS, get_relations, has_annotation
+from ...annotations import RELATIONS, Relation, get_relations, has_annotation
 from ..base.gold import aligned_tokens
 from ..entity_markers.component import Targets
 from .labels import Range, RelationLabels
@@ -31,12 +31,8 @@ def relation_targets(
     column = {label: i for i, label in enumerate(labels)}
     unknown: set[str] = set()
     several: set[int] = set()
-    for relation in get_relations(example.reference):
-        if scheme.means_unrelated(relation.label):
-            continue
+    for relation, readings in _gold_readings(example, scheme):
         targets.gold += 1
-        head, tail = (aligned_tokens(example, span) for span in (relation.head, relation.tail))
-        readings = scheme.readings(head, tail, relation.label)
         if any(label not in column for _, label in readings):
             unknown.add(relation.label)
             continue
@@ -58,14 +54,17 @@ def relation_targets(
 
 def gold_pairs(example: Example, scheme: RelationLabels) -> set[tuple[Range, Range]]:
     """Token ranges, in the predicted Doc, of head and tail of the pairs that gold relations make related."""
-    return {
-        ranges
-        for relation in get_relations(example.reference)
-        if not scheme.means_unrelated(relation.label)
-        for ranges, _ in scheme.readings(
-            aligned_tokens(example, relation.head), aligned_tokens(example, relation.tail), relation.label
-        )
-    }
+    return {ranges for _, readings in _gold_readings(example, scheme) for ranges, _ in readings}
+
+
+def _gold_readings(
+    example: Example, scheme: RelationLabels
+) -> Iterator[tuple[Relation, list[tuple[tuple[Range, Range], str]]]]:
+    """The gold relations but those that mean "not related", each with its readings in tokens of the predicted Doc."""
+    for relation in get_relations(example.reference):
+        if not scheme.means_unrelated(relation.label):
+            head, tail = (aligned_tokens(example, span) for span in (relation.head, relation.tail))
+            yield relation, scheme.readings(head, tail, relation.label)
 
 
 def with_some_negatives(targets: Targets, negative: int, maximum: int) -> Targets:

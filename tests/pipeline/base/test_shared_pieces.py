@@ -136,6 +136,23 @@ def test_results_are_the_same_bit_for_bit_whatever_is_kept(bare: Path, monkeypat
         assert counted.batches >= 3
 
 
+def test_who_reads_pieces_follows_weights_and_settings(bare: Path) -> None:
+    nlp = build(bare)
+    encoder, ner = nlp.get_pipe("luke_encoder"), nlp.get_pipe("luke_ner")
+    assert encoder.piece_readers(ner.windows) == set(READERS)
+    encoder.set_vectors = True
+    assert encoder.piece_readers(ner.windows) == {"luke_encoder", *READERS}
+    encoder.set_vectors = False
+    assert encoder.piece_readers(ner.windows) == set(READERS)
+    nlp.add_pipe("luke_ner", name="other", config={"model": SHARED})
+    assert encoder.piece_readers(ner.windows) == set(READERS), "the new component has no weights yet"
+    nlp.get_pipe("other").initialize(lambda: gold_examples(nlp), nlp=nlp)
+    assert encoder.piece_readers(ner.windows) == {"other", *READERS}
+    ner.from_bytes(build(bare, windows={**SENTENCES, "max_pieces": 80}).get_pipe("luke_ner").to_bytes())
+    assert encoder.piece_readers(nlp.get_pipe("luke_relations").windows) == {"other", *READERS} - {"luke_ner"}
+    assert encoder.piece_readers(ner.windows) == {"luke_ner"}
+
+
 def test_shared_pieces_give_what_each_component_gives_alone(bare: Path) -> None:
     nlp = build(bare)
     docs = [with_ents(nlp.get_pipe("sentencizer")(nlp.make_doc(TEXT)))]

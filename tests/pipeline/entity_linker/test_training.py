@@ -178,6 +178,15 @@ def test_a_frozen_entity_table_stays_as_it_is(folder) -> None:
     assert not changed & {"encoder.entity_embeddings.entity.weight", "entity_predictions.bias"}
 
 
+def test_a_frozen_entity_table_stays_frozen_when_the_encoder_is_trained_again(folder) -> None:
+    _, pipe = component(folder, freeze_entities=True)
+    pipe.freeze_encoder()
+    pipe.freeze_encoder(False)
+    trained = {name for name, p in pipe._module.named_parameters() if p.requires_grad}
+    assert any(name.startswith("encoder.") for name in trained)
+    assert not trained & {"encoder.entity_embeddings.entity.weight", "entity_predictions.bias"}
+
+
 def test_nothing_to_learn_is_no_error(folder) -> None:
     nlp, pipe = component(folder)
     for gold in ({}, {0: "NIL"}, {0: "Somebody"}):
