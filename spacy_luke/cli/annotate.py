@@ -27,7 +27,7 @@ class Format(str, Enum):
     spacy = "spacy"
 
 
-@luke_cli.command("annotate")
+@luke_cli.command("annotate", short_help="Annotate files of texts, by several processes.")
 def annotate_cli(
     model: Annotated[str, Argument(help="Folder or name of a pipeline.")],
     inputs: Annotated[

@@ -13,7 +13,7 @@ from .errors import one_line_errors
 from .progress import Quiet, shown_progress
 
 
-@luke_cli.command("tune")
+@luke_cli.command("tune", short_help="Choose thresholds, and calibrate the scores.")
 def tune_cli(
     model: Annotated[str, Argument(help="Folder or name of a pipeline.")],
     data: Annotated[Path, Argument(help="A .spacy file with gold annotation, apart from the training data.")],
