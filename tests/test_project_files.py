@@ -164,6 +164,23 @@ def test_a_wheel_that_is_not_to_be_released(tmp_path, names, size, complaint):
             wheels.check_wheel(wheel, package)
 
 
+@pytest.mark.parametrize(
+    ("description", "good"),
+    [("[a](https://a.org) [b](#b)", True), ("![a](docs/a.svg)", False), ("See [a](b.md).", False)],
+)
+def test_links_that_lead_nowhere_on_the_package_index(tmp_path, description, good):
+    wheel = tmp_path / "mine-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as opened:
+        opened.writestr("mine/py.typed", "")
+        opened.writestr(INFO, f"Name: mine\n\n{description}\n")
+    package = wheels.Package(tmp_path, "mine", 2000, "mine/py.typed")
+    if good:
+        wheels.check_wheel(wheel, package)
+    else:
+        with pytest.raises(wheels.CheckFailed, match="relative links"):
+            wheels.check_wheel(wheel, package)
+
+
 def test_the_example_is_the_first_of_the_readme():
     readme = "# A\n\n```bash\npip\n```\n\n```python\nprint(1)\n```\n\n```text\n1\n```\n\n```python\nprint(2)\n```\n"
     assert wheels.read_example(readme) == ("print(1)\n", "1\n")

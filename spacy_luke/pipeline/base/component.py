@@ -304,7 +304,7 @@ class TaskComponent(CheckpointComponent):
 
         A checkpoint with this component's head keeps it if it has all labels of the data; otherwise, and on the encoder
         of another component, a new head is trained. L043 if there are no labels. W039 tells which labels the component
-        had and has no more, W050 that [training] is too short for its schedule.
+        had and has no more, W051 that [training] is too short for its schedule.
         """
         before = self.labels
         wanted = tuple(labels) if labels is not None else self._labels_of(get_examples)

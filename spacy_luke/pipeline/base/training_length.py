@@ -14,7 +14,7 @@ from ...errors import warn
 
 
 def warn_of_short_training(nlp: Language, get_examples: Callable[[], Iterable[Any]], *, stacklevel: int = 3) -> None:
-    """Warn (W050) if [training] ends before the learning rate is up, or before the first evaluation after its start.
+    """Warn (W051) if [training] ends before the learning rate is up, or before the first evaluation after its start.
 
     Steps are counted for batches of a number of Docs (`spacy.batch_by_sequence.v1`), else taken from max_steps alone.
     """
@@ -30,7 +30,7 @@ def warn_of_short_training(nlp: Language, get_examples: Callable[[], Iterable[An
             "model-best is untrained"
         )
     if problems:
-        warn("W050", last=last, why=why, problems=", and ".join(problems), stacklevel=stacklevel)
+        warn("W051", last=last, why=why, problems=", and ".join(problems), stacklevel=stacklevel)
 
 
 def _warmup_steps(training: Mapping[str, Any]) -> int:

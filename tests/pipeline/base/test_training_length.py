@@ -46,7 +46,7 @@ def told(nlp: Language, docs: int) -> str:
 def test_epochs_of_few_docs_are_too_short_for_a_schedule_for_many():
     nlp = pipeline(warmup=12, max_epochs=3, max_steps=0, eval_frequency=20)
     message = told(nlp, 14)
-    assert "W050" in message
+    assert "W051" in message
     assert "at step 11 (3 epochs of 14 Docs in batches of 4)" in message
     assert "12 steps (warmup_steps)" in message
     assert "step 20 (eval_frequency)" in message
@@ -129,4 +129,4 @@ def test_training_tells_it_before_it_starts(sentences, name, short):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         init_nlp(config)
-    assert any("W050" in str(one.message) for one in caught) == short
+    assert any("W051" in str(one.message) for one in caught) == short
