@@ -12,18 +12,22 @@ from spacy.language import Language
 
 from ...errors import warn
 
+_NEEDED = {"max_epochs", "max_steps", "eval_frequency", "batcher", "optimizer"}
+
 
 def warn_of_short_training(nlp: Language, get_examples: Callable[[], Iterable[Any]], *, stacklevel: int = 3) -> None:
     """Warn (W051) if [training] ends before the learning rate is up, or before the first evaluation after its start.
 
     Steps are counted for batches of a number of Docs (`spacy.batch_by_sequence.v1`), else taken from max_steps alone.
     """
-    training: Mapping[str, Any] = nlp.config.interpolate()["training"]
+    training: Mapping[str, Any] = nlp.config.interpolate().get("training", {})
+    if not training.keys() >= _NEEDED:  # a config that spacy train would refuse
+        return
     warmup, evaluation = _warmup_steps(training), training["eval_frequency"]
     last, why = _last_step(training, get_examples, enough=max(warmup + 1, evaluation))
     problems = []
     if last <= warmup:
-        problems.append(f"the learning rate would rise over {warmup} steps (warmup_steps) and is hardly above 0")
+        problems.append(f"the learning rate would still be rising, over {warmup} steps (warmup_steps)")
     if last < evaluation:
         problems.append(
             f"the next evaluation after that of the untrained model is at step {evaluation} (eval_frequency), so that "

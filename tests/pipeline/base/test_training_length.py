@@ -93,6 +93,14 @@ def test_a_constant_learning_rate_needs_no_steps():
     assert not told(nlp, 8)
 
 
+@pytest.mark.parametrize("name", ["max_epochs", "max_steps", "eval_frequency", "batcher", "optimizer"])
+def test_a_config_that_is_not_complete_is_left_to_spacy(name):
+    nlp = pipeline(warmup=12, max_epochs=1, max_steps=0, eval_frequency=20)
+    assert told(nlp, 8)
+    del nlp.config["training"][name]
+    assert not told(nlp, 8)
+
+
 def test_a_large_corpus_is_not_read_to_its_end():
     nlp = pipeline(warmup=12, max_epochs=3, max_steps=0, eval_frequency=20)
     read = 0
