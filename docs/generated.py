@@ -3,9 +3,11 @@
 In a page stands a fenced block whose language is one of `SOURCES` in braces:
 
     ```{settings} luke_ner
+    make docs writes this part, from the code
     ```
 
-`expand` puts Markdown in its place. conf.py does so before Sphinx reads the page, and tests do so to check anchors.
+The line in it is for those who read the page as it is, on GitHub. `expand` puts Markdown in the place of the block.
+conf.py does so before Sphinx reads the page, and tests do so to check anchors.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-_BLOCK = re.compile(r"^```\{(\w+)\}[ ]*(.*)\n```$", re.MULTILINE)
+_BLOCK = re.compile(r"^```\{(\w+)\}[ ]*(.*)\n(?:make docs .*\n)?```$", re.MULTILINE)
 _CODE = re.compile(r"(?<![\[*\w])([LW]\d{3})\b(?![\]*])")
 # Code, and labels.
 _NOT_PROSE = re.compile(r"(^ *```.*?^ *```$|`[^`\n]+`|^\(\w+\)=$)", re.MULTILINE | re.DOTALL)

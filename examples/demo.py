@@ -157,7 +157,8 @@ def main() -> None:
     nlp = spacy.load(args.model)
     loaded = time.perf_counter()
     docs = [nlp.make_doc(text) for text in paragraphs(args.text.read_text(encoding="utf8"))]
-    questions = args.question or (QUESTIONS if args.text == TEXT else ())
+    answering = any(nlp.get_pipe_meta(name).factory == "luke_qa" for name in nlp.pipe_names)
+    questions = args.question or (QUESTIONS if answering and args.text.resolve() == TEXT.resolve() else ())
     for doc in docs:
         set_questions(doc, questions)
     docs = list(nlp.pipe(docs))

@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[1]
 MIB = 2**20
 EXAMPLE = re.compile(r"^```python\n(?P<code>.*?)^```\n(?:\s*^```text\n(?P<output>.*?)^```$)?", re.DOTALL | re.MULTILINE)
 
+RELATIVE_LINK = re.compile(r"\]\((?!\w+:|#)([^)\s]+)\)")
+
 
 class CheckFailed(Exception):
     """What is wrong with the packages, in a sentence."""
@@ -98,7 +100,8 @@ def find_wheel(dist: Path, package: Package) -> Path:
 
 
 def check_wheel(wheel: Path, package: Package) -> None:
-    """CheckFailed if a wheel is too large, lacks what is needed, or has anything but its package."""
+    """CheckFailed if a wheel is too large, lacks what is needed, has anything but its package, or a description with
+    links that lead nowhere on the package index."""
     size = wheel.stat().st_size
     if size >= package.maximum:
         raise CheckFailed(f"{wheel.name} has {size / MIB:.1f} MiB, which is not below {package.maximum / MIB:.0f}.")
@@ -108,6 +111,11 @@ def check_wheel(wheel: Path, package: Package) -> None:
         raise CheckFailed(f"{wheel.name} has more than {package.module}: {', '.join(sorted(others))}.")
     if not any(name.match(package.needed) for name in names):
         raise CheckFailed(f"{wheel.name} has no {package.needed}.")
+    with zipfile.ZipFile(wheel) as opened:
+        [described] = [name for name in opened.namelist() if name.endswith(".dist-info/METADATA")]
+        relative = RELATIVE_LINK.findall(opened.read(described).decode("utf8"))
+    if relative:
+        raise CheckFailed(f"{wheel.name} has a description with relative links: {', '.join(relative)}.")
     print(f"{wheel.name}: {size / MIB:.2f} MiB, {len(names)} files", flush=True)
 
 

@@ -343,4 +343,7 @@ WARNINGS: dict[str, str] = {
     "W039": "Component {name!r}: it is initialized with other labels ({kept}), and can predict {dropped} no more. To "
     "keep them, add labels with add_label and go on with nlp.resume_training() instead of nlp.initialize(), or name "
     "all under [initialize.components.{name}] labels.",
+    "W051": "Training ends at step {last} ({why}): {problems}. Set max_epochs or max_steps, eval_frequency and the "
+    "schedule of the learning rate under [training] to the size of your data. configs/ner_small.cfg is for few "
+    "sentences.",
 }

@@ -42,6 +42,6 @@ def test_the_logger_has_a_progress_bar(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, config in ALL.items() if blocks(config, LUKE)])
 def test_a_config_says_which_attention_it_trains(name: str) -> None:
-    fast = name in ("ner_fast.cfg", "en_luke_mini.cfg", "en_luke_mini_documents.cfg")
+    fast = name in ("ner_fast.cfg", "ner_small.cfg", "en_luke_mini.cfg", "en_luke_mini_documents.cfg")
     for encoder in blocks(ALL[name], LUKE):
         assert encoder["entity_attention"] == ("independent" if fast else "full")

@@ -20,17 +20,18 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
 
 
-def load_script() -> Any:
-    """scripts/check_wheels.py, which lies in no package."""
-    spec = importlib.util.spec_from_file_location("check_wheels", ROOT / "scripts" / "check_wheels.py")
+def load_script(path: Path) -> Any:
+    """A script that lies in no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
-    module = sys.modules["check_wheels"] = importlib.util.module_from_spec(spec)
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-wheels = load_script()
+wheels = load_script(ROOT / "scripts" / "check_wheels.py")
+setup = load_script(ROOT / "setup.py")
 
 
 def metadata(folder: Path) -> dict[str, str]:
@@ -99,6 +100,38 @@ def test_a_form_asks_for_something(form):
     assert any(field.get("validations", {}).get("required") for field in content["body"])
 
 
+# --- setup.py: the description on the package index
+
+URL = "https://github.com/me/mine"
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ("![a](docs/a.svg)", "![a](https://raw.githubusercontent.com/me/mine/v1/docs/a.svg)"),
+        ("[`a`](docs/a.md#b)", f"[`a`]({URL}/blob/v1/docs/a.md#b)"),
+        ("[a](#b)", "[a](#b)"),
+        ("[a](https://a.org/b)", "[a](https://a.org/b)"),
+        ("[a](mailto:a@a.org)", "[a](mailto:a@a.org)"),
+        ("[a](b) (c) [d](e)", f"[a]({URL}/blob/v1/b) (c) [d]({URL}/blob/v1/e)"),
+    ],
+)
+def test_links_of_the_description_are_absolute(link, expected):
+    assert setup.with_absolute_links(f"See {link}.", URL, "v1") == f"See {expected}."
+
+
+def test_the_description_is_the_readme_with_links_to_the_tag_of_this_version():
+    readme, description = (ROOT / "README.md").read_text(encoding="utf8"), setup.description()
+    url = metadata(ROOT)["url"]
+    raw = url.replace("github.com", "raw.githubusercontent.com")
+    tag = f"v{spacy_luke.__version__}"
+    assert f"]({raw}/{tag}/docs/example.svg)" in description
+    assert description.replace(f"{raw}/{tag}/", "").replace(f"{url}/blob/{tag}/", "") == readme
+    targets = re.findall(r"\]\(([^)]+)\)", description)
+    assert len(targets) > 20
+    assert all(target.startswith("https://") for target in targets)
+
+
 # --- scripts/check_wheels.py, of which `make check-wheels` runs the rest
 
 
@@ -128,6 +161,23 @@ def test_a_wheel_that_is_not_to_be_released(tmp_path, names, size, complaint):
         wheels.check_wheel(wheel, package)
     else:
         with pytest.raises(wheels.CheckFailed, match=complaint):
+            wheels.check_wheel(wheel, package)
+
+
+@pytest.mark.parametrize(
+    ("description", "good"),
+    [("[a](https://a.org) [b](#b)", True), ("![a](docs/a.svg)", False), ("See [a](b.md).", False)],
+)
+def test_links_that_lead_nowhere_on_the_package_index(tmp_path, description, good):
+    wheel = tmp_path / "mine-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as opened:
+        opened.writestr("mine/py.typed", "")
+        opened.writestr(INFO, f"Name: mine\n\n{description}\n")
+    package = wheels.Package(tmp_path, "mine", 2000, "mine/py.typed")
+    if good:
+        wheels.check_wheel(wheel, package)
+    else:
+        with pytest.raises(wheels.CheckFailed, match="relative links"):
             wheels.check_wheel(wheel, package)
 
 

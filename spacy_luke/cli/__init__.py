@@ -13,7 +13,8 @@ from .errors import TRACEBACK, shorten_errors_of_spacy
 luke_cli = typer.Typer(
     name="luke",
     help="LUKE and Longformer for spaCy: import, convert, pretrain, tune, evaluate, plot, annotate, serve, export.",
-    epilog=f"Errors of this package are shown as a line; with {TRACEBACK}=1 in the environment, with the traceback.",
+    epilog="Training is spaCy's own: python -m spacy train configs/ner_small.cfg … (docs/training.md).\n\n"
+    f"Errors of this package are shown as a line; with {TRACEBACK}=1 in the environment, with the traceback.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

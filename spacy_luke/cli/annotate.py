@@ -35,7 +35,7 @@ class Engine(str, Enum):
     ray = "ray"
 
 
-@luke_cli.command("annotate")
+@luke_cli.command("annotate", short_help="Annotate files of texts, by several processes.")
 def annotate_cli(
     model: Annotated[str, Argument(help="Folder or name of a pipeline.")],
     inputs: Annotated[

@@ -15,7 +15,7 @@ from .errors import one_line_errors
 from .progress import Quiet, shown_progress
 
 
-@luke_cli.command("build-kb")
+@luke_cli.command("build-kb", short_help="Make a knowledge base from linked text.")
 def build_kb_cli(
     source: Annotated[
         Path, Argument(metavar="IN", help="A .spacy file whose entities have a kb_id_, or a folder of such files.")

@@ -12,7 +12,7 @@ from . import luke_cli
 from .errors import one_line_errors
 
 
-@luke_cli.command("card")
+@luke_cli.command("card", short_help="Write the model card of a pipeline.")
 def card_cli(
     model: Annotated[Path, Argument(help="Folder of a pipeline, with its meta.json.")],
     evaluation: Annotated[

@@ -54,7 +54,7 @@ def options_of(function: Callable[..., Any]) -> list[str]:
     return [name for name in inspect.signature(function).parameters if name not in ("path", "vocab", "docs")]
 
 
-@luke_cli.command("convert", epilog=list_kinds(CONVERTERS))
+@luke_cli.command("convert", short_help="Convert a corpus to .spacy training files.", epilog=list_kinds(CONVERTERS))
 def convert_cli(
     kind: Annotated[str, Argument(help="Format of the files; see the kinds below.")],
     source: Annotated[Path, Argument(metavar="IN", help="A file, or a folder whose files are all read.")],

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 END_TO_END, GOLD_ENTITIES = "end to end", "gold entities"
 
 
-@luke_cli.command("evaluate", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@luke_cli.command(
+    "evaluate",
+    short_help="Score all that a pipeline predicts.",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
 def evaluate_cli(
     ctx: typer.Context,
     model: Annotated[str, Argument(help="Folder or name of a pipeline.")],

@@ -21,7 +21,7 @@ def help_for(option: str, text: str) -> str:
     return help_of(option, text, EXPORTERS)
 
 
-@luke_cli.command("export", epilog=list_kinds(EXPORTERS))
+@luke_cli.command("export", short_help="Export .spacy files to an annotation tool.", epilog=list_kinds(EXPORTERS))
 def export_cli(
     kind: Annotated[str, Argument(help="What is to be written; see the kinds below.")],
     source: Annotated[Path, Argument(metavar="IN", help="A .spacy file, or a folder whose .spacy files are all read.")],

@@ -12,7 +12,7 @@ from . import luke_cli
 from .errors import one_line_errors
 
 
-@luke_cli.command("plot")
+@luke_cli.command("plot", short_help="Draw the scores and losses of a training.")
 def plot_cli(
     log: Annotated[
         Path,

@@ -22,7 +22,11 @@ _OF_SCORES = ("LOSS W", "ACC W", "LOSS E", "ACC E")
 _WIDTHS = (14, 7, 7, 12, 9, *[7] * 8, 8)
 
 
-@luke_cli.command("pretrain", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@luke_cli.command(
+    "pretrain",
+    short_help="Pretrain LUKE on Docs with linked entities.",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
 def pretrain_cli(
     ctx: typer.Context,
     config_path: Annotated[Path, Argument(metavar="CONFIG", help="Config file, such as configs/pretrain.cfg.")],

@@ -12,7 +12,7 @@ from .errors import one_line_errors
 from .options import Code
 
 
-@luke_cli.command("serve")
+@luke_cli.command("serve", short_help="Serve a pipeline, with a page to type into.")
 def serve_cli(
     model: Annotated[str, Argument(help="Folder or name of a pipeline.")],
     host: Annotated[

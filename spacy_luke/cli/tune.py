@@ -14,7 +14,7 @@ from .options import Limit
 from .progress import Quiet, shown_progress
 
 
-@luke_cli.command("tune")
+@luke_cli.command("tune", short_help="Choose thresholds, and calibrate the scores.")
 def tune_cli(
     model: Annotated[str, Argument(help="Folder or name of a pipeline.")],
     data: Annotated[Path, Argument(help="A .spacy file with gold annotation, apart from the training data.")],

@@ -14,7 +14,7 @@ from .options import Limit
 from .progress import Quiet, shown_progress
 
 
-@luke_cli.command("tune-filter")
+@luke_cli.command("tune-filter", short_help="Choose the threshold of a span filter.")
 def tune_filter_cli(
     model: Annotated[str, Argument(help="Folder or name of a pipeline with a luke_ner that has a span filter.")],
     data: Annotated[Path, Argument(help="A .spacy file with gold entities, apart from the training data.")],

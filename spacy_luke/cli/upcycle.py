@@ -22,7 +22,7 @@ class Target(str, Enum):
     longformer = "longformer"
 
 
-@luke_cli.command("upcycle")
+@luke_cli.command("upcycle", short_help="Make a LUKE or Longformer of a plain encoder.")
 def upcycle_cli(
     name: Annotated[
         str,

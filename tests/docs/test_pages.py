@@ -44,6 +44,14 @@ def test_settings_are_told_in_docstrings_alone():
     assert set(FACTORIES) <= set(blocks)
 
 
+def test_a_generated_block_says_so_to_those_who_read_the_page_as_it_is():
+    kinds = "|".join(generated.SOURCES)
+    for name, text in TEXTS.items():
+        for body in re.findall(rf"^```\{{(?:{kinds})\}}.*\n(.*)$", text, re.MULTILINE):
+            assert body == "make docs writes this part, from the code", name
+        assert "make docs writes" not in expanded(name), name
+
+
 def test_a_setting_that_no_docstring_has_is_an_error():
     def build(known: int, unknown: int) -> None:
         """Make something.

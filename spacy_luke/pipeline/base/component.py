@@ -31,6 +31,7 @@ from .checkpoint_component import CFG, MODEL, CheckpointComponent, RowsT
 from .encoder_source import OwnEncoder
 from .score_weights import ScoreWeights, fit_score_weights
 from .stored_head import HEAD, StoredHead
+from .training_length import warn_of_short_training
 
 ComponentT = TypeVar("ComponentT", bound="TaskComponent")
 
@@ -263,7 +264,7 @@ class TaskComponent(CheckpointComponent):
 
         A checkpoint with this component's head keeps it if it has all labels of the data; otherwise, and on the encoder
         of another component, a new head is trained. L043 if there are no labels. W039 tells which labels the component
-        had and has no more.
+        had and has no more, W051 that [training] is too short for its schedule.
         """
         before = self.labels
         wanted = tuple(labels) if labels is not None else self._labels_of(get_examples)
@@ -275,8 +276,10 @@ class TaskComponent(CheckpointComponent):
             kept = ", ".join(self.labels) or "none"
             warn("W039", name=self.name, dropped=", ".join(dropped), kept=kept, stacklevel=4)
         self._prepare(get_examples)
-        if nlp is not None and self.score_weights is not None:
-            fit_score_weights(nlp, self)
+        if nlp is not None:
+            warn_of_short_training(nlp, get_examples, stacklevel=4)
+            if self.score_weights is not None:
+                fit_score_weights(nlp, self)
 
     def _init_weights(
         self, checkpoint: str | None, revision: str | None, wanted: tuple[str, ...], new: tuple[str, ...]
