@@ -5,7 +5,8 @@ articles that it was counted in are too few to tell what other names mean.
 
 A name stays if an entity has it as its title, if all other entities together are less likely than one in ten, and if no
 other title begins with it and goes on with a bracket or a comma ("Phoenix (spacecraft)"). With one candidate a link
-takes no pass of the encoder, and has the score 1.
+takes no pass of the encoder, and has the score 1. Entities that luke_ner calls organisations get no link: with the name
+of a place they are its team or its government.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from spacy.vocab import Vocab
 from spacy_luke.cli.saving import save_pipeline
 
 MOST_OTHERS = 0.1
+NOT_LINKED = ["DATE", "ORG"]
 
 
 def certain_names(kb: InMemoryLookupKB) -> dict[str, str]:
@@ -52,7 +54,7 @@ def main() -> None:
     parser.add_argument("model", help="folder of the pipeline")
     parser.add_argument("output", type=Path, help="folder to save the pipeline to")
     args = parser.parse_args()
-    nlp = spacy.load(args.model)
+    nlp = spacy.load(args.model, config={"components": {"luke_entity_linker": {"labels_discard": NOT_LINKED}}})
     linker: Any = nlp.get_pipe("luke_entity_linker")
     before = linker.kb.get_size_aliases()
     linker.set_kb(lambda vocab: certain_kb(linker.kb, vocab))

@@ -1,11 +1,11 @@
 """Set on dev data what training does not: thresholds, and how sure the scores are.
 
-    python -m scripts.tune_documents training/en_luke_mini/fifth/model-last corpus training/en_luke_mini/tuned
+    python -m scripts.tune_documents training/en_luke_mini/heads/model-last corpus training/en_luke_mini/tuned
 
-"No entity" gets the bias, and luke_ner the decoding, with the best mean F1 of the corpora; the span filter the highest
-threshold whose F1 is at most 0.1 points below the best. luke_relations reads documents of Re-DocRED as text, with the
-entities that the pipeline finds there: the threshold has the best F1 of those with a precision of at least
---min-precision. luke_qa gets paragraphs of which half the questions are another's. Both leave a part of the dev data to
+"No entity" gets the bias with the best mean F1 of the corpora, the span filter the highest threshold whose F1 is at
+most 0.1 points below the best. luke_relations reads documents of Re-DocRED as text, with the entities that the pipeline
+finds there: the threshold has the best F1 of those with a precision of at least --min-precision. luke_qa gets
+paragraphs of which half the questions are another's. Both leave a part of the dev data to
 `evaluate_documents`. The heads are divided by the temperature (Guo et al. 2017, "On Calibration of Modern Neural
 Networks", section 4.2) with the least expected calibration error. What is saved computes in float32.
 """
@@ -13,7 +13,6 @@ Networks", section 4.2) with the least expected calibration error. What is saved
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from spacy.training import Example
 
 from spacy_luke.cli.saving import save_pipeline
 from spacy_luke.converters import read_docbin
-from spacy_luke.pipeline.base.entities import DECODINGS
 from spacy_luke.pipeline.tuning import Tuning, tune
 
 from .evaluate_documents import QUESTION_SETS
@@ -38,17 +36,6 @@ def entities(nlp: Language, corpus: Path, limit: int) -> list[list[Example]]:
     files = [path for path in sorted(corpus.glob("*/dev/entities/*.spacy")) if path.stem != NOT_TRAINED_ON]
     gold = [evenly(read_docbin(file, nlp.vocab), limit) for file in files]
     return [[Example(bare(doc), doc) for doc in docs] for docs in gold]
-
-
-def tune_ner(pipe: Any, corpora: Sequence[Sequence[Example]]) -> Tuning:
-    f1 = {}
-    for pipe.decoding in DECODINGS:
-        found = pipe.find_calibration(corpora)
-        f1[pipe.decoding] = found.f1
-        print(f"luke_ner: {pipe.decoding} decoding, bias {found.bias:+.1f}, mean F1 {found.f1:.2%}")
-    pipe.decoding = max(f1, key=f1.__getitem__)
-    tuned = tune(pipe, corpora)
-    return Tuning({"decoding": pipe.decoding, **tuned.settings}, tuned.calibration, tuned.f1)
 
 
 def documents(nlp: Language, path: Path) -> list[Example]:
@@ -67,7 +54,7 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="folder to save the pipeline to")
     parser.add_argument("--limit", type=int, default=300, help="most Docs of each file of entities and types")
     parser.add_argument("--skip", type=int, default=150, help="paragraphs of each set of questions that are left out")
-    parser.add_argument("--min-precision", type=float, default=0.7, help="of relations on the first half")
+    parser.add_argument("--min-precision", type=float, default=0.75, help="of relations on the first half")
     args = parser.parse_args()
 
     nlp = spacy.load(args.model)
@@ -79,7 +66,7 @@ def main() -> None:
         print(f"{name}: {made.settings}, {made.calibration}, F1 {made.f1:.2%}", flush=True)
 
     corpora = entities(nlp, args.corpus, args.limit)
-    report("luke_ner", tune_ner(nlp.get_pipe("luke_ner"), corpora))
+    report("luke_ner", tune(nlp.get_pipe("luke_ner"), corpora))
     typed = given(nlp, dev / "types.spacy", args.limit, ents_key="mentions")
     report("luke_entity_typer", tune(nlp.get_pipe("luke_entity_typer"), [typed]))
     examples = documents(nlp, dev / "relations.spacy")
