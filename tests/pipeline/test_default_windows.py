@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from spacy_luke.batching.strided import StridedWindows
-from spacy_luke.batching.windows import SentenceWindows
+from spacy_luke.batching.windows import JoinedSentences, SentenceWindows
 from spacy_luke.encoders.config import EncoderConfig
 from tests.pipeline.every_component import open_component
 
@@ -40,3 +40,11 @@ def test_windows_are_as_long_as_those_of_the_reference_and_the_encoder_allow(
     _, pipe = open_component(factory, folder / factory)
     monkeypatch.setattr(EncoderConfig, "max_pieces", pieces)
     assert pipe.windows == DEFAULTS[factory](pieces)
+
+
+@pytest.mark.parametrize("windows", [SentenceWindows(90, "none"), JoinedSentences(90, 40), StridedWindows(90, 60)])
+def test_windows_of_the_config_are_those_of_the_saved_component(folder: Path, tmp_path: Path, windows: Any) -> None:
+    _, pipe = open_component("luke_ner", folder / "luke_ner")
+    pipe._windows_setting = windows
+    pipe.load_checkpoint(folder / "luke_ner").to_disk(tmp_path)
+    assert open_component("luke_ner", tmp_path)[1].windows == windows

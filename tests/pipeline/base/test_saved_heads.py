@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from transformers import LukeModel
 from spacy_luke.checkpoints.fingerprint import fingerprint
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.checkpoints.writer import save_checkpoint
-from spacy_luke.errors import LukeError
+from spacy_luke.errors import LukeError, LukeWarning
 from tests.pipeline.encoder.shared_model import (
     SHARED,
     adam,
@@ -205,6 +206,12 @@ def test_of_a_head_the_model_and_the_cfg_are_excluded(nlp, tmp_path: Path) -> No
         pipe.from_disk(tmp_path / "luke_ner", exclude=["cfg"])
     pipe.from_disk(tmp_path / "luke_ner", exclude=["cfg", "model"])
     assert_same(logits(nlp, ("luke_ner",)), before)
+
+
+def test_a_head_whose_model_is_excluded_lacks_no_encoder(nlp, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LukeWarning)
+        nlp.get_pipe("luke_ner").to_disk(tmp_path / "luke_ner", exclude=["model"])
 
 
 @pytest.mark.filterwarnings("ignore:.*W0(20|23|24)")

@@ -193,8 +193,24 @@ def test_what_was_saved_otherwise_is_refused(checkpoint: Path, tmp_path: Path, s
     nlp.get_pipe("luke_ner").to_disk(tmp_path / "ner")
     other = spacy.blank("en")
     pipe = other.add_pipe("luke_ner", config={} if shared else {"model": SHARED})
+    assert not pipe.from_disk(tmp_path / "ner", exclude=["model"]).has_weights
     with pytest.raises(LukeError, match="L069"):
         pipe.from_disk(tmp_path / "ner")
+
+
+def test_components_without_weights_are_saved_and_loaded(tmp_path: Path) -> None:
+    build(("luke_ner",)).to_disk(tmp_path)
+    nlp = spacy.load(tmp_path)
+    assert not nlp.get_pipe("luke_ner").has_weights
+    with pytest.raises(LukeError, match=r"L040.*'luke_encoder'"):
+        nlp.get_pipe("luke_ner").initialize(lambda: examples(nlp))
+
+
+def test_a_head_from_an_encoder_of_another_width_does_not_fit(checkpoint: Path, tmp_path: Path) -> None:
+    write_luke(tmp_path, randomise(LukeModel(luke_config(hidden_size=40, num_attention_heads=4))))
+    nlp = initialized(tmp_path, ("luke_qa",))
+    with pytest.raises(LukeError, match=r"L068.*luke of width 32.*luke of width 40"):
+        nlp.add_pipe("luke_ner", source=initialized(checkpoint, ("luke_ner",)))
 
 
 @pytest.mark.filterwarnings("ignore:.*W030")

@@ -6,6 +6,7 @@ import json
 import pickle
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from transformers import AutoModel, LukeModel
 
 from spacy_luke.annotations import get_entity_types, get_relations, set_entity_types, set_relations
 from spacy_luke.errors import LukeError
+from tests.pipeline.encoder.shared_model import SHARED
 from tests.pipeline.short_training import adam
 from tests.util import luke_config, randomise, write_luke
 
@@ -85,6 +87,27 @@ def test_full_attention_cannot_do_without_markers(bare: Path) -> None:
     with pytest.raises(LukeError, match=r"L186.*'luke_relations'"):
         pipe.initialize(lambda: gold_examples(nlp), checkpoint=str(bare))
     assert not pipe.has_weights
+
+
+@pytest.mark.filterwarnings("ignore:.*W030")
+def test_a_head_without_markers_stands_on_no_encoder_with_full_attention(bare: Path, tmp_path: Path) -> None:
+    initialized("luke_relations", bare)[1].to_disk(tmp_path)
+    pipelines = []
+    for folder in (tmp_path, bare):
+        nlp = spacy.blank("en")
+        encoder: Any = nlp.add_pipe("luke_encoder", config={"set_vectors": False})
+        encoder.load_checkpoint(folder)
+        pipelines.append((nlp, encoder))
+    (nlp, encoder), (full, _) = pipelines
+    pipe: Any = nlp.add_pipe("luke_relations", config={"model": SHARED})
+    pipe.initialize(lambda: gold_examples(nlp))
+    assert not pipe.markers
+    before = encoder.encoder
+    with pytest.raises(LukeError, match=r"L186.*'luke_relations'"):
+        encoder.load_checkpoint(bare)
+    assert encoder.encoder is before, "nothing has changed"
+    with pytest.raises(LukeError, match=r"L186.*'luke_relations'"):
+        full.add_pipe("luke_relations", source=nlp)
 
 
 @pytest.mark.parametrize(("name", "task"), zip(NAMES, (PAIR, ENTITY), strict=True))
