@@ -25,9 +25,9 @@ class LukeDates(Pipe):
 
     A four-digit number is a year unless what stands around it makes it an amount ("2000 dollars"), a part of a longer
     number or an address. Entities that are there already and blocked tokens stay, and dates that overlap with them are
-    left out, as are those that start or end within a token. No scores are given. It exists because corpora of names have no dates to
-    learn, and because amounts can only be told by what stands beside them, which patterns of an `entity_ruler` would
-    make a part of the entity.
+    left out, as are those that start or end within a token. No scores are given. It exists because corpora of names
+    have no dates to learn, and because amounts can only be told by what stands beside them, which patterns of an
+    `entity_ruler` would make a part of the entity.
     """
 
     def __init__(self, name: str, label: str):
