@@ -18,6 +18,7 @@ from tests.pipeline.encoder.shared_model import (
     SHARED,
     adam,
     assert_same,
+    build,
     encoder_of,
     examples,
     initialized,
@@ -141,6 +142,19 @@ def test_a_pipeline_without_fingerprints_loads(nlp, tmp_path: Path) -> None:
         (tmp_path / name / "cfg").write_text(json.dumps(cfg))
         (tmp_path / name / "checksums.json").unlink()
     assert_same(logits(spacy.load(tmp_path), TASKS), logits(nlp, TASKS))
+
+
+def test_a_head_knows_what_kind_of_labels_it_was_trained_for(checkpoint: Path, tmp_path: Path) -> None:
+    nlp = build(())
+    nlp.config["initialize"]["components"] = {"luke_encoder": {"checkpoint": str(checkpoint)}}
+    for name, several in (("several", True), ("one", False)):
+        nlp.add_pipe("luke_textcat", name=name, config={"model": SHARED, "multi_label": several})
+    nlp.initialize(lambda: examples(nlp))
+    nlp.to_disk(tmp_path)
+    as_trained = {name: {"multi_label": None} for name in ("several", "one")}
+    loaded = spacy.load(tmp_path, config={"components": as_trained})
+    assert loaded.get_pipe("several").multi_label
+    assert not loaded.get_pipe("one").multi_label
 
 
 # --- what may change an encoder under a head
