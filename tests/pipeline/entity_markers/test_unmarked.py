@@ -138,6 +138,12 @@ def test_logits_survive_saving_and_pickling(trained, tmp_path: Path) -> None:
         np.testing.assert_array_equal(copied.logits([doc])[0][1], before)
 
 
+@pytest.mark.parametrize(("name", "problem"), zip(NAMES, ("single_label", "multi_label"), strict=True))
+def test_a_new_head_says_what_kind_of_labels_it_has(bare: Path, tmp_path: Path, name: str, problem: str) -> None:
+    initialized(name, bare, markers=True)[1].to_disk(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["problem_type"] == f"{problem}_classification"
+
+
 def test_config_json_says_so_and_transformers_refuses_it(trained, tmp_path: Path) -> None:
     _, pipe = trained
     pipe.to_disk(tmp_path)
