@@ -27,6 +27,11 @@ def test_neighbours_are_joined_as_long_as_they_fit(joined: int, expected: list[t
     assert windows(20, ranges([4, 3, 1, 12]), 5) == [Window(*window, window) for window in expected]
 
 
+def test_sentences_with_something_between_them_are_not_joined() -> None:
+    windows = build_joined_sentences(50, 20)(9, np.array([[0, 4], [6, 9]]), 5)
+    assert windows == [Window(0, 4, (0, 4)), Window(6, 9, (6, 9))]
+
+
 def test_a_long_sentence_is_covered_as_by_windows_of_sentences() -> None:
     sentences = ranges([3, 40, 3])
     alone = build_sentence_windows(20, "none")(46, sentences[1:2], 5)

@@ -136,3 +136,8 @@ def test_a_range_is_seen_in_a_window_that_scores_it_though_another_shows_as_much
     assert best_windows(np.array([[45, 46], [50, 51]]), after).tolist() == [0, 1]
     short = [Window(45, 60, (50, 51)), Window(30, 61, (51, 52))]
     assert best_windows(np.array([[50, 51], [51, 52]]), short).tolist() == [0, 1]
+
+
+def test_of_windows_that_show_as_much_it_is_the_first() -> None:
+    windows = [Window(0, 6, (0, 8)), Window(2, 8, (0, 8))]
+    assert best_windows(np.array([[2, 4], [3, 5], [4, 6]]), windows).tolist() == [0, 0, 1]

@@ -74,6 +74,16 @@ def test_the_head_in_the_box_goes_on_with_full_attention() -> None:
     assert type(pipe._module.encoder) is LukeEncoder
 
 
+@pytest.mark.filterwarnings("ignore:.*W00[12]")
+def test_an_update_takes_the_head_in_the_box_with_full_attention() -> None:
+    nlp = spacy.blank("en")
+    encoder = {"@architectures": "spacy-luke.LukeEncoder.v1", "entity_attention": "full"}
+    pipe = nlp.add_pipe("luke_ner", config={"model": {"encoder": encoder}})
+    pipe.update([Example.from_dict(nlp.make_doc("Ada runs."), {"entities": [(0, 3, "PER")]})])
+    assert pipe.labels == ("LOC", "MISC", "ORG", "PER")
+    assert type(pipe._module.encoder) is LukeEncoder
+
+
 def test_independent_attention_that_nobody_asked_for_is_told(independent: Path, caplog) -> None:
     pipe = spacy.blank("en").add_pipe("luke_ner")
     pipe.initialize(lambda: [], checkpoint=str(independent), labels=["A"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -111,6 +112,17 @@ def test_reading_gives_back_what_was_written(tmp_path, trained):
     assert vocab.to_json() == description.entity_vocab.to_json()
     assert checkpoint.tokenizer.files == description.tokenizer.files
     assert all(torch.equal(a, b) for a, b in zip(module.parameters(), reread.parameters(), strict=True))
+
+
+def test_a_bare_encoder_has_no_labels_of_the_head_that_it_came_with(tmp_path):
+    labels = dict(enumerate(LABELS))
+    names = {"id2label": labels, "label2id": {label: i for i, label in labels.items()}}
+    write_luke(tmp_path / "ner", randomise(LukeForEntitySpanClassification(luke_config(**names))))
+    opened = open_checkpoint(tmp_path / "ner")
+    encoder = opened.load_encoder()
+    save_checkpoint(tmp_path / "out", opened.describe(encoder.config), encoder)
+    assert "label2id" in json.loads((tmp_path / "ner" / "config.json").read_text())
+    assert not {"id2label", "label2id"} & json.loads((tmp_path / "out" / "config.json").read_text()).keys()
 
 
 def test_bytes_are_the_files(tmp_path, trained):

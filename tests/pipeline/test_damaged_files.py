@@ -214,6 +214,9 @@ def test_a_checksum_is_the_size_and_the_sum_of_the_words(tmp_path: Path, size: i
         (lambda cfg: cfg["head"].update(settings={"span_filter": {"a": 1}}), "L022"),
         (lambda cfg: cfg["head"].update(labels=["NIL", "PER"]), "L025"),
         (lambda cfg: cfg["head"].update(hidden_size=8), "L068"),
+        (lambda cfg: cfg["head"].update(model_type="longformer"), "L068"),
+        (lambda cfg: cfg["head"].update(model_type=3), "L022"),
+        (lambda cfg: cfg["head"].update(extra=[]), "L022"),
         (lambda cfg: cfg.update(head=[1]), "L022"),
     ],
 )
@@ -226,6 +229,17 @@ def test_a_wrong_cfg_is_an_error_with_its_name(saved, tmp_path: Path, change: An
     (copied / "cfg").write_text(json.dumps(cfg))
     before = results(nlp.get_pipe("luke_ner"))
     with pytest.raises(LukeError, match=rf"{code}.*(cfg|luke_ner)"):
+        nlp.get_pipe("luke_ner").from_disk(copied)
+    assert results(nlp.get_pipe("luke_ner")) == before
+
+
+def test_the_head_of_another_component_is_refused(saved, tmp_path: Path) -> None:
+    nlp, folder = saved["shared"]
+    copied = shutil.copytree(folder / "luke_ner", tmp_path / "luke_ner")
+    (copied / CHECKSUMS).unlink()
+    shutil.copy(folder / "luke_qa" / "head.safetensors", copied)
+    before = results(nlp.get_pipe("luke_ner"))
+    with pytest.raises(LukeError, match=r"L024.*classifier.weight, in head.* of component 'luke_ner'.*qa_outputs"):
         nlp.get_pipe("luke_ner").from_disk(copied)
     assert results(nlp.get_pipe("luke_ner")) == before
 

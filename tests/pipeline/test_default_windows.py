@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import spacy
 
 from spacy_luke.batching.strided import StridedWindows
-from spacy_luke.batching.windows import SentenceWindows
+from spacy_luke.batching.windows import JoinedSentences, SentenceWindows
 from spacy_luke.encoders.config import EncoderConfig
 from tests.pipeline.every_component import open_component
+from tests.util import write_longformer
 
 # Pieces that the encoder can take, special ones included -> windows. The paper's components and transformers' examples
 # of fine-tuning were trained with these.
@@ -40,3 +42,19 @@ def test_windows_are_as_long_as_those_of_the_reference_and_the_encoder_allow(
     _, pipe = open_component(factory, folder / factory)
     monkeypatch.setattr(EncoderConfig, "max_pieces", pieces)
     assert pipe.windows == DEFAULTS[factory](pieces)
+
+
+@pytest.mark.parametrize("windows", [SentenceWindows(90, "none"), JoinedSentences(90, 40), StridedWindows(90, 60)])
+def test_windows_of_the_config_are_those_of_the_saved_component(folder: Path, tmp_path: Path, windows: Any) -> None:
+    _, pipe = open_component("luke_ner", folder / "luke_ner")
+    pipe._windows_setting = windows
+    pipe.load_checkpoint(folder / "luke_ner").to_disk(tmp_path)
+    assert open_component("luke_ner", tmp_path)[1].windows == windows
+
+
+def test_a_longformer_reads_as_much_as_it_can_every_three_quarters_of_that(tmp_path: Path) -> None:
+    write_longformer(tmp_path / "longformer")
+    model = {"@architectures": "spacy-luke.LongformerEncoder.v1"}
+    pipe: Any = spacy.blank("en").add_pipe("luke_encoder", config={"model": model})
+    longest = pipe.load_checkpoint(tmp_path / "longformer").description.config.max_pieces - 2
+    assert pipe.windows == StridedWindows(longest, 3 * longest // 4)

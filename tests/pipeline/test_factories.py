@@ -69,3 +69,33 @@ def test_the_default_encoder_is_the_usual_one_but_for_what_the_component_says(fa
     usual = {"@architectures": "spacy-luke.LukeEncoder.v1", "entity_vocab": "special", "precision": "float32"}
     config = NLP.get_factory_meta(factory).default_config
     assert config["model"]["encoder"] == {**usual, **own.get(factory, {})}
+
+
+SPANS = ["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type", "span._.score"]
+# What a component writes, and the scores that training looks at.
+WRITES: dict[str, tuple[list[str], list[str]]] = {
+    "luke_encoder": (["doc.tensor", "span._.entity_vector"], []),
+    "luke_ner": (SPANS, ["ents_f"]),
+    "luke_relations": (["doc._.relations"], ["rel_micro_f"]),
+    "luke_entity_typer": (["span._.entity_types", "span._.entity_type_scores"], ["types_micro_f"]),
+    "luke_token_classifier": (
+        [*SPANS, "token._.luke_tag", "token.tag", "token.pos"],
+        ["ents_f", "luke_tag_acc", "pos_acc", "tag_acc"],
+    ),
+    "luke_textcat": (["doc.cats"], ["cats_score"]),
+    "luke_multiple_choice": (["doc._.chosen"], ["choice_acc"]),
+    "luke_qa": (["doc._.answers"], ["qa_f1"]),
+    "luke_entity_linker": (["token.ent_kb_id", "span._.linked_entities"], ["nel_micro_f"]),
+    "luke_dates": (["doc.ents"], []),
+}
+READ_ENTITIES = {"luke_relations", "luke_entity_typer", "luke_entity_linker"}
+
+
+@pytest.mark.parametrize("factory", [*FACTORIES, "luke_dates"])
+def test_spacy_knows_what_a_component_reads_writes_and_is_trained_for(factory: str) -> None:
+    """For `nlp.analyze_pipes` and the choice of the best model."""
+    meta = NLP.get_factory_meta(factory)
+    assigns, scores = WRITES[factory]
+    assert sorted(meta.assigns) == sorted(assigns)
+    assert meta.requires == (["doc.ents"] if factory in READ_ENTITIES else [])
+    assert {name: weight for name, weight in meta.default_score_weights.items() if weight} == dict.fromkeys(scores, 1.0)

@@ -124,7 +124,7 @@ def write_entities(
     tokens that are marked as outside of entities or as missing may become part of one.
     """
     existing = [] if overwrite else list(doc.ents)
-    blocked = _blocked(doc)
+    blocked = blocked_tokens(doc)
     found = found.take(_outside(found, [*existing, *blocked], len(doc)))
     found = found.take(joint(found) if decoding == "joint" else greedy(found))
     spans = found.in_doc(doc, labels)
@@ -132,7 +132,7 @@ def write_entities(
     write_scored_spans(doc, spans_key, spans, found.probabilities.tolist())
 
 
-def _blocked(doc: Doc) -> list[Span]:
+def blocked_tokens(doc: Doc) -> list[Span]:
     """The tokens that are to be in no entity: spaCy marks each as the start of one without a label."""
     iob, label = doc.to_array([ENT_IOB, ENT_TYPE]).T
     return [doc[i : i + 1] for i in np.flatnonzero((iob == 3) & (label == 0)).tolist()]

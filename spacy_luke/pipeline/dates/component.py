@@ -7,6 +7,7 @@ from spacy.pipeline import Pipe
 from spacy.tokens import Doc
 
 from ...errors import LukeError
+from ..base.entities import blocked_tokens
 from .patterns import find_dates
 
 
@@ -23,10 +24,10 @@ class LukeDates(Pipe):
     label: of the entities.
 
     A four-digit number is a year unless what stands around it makes it an amount ("2000 dollars"), a part of a longer
-    number or an address. Entities that are there already stay, and dates that overlap with them are left out, as are
-    those that start or end within a token. No scores are given. It exists because corpora of names have no dates to
-    learn, and because amounts can only be told by what stands beside them, which patterns of an `entity_ruler` would
-    make a part of the entity.
+    number or an address. Entities that are there already and blocked tokens stay, and dates that overlap with them are
+    left out, as are those that start or end within a token. No scores are given. It exists because corpora of names
+    have no dates to learn, and because amounts can only be told by what stands beside them, which patterns of an
+    `entity_ruler` would make a part of the entity.
     """
 
     def __init__(self, name: str, label: str):
@@ -42,8 +43,9 @@ class LukeDates(Pipe):
 
     def __call__(self, doc: Doc) -> Doc:
         """Add the dates to `doc.ents`."""
-        taken = {token.i for ent in doc.ents for token in ent}
+        blocked = blocked_tokens(doc)
+        taken = {token.i for span in (*doc.ents, *blocked) for token in span}
         spans = (doc.char_span(start, end, label=self.label) for start, end in find_dates(doc.text))
         new = [span for span in spans if span is not None and taken.isdisjoint(range(span.start, span.end))]
-        doc.set_ents([*doc.ents, *new])
+        doc.set_ents([*doc.ents, *new], blocked=blocked)
         return doc

@@ -15,7 +15,8 @@ from spacy_luke.encoders.kernels.routes import use
 from tests.encoders.test_independent_attention import independent
 from tests.util import make_input
 
-pytestmark = pytest.mark.skipif(not item_attention._has_sums(), reason="PyTorch has no attention that gives the sums")
+OPERATION = "_scaled_dot_product_flash_attention_for_cpu"
+pytestmark = pytest.mark.skipif(not hasattr(torch.ops.aten, OPERATION), reason=f"PyTorch has no {OPERATION}")
 HEADS, WIDTH = 3, 8
 
 

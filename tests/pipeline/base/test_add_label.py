@@ -216,6 +216,14 @@ def test_a_head_on_a_shared_encoder_gets_a_label_too(checkpoints, tmp_path: Path
         alone.get_pipe("luke_ner").add_label("C")
 
 
+def test_a_label_that_is_added_in_a_memory_zone_outlives_it(checkpoints) -> None:
+    nlp, pipe, _ = start("luke_ner", checkpoints)
+    with nlp.memory_zone():
+        pipe.add_label("GADGET")
+    assert "GADGET" in nlp.vocab.strings
+    assert pipe.labels == ("A", "GADGET")
+
+
 # --- labels
 
 

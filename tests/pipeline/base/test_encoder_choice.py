@@ -14,7 +14,9 @@ from spacy_luke.encoders.longformer import LongformerEncoder
 from spacy_luke.encoders.luke import LukeEncoder
 from spacy_luke.errors import LukeError
 from spacy_luke.models.architectures import ENCODERS, build_longformer_encoder, build_luke_encoder
+from spacy_luke.pipeline.base import checkpoint_component, component, shared_encoder
 from tests.checkpoints.test_upcycle import write_source
+from tests.pipeline.every_component import WRITERS
 from tests.util import write_longformer, write_luke
 
 HEADS = {
@@ -66,6 +68,23 @@ def example(nlp: spacy.language.Language) -> Example:
     return Example.from_dict(doc, {"entities": [(0, 12, "PER"), (28, 34, "LOC")]})
 
 
+@pytest.mark.parametrize("factory", ["luke_encoder", "luke_ner", "luke_entity_linker"])
+def test_a_checkpoint_of_the_hub_is_that_of_the_revision(tmp_path: Path, factory: str, monkeypatch: Any) -> None:
+    WRITERS[factory](tmp_path / "cached")
+    asked: list[tuple[str, str | None]] = []
+
+    def locate(name: str, revision: str | None = None) -> Path:
+        asked.append((name, revision))
+        return tmp_path / "cached"
+
+    for module in (checkpoint_component, component, shared_encoder):
+        monkeypatch.setattr(module, "locate", locate)
+    pipe: Any = spacy.blank("en").add_pipe(factory)
+    pipe.load_checkpoint("me/luke", revision="v2")
+    pipe.initialize(list, checkpoint="me/luke", revision="v3")
+    assert asked == [("me/luke", "v2"), ("me/luke", "v3")]
+
+
 def test_an_entity_recogniser_on_longformer_trains_and_is_saved(tmp_path: Path) -> None:
     write_longformer(tmp_path / "in")
     nlp, pipe = blank("luke_ner", "longformer")
@@ -94,3 +113,5 @@ def test_one_doc_instead_of_a_list_is_an_error(factory: str) -> None:
     nlp, pipe = blank(factory, "luke")
     with pytest.raises(LukeError, match=r"L080.*docs.*\[doc\]"):
         pipe.logits(nlp.make_doc("Ada met Bo."))
+    with pytest.raises(LukeError, match=r"L080.*docs"):
+        pipe.logits("Ada met Bo.")

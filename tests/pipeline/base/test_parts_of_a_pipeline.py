@@ -134,6 +134,16 @@ def test_a_part_trains_and_is_saved(saved: Path, tmp_path: Path, way: str) -> No
     assert_same(ner_logits(spacy.load(tmp_path / "b"), ner), found)
 
 
+def test_an_encoder_that_is_asked_for_by_name_may_be_renamed(saved: Path, tmp_path: Path) -> None:
+    nlp = spacy.load(saved, exclude=["luke_ner", *REST])
+    model = {"encoder": {"@architectures": "spacy-luke.SharedEncoder.v1", "upstream": "luke_encoder"}}
+    nlp.add_pipe("luke_ner", config={"model": model}).initialize(lambda: examples(nlp))
+    found = ner_logits(nlp, "luke_ner")
+    nlp.rename_pipe("luke_encoder", "enc")
+    nlp.to_disk(tmp_path)
+    assert_same(ner_logits(spacy.load(tmp_path), "luke_ner"), found)
+
+
 @pytest.mark.parametrize("settings", [{"disable": ["luke_encoder"]}, {"enable": ["sentencizer", "luke_ner"]}])
 def test_an_encoder_that_is_disabled_serves_and_is_not_trained(saved: Path, tmp_path: Path, settings) -> None:
     nlp = spacy.load(saved, **settings)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,12 @@ from transformers import LukeModel
 from spacy_luke.checkpoints.fingerprint import fingerprint
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.checkpoints.writer import save_checkpoint
-from spacy_luke.errors import LukeError
+from spacy_luke.errors import LukeError, LukeWarning
 from tests.pipeline.encoder.shared_model import (
     SHARED,
     adam,
     assert_same,
+    build,
     encoder_of,
     examples,
     initialized,
@@ -142,6 +144,19 @@ def test_a_pipeline_without_fingerprints_loads(nlp, tmp_path: Path) -> None:
     assert_same(logits(spacy.load(tmp_path), TASKS), logits(nlp, TASKS))
 
 
+def test_a_head_knows_what_kind_of_labels_it_was_trained_for(checkpoint: Path, tmp_path: Path) -> None:
+    nlp = build(())
+    nlp.config["initialize"]["components"] = {"luke_encoder": {"checkpoint": str(checkpoint)}}
+    for name, several in (("several", True), ("one", False)):
+        nlp.add_pipe("luke_textcat", name=name, config={"model": SHARED, "multi_label": several})
+    nlp.initialize(lambda: examples(nlp))
+    nlp.to_disk(tmp_path)
+    as_trained = {name: {"multi_label": None} for name in ("several", "one")}
+    loaded = spacy.load(tmp_path, config={"components": as_trained})
+    assert loaded.get_pipe("several").multi_label
+    assert not loaded.get_pipe("one").multi_label
+
+
 # --- what may change an encoder under a head
 
 
@@ -205,6 +220,12 @@ def test_of_a_head_the_model_and_the_cfg_are_excluded(nlp, tmp_path: Path) -> No
         pipe.from_disk(tmp_path / "luke_ner", exclude=["cfg"])
     pipe.from_disk(tmp_path / "luke_ner", exclude=["cfg", "model"])
     assert_same(logits(nlp, ("luke_ner",)), before)
+
+
+def test_a_head_whose_model_is_excluded_lacks_no_encoder(nlp, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LukeWarning)
+        nlp.get_pipe("luke_ner").to_disk(tmp_path / "luke_ner", exclude=["model"])
 
 
 @pytest.mark.filterwarnings("ignore:.*W0(20|23|24)")

@@ -12,6 +12,8 @@ from spacy.training.loop import train
 from thinc.api import Config
 from transformers import LukeModel
 
+from spacy_luke.batching.strided import StridedWindows
+from spacy_luke.batching.windows import SentenceWindows
 from spacy_luke.errors import LukeError, LukeWarning
 from tests.pipeline.encoder.shared_model import (
     LUKE,
@@ -53,6 +55,15 @@ def test_a_shared_head_computes_what_it_computes_on_an_encoder_of_its_own(checkp
     nlp.to_disk(tmp_path / "own")
     assert_same(logits(nlp), logits(own))
     assert_same(logits(spacy.load(tmp_path / "own")), logits(spacy.load(tmp_path / "shared")))
+
+
+def test_with_full_attention_a_head_has_windows_of_its_own(checkpoint: Path, tmp_path: Path) -> None:
+    windows = {"@misc": "spacy-luke.strided_windows.v1", "max_pieces": 60, "stride": 40}
+    nlp = initialized(checkpoint, ("luke_ner",), windows=windows)
+    nlp.to_disk(tmp_path)
+    for one in (nlp, spacy.load(tmp_path)):
+        assert one.get_pipe("luke_encoder").windows == StridedWindows(60, 40)
+        assert isinstance(one.get_pipe("luke_ner").windows, SentenceWindows)
 
 
 def test_the_encoder_is_on_disk_once(checkpoint: Path, tmp_path: Path) -> None:
@@ -193,8 +204,24 @@ def test_what_was_saved_otherwise_is_refused(checkpoint: Path, tmp_path: Path, s
     nlp.get_pipe("luke_ner").to_disk(tmp_path / "ner")
     other = spacy.blank("en")
     pipe = other.add_pipe("luke_ner", config={} if shared else {"model": SHARED})
+    assert not pipe.from_disk(tmp_path / "ner", exclude=["model"]).has_weights
     with pytest.raises(LukeError, match="L069"):
         pipe.from_disk(tmp_path / "ner")
+
+
+def test_components_without_weights_are_saved_and_loaded(tmp_path: Path) -> None:
+    build(("luke_ner",)).to_disk(tmp_path)
+    nlp = spacy.load(tmp_path)
+    assert not nlp.get_pipe("luke_ner").has_weights
+    with pytest.raises(LukeError, match=r"L040.*'luke_encoder'"):
+        nlp.get_pipe("luke_ner").initialize(lambda: examples(nlp))
+
+
+def test_a_head_from_an_encoder_of_another_width_does_not_fit(checkpoint: Path, tmp_path: Path) -> None:
+    write_luke(tmp_path, randomise(LukeModel(luke_config(hidden_size=40, num_attention_heads=4))))
+    nlp = initialized(tmp_path, ("luke_qa",))
+    with pytest.raises(LukeError, match=r"L068.*luke of width 32.*luke of width 40"):
+        nlp.add_pipe("luke_ner", source=initialized(checkpoint, ("luke_ner",)))
 
 
 @pytest.mark.filterwarnings("ignore:.*W030")

@@ -376,6 +376,15 @@ def test_several_updates_before_a_step_add_up(bare: Path) -> None:
         torch.testing.assert_close(gradient, 2 * gradients(once)[name], atol=1e-5, rtol=1e-4)
 
 
+def test_predictions_after_an_update_are_without_dropout(bare: Path) -> None:
+    nlp = build(bare)
+    nlp.update(gold_examples(nlp), sgd=False, drop=0.5)
+    assert not any(module.training for module in encoder_of(nlp, "luke_encoder").modules())
+    docs = [gold_examples(nlp)[0].predicted for _ in range(2)]
+    first, second = (nlp.get_pipe("luke_ner").logits([doc])[0][1] for doc in docs)
+    np.testing.assert_array_equal(first, second)
+
+
 def test_a_component_with_a_frozen_encoder_adds_nothing(bare: Path) -> None:
     for frozen in READERS:
         nlp = build(bare)

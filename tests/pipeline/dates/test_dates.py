@@ -159,6 +159,15 @@ def test_entities_that_are_there_stay(nlp: Language) -> None:
     assert [(ent.text, ent.label_, ent.kb_id_) for ent in found.ents] == [("May", "PER", "Q1"), ("1999", "DATE", "")]
 
 
+def test_a_blocked_token_stays_blocked_and_is_in_no_date(nlp: Language) -> None:
+    doc = nlp.make_doc("On May 5 and in 1999.")
+    doc.set_ents([], blocked=[doc[2:3]])
+    found = nlp.get_pipe("luke_dates")(doc)
+    assert [ent.text for ent in found.ents] == ["1999"]
+    assert [(token.text, token.ent_iob_) for token in found if token.ent_iob_ == "B"] == [("5", "B"), ("1999", "B")]
+    assert found[2].ent_type_ == ""
+
+
 def test_a_date_within_a_token_is_left_out(nlp: Language) -> None:
     doc = Doc(nlp.vocab, words=["in", "1999;Bo", "in", "1998"])
     assert [ent.text for ent in nlp.get_pipe("luke_dates")(doc).ents] == ["1998"]

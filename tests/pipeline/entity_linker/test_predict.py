@@ -286,6 +286,14 @@ def test_entities_with_a_discarded_label_are_nil_and_not_shown(nlp, pipe, refere
     assert ranked(doc)[6] == expected_ranking(logits[4], ALIASES["Ada"], pipe.prior_weight)
 
 
+def test_a_link_of_a_discarded_label_stays_unless_overwritten(nlp, pipe) -> None:
+    pipe.labels_discard = frozenset({"LOC"})
+    doc = make_doc(nlp, links={4: "Elsewhere"})
+    assert [links(nlp(doc.copy()))[i] for i in (2, 4)] == ["NIL", "NIL"]
+    pipe.overwrite = False
+    assert [links(nlp(doc))[i] for i in (2, 4)] == ["NIL", "Elsewhere"]
+
+
 def test_the_n_best_are_kept(nlp, pipe) -> None:
     full = ranked(nlp(make_doc(nlp)))
     pipe.n_best = 2

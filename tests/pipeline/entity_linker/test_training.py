@@ -207,6 +207,10 @@ def test_entities_are_added_to_a_pretrained_vocabulary(folder, tmp_path) -> None
     assert not module.entity_predictions.bias[len(VOCAB) :].any()
     again = spacy.blank("en").add_pipe(NAME).from_bytes(pipe.to_bytes())
     assert again._require_weights().entity_vocab["Qx"] == len(VOCAB)
+    pipe.load_checkpoint(folder)
+    assert "Qx" not in pipe._require_weights().entity_vocab, "they are added for training alone"
+    pipe.initialize(lambda: [], checkpoint=str(folder))
+    assert "Qx" not in pipe._require_weights().entity_vocab
 
 
 def test_entities_of_a_model_without_head_are_learned(tmp_path) -> None:

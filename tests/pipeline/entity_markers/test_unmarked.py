@@ -6,6 +6,7 @@ import json
 import pickle
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from transformers import AutoModel, LukeModel
 
 from spacy_luke.annotations import get_entity_types, get_relations, set_entity_types, set_relations
 from spacy_luke.errors import LukeError
+from tests.pipeline.encoder.shared_model import SHARED
 from tests.pipeline.short_training import adam
 from tests.util import luke_config, randomise, write_luke
 
@@ -87,6 +89,27 @@ def test_full_attention_cannot_do_without_markers(bare: Path) -> None:
     assert not pipe.has_weights
 
 
+@pytest.mark.filterwarnings("ignore:.*W030")
+def test_a_head_without_markers_stands_on_no_encoder_with_full_attention(bare: Path, tmp_path: Path) -> None:
+    initialized("luke_relations", bare)[1].to_disk(tmp_path)
+    pipelines = []
+    for folder in (tmp_path, bare):
+        nlp = spacy.blank("en")
+        encoder: Any = nlp.add_pipe("luke_encoder", config={"set_vectors": False})
+        encoder.load_checkpoint(folder)
+        pipelines.append((nlp, encoder))
+    (nlp, encoder), (full, _) = pipelines
+    pipe: Any = nlp.add_pipe("luke_relations", config={"model": SHARED})
+    pipe.initialize(lambda: gold_examples(nlp))
+    assert not pipe.markers
+    before = encoder.encoder
+    with pytest.raises(LukeError, match=r"L186.*'luke_relations'"):
+        encoder.load_checkpoint(bare)
+    assert encoder.encoder is before, "nothing has changed"
+    with pytest.raises(LukeError, match=r"L186.*'luke_relations'"):
+        full.add_pipe("luke_relations", source=nlp)
+
+
 @pytest.mark.parametrize(("name", "task"), zip(NAMES, (PAIR, ENTITY), strict=True))
 def test_a_head_is_used_as_it_was_trained(bare: Path, tmp_path: Path, name: str, task: str) -> None:
     initialized(name, bare)[1].to_disk(tmp_path / "unmarked")
@@ -113,6 +136,12 @@ def test_logits_survive_saving_and_pickling(trained, tmp_path: Path) -> None:
     for copied in copies:
         assert not copied.markers
         np.testing.assert_array_equal(copied.logits([doc])[0][1], before)
+
+
+@pytest.mark.parametrize(("name", "problem"), zip(NAMES, ("single_label", "multi_label"), strict=True))
+def test_a_new_head_says_what_kind_of_labels_it_has(bare: Path, tmp_path: Path, name: str, problem: str) -> None:
+    initialized(name, bare, markers=True)[1].to_disk(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["problem_type"] == f"{problem}_classification"
 
 
 def test_config_json_says_so_and_transformers_refuses_it(trained, tmp_path: Path) -> None:

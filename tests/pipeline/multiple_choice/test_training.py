@@ -102,6 +102,7 @@ def test_the_budget_does_not_change_the_gradient(choosers, encoder, monkeypatch)
         found.append((losses["luke_multiple_choice"], gradients(pipe)))
         counts.append(len(batches))
         assert all(batch.piece_ids.numel() <= budget or len(batch.piece_ids) == 1 for batch in batches)
+    assert counts[0] == 1
     assert counts[0] < counts[1] < counts[2] == 16, "each of 8 options twice"
     for loss, gradient in found[1:]:
         assert loss == pytest.approx(found[0][0], abs=1e-5)

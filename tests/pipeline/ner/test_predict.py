@@ -410,6 +410,9 @@ def test_unknown_negative_label_is_named_and_leaves_the_component_without_weight
 
 def test_warning_about_sentences_is_given_once(checkpoint) -> None:
     nlp = spacy_luke.from_checkpoint(checkpoint, sentences=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LukeWarning)
+        nlp("")
     with pytest.warns(LukeWarning, match="W002"):
         nlp("Ada met Bo")
     with warnings.catch_warnings():

@@ -187,6 +187,18 @@ def test_independent_attention_where_full_is_configured_raises_l054(saved):
         nlp.get_pipe("luke_ner").load_checkpoint(saved / "luke_ner")
 
 
+def test_what_goes_on_with_full_attention_is_saved_without_its_filter(tmp_path, saved):
+    nlp = spacy.blank("en")
+    pipe = nlp.add_pipe("luke_ner", config={"model": {"encoder": {**ENCODER, "entity_attention": "full"}}})
+    pipe.initialize(lambda: examples(nlp), checkpoint=str(saved / "luke_ner"))
+    assert pipe.span_filter is None
+    pipe.to_disk(tmp_path)
+    assert "span_filter" not in json.loads((tmp_path / "config.json").read_text())["spacy_luke"]
+    back = blank(span_filter=None).get_pipe("luke_ner")
+    back.initialize(lambda: examples(nlp), checkpoint=str(tmp_path))
+    assert back.span_filter is None
+
+
 def test_a_filter_without_independent_attention_raises_l055(checkpoint):
     nlp = spacy.blank("en")
     pipe = nlp.add_pipe("luke_ner", config={"span_filter": FILTER})

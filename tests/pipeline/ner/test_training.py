@@ -329,8 +329,13 @@ def test_a_second_label_of_a_gold_span_is_reported(blank, checkpoint) -> None:
 
 def test_a_lower_casing_tokenizer_without_case_types_is_named(blank, checkpoint) -> None:
     opened = open_checkpoint(checkpoint)
-    opened.tokenizer.lowercase = True
     pipe = blank.get_pipe("luke_ner")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LukeWarning)
+        pipe._from_checkpoint(opened)
+        opened.tokenizer.lowercase = opened.tokenizer.case_types = True
+        pipe._from_checkpoint(opened)
+    opened.tokenizer.case_types = False
     with pytest.warns(LukeWarning, match="W008"):
         pipe._from_checkpoint(opened)
     assert pipe.has_weights

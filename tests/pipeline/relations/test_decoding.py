@@ -299,10 +299,14 @@ def test_directed_labels_score_each_pair_once_in_text_order(folders, monkeypatch
 
 @pytest.mark.parametrize("types", [[["A", "B"]], [["B", "A"]]])
 def test_directed_labels_do_not_care_for_the_order_of_type_pairs(folders, types) -> None:
-    pipe = component(folders["directed"], pairs={"@misc": "spacy-luke.entity_pairs.v1", "type_pairs": types})
-    doc = make_doc(pipe)
-    doc.set_ents([Span(doc, 0, 1, label="A"), Span(doc, 2, 3, label="B"), Span(doc, 4, 5, label="A")])
-    assert len(pipe.logits([doc])[0][0]) == 2
+    """Unless the pairs are those in text order alone."""
+    for both, expected in ((True, [(0, 2), (2, 4)]), (False, [(0, 2)] if types == [["A", "B"]] else [(2, 4)])):
+        pairs = {"@misc": "spacy-luke.entity_pairs.v1", "type_pairs": types, "both_directions": both}
+        pipe = component(folders["directed"], pairs=pairs)
+        doc = make_doc(pipe)
+        doc.set_ents([Span(doc, 0, 1, label="A"), Span(doc, 2, 3, label="B"), Span(doc, 4, 5, label="A")])
+        [(items, _)] = pipe.logits([doc])
+        assert [(a.start, b.start) for a, b in items] == expected
 
 
 def test_plain_labels_cannot_be_directed(folders, tmp_path) -> None:

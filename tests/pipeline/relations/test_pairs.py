@@ -102,13 +102,19 @@ def test_document_context_shows_the_other_sentences(checkpoint, reference) -> No
 def test_any_function_may_choose_the_pairs(checkpoint, reference) -> None:
     @spacy.registry.misc("tests.first_and_last.v1")
     def build():
-        return lambda doc: ((doc[0:2], doc[i : i + 1]) for i in (6, 6, 8))
+        def pairs(doc: Doc):
+            yield from ((doc[0:2], doc[i : i + 1]) for i in (6, 6, 8))
+            yield doc[6:7], doc[0:2]
+
+        return pairs
 
     nlp, pipe = pipeline(checkpoint, {"@misc": "tests.first_and_last.v1"})
     doc = one_sentence(nlp.make_doc(TEXT))
     [(items, logits)] = pipe.logits([doc])
-    assert texts(items) == [("Ada Lovelace", "London"), ("Ada Lovelace", "Élodie")], "each pair once"
-    np.testing.assert_allclose(logits[1], reference_logits(reference, TEXT, items[1]), atol=1e-4)
+    expected = [("Ada Lovelace", "London"), ("Ada Lovelace", "Élodie"), ("London", "Ada Lovelace")]
+    assert texts(items) == expected, "each pair once, and as it is"
+    for i in (1, 2):
+        np.testing.assert_allclose(logits[i], reference_logits(reference, TEXT, items[i]), atol=1e-4)
 
 
 @pytest.mark.parametrize(

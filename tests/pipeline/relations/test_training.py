@@ -616,6 +616,21 @@ def test_drawn_negatives_are_corrected_for_their_rate(folder, drawn) -> None:
     np.testing.assert_allclose(sampled.log_rates, expected, rtol=1e-6)
 
 
+def test_the_loss_on_drawn_negatives_is_that_of_corrected_logits(folder) -> None:
+    nlp, pipe = component(folder, data=DATA, max_negatives=2)
+    [gold] = examples(nlp, DATA[:1])
+    items = pipe._items(gold.predicted, pipe._layout(), gold)
+    np.random.seed(0)  # noqa: NPY002
+    sampled = pipe._sampled(pipe._targets(gold, items))
+    [(scored, logits)] = pipe.logits([gold.predicted])
+    row_of = {(head.start, tail.start): row for (head, tail), row in zip(scored, logits, strict=True)}
+    corrected = np.array([row_of[head.start, tail.start] for head, tail in items]) + sampled.log_rates
+    wanted = sampled.labels[sampled.known].argmax(axis=1)
+    expected = torch.nn.functional.cross_entropy(torch.tensor(corrected[sampled.known]), torch.tensor(wanted))
+    np.random.seed(0)  # noqa: NPY002
+    assert pipe.update([gold], drop=0.0)["luke_relations"] == pytest.approx(expected.item(), abs=1e-5)
+
+
 def test_drawing_all_negatives_changes_no_gradient(folder) -> None:
     found = []
     for limit in (None, 100):

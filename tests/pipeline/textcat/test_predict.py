@@ -140,7 +140,7 @@ def test_a_doc_without_text_reaches_no_encoder_and_has_no_label(nlp, pipe, monke
     batches = watch(pipe, monkeypatch)
     assert nlp(text).cats == dict.fromkeys(LABELS, 0.0)
     [(items, logits)] = pipe.logits([nlp.make_doc(text)])
-    assert (items, logits.shape, batches) == ([], (0, 3), [])
+    assert (items, logits.shape, logits.dtype, batches) == ([], (0, 3), np.float32, [])
     assert pipe.logits([]) == []
 
 
@@ -181,6 +181,9 @@ def test_heads_that_cannot_say_which_label_are_errors(tmp_path) -> None:
     one = write_classifier(tmp_path / "one", "luke", ["spam"])
     with pytest.raises(LukeError, match=r"L082.*'spam'.*multi_label = true"):
         spacy_luke.from_checkpoint(one, config={"multi_label": False})
+    new = spacy.blank("en").add_pipe("luke_textcat", config={"multi_label": False})
+    with pytest.raises(LukeError, match=r"L082.*'ham'.*multi_label = true"):
+        new.initialize(lambda: [], checkpoint=str(one), labels=["ham"])
     numbers = write_classifier(tmp_path / "numbers", "luke", problem_type="regression")
     with pytest.raises(LukeError, match=r"L082.*regression"):
         spacy_luke.from_checkpoint(numbers)
@@ -193,6 +196,7 @@ def test_heads_that_cannot_say_which_label_are_errors(tmp_path) -> None:
 def test_wrong_settings_are_named(config: dict) -> None:
     with pytest.raises(LukeError, match=f"L047.*{next(iter(config))}"):
         spacy.blank("en").add_pipe("luke_textcat", config=config)
+    assert spacy.blank("en").add_pipe("luke_textcat", config={"threshold": 0.7}).threshold == 0.7
 
 
 def test_updating_a_component_that_the_model_in_the_box_has_not_raises_l040() -> None:
