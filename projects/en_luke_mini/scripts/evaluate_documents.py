@@ -51,6 +51,7 @@ QUESTION_SETS = {
     "squad": "SQuAD 2.0's paragraphs, held out",
     "new_wiki": "SQuADShifts, six articles held out",
     "tydi": "TyDi QA, English, held out",
+    "snippets": "one to three sentences of these",
 }
 # What a fact is about: numbers of two entities and a label.
 Fact = tuple[str, str, str]
@@ -149,7 +150,8 @@ def questions(nlp: Language, examples: Sequence[Example]) -> dict[str, Any]:
     for example, found in zip(examples, raw, strict=True):
         answered = {answer.question for answer in get_answers(example.reference) if answer.span is not None}
         for question, answers in zip(get_questions(example.predicted), found, strict=True):
-            margins[question in answered].append(float(answers.logits[0]) - answers.no_answer)
+            best = float(answers.logits[0]) if len(answers.logits) else -np.inf
+            margins[question in answered].append(best - answers.no_answer)
     return {**scores, "qa_auc": area_under_curve(margins[True], margins[False])}
 
 

@@ -20,14 +20,17 @@ questions    paragraphs of SQuAD, of the new Wikipedia part of SQuADShifts and o
              most three questions each. Four of ten questions are asked of a paragraph that does not answer them: three
              of four of these of the same article, one of another. In dev they are half. SQuAD's own unanswerable
              questions, which are changed in one word, are left out
+snippets     the same questions asked of one to three sentences: those with the answer, others of the same paragraph, of
+             the same article or of another, as often each
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -129,6 +132,7 @@ SAME_ARTICLE = 0.75
 QAMR_QUESTIONS = 1500
 DEV_ARTICLES = 6
 DEV_TYDI = 300
+DEV_SNIPPETS = 150
 
 
 def labelled(doc: Doc, key: str, spans: Iterable[Span]) -> None:
@@ -309,7 +313,7 @@ class Paragraphs:
             unique = list({question: (question, answers) for question, answers in questions}.values())
             self.random.shuffle(unique)
             parts = range(0, len(unique), QUESTIONS_PER_DOC)
-            made += [self._doc(self.docs[number], unique[i : i + QUESTIONS_PER_DOC]) for i in parts]
+            made += [self.asking(self.docs[number], unique[i : i + QUESTIONS_PER_DOC]) for i in parts]
         return made
 
     def _other(self, item: Asked) -> int | None:
@@ -324,7 +328,7 @@ class Paragraphs:
         return None
 
     @staticmethod
-    def _doc(source: Doc, questions: Sequence[tuple[str, tuple[Answer, ...]]]) -> Doc:
+    def asking(source: Doc, questions: Sequence[tuple[str, tuple[Answer, ...]]]) -> Doc:
         doc = source.copy()
         set_questions(doc, [question for question, _ in questions])
         answers = []
@@ -338,6 +342,36 @@ class Paragraphs:
         doc.set_ents([], default="missing")
         set_entity_labels(doc, ())
         return doc
+
+
+def snippets(paragraphs: Paragraphs, splitter: Callable[[Doc], Doc], seed: int = SEED) -> list[Doc]:
+    """One to three sentences for each question, with an answer or without the text of any; see the top."""
+    order = random.Random(seed)
+    made = []
+    for item in paragraphs.asked:
+        texts = [answer.text.lower() for answer in item.answers]
+        spans = [answer.span for answer in item.answers if answer.span is not None]
+        origin = order.choice(("answer", "paragraph", "article", "other"))
+        number = {
+            "article": order.choice(paragraphs.articles[item.article]),
+            "other": order.randrange(len(paragraphs.docs)),
+        }.get(origin, item.paragraph)
+        doc = splitter(paragraphs.docs[number].copy())
+        sents = list(doc.sents)
+        middle = order.randrange(len(sents))
+        if origin == "answer":
+            start = order.choice(spans).start
+            middle = next(i for i, sent in enumerate(sents) if start < sent.end)
+        first, last = max(middle - order.randrange(2), 0), min(middle + order.randrange(2), len(sents) - 1)
+        begin, end = sents[first].start, sents[last].end
+        snippet = doc[begin:end].as_doc()
+        inside = [span for span in spans if begin <= span.start and span.end <= end] if origin == "answer" else []
+        if origin == "answer" and inside:
+            moved = [snippet[span.start - begin : span.end - begin] for span in inside]
+            made.append(Paragraphs.asking(snippet, [(item.question, tuple(Answer(item.question, s) for s in moved))]))
+        elif origin != "answer" and not any(text in snippet.text.lower() for text in texts):
+            made.append(Paragraphs.asking(snippet, [(item.question, ())]))
+    return made
 
 
 def squad_file(path: Path, vocab: Vocab) -> list[Doc]:
@@ -365,6 +399,15 @@ def questions(assets: Path, corpus: Path, vocab: Vocab) -> Iterator[tuple[str, l
             "tydi": tydi[:DEV_TYDI],
         },
     }
+    splitter = spacy.blank("en").add_pipe("sentencizer")
+    for part, sources in parts.items():
+        short = [snippets(Paragraphs(docs, name), splitter) for name, docs in sources.items()]
+        if part == "train":
+            yield "train/snippets", list(itertools.chain(*short))
+        else:
+            chosen = [doc for docs in short for doc in docs[:DEV_SNIPPETS]]
+            random.Random(SEED).shuffle(chosen)
+            yield "dev/questions/snippets", chosen
     train = [doc for name, docs in parts["train"].items() for doc in Paragraphs(docs, name).mixed(WRONG)]
     qamr = [doc for doc in read_docbin(corpus / "joint" / "train" / "questions.spacy", vocab) if len(doc) < 60]
     train += Paragraphs(qamr, "qamr").mixed(WRONG, most=QAMR_QUESTIONS)
