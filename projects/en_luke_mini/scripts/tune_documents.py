@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="folder to save the pipeline to")
     parser.add_argument("--limit", type=int, default=300, help="most Docs of each file of entities and types")
     parser.add_argument("--skip", type=int, default=150, help="paragraphs of each set of questions that are left out")
-    parser.add_argument("--min-precision", type=float, default=0.75, help="of relations on the first half")
+    parser.add_argument("--min-precision", type=float, default=0.7, help="of relations on the first half")
     args = parser.parse_args()
 
     nlp = spacy.load(args.model)
