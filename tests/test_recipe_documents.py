@@ -183,6 +183,34 @@ def finds_ada(doc: Doc) -> Doc:
     return doc
 
 
+def test_snippets_have_the_answer_or_the_text_of_none() -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    nlp.add_pipe("entity_ruler").add_patterns([{"label": "PER", "pattern": [{"TEXT": {"REGEX": "Person"}}]}])
+    docs = []
+    for i in range(40):
+        doc = nlp.make_doc(f"Person{i} lives in Town{i}. It rains. Person{i} was born in {1900 + i}. It snows.")
+        doc.user_data["title"] = f"article {i % 4}"
+        question = f"Who was born in {1900 + i}?"
+        set_questions(doc, [question])
+        set_answers(doc, [Answer(question, doc[8:9])])
+        docs.append(doc)
+    made = documents.snippets(documents.Paragraphs(docs, "test"), list(nlp.pipe(doc.copy() for doc in docs)))
+    given = [(doc, answer) for doc in made for answer in get_answers(doc)]
+    right = {answer.question: answer.text for doc in docs for answer in get_answers(doc)}
+    assert len(given) == len(made)
+    assert {answer.span is None for _, answer in given} == {True, False}
+    for doc, answer in given:
+        assert 1 <= len(list(doc.sents)) <= 3
+        assert not doc.ents
+        if answer.span is None:
+            assert right[answer.question] not in doc.text
+        else:
+            assert answer.text == answer.span.text == right[answer.question]
+    of_persons = sum("Person" in doc.text for doc, answer in given if answer.span is None)
+    assert of_persons > 0.6 * sum(answer.span is None for _, answer in given)
+
+
 def test_facts_without_labels_have_the_same_mentions_and_relations() -> None:
     [doc] = documents.documents([docred([(0, 4, "P19")])])
     copy = documents.without_labels(doc)

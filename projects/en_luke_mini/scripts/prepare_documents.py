@@ -21,7 +21,8 @@ questions    paragraphs of SQuAD, of the new Wikipedia part of SQuADShifts and o
              of four of these of the same article, one of another. In dev they are half. SQuAD's own unanswerable
              questions, which are changed in one word, are left out
 snippets     the same questions asked of one to three sentences: those with the answer, others of the same paragraph, of
-             the same article or of another, as often each
+             the same article or of another, as often each; and "Who", "Where" and "When" twice as often of any that have
+             a person, a place or a date for the pipeline
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import argparse
 import itertools
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,8 @@ GUM_TYPES: Mapping[str, Sequence[str]] = {
 }
 
 TWEETS = ("broad_twitter", "wnut17")
+# First word of a question -> label of what it asks for.
+KINDS = {"who": "PER", "whom": "PER", "whose": "PER", "where": "LOC", "when": DATE}
 
 QUESTIONS_PER_DOC = 3
 WRONG = 0.4
@@ -344,28 +347,41 @@ class Paragraphs:
         return doc
 
 
-def snippets(paragraphs: Paragraphs, splitter: Callable[[Doc], Doc], seed: int = SEED) -> list[Doc]:
-    """One to three sentences for each question, with an answer or without the text of any; see the top."""
+def snippets(paragraphs: Paragraphs, found: Sequence[Doc], seed: int = SEED) -> list[Doc]:
+    """One to three sentences for each question, with an answer or without the text of any; see the top.
+
+    found: the paragraphs with the sentences and entities of a pipeline.
+    """
     order = random.Random(seed)
+    sentences = [list(doc.sents) for doc in found]
+    with_kind: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for number, sents in enumerate(sentences):
+        for middle, sent in enumerate(sents):
+            for label in {ent.label_ for ent in sent.ents}:
+                with_kind[label].append((number, middle))
     made = []
     for item in paragraphs.asked:
         texts = [answer.text.lower() for answer in item.answers]
         spans = [answer.span for answer in item.answers if answer.span is not None]
-        origin = order.choice(("answer", "paragraph", "article", "other"))
-        number = {
-            "article": order.choice(paragraphs.articles[item.article]),
-            "other": order.randrange(len(paragraphs.docs)),
-        }.get(origin, item.paragraph)
-        doc = splitter(paragraphs.docs[number].copy())
-        sents = list(doc.sents)
-        middle = order.randrange(len(sents))
+        kind = KINDS.get(item.question.split(" ", 1)[0].lower(), "")
+        origins = ("answer", "paragraph", "article", "other", *("kind",) * (2 if with_kind[kind] else 0))
+        origin = order.choice(origins)
+        if origin == "kind":
+            number, middle = order.choice(with_kind[kind])
+        else:
+            number = {
+                "article": order.choice(paragraphs.articles[item.article]),
+                "other": order.randrange(len(sentences)),
+            }.get(origin, item.paragraph)
+            middle = order.randrange(len(sentences[number]))
         if origin == "answer":
             start = order.choice(spans).start
-            middle = next(i for i, sent in enumerate(sents) if start < sent.end)
+            middle = next(i for i, sent in enumerate(sentences[number]) if start < sent.end)
+        sents = sentences[number]
         first, last = max(middle - order.randrange(2), 0), min(middle + order.randrange(2), len(sents) - 1)
         begin, end = sents[first].start, sents[last].end
-        snippet = doc[begin:end].as_doc()
-        inside = [span for span in spans if begin <= span.start and span.end <= end] if origin == "answer" else []
+        snippet = found[number][begin:end].as_doc()
+        inside = [span for span in spans if begin <= span.start and span.end <= end]
         if origin == "answer" and inside:
             moved = [snippet[span.start - begin : span.end - begin] for span in inside]
             made.append(Paragraphs.asking(snippet, [(item.question, tuple(Answer(item.question, s) for s in moved))]))
@@ -380,9 +396,9 @@ def squad_file(path: Path, vocab: Vocab) -> list[Doc]:
     return docs
 
 
-def questions(assets: Path, corpus: Path, vocab: Vocab) -> Iterator[tuple[str, list[Doc]]]:
+def questions(assets: Path, corpus: Path, nlp: Language) -> Iterator[tuple[str, list[Doc]]]:
     """Parts with their Docs."""
-    folder = assets / "qa"
+    folder, vocab = assets / "qa", nlp.vocab
     shifts = squad_file(folder / "squadshifts_new_wiki" / "new_wiki_v1.0.json", vocab)
     titles = sorted({doc.user_data["title"] for doc in shifts})
     held = set(random.Random(SEED).sample(titles, DEV_ARTICLES))
@@ -399,9 +415,12 @@ def questions(assets: Path, corpus: Path, vocab: Vocab) -> Iterator[tuple[str, l
             "tydi": tydi[:DEV_TYDI],
         },
     }
-    splitter = spacy.blank("en").add_pipe("sentencizer")
     for part, sources in parts.items():
-        short = [snippets(Paragraphs(docs, name), splitter) for name, docs in sources.items()]
+        short = []
+        for name, docs in sources.items():
+            with nlp.select_pipes(enable=["sentencizer", "luke_encoder", "luke_ner", "luke_dates"]):
+                found = list(nlp.pipe(doc.copy() for doc in docs))
+            short.append(snippets(Paragraphs(docs, name), found))
         if part == "train":
             yield "train/snippets", list(itertools.chain(*short))
         else:
@@ -444,7 +463,7 @@ def main() -> None:
             parts["dev/entities/gum"] = named
     parts["dev/entities/re3d"] = re3d(args.assets / "relations" / "re3d", vocab)
     parts["train/found"] = with_found_mentions(parts["train/relations"], nlp)
-    parts.update(questions(args.assets, corpus, vocab))
+    parts.update(questions(args.assets, corpus, nlp))
     for name, docs in parts.items():
         write_docbin(docs, corpus / "documents" / f"{name}.spacy")
         print(f"{name}: {len(docs)} Docs, {sum(map(len, docs))} tokens")
