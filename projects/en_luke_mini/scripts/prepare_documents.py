@@ -21,8 +21,8 @@ questions    paragraphs of SQuAD, of the new Wikipedia part of SQuADShifts and o
              of four of these of the same article, one of another. In dev they are half. SQuAD's own unanswerable
              questions, which are changed in one word, are left out
 snippets     the same questions asked of one to three sentences: those with the answer, others of the same paragraph, of
-             the same article or of another, as often each; and "Who", "Where" and "When" twice as often of any that have
-             a person, a place or a date for the pipeline
+             the same article or of another, as often each; and "Who", "Where" and "When" twice as often of any in
+             which the pipeline finds a person, a place or a date
 """
 
 from __future__ import annotations
