@@ -385,7 +385,7 @@ def snippets(paragraphs: Paragraphs, found: Sequence[Doc], seed: int = SEED) -> 
         if origin == "answer" and inside:
             moved = [snippet[span.start - begin : span.end - begin] for span in inside]
             made.append(Paragraphs.asking(snippet, [(item.question, tuple(Answer(item.question, s) for s in moved))]))
-        elif origin != "answer" and not any(text in snippet.text.lower() for text in texts):
+        elif origin != "answer" and snippet.text.strip() and not any(text in snippet.text.lower() for text in texts):
             made.append(Paragraphs.asking(snippet, [(item.question, ())]))
     return made
 
