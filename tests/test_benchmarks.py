@@ -83,9 +83,11 @@ def _served_here(options):
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
-        yield serve.Server(listener.getsockname()[1])
-        server.should_exit = True
-        thread.join()
+        try:
+            yield serve.Server(listener.getsockname()[1])
+        finally:  # a part that is refused leaves no server, which would keep the process
+            server.should_exit = True
+            thread.join()
 
 
 @pytest.mark.parametrize("part", PARTS)

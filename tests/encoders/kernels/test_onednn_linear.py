@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from spacy_luke.encoders.kernels import onednn_linear as products
 from spacy_luke.encoders.kernels.onednn_linear import linear
+from tests.encoders.kernels.needs import needs_onednn
 
-needs_onednn = pytest.mark.skipif(not products._has_onednn(), reason="PyTorch has no MKL, or none of oneDNN's products")
 SIZES = st.integers(1, 40)
 
 

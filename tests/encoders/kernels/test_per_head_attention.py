@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spacy_luke.encoders.kernels import attention, per_head_attention
-from spacy_luke.encoders.kernels import onednn_linear as products
 from spacy_luke.encoders.kernels.attention import is_by_head
 from spacy_luke.encoders.kernels.per_head_attention import attend_by_head
+from tests.encoders.kernels.needs import needs_onednn
 from tests.encoders.test_luke import TOLERANCE, largest_difference, pair
 from tests.util import make_input
 
-pytestmark = pytest.mark.skipif(not products._has_onednn(), reason="PyTorch has no MKL, or none of oneDNN's products")
+pytestmark = needs_onednn
 LENGTH = 410  # rows of a text that is attended to by head
 
 

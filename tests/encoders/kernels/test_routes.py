@@ -20,12 +20,10 @@ from spacy_luke.encoders.kernels import routes as switch
 from spacy_luke.encoders.kernels.routes import AMD, INTEL, MEASURED, Route
 from spacy_luke.encoders.layers import set_dropout
 from spacy_luke.errors import LukeError
+from tests.encoders.kernels.needs import has_onednn, needs_onednn
 from tests.encoders.test_luke import BATCHES, pair
 from tests.util import make_input
 
-needs_onednn = pytest.mark.skipif(
-    not onednn_linear._has_onednn(), reason="PyTorch has no MKL, or none of oneDNN's products"
-)
 ROUTES: tuple[Route, ...] = get_args(Route)
 LONG = {"max_position_embeddings": 412}
 
@@ -145,7 +143,7 @@ def test_by_default_attention_takes_the_kernels_that_were_measured_on_the_proces
     large, small = torch.zeros(1, 2, 400, 8), torch.zeros(1, 2, 4, 8)
     with switch.use("auto"), torch.no_grad():
         kernel = attention.self_attention_kernel(large, large, 0.0)
-        assert (kernel is not None) == (vendor in MEASURED["self-attention by head"] and onednn_linear._has_onednn())
+        assert (kernel is not None) == (vendor in MEASURED["self-attention by head"] and has_onednn)
         assert attention.self_attention_kernel(small, small, 0.0) is None
         wanted = vendor in MEASURED["entity-aware attention into one buffer"]
         assert (attention.entity_aware_kernel(small, small, 0.0) is not None) == wanted
