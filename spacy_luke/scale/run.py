@@ -104,7 +104,7 @@ def annotate(
         them; a text file has only "line", the number of the line.
     workers: processes, of one thread each, that load the pipeline.
     gpus: so many workers with a GPU each, in place of `workers`.
-    engine: `spacy_luke.ray.RayPool` has the workers on a Ray cluster; None = they are processes of this machine.
+    engine: `spacy_luke.ray.pool.RayPool` has the workers on a Ray cluster; None = they are processes of this machine.
     shard: the inputs of this run, if several deal them among them.
     code: a Python file to import before the pipeline is loaded.
     part_size: bytes of text in the parts that large files are cut into.
