@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product
+from pathlib import Path
 
 import pytest
 import spacy
@@ -28,6 +30,7 @@ from spacy_luke.annotations import (
 from spacy_luke.default_model import bundled_pipeline
 from tests.test_recipe import import_script
 
+annotated_relations = import_script("annotated_relations")
 documents = import_script("prepare_documents")
 evaluation = import_script("evaluate_documents")
 certain_links = import_script("certain_links")
@@ -258,3 +261,61 @@ def test_the_mean_of_two_pipelines_is_that_of_the_weights_and_leaves_out_compone
         average_models.average(
             average_models.weights(first, "luke_qa"), average_models.weights(second, "luke_ner"), 0.5
         )
+
+
+TEXT = "It rained. Ada Lovelace was English. Ada met Byron."
+
+
+def annotation(**changes: object) -> dict[str, object]:
+    values: dict[str, object] = {
+        "file": "texts.jsonl",
+        "record": 1,
+        "text": [0, len(TEXT)],
+        "sha1": annotated_relations.sha1(TEXT),
+        "sentence": [11, 36],
+        "entities": [[11, 23, "PER"], [28, 35, "LOC"], [28, 33, "LOC"]],
+        "relations": [[0, "NATIONALITY", 1], [0, "NATIONALITY", 2]],
+    }
+    return {**values, **changes}
+
+
+def written(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_annotated_sentences_have_their_mentions_and_relations_and_the_rest_of_the_text_none(tmp_path: Path) -> None:
+    written(tmp_path / "texts.jsonl", [{"text": "Another."}, {"text": TEXT + " More."}])
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    path = written(tmp_path / "relations.jsonl", [annotation()])
+    parts = annotated_relations.annotated(tmp_path, nlp, path)
+    (doc,) = (*parts[0], *parts[1])
+    assert doc.text == TEXT
+    assert [(span.text, span.label_) for span in doc.spans["mentions"]] == [("Ada Lovelace", "PER"), ("English", "LOC")]
+    assert triples(doc) == [("Ada Lovelace", "NATIONALITY", "English")]
+    assert len(list(doc.sents)) == 3
+    with pytest.raises(ValueError, match="record 1"):
+        annotated_relations.annotated(tmp_path, nlp, written(path, [annotation(text=[0, 10])]))
+
+
+def test_texts_are_those_of_the_paragraphs_rows_and_lines_of_a_file(tmp_path: Path) -> None:
+    squad = tmp_path / "squad.json"
+    paragraphs = [[{"context": "A."}, {"context": "B."}], [{"context": "C."}]]
+    squad.write_text(json.dumps({"data": [{"paragraphs": article} for article in paragraphs]}), encoding="utf-8")
+    table = tmp_path / "table.csv"
+    table.write_text('key,sentence\n1,"A, b."\n2,C.\n', encoding="utf-8")
+    assert annotated_relations.texts(squad) == ["A.", "B.", "C."]
+    assert annotated_relations.texts(table) == ["A, b.", "C."]
+
+
+def test_the_annotated_relations_are_well_formed() -> None:
+    labels = {label for label, _ in documents.PROPERTIES.values()} | documents.ROLES.keys()
+    for line in annotated_relations.ANNOTATIONS.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        start, end = row["sentence"]
+        assert all(start <= first < last <= end for first, last, _ in row["entities"])
+        for head, label, tail in row["relations"]:
+            assert label in labels
+            assert head != tail
+            assert max(head, tail) < len(row["entities"])

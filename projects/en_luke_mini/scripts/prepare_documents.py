@@ -14,6 +14,8 @@ tweets       those of joint/entities
 relations    Re-DocRED, 400 documents to train and 100 to measure, with Wikidata's properties as KnowledgeNet's labels
              and some more (PROPERTIES). The mentions are in doc.spans["mentions"], the entities are for luke_ner
 found        the training documents again, with the mentions that the pipeline finds
+annotated    sentences of several corpora whose relations were annotated for this model, many of them without any (see
+             annotated_relations)
 facts        KnowledgeNet's sentences. In plain_facts their mentions have no labels, as entities of other origin
 types        joint/types, and GUM's named mentions
 questions    paragraphs of SQuAD, of the new Wikipedia part of SQuADShifts and of TyDi, and some of QAMR's sentences, at
@@ -58,6 +60,7 @@ from spacy_luke.converters.records import read_records
 from spacy_luke.converters.texts import TextTokenizer
 from spacy_luke.default_model import bundled_pipeline
 
+from .annotated_relations import annotated
 from .prepare_joint import MISC, for_other_components, types_of_titles
 from .prepare_mini import LABELS as FLAT
 from .prepare_tasks import MENTIONS
@@ -438,7 +441,7 @@ def questions(assets: Path, corpus: Path, nlp: Language) -> Iterator[tuple[str, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("assets", type=Path, help="folder with ner/, relations/ and qa/ (see project.yml)")
+    parser.add_argument("assets", type=Path, help="folder with ner/, relations/, qa/ and linking/ (see project.yml)")
     parser.add_argument(
         "corpus", type=Path, help="folder with what the other scripts have written, and to write documents/"
     )
@@ -462,6 +465,7 @@ def main() -> None:
         else:
             parts["dev/entities/gum"] = named
     parts["dev/entities/re3d"] = re3d(args.assets / "relations" / "re3d", vocab)
+    parts["train/annotated"], parts["dev/annotated"] = annotated(args.assets, nlp)
     parts["train/found"] = with_found_mentions(parts["train/relations"], nlp)
     parts.update(questions(args.assets, corpus, nlp))
     for name, docs in parts.items():
