@@ -27,7 +27,8 @@ from spacy_luke.batching.windows import Window
 from spacy_luke.cli import luke_cli
 from spacy_luke.errors import LukeError
 from spacy_luke.models.architectures import build_luke_encoder
-from spacy_luke.pipeline.ner.filter import filter_probabilities
+from spacy_luke.pipeline.base.stored_head import StoredHead
+from spacy_luke.pipeline.ner.filter import SPAN_FILTER, filter_probabilities, without_filter
 from spacy_luke.pipeline.ner.tune_filter import FilterPoint, choose_threshold, measure_filter
 from tests.pipeline.conftest import TEXT
 from tests.pipeline.short_training import adam
@@ -319,3 +320,13 @@ def test_ranks_count_from_the_most_probable_mention_of_each_window():
     assert found.ranks.dtype == np.int64
     expected = torch.tensor([2.0, 2.0, -1.0, 0.0, 3.0]).sigmoid()
     np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
+
+
+def test_a_head_without_its_filter_is_otherwise_the_same() -> None:
+    settings = {SPAN_FILTER: {"layer": 1}, "calibrated": True}
+    weights = {"classifier.bias": torch.zeros(2), "span_filter.weight": torch.ones(3)}
+    head = StoredHead("luke", 32, ("A", "B"), settings, {"architectures": ["X"]}, weights, "fingerprint")
+    bare = without_filter(head)
+    assert bare.settings == {"calibrated": True}
+    assert list(bare.weights) == ["classifier.bias"]
+    assert (bare.labels, bare.extra, bare.encoder) == (head.labels, head.extra, head.encoder)
