@@ -1,8 +1,10 @@
 """One thread with the model, and the requests that wait for it.
 
-All that waits while a batch is computed becomes the next batch, so that batches grow with the load by themselves, and a
-request that comes alone does not wait for others. Texts are annotated in a memory zone of spaCy, without which the
-vocabulary would grow with every new word: Docs do not leave the thread, only what is made of them.
+All that waits while a batch is computed becomes the next batch, so that batches grow with the load by themselves.
+Clients that were answered together ask again one after the other: the next batch waits a moment for as many requests as
+there were last (`gather`), so that the first of them is not computed alone. A request that comes alone does not wait.
+Texts are annotated in a memory zone of spaCy, without which the vocabulary would grow with every new word: Docs do not
+leave the thread, only what is made of them.
 """
 
 from __future__ import annotations
@@ -83,6 +85,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._texts = 0  # of the jobs that wait
         self._running = 0  # texts that are being annotated
+        self._expected = 0  # jobs: those answered last, and those that waited then
         self._seconds = 0.0  # for a text, the mean of the last ones
         self._closed = False
         # With the context of who made the pipeline, which has the device that its weights are on.
@@ -146,6 +149,7 @@ class Batcher:
                     _fail(job, error)
             seconds = (time.perf_counter() - started) / max(1, count)
             self._seconds = _MEMORY * self._seconds + (1 - _MEMORY) * seconds if self._seconds else seconds
+            self._expected = len(batch) + len(self._waiting)
             self._running = 0
 
     def _take(self) -> list[Job]:
@@ -158,6 +162,7 @@ class Batcher:
                     self._changed.wait()
                 if not self._waiting:
                     return []
+                self._gather()
                 first = self._waiting[0].components
                 while self._waiting and self._waiting[0].components == first:
                     full = texts >= self._settings.batch_texts or characters >= self._settings.batch_characters
@@ -173,6 +178,14 @@ class Batcher:
                     characters += job.characters
             self._running = texts
         return batch
+
+    def _gather(self) -> None:
+        """Wait for as many jobs as there were last, if they come soon."""
+        end = time.perf_counter() + self._settings.gather
+        while len(self._waiting) < min(self._expected, self._settings.batch_texts) and not self._closed:
+            if (left := end - time.perf_counter()) <= 0:
+                break
+            self._changed.wait(left)
 
     def _annotate(self, batch: Sequence[Job]) -> None:
         rows = [row for job in batch for row in job.rows]

@@ -44,6 +44,25 @@ def test_all_that_waits_is_one_batch(batcher, closed):
     assert (batcher.counts.texts, batcher.counts.words, batcher.waiting) == (4, 4, 0)
 
 
+def test_clients_that_were_answered_together_are_waited_for(nlp):
+    batcher = Batcher(nlp, Settings(gather=1))
+    jobs = [job("a"), job("b")]
+    for one in jobs:
+        batcher.submit(one)
+    batcher.start()
+    assert [one.future.result(10) for one in jobs] == [["a"], ["b"]]
+    asyncio.run(until(lambda: batcher.running == 0))
+    again = [job("c"), job("d")]
+    batcher.submit(again[0])
+    batcher.submit(again[1])
+    assert [one.future.result(10) for one in again] == [["c"], ["d"]]
+    alone = job("e")  # only one comes: it waits for no longer than that
+    batcher.submit(alone)
+    assert alone.future.result(10) == ["e"]
+    batcher.close()
+    assert batcher.counts.batches == {2: 2, 1: 1}
+
+
 def test_a_batch_ends_with_the_request_that_makes_it_large(batcher, closed):
     jobs = [job("a", "b", "c"), job("d"), job("e"), job("f")]
     for one in jobs:
@@ -185,6 +204,8 @@ def test_a_request_whose_client_hangs_up_is_not_annotated(nlp, closed):
         {"timeout": 0},
         {"timeout": float("nan")},
         {"timeout": "1"},
+        {"gather": -1},
+        {"gather": float("nan")},
         {"kb_url_template": "https://example.org"},
     ],
 )
