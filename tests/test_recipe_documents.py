@@ -20,6 +20,7 @@ from spacy_luke.annotations import (
     Answer,
     Relation,
     get_answers,
+    get_questions,
     get_relations,
     set_answers,
     set_entity_type_scores,
@@ -212,6 +213,62 @@ def test_snippets_have_the_answer_or_the_text_of_none() -> None:
             assert answer.text == answer.span.text == right[answer.question]
     of_persons = sum("Person" in doc.text for doc, answer in given if answer.span is None)
     assert of_persons > 0.6 * sum(answer.span is None for _, answer in given)
+
+
+def paragraphs_of(*texts: tuple[str, str, str]) -> list[Doc]:
+    """A paragraph, the question of it and its answer each; each is an article of its own."""
+    docs = []
+    for number, (text, question, answer) in enumerate(texts):
+        doc = NLP.make_doc(text)
+        doc.user_data["title"] = f"article {number}"
+        start = text.index(answer)
+        set_questions(doc, [question])
+        set_answers(doc, [Answer(question, doc.char_span(start, start + len(answer)))])
+        docs.append(doc)
+    return docs
+
+
+def sentences_of(docs: list[Doc]) -> list[Doc]:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    return list(nlp.pipe(doc.copy() for doc in docs))
+
+
+def test_similar_sentences_are_of_another_article_and_share_rare_words_but_not_the_answer() -> None:
+    docs = paragraphs_of(
+        ("The abbey was built in 1203. It rains.", "When was the abbey built?", "1203"),
+        ("A bridge was built in 1950. It snows.", "When was the bridge built?", "1950"),
+        ("The abbey burned down. Monks left.", "Who left?", "Monks"),
+        ("An abbey was built in 1203.", "What was built?", "An abbey"),
+    )
+    made = documents.similar(documents.Paragraphs(docs, "test"), sentences_of(docs))
+    asked = {get_questions(doc)[0]: doc for doc in made}
+    abbey = asked["When was the abbey built?"]
+    assert abbey.text.startswith("The abbey burned down.")
+    assert [answer.span for answer in get_answers(abbey)] == [None]
+    assert "bridge" not in asked["When was the bridge built?"].text
+
+
+def test_renamed_questions_are_about_a_name_that_the_paragraph_does_not_have() -> None:
+    docs = paragraphs_of(
+        ("Ada Byron was born in 1815. It rains.", "When was Ada Byron born?", "1815"),
+        ("Kurt was born in 1906. It snows.", "When was Kurt born?", "1906"),
+        ("He was born in 1912.", "When was Alan born?", "1912"),
+    )
+    ruler = spacy.blank("en")
+    patterns = [{"label": "PER", "pattern": name} for name in ("Ada Byron", "Kurt", "Alan")]
+    ruler.add_pipe("entity_ruler").add_patterns(patterns)
+    paragraphs = documents.Paragraphs(docs, "test")
+    asked = list(ruler.pipe(item.question for item in paragraphs.asked))
+    made = [doc for seed in range(20) for doc in documents.renamed(paragraphs, sentences_of(docs), asked, seed)]
+    questions = {(get_questions(doc)[0], doc.text.split()[0]) for doc in made}
+    assert questions == {
+        ("When was Kurt born?", "Ada"),
+        ("When was Alan born?", "Ada"),
+        ("When was Ada Byron born?", "Kurt"),
+        ("When was Alan born?", "Kurt"),
+    }
+    assert all(answer.span is None for doc in made for answer in get_answers(doc))
 
 
 def test_facts_without_labels_have_the_same_mentions_and_relations() -> None:

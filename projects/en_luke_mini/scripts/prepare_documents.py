@@ -25,13 +25,18 @@ questions    paragraphs of SQuAD, of the new Wikipedia part of SQuADShifts and o
 snippets     the same questions asked of one to three sentences: those with the answer, others of the same paragraph, of
              the same article or of another, as often each; and "Who", "Where" and "When" twice as often of any in
              which the pipeline finds a person, a place or a date
+similar      each of the questions asked of the sentences of another article that share the most words with it
+renamed      questions about a name that stands beside the answer, with another name in its place: no answer any more
 """
 
 from __future__ import annotations
 
 import argparse
+import heapq
 import itertools
+import math
 import random
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +44,7 @@ from pathlib import Path
 from typing import Any
 
 import spacy
+from spacy.lang.en.stop_words import STOP_WORDS
 from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.util import filter_spans
@@ -139,6 +145,8 @@ QAMR_QUESTIONS = 1500
 DEV_ARTICLES = 6
 DEV_TYDI = 300
 DEV_SNIPPETS = 150
+# So many of the sentences with the most words of a question are tried.
+SIMILAR = 20
 
 
 def labelled(doc: Doc, key: str, spans: Iterable[Span]) -> None:
@@ -364,7 +372,6 @@ def snippets(paragraphs: Paragraphs, found: Sequence[Doc], seed: int = SEED) -> 
                 with_kind[label].append((number, middle))
     made = []
     for item in paragraphs.asked:
-        texts = [answer.text.lower() for answer in item.answers]
         spans = [answer.span for answer in item.answers if answer.span is not None]
         kind = KINDS.get(item.question.split(" ", 1)[0].lower(), "")
         origins = ("answer", "paragraph", "article", "other", *("kind",) * (2 if with_kind[kind] else 0))
@@ -378,18 +385,88 @@ def snippets(paragraphs: Paragraphs, found: Sequence[Doc], seed: int = SEED) -> 
             }.get(origin, item.paragraph)
             middle = order.randrange(len(sentences[number]))
         if origin == "answer":
-            start = order.choice(spans).start
-            middle = next(i for i, sent in enumerate(sentences[number]) if start < sent.end)
-        sents = sentences[number]
-        first, last = max(middle - order.randrange(2), 0), min(middle + order.randrange(2), len(sents) - 1)
-        begin, end = sents[first].start, sents[last].end
+            middle = sentence_at(sentences[number], order.choice(spans).start)
+        begin, end = around(sentences[number], middle, order)
         snippet = found[number][begin:end].as_doc()
         inside = [span for span in spans if begin <= span.start and span.end <= end]
         if origin == "answer" and inside:
             moved = [snippet[span.start - begin : span.end - begin] for span in inside]
             made.append(Paragraphs.asking(snippet, [(item.question, tuple(Answer(item.question, s) for s in moved))]))
-        elif origin != "answer" and snippet.text.strip() and not any(text in snippet.text.lower() for text in texts):
+        elif origin != "answer" and has_none(snippet, item):
             made.append(Paragraphs.asking(snippet, [(item.question, ())]))
+    return made
+
+
+def sentence_at(sentences: Sequence[Span], start: int) -> int:
+    return next(number for number, sent in enumerate(sentences) if start < sent.end)
+
+
+def around(sentences: Sequence[Span], middle: int, order: random.Random) -> tuple[int, int]:
+    """Tokens of a sentence, and by chance of the one before and the one after."""
+    first, last = max(middle - order.randrange(2), 0), min(middle + order.randrange(2), len(sentences) - 1)
+    return sentences[first].start, sentences[last].end
+
+
+def has_none(snippet: Doc, item: Asked) -> bool:
+    """Whether none of the answers' texts is there."""
+    text = snippet.text.lower()
+    return bool(text.strip()) and not any(answer.text.lower() in text for answer in item.answers)
+
+
+def similar(paragraphs: Paragraphs, found: Sequence[Doc], seed: int = SEED) -> list[Doc]:
+    """Each question, asked of sentences of another article that share the most words with it, rare ones before all."""
+    order = random.Random(seed)
+    article_of = {number: name for name, numbers in paragraphs.articles.items() for number in numbers}
+    sentences = [list(doc.sents) for doc in found]
+    places = [(number, middle) for number, sents in enumerate(sentences) for middle in range(len(sents))]
+    having: dict[str, list[int]] = defaultdict(list)
+    for place, (number, middle) in enumerate(places):
+        for word in words_of(sentences[number][middle].text):
+            having[word].append(place)
+    made = []
+    for item in paragraphs.asked:
+        weight: dict[int, float] = defaultdict(float)
+        for word in sorted(words_of(item.question)):
+            for place in having.get(word, ()):
+                weight[place] += math.log(len(places) / len(having[word]))
+        for place in heapq.nlargest(SIMILAR, weight, key=weight.__getitem__):
+            number, middle = places[place]
+            begin, end = around(sentences[number], middle, order)
+            snippet = found[number][begin:end].as_doc()
+            if article_of[number] != item.article and has_none(snippet, item):
+                made.append(Paragraphs.asking(snippet, [(item.question, ())]))
+                break
+    return made
+
+
+def words_of(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower())) - STOP_WORDS
+
+
+def renamed(paragraphs: Paragraphs, found: Sequence[Doc], asked: Sequence[Doc], seed: int = SEED) -> list[Doc]:
+    """Questions about a name that stands beside their answer, with another name of its kind in its place.
+
+    asked: the questions with the entities of a pipeline.
+    """
+    order = random.Random(seed)
+    names: dict[str, list[str]] = defaultdict(list)
+    for question in asked:
+        for ent in question.ents:
+            names[ent.label_].append(ent.text)
+    made = []
+    for item, question in zip(paragraphs.asked, asked, strict=True):
+        sents = list(found[item.paragraph].sents)
+        span = order.choice([answer.span for answer in item.answers if answer.span is not None])
+        begin, end = around(sents, sentence_at(sents, span.start), order)
+        snippet = found[item.paragraph][begin:end].as_doc()
+        there = [ent for ent in question.ents if ent.label_ in FLAT and ent.text in snippet.text]
+        if not there:
+            continue
+        ent = order.choice(there)
+        name = order.choice(names[ent.label_])
+        if not words_of(name) & words_of(found[item.paragraph].text):
+            text = question.text[: ent.start_char] + name + question.text[ent.end_char :]
+            made.append(Paragraphs.asking(snippet, [(text, ())]))
     return made
 
 
@@ -419,13 +496,19 @@ def questions(assets: Path, corpus: Path, nlp: Language) -> Iterator[tuple[str, 
         },
     }
     for part, sources in parts.items():
-        short = []
+        short, near, changed = [], [], []
         for name, docs in sources.items():
+            paragraphs = Paragraphs(docs, name)
             with nlp.select_pipes(enable=["sentencizer", "luke_encoder", "luke_ner", "luke_dates"]):
                 found = list(nlp.pipe(doc.copy() for doc in docs))
-            short.append(snippets(Paragraphs(docs, name), found))
+                asked = list(nlp.pipe(item.question for item in paragraphs.asked))
+            short.append(snippets(paragraphs, found))
+            near.append(similar(paragraphs, found))
+            changed.append(renamed(paragraphs, found, asked))
         if part == "train":
             yield "train/snippets", list(itertools.chain(*short))
+            yield "train/similar", list(itertools.chain(*near))
+            yield "train/renamed", list(itertools.chain(*changed))
         else:
             chosen = [doc for docs in short for doc in docs[:DEV_SNIPPETS]]
             random.Random(SEED).shuffle(chosen)
