@@ -126,4 +126,12 @@ SOURCES: list[dict[str, Any]] = [
         "Clark, Choi, Collins, Garrette, Kwiatkowski, Nikolaev, Palomaki (2020)",
         "questions, also asked of passages that do not answer them",
     ),
+    _source(
+        "QANom, its train part",
+        "MIT (questions), CC BY 2.5 and CC BY-SA (texts of Wikinews and Wikipedia)",
+        "https://github.com/kleinay/QANom",
+        "Klein, Mamou, Pyatkin, Stepanov, He, Roth, Zettlemoyer, Dagan (2020)",
+        "some of its sentences, with relations that a large language model annotated for this one, as on paragraphs "
+        "of SQuAD, SQuADShifts, TyDi QA, GUM and the Selection for schools",
+    ),
 ]

@@ -26,7 +26,8 @@ snippets     the same questions asked of one to three sentences: those with the 
              the same article or of another, as often each; and "Who", "Where" and "When" twice as often of any in
              which the pipeline finds a person, a place or a date
 similar      each of the questions asked of the sentences of another article that share the most words with it
-renamed      questions about a name that stands beside the answer, with another name in its place: no answer any more
+renamed      questions about a name that stands beside the answer, with another name in its place: no answer any more.
+             Those of dev are for thresholds
 """
 
 from __future__ import annotations
@@ -510,6 +511,7 @@ def questions(assets: Path, corpus: Path, nlp: Language) -> Iterator[tuple[str, 
             yield "train/similar", list(itertools.chain(*near))
             yield "train/renamed", list(itertools.chain(*changed))
         else:
+            yield "dev/renamed", list(itertools.chain(*changed))
             chosen = [doc for docs in short for doc in docs[:DEV_SNIPPETS]]
             random.Random(SEED).shuffle(chosen)
             yield "dev/questions/snippets", chosen
