@@ -5,10 +5,11 @@
 "No entity" gets the bias with the best mean F1 of the corpora, the span filter the highest threshold whose F1 is at
 most 0.1 points below the best. luke_relations reads documents of Re-DocRED as text, with the entities that the pipeline
 finds there, and annotated sentences with theirs: the threshold has the best mean F1 of those with a mean precision of
-at least --min-precision. luke_qa gets paragraphs of which half the questions are another's, and questions about another
-name than the text. A part of the documents and paragraphs is left to `evaluate_documents`. The heads are divided by the
-temperature (Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2) with the least expected
-calibration error. What is saved computes in float32.
+at least --min-precision. luke_qa gets paragraphs of which half the questions are another's, and questions about
+another name than the text. A part of the documents and paragraphs is left to `evaluate_documents`. The heads are divided
+by the temperature (Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2) with the least expected
+calibration error. The bias of "no answer" with the best F1 is printed, and --no-answer-bias taken: which is best hangs
+on how many questions about another name one expects. What is saved computes in float32.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=300, help="most Docs of each file of entities and types")
     parser.add_argument("--skip", type=int, default=150, help="paragraphs of each set of questions that are left out")
     parser.add_argument("--min-precision", type=float, default=0.65, help="of relations, mean of the two")
+    parser.add_argument(
+        "--no-answer-bias", type=float, default=0.0, help="of luke_qa, instead of the one with the best F1"
+    )
     args = parser.parse_args()
 
     nlp = spacy.load(args.model)
@@ -79,6 +83,7 @@ def main() -> None:
     report("luke_qa", tune(nlp.get_pipe("luke_qa"), asked))
 
     settings: dict[str, Any] = {name: made.settings for name, made in tuned.items()}
+    settings["luke_qa"] = {"no_answer_bias": args.no_answer_bias}
     settings["luke_encoder"] = {"model": {"precision": "float32"}}
     nlp = spacy.load(args.model, config={"components": settings})
     for name, made in tuned.items():
