@@ -73,9 +73,10 @@ def test_bare_components_run_the_heads_of_the_bundled_model() -> None:
     nlp = spacy.blank("en")
     nlp.add_pipe("sentencizer")
     names = ("luke_ner", "luke_entity_typer", "luke_relations", "luke_entity_linker")
-    for name in names:  # these are settings, not weights
+    kept = ("threshold", "label_thresholds", "single_tail", "decoding", "labels_discard")  # settings, not weights
+    for name in names:
         settings = bundled.config["components"][name]
-        nlp.add_pipe(name, config={key: settings[key] for key in ("threshold", "decoding") if key in settings})
+        nlp.add_pipe(name, config={key: settings[key] for key in kept if key in settings})
     with bundled.select_pipes(enable=["sentencizer", "luke_encoder", *names]):
         expected = bundled(TEXT)
     doc = nlp(TEXT)

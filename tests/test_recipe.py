@@ -12,7 +12,7 @@ from weasel.util.config import load_project_config
 
 PROJECT = Path(__file__).parents[1] / "projects" / "en_luke_mini"
 # Read by a step or by `spacy train --code`.
-NO_STEPS = ("__init__", "model_sources", "plain_baselines", "rel_component")
+NO_STEPS = ("__init__", "annotated_relations", "model_sources", "plain_baselines", "rel_component")
 STEPS = sorted(path.stem for path in (PROJECT / "scripts").glob("*.py") if path.stem not in NO_STEPS)
 
 

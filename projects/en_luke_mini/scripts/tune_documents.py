@@ -6,7 +6,7 @@
 most 0.1 points below the best. luke_relations reads documents of Re-DocRED as text, with the entities that the pipeline
 finds there, and annotated sentences with theirs: the threshold has the best mean F1 of those with a mean precision of
 at least --min-precision. luke_qa gets paragraphs of which half the questions are another's, and questions about
-another name than the text. A part of the documents and paragraphs is left to `evaluate_documents`. The heads are divided
+another name than the text. A part of the documents and paragraphs is left to `evaluate_documents`. Heads are divided
 by the temperature (Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2) with the least expected
 calibration error. The bias of "no answer" with the best F1 is printed, and --no-answer-bias taken: which is best hangs
 on how many questions about another name one expects. What is saved computes in float32.

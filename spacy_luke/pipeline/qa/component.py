@@ -26,7 +26,7 @@ from ..base.component import TaskComponent, Training
 from ..base.factory import component_factory
 from ..base.gold import GoldReport
 from ..base.losses import cross_entropy
-from .decoding import N_BEST, NOTHING, FoundAnswers, merged, to_answers, window_answers
+from .decoding import N_BEST, NO_ENDS, NOTHING, FoundAnswers, merged, sentence_ends, to_answers, window_answers
 from .gold import PieceAnswer, gold_rows, target
 from .inputs import QuestionReader, QuestionRow, QuestionWindow
 
@@ -42,6 +42,7 @@ n_best = 1
 no_answer_threshold = 0.0
 no_answer_bias = 0.0
 whole_words = false
+one_sentence = false
 max_entities = 128
 separators = 2
 max_batch_pieces = 4096
@@ -71,6 +72,7 @@ class LukeQA(TaskComponent):
     no_answer_bias: added to the logit of "no answer", and so part of its score; `calibrate` and `tune` choose it.
     whole_words: answers start and end at tokens of the Doc: one that starts or ends within a token is widened to it.
         false = at pieces, as in transformers. Scores are the same either way.
+    one_sentence: no answer goes over the end of a sentence, in a Doc that has sentences. false = as in transformers.
     max_entities: most entities of a window that are given to the encoder: those of `doc.ents` whose `kb_id_` is a
         title of the entity vocabulary (the paper's links to Wikipedia); 0 = none.
     separators: special pieces between question and context: 2 as in RoBERTa, LUKE and transformers' Longformer, or 1 as
@@ -98,6 +100,7 @@ class LukeQA(TaskComponent):
         no_answer_threshold: float | None,
         no_answer_bias: float,
         whole_words: bool,
+        one_sentence: bool,
         max_entities: int,
         separators: int,
         max_batch_pieces: int,
@@ -119,6 +122,7 @@ class LukeQA(TaskComponent):
         self.no_answer_threshold = no_answer_threshold
         self.no_answer_bias = no_answer_bias
         self.whole_words = whole_words
+        self.one_sentence = one_sentence
 
     @property
     def windows(self) -> ContextWindows:
@@ -213,9 +217,10 @@ class LukeQA(TaskComponent):
     def _find(self, docs: Sequence[Doc], questions: Sequence[Sequence[str]], n_best: int) -> list[list[FoundAnswers]]:
         keep = max(N_BEST, n_best)
         best = [[NOTHING] * len(doc_questions) for doc_questions in questions]
+        ends = [sentence_ends(doc) if self.one_sentence else NO_ENDS for doc in docs]
         for group, scores in self._scored(docs, questions):
             for row, row_scores in zip(group, scores, strict=True):
-                found = window_answers(row, row_scores, self.max_answer_pieces, keep)
+                found = window_answers(row, row_scores, self.max_answer_pieces, keep, ends[row.doc])
                 best[row.doc][row.question] = merged(best[row.doc][row.question], found, keep)
         bias = Calibration(bias=self.no_answer_bias)
         return [[found.calibrated(bias) for found in doc_found] for doc_found in best]

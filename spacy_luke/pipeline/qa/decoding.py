@@ -39,14 +39,25 @@ class FoundAnswers:
 
 
 NOTHING = FoundAnswers(np.zeros((0, 2), dtype=np.int64), np.zeros(0))
+NO_ENDS = np.zeros(0, dtype=np.int64)
 
 
-def window_answers(row: QuestionRow, logits: np.ndarray, max_answer_pieces: int, keep: int) -> FoundAnswers:
+def sentence_ends(doc: Doc) -> np.ndarray:
+    """Where the sentences of a Doc end, in characters; none if it has none. *Shape:* (sentences,), int64"""
+    if not doc.has_annotation("SENT_START"):
+        return NO_ENDS
+    return np.array([sent.end_char for sent in doc.sents], dtype=np.int64)
+
+
+def window_answers(
+    row: QuestionRow, logits: np.ndarray, max_answer_pieces: int, keep: int, ends: np.ndarray = NO_ENDS
+) -> FoundAnswers:
     """The best answers in one window.
 
     logits: of start and end, for all pieces of the row. *Shape:* (pieces, 2)
     max_answer_pieces: longest answer in pieces.
     keep: most answers to return.
+    ends: characters of the Doc that no answer goes over. *Shape:* (ends,)
 
     An answer lies in the context, starts at a piece that has no more context in another window, and joins one of the
     best `N_BEST` starts (`keep` if that is more) with one of as many best ends. If no two of them fit, all are tried,
@@ -57,10 +68,13 @@ def window_answers(row: QuestionRow, logits: np.ndarray, max_answer_pieces: int,
     text = row.text.text_chars[start:end]
     may_start = np.flatnonzero(row.has_most_context)
     no_answer = float(logits[0, 0]) + float(logits[0, 1])
+    sentence_of_start = np.searchsorted(ends, text[:, 0], side="right")
+    sentence_of_end = np.searchsorted(ends, text[:, 1], side="left")
     for most in (max(N_BEST, keep), end - start):
         firsts = may_start[np.argsort(-scores[may_start, 0], kind="stable")[:most], None]
         lasts = np.argsort(-scores[:, 1], kind="stable")[None, :most]
         fits = (lasts >= firsts) & (lasts - firsts < max_answer_pieces) & (text[lasts, 1] > text[firsts, 0])
+        fits &= sentence_of_start[firsts] == sentence_of_end[lasts]
         if fits.any():
             chars = np.stack(np.broadcast_arrays(text[firsts, 0], text[lasts, 1]), axis=-1)[fits]
             return best(chars, (scores[firsts, 0] + scores[lasts, 1])[fits], no_answer, keep)

@@ -465,6 +465,50 @@ def whole_words(folder: Path) -> spacy.language.Language:
     return spacy_luke.from_checkpoint(folder, config={"no_answer_threshold": None, "n_best": 3, "whole_words": True})
 
 
+# Within a sentence
+
+
+@settings(max_examples=40)
+@given(text=texts)
+def test_no_answer_goes_over_the_end_of_a_sentence_where_it_must_not(qa_checkpoint, text: str) -> None:
+    made = within_sentences(qa_checkpoint)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LukeWarning)
+        doc = made(asked(made, text, ["Who?"]))
+        for answer in doc._.answers:
+            if answer.span is not None:
+                assert answer.span[0].sent == answer.span[-1].sent
+
+
+def test_the_best_answer_within_a_sentence_is_the_best_sum_there(nlp, pipe) -> None:
+    doc = nlp.make_doc(TEXT)
+    row = fake_row(pipe, doc)
+    logits = np.random.default_rng(0).normal(size=(row.pieces, 2)).astype(np.float32)
+    everything = window_answers(row, logits, 300, 100_000)
+    cut = np.array([10, 25], dtype=np.int64)
+    inside = [i for i, (a, b) in enumerate(everything.chars.tolist()) if not any(a < end < b for end in cut)]
+    found = window_answers(row, logits, 300, 100_000, cut)
+    assert found.chars.tolist() == everything.chars[inside].tolist()
+    assert found.logits.tolist() == everything.logits[inside].tolist()
+    assert len(found.chars) < len(everything.chars)
+
+
+def test_a_doc_without_sentences_has_its_answers_anywhere(qa_checkpoint) -> None:
+    made = within_sentences(qa_checkpoint)
+    bare, plain = made.get_pipe("luke_qa"), spacy_luke.from_checkpoint(qa_checkpoint).get_pipe("luke_qa")
+    doc = made.make_doc(TEXT)
+    assert [a.text for a in bare.answer(doc, "Who?", 20)] == [a.text for a in plain.answer(doc, "Who?", 20)]
+
+
+@cache
+def within_sentences(folder: Path) -> spacy.language.Language:
+    config = {"no_answer_threshold": None, "n_best": 3, "one_sentence": True}
+    nlp = spacy_luke.from_checkpoint(folder, config=config)
+    if not nlp.has_pipe("sentencizer"):
+        nlp.add_pipe("sentencizer", first=True)
+    return nlp
+
+
 # Bad input
 
 
