@@ -28,6 +28,7 @@ TASKS = ("luke_ner", "luke_entity_typer", "luke_relations", "luke_entity_linker"
 ITEMS = ("luke_entity_typer", "luke_relations")  # those whose items may be marked in the text
 _LEFT_OUT = ["entity_ruler", "luke_qa"]
 _JOINED = {"@misc": "spacy-luke.joined_sentences.v1"}
+_SENTENCES = {"@misc": "spacy-luke.sentence_windows.v1", "max_pieces": 510, "context": "none"}
 # spaCy's small English model: https://spacy.io/models/en#en_core_web_sm, config.cfg of 3.8, [components.ner.model].
 SMALL = "en_core_web_sm"
 _SMALL_NER = """
@@ -68,7 +69,7 @@ def bundled(*, markers: bool) -> Language:
     """The bundled pipeline without questions.
 
     markers: the previous way: the items of types and relations are marked in their sentences, and each component
-        encodes its own input. Otherwise pieces are encoded once for all of them, in the same windows.
+        encodes its own input, sentence by sentence. Otherwise pieces are encoded once for all, in the same windows.
 
     `luke_ner` leaves `doc.ents` alone, so that the others classify what the Doc comes with.
     """
@@ -78,11 +79,10 @@ def bundled(*, markers: bool) -> Language:
     components["luke_ner"]["overlap"] = True
     for name in ITEMS:
         components[name]["markers"] = markers
+    for name in TASKS:
+        components[name]["windows"] = _SENTENCES if markers else _JOINED
     if markers:
         components[ENCODER]["max_kept_bytes"] = 0
-    else:
-        for name in TASKS:
-            components[name]["windows"] = _JOINED
     nlp = load_model_from_config(config, exclude=_LEFT_OUT, auto_fill=True)
     nlp.from_disk(folder, exclude=[*_LEFT_OUT, *ITEMS])
     labels = {name: srsly.read_json(folder / name / "cfg")["head"]["labels"] for name in ITEMS}

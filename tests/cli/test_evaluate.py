@@ -20,8 +20,8 @@ from spacy_luke.errors import LukeError, LukeWarning
 from spacy_luke.pipeline.evaluation import evaluate, finds_entities
 
 TEXTS = [
-    "Steve Jobs founded Apple in Cupertino. He was born in San Francisco.",
-    "Angela Merkel was born in Hamburg, Germany. She studied at Leipzig University.",
+    "Steve Jobs was born in San Francisco in 1955. He founded Apple in Cupertino.",
+    "Angela Merkel was born in Hamburg in 1954. She studied at Leipzig University.",
 ]
 QUESTION = "Who founded Apple?"
 SCORED = ["luke_ner", "luke_entity_typer", "luke_relations", "luke_entity_linker", "luke_qa"]
