@@ -85,7 +85,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._texts = 0  # of the jobs that wait
         self._running = 0  # texts that are being annotated
-        self._expected = 0  # jobs: those answered last, and those that waited then
+        self._expected = 0  # jobs that the next batch waits for
         self._seconds = 0.0  # for a text, the mean of the last ones
         self._closed = False
         # With the context of who made the pipeline, which has the device that its weights are on.
@@ -149,7 +149,6 @@ class Batcher:
                     _fail(job, error)
             seconds = (time.perf_counter() - started) / max(1, count)
             self._seconds = _MEMORY * self._seconds + (1 - _MEMORY) * seconds if self._seconds else seconds
-            self._expected = len(batch) + len(self._waiting)
             self._running = 0
 
     def _take(self) -> list[Job]:
@@ -194,6 +193,7 @@ class Batcher:
         counts.batches[len(rows)] = counts.batches.get(len(rows), 0) + 1
         with self._nlp.memory_zone(), self._nlp.select_pipes(disable=disabled):
             results = iter([result for _, result in annotate_rows(self._nlp, rows)])
+            self._expected = len(batch) + len(self._waiting)  # before the first is answered and may ask again
             for job in batch:
                 found = [next(results) for _ in job.rows]
                 try:
