@@ -14,7 +14,8 @@ from ..encoders.inputs import EncoderInput
 from ..tokenization.loading import SpecialPieces
 
 _SMALLEST = 256
-_PADDING = 1.1
+# Most padding of a batch, as a share of what is real in it, if all of it is computed and if attention alone does.
+_PADDING, _PADDING_OF_PACKED = 0.1, 1.0
 # Memory does not grow with the number of rows, where they are made as they are needed.
 _AT_A_TIME = 1024
 _NO_IDS, _NO_RANGES = np.zeros(0, dtype=np.int64), np.zeros((0, 2), dtype=np.int64)
@@ -174,29 +175,33 @@ class PreparedRow:
         return self.row.entities
 
 
-def batch_rows(rows: Sequence[RowT], max_batch_pieces: int) -> Iterator[list[RowT]]:
+def batch_rows(rows: Sequence[RowT], max_batch_pieces: int, *, packed: bool = False) -> Iterator[list[RowT]]:
     """Group rows of similar size so that a padded batch stays within the budget and computes little padding.
 
     max_batch_pieces: most pieces and entities of a batch, padding included. A single row above it is a batch alone.
+    packed: whether the encoder leaves the padding out of most that it computes (`Encoder.packs`).
 
-    Rows are taken shortest first. A batch also ends when the next row would make more than a tenth of it padding,
-    once it has the `_SMALLEST` rows that keep the matrix products efficient.
+    Rows are taken shortest first. A batch also ends when the next row would make more than a tenth of it padding, or
+    half of it if it is packed, once it has the `_SMALLEST` rows that keep the matrix products efficient.
     """
-    for batch in batch_groups([(row,) for row in rows], max_batch_pieces):
+    for batch in batch_groups([(row,) for row in rows], max_batch_pieces, packed=packed):
         yield [row for (row,) in batch]
 
 
-def batch_groups(groups: Sequence[Sequence[RowT]], max_batch_pieces: int) -> Iterator[list[Sequence[RowT]]]:
+def batch_groups(
+    groups: Sequence[Sequence[RowT]], max_batch_pieces: int, *, packed: bool = False
+) -> Iterator[list[Sequence[RowT]]]:
     """`batch_rows` for rows that belong together: those of a group are in one batch.
 
     A group above the budget is a batch alone. None may be empty.
     """
     batch: list[Sequence[RowT]] = []
+    most_padded = 1 + (_PADDING_OF_PACKED if packed else _PADDING)
     rows = pieces = entities = real = 0
     measured = sorted(((_measure(group), group) for group in groups), key=lambda pair: pair[0][:2])
     for (_, _, size, longest, most), group in measured:
         padded = (rows + len(group)) * (max(pieces, longest) + max(entities, most))
-        wasteful = real >= _SMALLEST and padded > _PADDING * (real + size)
+        wasteful = real >= _SMALLEST and padded > most_padded * (real + size)
         if batch and (padded > max_batch_pieces or wasteful):
             yield batch
             batch = []

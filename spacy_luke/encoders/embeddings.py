@@ -70,7 +70,10 @@ class EntityEmbeddings(nn.Module):
 
     def _mean_positions(self, spans: Tensor) -> Tensor:
         # cumulated[i] is the sum of rows 0 … i-1, so rows a … b-1 sum to cumulated[b] - cumulated[a].
-        cumulated = F.pad(self.position.weight.float().cumsum(0), (0, 0, 1, 0))
+        table = self.position.weight
+        if spans.device.type == "cpu" and spans.numel():  # a GPU would wait for the number
+            table = table[: int(spans.max())]
+        cumulated = F.pad(table.float().cumsum(0), (0, 0, 1, 0))
         start, end = spans.unbind(-1)
         length = (end - start).clamp(min=1).unsqueeze(-1)
         total = F.embedding(end, cumulated) - F.embedding(start, cumulated)

@@ -47,6 +47,17 @@ class Encoder(nn.Module):
             if isinstance(part, Linear):
                 part.int8 = precision == "int8"
 
+    @property
+    def device(self) -> torch.device:
+        return self.embeddings.word.weight.device
+
+    def packs(self, *, training: bool) -> bool:
+        """Whether linear layers and norms do not compute the padding of a batch (`packing`).
+
+        training: in an update rather than a prediction.
+        """
+        return False
+
     def reset_parameters(self) -> None:
         """Random weights as the reference initialises them (`initializer_range`)."""
         init_weights(self, self.config.initializer_range)

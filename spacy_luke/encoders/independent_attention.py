@@ -10,6 +10,7 @@ those of entity-aware attention, but for the query of pieces for entities, which
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from .kernels.int8 import Linear, project
 from .kernels.item_attention import attend_in_two_parts, can_attend_in_two_parts
 from .layers import FeedForward
 from .luke import additive_mask
+from .packing import PADDED, Packing
 from .piece_states import PieceStates
 from .span_filter import KeptEntities, SpanFilter
 
@@ -43,18 +45,20 @@ class IndependentAttention(Attention):
             self.entity_to_piece_query = Linear(config.hidden_size, config.hidden_size)
             self.entity_to_entity_query = Linear(config.hidden_size, config.hidden_size)
 
-    def project(self, pieces: Tensor) -> tuple[Tensor, Tensor]:
+    def project(self, pieces: Tensor, packing: Packing = PADDED) -> tuple[Tensor, Tensor]:
         """Keys and values of the pieces, for themselves and for the entities.
 
-        *Shapes:* (batch, pieces, hidden) -> 2 x (batch, heads, pieces, head width)
+        *Shapes:* (batch, pieces, hidden), or packed -> 2 x (batch, heads, pieces, head width)
         """
-        keys, values = project(pieces, self.key, self.value)
+        keys, values = map(packing.unpack, project(pieces, self.key, self.value))
         return self._split_heads(keys), self._split_heads(values)
 
-    def forward_pieces(self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-        """*Shape:* (batch, pieces, hidden) -> the same."""
-        context = self._attend(self._split_heads(self.query(pieces)), keys, values, mask)
-        return self._output(self._merge_heads(context), pieces)
+    def forward_pieces(
+        self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, packing: Packing = PADDED
+    ) -> Tensor:
+        """*Shape:* (batch, pieces, hidden), or packed -> the same."""
+        context = self._attend(self._split_heads(packing.unpack(self.query(pieces))), keys, values, mask)
+        return self._output(packing.pack(self._merge_heads(context)), pieces)
 
     def pieces_with_weights(
         self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
@@ -64,15 +68,21 @@ class IndependentAttention(Attention):
         return self._output(self._merge_heads(weights.to(values.dtype) @ values), pieces), weights
 
     def forward_entities(
-        self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, per_item: int = 1
+        self,
+        entities: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        mask: Tensor | None,
+        per_item: int = 1,
+        packing: Packing = PADDED,
     ) -> Tensor:
-        """*Shape:* (batch, entities, hidden) -> the same; `per_item` as for `entities_with_weights`."""
-        to_pieces, to_item, key, value = self._project_entities(entities)
+        """*Shape:* (batch, entities, hidden), or packed -> the same; `per_item` as for `entities_with_weights`."""
+        to_pieces, to_item, key, value = map(packing.unpack, self._project_entities(entities))
         if can_attend_in_two_parts(to_pieces, self._dropped_weights):
             context = attend_in_two_parts(to_pieces, to_item, keys, values, key, value, mask, per_item)
         else:
             context, _ = self._attend_with_weights(to_pieces, to_item, keys, values, key, value, mask, per_item)
-        return self._output(context, entities)
+        return self._output(packing.pack(context), entities)
 
     def entities_with_weights(
         self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, per_item: int = 1
@@ -137,15 +147,23 @@ class IndependentLayer(nn.Module):
         self.attention = IndependentAttention(config)
         self.feed_forward = FeedForward(config)
 
-    def forward_pieces(self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-        """*Shape:* (batch, pieces, hidden) -> the same; the rest as for the attention."""
-        return self.feed_forward(self.attention.forward_pieces(pieces, keys, values, mask))
+    def forward_pieces(
+        self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, packing: Packing = PADDED
+    ) -> Tensor:
+        """*Shape:* (batch, pieces, hidden), or packed -> the same; the rest as for the attention."""
+        return self.feed_forward(self.attention.forward_pieces(pieces, keys, values, mask, packing))
 
     def forward_entities(
-        self, entities: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, per_item: int = 1
+        self,
+        entities: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        mask: Tensor | None,
+        per_item: int = 1,
+        packing: Packing = PADDED,
     ) -> Tensor:
-        """*Shape:* (batch, entities, hidden) -> the same; the rest as for the attention."""
-        return self.feed_forward(self.attention.forward_entities(entities, keys, values, mask, per_item))
+        """*Shape:* (batch, entities, hidden), or packed -> the same; the rest as for the attention."""
+        return self.feed_forward(self.attention.forward_entities(entities, keys, values, mask, per_item, packing))
 
     def pieces_with_weights(
         self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
@@ -162,6 +180,46 @@ class IndependentLayer(nn.Module):
         return self.feed_forward(attended), weights
 
 
+@dataclass(frozen=True)
+class _Pieces:
+    """Pieces on their way through the layers.
+
+    rows: their states, packed.
+    mask: added to their scores; None if none is masked. *Shape:* (batch, 1, 1, pieces)
+    """
+
+    rows: Tensor
+    mask: Tensor | None
+    packing: Packing
+
+    @property
+    def states(self) -> Tensor:
+        """*Shape:* (batch, pieces, hidden)"""
+        return self.packing.unpack(self.rows)
+
+    def projected(self, layer: IndependentLayer) -> tuple[Tensor, Tensor]:
+        """Keys and values of a layer. *Shape:* 2 x (batch, heads, pieces, head width)"""
+        return layer.attention.project(self.rows, self.packing)
+
+
+@dataclass(frozen=True)
+class _Entities:
+    """Entities on their way through the layers.
+
+    rows: their states, packed.
+    per_item: the number of entities, one after the other, that see each other.
+    """
+
+    rows: Tensor
+    per_item: int = 1
+    packing: Packing = PADDED
+
+    @property
+    def states(self) -> Tensor:
+        """*Shape:* (batch, entities, hidden)"""
+        return self.packing.unpack(self.rows)
+
+
 class IndependentLukeEncoder(Encoder):
     """States of pieces, equal to those without entities, and of entities, each as if it were alone."""
 
@@ -172,22 +230,24 @@ class IndependentLukeEncoder(Encoder):
         self.entity_embeddings = EntityEmbeddings(config)
         self.layers: Any = nn.ModuleList(IndependentLayer(config) for _ in range(config.num_hidden_layers))
 
+    def packs(self, *, training: bool) -> bool:
+        return self.device.type == "cpu" and not training
+
     def encode_pieces(self, batch: EncoderInput, *layers: int) -> PieceStates:
         """Encode the pieces of a batch for entities that are encoded later.
 
         layers: after which the states of the pieces are wanted beside those after the last, by number from 1.
         """
         with self._autocast(batch):
-            pieces, mask = self._embed_pieces(batch)
+            pieces = self._embed_pieces(batch)
             projected, hidden = [], {}
             for number, layer in enumerate(self.layers, start=1):
-                keys, values = layer.attention.project(pieces)
-                projected.append((keys, values))
-                pieces = self._run(layer.forward_pieces, pieces, keys, values, mask)
+                projected.append(pieces.projected(layer))
+                pieces = self._pieces_through(layer, pieces, *projected[-1])
                 if number in layers or number == len(self.layers):
-                    hidden[number] = pieces
-            of_keys, of_values = zip(*projected, strict=True)
-            return PieceStates(of_keys, of_values, hidden, mask)
+                    hidden[number] = pieces.states
+            keys, values = zip(*projected, strict=True)
+            return PieceStates(keys, values, hidden, pieces.mask)
 
     def encode_filtered(self, batch: EncoderInput, span_filter: SpanFilter) -> tuple[EncoderOutput, KeptEntities]:
         """Encode the pieces, and of the entities those that the filter keeps, which the output has in that order."""
@@ -198,19 +258,18 @@ class IndependentLukeEncoder(Encoder):
                 kept = span_filter(seen.hidden[depth], batch)
                 return self._attached(kept.batch, seen), kept
             lower, upper = self.layers[:depth], self.layers[depth:]
-            pieces, mask = self._embed_pieces(batch)
+            pieces = self._embed_pieces(batch)
             projected = []
             for layer in lower:
-                keys, values = layer.attention.project(pieces)
-                projected.append((keys, values))
-                pieces = self._run(layer.forward_pieces, pieces, keys, values, mask)
-            kept = span_filter(pieces, batch)
+                projected.append(pieces.projected(layer))
+                pieces = self._pieces_through(layer, pieces, *projected[-1])
+            kept = span_filter(pieces.states, batch)
             entities = self._embed_entities(kept.batch)
             assert entities is not None
             for layer, (keys, values) in zip(lower, projected, strict=True):
-                entities = self._entities_through(layer, entities, keys, values, mask)
+                entities = self._entities_through(layer, entities, keys, values, pieces.mask)
             del projected
-            return self._through(upper, pieces, entities, mask, "all"), kept
+            return self._through(upper, pieces, entities, "all"), kept
 
     def encode_items(self, batch: EncoderInput, per_item: int, offsets: Tensor | None = None) -> Tensor:
         """Encode the entities of a batch where those of an item see each other, and no others.
@@ -221,39 +280,36 @@ class IndependentLukeEncoder(Encoder):
         *Shape:* -> (batch, entities, hidden)
         """
         with self._autocast(batch):
-            entities = self._embed_entities(batch)
+            entities = self._embed_entities(batch, per_item, offsets)
             assert entities is not None
-            entities = entities if offsets is None else entities + offsets
             if batch.piece_source is not None:
-                return self._on_states(entities, batch.piece_source.states(), per_item)
-            pieces, mask = self._embed_pieces(batch)
-            found = self._through(self.layers, pieces, entities, mask, "entities", per_item).entities
+                return self._on_states(entities, batch.piece_source.states())
+            found = self._through(self.layers, self._embed_pieces(batch), entities, "entities").entities
             assert found is not None
             return found
 
     def _encode(self, batch: EncoderInput, states: States) -> EncoderOutput:
         if batch.piece_source is not None:
             return self._attached(batch, batch.piece_source.states())
-        pieces, mask = self._embed_pieces(batch)
         entities = self._embed_entities(batch) if states in ("all", "entities") else None
-        return self._through(self.layers, pieces, entities, mask, states)
+        return self._through(self.layers, self._embed_pieces(batch), entities, states)
 
     def _attached(self, batch: EncoderInput, seen: PieceStates) -> EncoderOutput:
         """The output for entities whose pieces are encoded already."""
         entities = self._embed_entities(batch)
-        if entities is not None:
-            entities = self._on_states(entities, seen)
-        return EncoderOutput(pieces=seen.last, entities=entities, pooled=self._pooled(seen.last))
+        states = None if entities is None else self._on_states(entities, seen)
+        return EncoderOutput(pieces=seen.last, entities=states, pooled=self._pooled(seen.last))
 
-    def _on_states(self, entities: Tensor, seen: PieceStates, per_item: int = 1) -> Tensor:
-        """Entities through all layers. *Shape:* (batch, entities, hidden) -> the same"""
+    def _on_states(self, entities: _Entities, seen: PieceStates) -> Tensor:
+        """Entities through all layers. *Shape:* -> (batch, entities, hidden)"""
         for layer, keys, values in zip(self.layers, seen.keys, seen.values, strict=True):
-            entities = self._entities_through(layer, entities, keys, values, seen.mask, per_item)
-        return entities
+            entities = self._entities_through(layer, entities, keys, values, seen.mask)
+        return entities.states
 
     def _encode_recorded(self, batch: EncoderInput, recording: Recording) -> EncoderOutput:
-        pieces, mask = self._embed_pieces(batch)
-        entities = self._embed_entities(batch)
+        embedded, attached = self._embed_pieces(batch), self._embed_entities(batch)
+        pieces, mask = embedded.states, embedded.mask
+        entities = None if attached is None else attached.states
         states = [(pieces, entities)] if 0 in recording.states else []
         attentions = []
         for number, layer in enumerate(self.layers, start=1):
@@ -266,7 +322,7 @@ class IndependentLukeEncoder(Encoder):
                 attentions.append(_joint_weights(piece_weights, entity_weights))
             else:
                 if entities is not None:
-                    entities = self._entities_through(layer, entities, keys, values, mask)
+                    entities = self._entities_through(layer, _Entities(entities), keys, values, mask).states
                 pieces = self._run(layer.forward_pieces, pieces, keys, values, mask)
             if number in recording.states:
                 states.append((pieces, entities))
@@ -281,53 +337,60 @@ class IndependentLukeEncoder(Encoder):
         )
 
     def _through(
-        self,
-        layers: Iterable[IndependentLayer],
-        pieces: Tensor,
-        entities: Tensor | None,
-        mask: Tensor | None,
-        states: States,
-        per_item: int = 1,
+        self, layers: Iterable[IndependentLayer], pieces: _Pieces, entities: _Entities | None, states: States
     ) -> EncoderOutput:
         """The rest of the layers, pieces and entities side by side."""
         *earlier, last = layers
         for layer in (*earlier, last):
-            keys, values = layer.attention.project(pieces)
+            keys, values = pieces.projected(layer)
             if entities is not None:
-                entities = self._entities_through(layer, entities, keys, values, mask, per_item)
+                entities = self._entities_through(layer, entities, keys, values, pieces.mask)
             if states == "entities" and layer is last:
-                return EncoderOutput(pieces=None, entities=entities, pooled=None)
+                assert entities is not None
+                return EncoderOutput(pieces=None, entities=entities.states, pooled=None)
             if states == "pooled" and layer is last:
-                pieces = self._run(layer.forward_pieces, pieces[:, :1], keys, values, mask)
-                return EncoderOutput(pieces=None, entities=None, pooled=self._pooled(pieces))
-            pieces = self._run(layer.forward_pieces, pieces, keys, values, mask)
-        return EncoderOutput(pieces=pieces, entities=entities, pooled=self._pooled(pieces))
+                first = self._run(layer.forward_pieces, pieces.states[:, :1], keys, values, pieces.mask)
+                return EncoderOutput(pieces=None, entities=None, pooled=self._pooled(first))
+            pieces = self._pieces_through(layer, pieces, keys, values)
+        found = pieces.states
+        return EncoderOutput(found, entities.states if entities is not None else None, self._pooled(found))
 
-    def _embed_pieces(self, batch: EncoderInput) -> tuple[Tensor, Tensor | None]:
-        pieces = self.embeddings(batch.piece_ids, batch.piece_types)
-        return pieces, None if batch.known.full_pieces else additive_mask(batch.piece_mask, pieces.dtype)
+    def _embed_pieces(self, batch: EncoderInput) -> _Pieces:
+        states = self.embeddings(batch.piece_ids, batch.piece_types)
+        if batch.known.full_pieces:
+            return _Pieces(states, None, PADDED)
+        packing = Packing.of(batch.piece_mask)
+        return _Pieces(packing.pack(states), additive_mask(batch.piece_mask, states.dtype), packing)
 
-    def _embed_entities(self, batch: EncoderInput) -> Tensor | None:
+    def _embed_entities(
+        self, batch: EncoderInput, per_item: int = 1, offsets: Tensor | None = None
+    ) -> _Entities | None:
         if batch.entity_ids is None:
             return None
         assert batch.entity_spans is not None
-        return self.entity_embeddings(batch.entity_ids, batch.entity_spans)
+        assert batch.entity_mask is not None
+        states = self.entity_embeddings(batch.entity_ids, batch.entity_spans)
+        states = states if offsets is None else states + offsets
+        fits = batch.entity_mask.numel() <= ENTITY_ROWS
+        packing = Packing.of(batch.entity_mask) if fits else PADDED
+        return _Entities(packing.pack(states), per_item, packing)
+
+    def _pieces_through(self, layer: IndependentLayer, pieces: _Pieces, keys: Tensor, values: Tensor) -> _Pieces:
+        rows = self._run(layer.forward_pieces, pieces.rows, keys, values, pieces.mask, pieces.packing)
+        return replace(pieces, rows=rows)
 
     def _entities_through(
-        self,
-        layer: IndependentLayer,
-        entities: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        mask: Tensor | None,
-        per_item: int = 1,
-    ) -> Tensor:
+        self, layer: IndependentLayer, entities: _Entities, keys: Tensor, values: Tensor, mask: Tensor | None
+    ) -> _Entities:
         """One layer; outside training in slices, since no item needs another."""
-        if torch.is_grad_enabled():
-            return self._run(layer.forward_entities, entities, keys, values, mask, per_item)
-        size = max(ENTITY_ROWS // len(entities) // per_item, 1) * per_item
-        parts = [layer.forward_entities(part, keys, values, mask, per_item) for part in entities.split(size, dim=1)]
-        return torch.cat(parts, dim=1)
+        per_item, size = entities.per_item, max(entities.rows.shape[1], 1)
+        if not torch.is_grad_enabled() and not entities.packing.is_packed:
+            size = max(ENTITY_ROWS // len(entities.rows) // per_item, 1) * per_item
+        parts = [
+            self._run(layer.forward_entities, part, keys, values, mask, per_item, entities.packing)
+            for part in entities.rows.split(size, dim=1)
+        ]
+        return replace(entities, rows=torch.cat(parts, dim=1) if len(parts) > 1 else parts[0])
 
 
 def _joint_weights(piece_weights: Tensor, entity_weights: Tensor | None) -> Tensor:

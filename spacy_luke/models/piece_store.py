@@ -85,13 +85,9 @@ class EncodedBatch:
         """Pieces, padding included."""
         return self.batch.piece_ids.numel()
 
-    @property
-    def device(self) -> torch.device:
-        return self.encoder.embeddings.word.weight.device
-
     def encode(self, layers: Iterable[int]) -> PieceStates:
         """Encode the pieces."""
-        return self.encoder.encode_pieces(self.batch.to(self.device), *layers)
+        return self.encoder.encode_pieces(self.batch.to(self.encoder.device), *layers)
 
 
 @dataclass
@@ -196,17 +192,17 @@ class PieceStore:
         """
         assert isinstance(encoder, IndependentLukeEncoder)
         shelf = self._shelf(encoder, training=trains is not None)
+        packed = encoder.packs(training=trains is not None)
         for start in range(0, len(rows), _AT_A_TIME):
             some: Any = rows[start : start + _AT_A_TIME]
             placed: dict[EncodedBatch, dict[int, int]] = {}
-            for row, (encoded, index) in zip(
-                some, self._places(shelf, encoder, docs, some, max_batch_pieces, special, entity_pad), strict=True
-            ):
+            places = self._places(shelf, encoder, docs, some, max_batch_pieces, packed, special, entity_pad)
+            for row, (encoded, index) in zip(some, places, strict=True):
                 placed.setdefault(encoded, {})[id(row)] = index
             by_id = {id(row): row for row in some}
             for encoded, members in placed.items():
                 reading = _Reading(self, encoded, trains=bool(trains))
-                for group in batch_rows([by_id[key] for key in members], max_batch_pieces):
+                for group in batch_rows([by_id[key] for key in members], max_batch_pieces, packed=packed):
                     chosen = np.array([members[id(row)] for row in group], dtype=np.int64)
                     own = collate([r.make(special) for r in group], piece_pad=special.pad, entity_pad=entity_pad)
                     yield group, replace(own, piece_source=SelectedStates(reading, chosen), **_pieces(encoded, chosen))
@@ -218,6 +214,7 @@ class PieceStore:
         docs: Sequence[Doc],
         rows: Sequence[WindowRow],
         max_batch_pieces: int,
+        packed: bool,
         special: SpecialPieces,
         entity_pad: int,
     ) -> list[Place]:
@@ -226,7 +223,7 @@ class PieceStore:
             found = [shelf.find(docs[row.doc], row) for row in rows]
             missing = {(row.doc, row.start, row.end): row for row, at in zip(rows, found, strict=True) if at is None}
             windows = [WindowRow(row.doc, row.text, row.start, row.end) for row in missing.values()]
-            for group in batch_rows(windows, max_batch_pieces):
+            for group in batch_rows(windows, max_batch_pieces, packed=packed):
                 batch = collate([r.make(special) for r in group], piece_pad=special.pad, entity_pad=entity_pad)
                 encoded = EncodedBatch(encoder, batch, WeakSet(docs[row.doc] for row in group))
                 shelf.add(docs, group, encoded)
@@ -291,7 +288,7 @@ class PieceStore:
     def _states_in_training(self, encoded: EncodedBatch, layers: Iterable[int], *, trains: bool) -> PieceStates:
         """States that collect gradients, or for a component that does not train the encoder states that do not."""
         if encoded.kept is None or not encoded.kept.hidden.keys() >= set(layers):
-            drawn = RandomState(encoded.device)
+            drawn = RandomState(encoded.encoder.device)
             found = encoded.encode(layers)
             if not trains or not any(tensor.requires_grad for tensor in found.tensors):
                 return _detached(found)

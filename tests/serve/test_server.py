@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 from spacy_luke.cli.serve import serve_cli  # noqa: F401 (adds the command)
 from spacy_luke.errors import LukeError
 from spacy_luke.serve import serve
+from spacy_luke.serve.server import _listen
 
 from . import rules
 
@@ -179,6 +181,26 @@ def test_a_port_that_is_taken_is_an_error_in_one_line(server, pipeline):
     assert result.exit_code == 1
     assert result.stderr.startswith(f"[L195] The server cannot listen on 127.0.0.1, port {server.port}: ")
     assert result.stderr.count("\n") == 1
+
+
+def test_answers_are_sent_at_once():
+    """The body of an answer does not wait until the client has acknowledged the head (Nagle's algorithm)."""
+
+    async def option() -> int:
+        found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted = writer.get_extra_info("socket")
+            found.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with _listen("127.0.0.1", 0) as listener:
+            async with await asyncio.start_server(accept, sock=listener):
+                _, client = await asyncio.open_connection(*listener.getsockname())
+                client.close()
+                return await found
+
+    assert asyncio.run(option()) != 0
 
 
 def test_an_address_that_there_is_not_is_an_error(nlp):

@@ -157,6 +157,12 @@ class CheckpointComponent(TrainablePipe):
             raise self._no_weights()
         return module
 
+    @property
+    def _encoder(self) -> Encoder:
+        """The encoder in this module."""
+        encoder: Encoder = self._module.encoder
+        return encoder
+
     def _no_weights(self) -> LukeError:
         return LukeError("L040", name=self.name, how=self._encoder_source.how_to_load(self.name))
 
@@ -271,7 +277,8 @@ class CheckpointComponent(TrainablePipe):
         description, provider = self._require_weights(), self._piece_provider
         special, entity_pad = description.tokenizer.special, description.entity_vocab[PAD]
         if provider is None or not self._shares_with(provider):
-            for group in batch_rows(rows, self.max_batch_pieces):
+            packed = self._encoder.packs(training=training)
+            for group in batch_rows(rows, self.max_batch_pieces, packed=packed):
                 yield group, collate([row.make(special) for row in group], piece_pad=special.pad, entity_pad=entity_pad)
             return
         yield from provider.piece_store.batches(

@@ -136,7 +136,7 @@ class TaskComponent(CheckpointComponent):
     def freeze_encoder(self, frozen: bool = True) -> None:
         """Train only the head from now on. Lasts until weights are loaded again; it is not saved."""
         if self._owns_encoder:
-            self._module.encoder.requires_grad_(not frozen)
+            self._encoder.requires_grad_(not frozen)
             self._freeze_parameters()
         self._encoder_frozen = frozen
 
@@ -532,7 +532,7 @@ class TaskComponent(CheckpointComponent):
         return {**super()._more_files(exclude), **self._encoder_source.files(self._saved_head(exclude))}
 
     def _cfg(self, exclude: Collection[str]) -> dict[str, Any]:
-        encoder = self._module.encoder if self._description is not None else None
+        encoder = self._encoder if self._description is not None else None
         return {**super()._cfg(exclude), **self._encoder_source.cfg(self._saved_head(exclude), encoder)}
 
     def _saved_head(self, exclude: Collection[str]) -> StoredHead | None:

@@ -19,6 +19,7 @@ from ...batching.strided import build_strided_windows
 from ...batching.windows import Windows, build_sentence_windows
 from ...checkpoints.checkpoint import Description
 from ...encoders.config import LongformerConfig, has_independent_attention
+from ...encoders.encoder import Encoder
 from ...errors import LukeError
 from ...models.wrapper import record
 from ...tokenization.entity_vocab import MASK, PAD
@@ -78,6 +79,11 @@ class VectorPipe(CheckpointComponent):
         if trimmed:
             reason = 'it needs entity_vocab = "full", or a file of titles, in the model of its encoder'
             raise LukeError("L047", setting="entities", value=self.entities, reason=reason)
+
+    @property
+    def _encoder(self) -> Encoder:
+        encoder: Encoder = self._module
+        return encoder
 
     @property
     def read_windows(self) -> Any:

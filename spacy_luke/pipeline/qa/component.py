@@ -134,7 +134,7 @@ class LukeQA(TaskComponent):
 
     def _freeze_parameters(self) -> None:
         """The rows of the entities are never trained, as in the paper's code: few of them are in the data."""
-        encoder = self._module.encoder
+        encoder = self._encoder
         if isinstance(encoder, LukeEncoder) and self._owns_encoder:
             encoder.entity_embeddings.entity.requires_grad_(False)
 
