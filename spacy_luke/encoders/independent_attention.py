@@ -31,8 +31,9 @@ from .packing import PADDED, Packing
 from .piece_states import PieceStates
 from .span_filter import KeptEntities, SpanFilter
 
-# Most rows of entities in one call of a layer, outside training: more would only take more memory.
-ENTITY_ROWS = 4096
+# Outside training, most rows of entities in one call of a layer, and of a batch that is packed and so never cut into
+# slices: more would only take more memory.
+ENTITY_ROWS, PACKED_ROWS = 1024, 4096
 
 
 class IndependentAttention(Attention):
@@ -371,8 +372,7 @@ class IndependentLukeEncoder(Encoder):
         assert batch.entity_mask is not None
         states = self.entity_embeddings(batch.entity_ids, batch.entity_spans)
         states = states if offsets is None else states + offsets
-        fits = batch.entity_mask.numel() <= ENTITY_ROWS
-        packing = Packing.of(batch.entity_mask) if fits else PADDED
+        packing = Packing.of(batch.entity_mask) if batch.entity_mask.numel() <= PACKED_ROWS else PADDED
         return _Entities(packing.pack(states), per_item, packing)
 
     def _pieces_through(self, layer: IndependentLayer, pieces: _Pieces, keys: Tensor, values: Tensor) -> _Pieces:

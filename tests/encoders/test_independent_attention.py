@@ -131,7 +131,8 @@ def test_many_entities_are_encoded_in_slices_with_the_same_states(shared, monkey
     batch = make_input(LENGTHS, SPANS)
     with torch.no_grad():
         whole = shared(batch).entities[batch.entity_mask]
-        monkeypatch.setattr("spacy_luke.encoders.independent_attention.ENTITY_ROWS", 3)
+        for name in ("ENTITY_ROWS", "PACKED_ROWS"):
+            monkeypatch.setattr(f"spacy_luke.encoders.independent_attention.{name}", 3)
         assert (shared(batch).entities[batch.entity_mask] - whole).abs().max() < 1e-5
 
 

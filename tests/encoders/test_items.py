@@ -90,7 +90,8 @@ def test_items_longer_than_a_slice_are_not_cut(models, monkeypatch) -> None:
     batch = make_input(LENGTHS, SPANS)
     with torch.no_grad():
         whole = encoder.encode_items(batch, 2)
-        monkeypatch.setattr("spacy_luke.encoders.independent_attention.ENTITY_ROWS", 1)
+        for name in ("ENTITY_ROWS", "PACKED_ROWS"):
+            monkeypatch.setattr(f"spacy_luke.encoders.independent_attention.{name}", 1)
         sliced = encoder.encode_items(batch, 2)
     real = batch.entity_mask
     torch.testing.assert_close(sliced[real], whole[real], atol=1e-6, rtol=0)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ...errors import LukeError
-from .onednn_linear import Activation, linear
+from .onednn_linear import Activation, activated, linear
 
 # Weights take the integers from -64 to 64 and rows those from 0 to 255. With weights up to 127, processors without VNNI
 # would add pairs of products in 16 bits that have no room for them (oneDNN, "Nuances of int8 Computations"):
@@ -157,9 +157,7 @@ class Linear(nn.Linear):
         if not self.predicts_in_int8():
             return linear(rows, self.weight, self.bias, activation)
         [product] = _products(rows, self)
-        if activation is F.gelu:
-            activation = torch.ops.aten.gelu_.default  # in place
-        return product if activation is None else activation(product)
+        return activated(product, activation)
 
     def predicts_in_int8(self) -> bool:
         """Whether the next call computes in int8."""
