@@ -15,6 +15,7 @@ from ..errors import LukeError
 from ..files import new_file, write_file
 from .folder import Folder
 from .inputs import Input
+from .memory import release_memory
 from .results import WRITERS, Annotated, join_lines, write_failed
 from .rows import BadRow, Columns, Part, Row, read_rows
 
@@ -124,7 +125,8 @@ def part_results(task: AnnotatePart, nlp: Language, settings: Annotator) -> Part
         WRITERS[settings.folder.form].write(results, annotated, task.part, settings.columns)
         write_failed(failures, failed)
         counts = Counts(len(annotated), sum(len(doc) for _, doc in annotated), len(failed))
-        return PartResults(results.getvalue(), failures.getvalue(), counts)
+    release_memory()
+    return PartResults(results.getvalue(), failures.getvalue(), counts)
 
 
 def write_part(task: AnnotatePart, results: PartResults, folder: Folder) -> None:

@@ -26,11 +26,13 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..errors import LukeError
+from ..scale.memory import release_memory
 from ..scale.rows import Row
 from ..scale.worker import annotate_rows
 from .settings import Settings
 
 MAX_RETRY = 60  # seconds
+RELEASE_AFTER = 256  # texts after which memory that was freed is given back
 _MEMORY = 0.8  # share of the past in the mean time of a text
 
 
@@ -139,6 +141,7 @@ class Batcher:
             raise LukeError("L198", what="To annotate the request", seconds=self._settings.timeout) from None
 
     def _work(self) -> None:
+        since_release = 0
         while batch := self._take():
             started = time.perf_counter()
             count = sum(len(job.rows) for job in batch)
@@ -150,6 +153,10 @@ class Batcher:
             seconds = (time.perf_counter() - started) / max(1, count)
             self._seconds = _MEMORY * self._seconds + (1 - _MEMORY) * seconds if self._seconds else seconds
             self._running = 0
+            since_release += count
+            if since_release >= RELEASE_AFTER:
+                release_memory()
+                since_release = 0
 
     def _take(self) -> list[Job]:
         """The next jobs that share their components; [] at the end."""

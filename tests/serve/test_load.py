@@ -63,6 +63,20 @@ def test_clients_that_were_answered_together_are_waited_for(nlp):
     assert batcher.counts.batches == {2: 2, 1: 1}
 
 
+def test_memory_that_was_freed_is_given_back_now_and_then(nlp, monkeypatch):
+    released = []
+    monkeypatch.setattr("spacy_luke.serve.batcher.release_memory", lambda: released.append(batcher.counts.texts))
+    monkeypatch.setattr("spacy_luke.serve.batcher.RELEASE_AFTER", 3)
+    batcher = Batcher(nlp, Settings(gather=0))
+    batcher.start()
+    for texts in ("a", "bc", "d", "e", "f", "ghij"):
+        one = job(*texts)
+        batcher.submit(one)
+        one.future.result(10)
+    batcher.close()
+    assert released == [3, 6, 10]
+
+
 def test_a_batch_ends_with_the_request_that_makes_it_large(batcher, closed):
     jobs = [job("a", "b", "c"), job("d"), job("e"), job("f")]
     for one in jobs:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -39,6 +41,7 @@ from ...encoders.inputs import EncoderInput
 from ...errors import LukeError, warn
 from ...files import parse_json_object
 from ...models.encoder_settings import open_for_encoder, require_precision
+from ...models.piece_store import words_on_their_way
 from ...models.shared import EncoderProvider
 from ...models.wrapper import torch_module
 from ...progress import track
@@ -93,6 +96,40 @@ class CheckpointComponent(TrainablePipe):
         self._warned_sentences = False
         # `read_windows`, and the description that they were found for.
         self._read_windows: tuple[Description | None, Any] = (None, None)
+
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
+        """Annotate Docs as spaCy does, `batch_size` at a time, or fewer long ones: no more than those whose pieces can
+        all be kept for the components that share them."""
+        handle_error = self.get_error_handler()
+        for docs in self._minibatches(stream, batch_size):
+            try:
+                self.set_annotations(docs, self.predict(docs))
+            except Exception as error:
+                handle_error(self.name, self, docs, error)
+            else:
+                yield from docs
+
+    def _minibatches(self, stream: Iterable[Doc], batch_size: int) -> Iterator[list[Doc]]:
+        left = iter(stream)
+        while True:
+            docs: list[Doc] = []
+            words, most = 0, self._most_words
+            for doc in islice(left, batch_size):
+                docs.append(doc)
+                words += len(doc)
+                if words >= most:
+                    break
+            if not docs:
+                return
+            yield docs
+
+    @property
+    def _most_words(self) -> float:
+        """Words after which a batch of `pipe` ends."""
+        provider = self._piece_provider
+        if provider is None or not self._shares_with(provider):
+            return math.inf
+        return words_on_their_way(provider.encoder)
 
     # Weights
 

@@ -117,6 +117,30 @@ def test_a_stream_encodes_each_doc_once_and_keeps_nothing(bare: Path, monkeypatc
     assert any(len(doc.ents) for doc in docs)
 
 
+def test_long_docs_are_passed_on_in_batches_that_can_be_kept(bare: Path, monkeypatch) -> None:
+    """However many Docs a batch may have, all components take the same few, whose pieces are encoded once."""
+    nlp = build(bare)
+    expected = [outcome(doc) for doc in nlp.pipe([TEXT] * 9, batch_size=2)]
+    batches: dict[str, list[int]] = {name: [] for name in READERS}
+    for name, sizes in batches.items():
+        component = nlp.get_pipe(name)
+
+        def noted(docs, predict=component.predict, sizes=sizes):
+            sizes.append(len(docs))
+            return predict(docs)
+
+        monkeypatch.setattr(component, "predict", noted)
+    config = encoder_of(nlp, "luke_encoder").config
+    words = 2 * len(nlp.make_doc(TEXT))  # 3 rows for a word, of 8 bytes for keys and values
+    monkeypatch.setattr(
+        "spacy_luke.models.piece_store._BYTES", words * 3 * 8 * config.hidden_size * config.num_hidden_layers
+    )
+    counted = Counted(monkeypatch)
+    assert [outcome(doc) for doc in nlp.pipe([TEXT] * 9)] == expected
+    assert batches == {name: [2, 2, 2, 2, 1] for name in READERS}
+    assert counted.batches == 5
+
+
 @pytest.mark.parametrize("max_kept_bytes", [0, 5000, 20_000])
 def test_results_are_the_same_bit_for_bit_whatever_is_kept(bare: Path, monkeypatch, max_kept_bytes: int) -> None:
     all_kept = [outcome(doc) for doc in build(bare, span_filter=FILTER).pipe(TEXTS)]
