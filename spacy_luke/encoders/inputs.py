@@ -124,6 +124,8 @@ class Recording:
 class EncoderOutput:
     """States of the last layer, and what was recorded of all, in the order of the layers; None without a recording.
 
+    States of padding are undefined.
+
     pieces: None if only the entities or the pooled states were asked for. *Shape:* (batch, pieces, hidden)
     entities: None for an input without entities, for an encoder that makes no states of them, or if only the pieces
         or the pooled states were asked for.
