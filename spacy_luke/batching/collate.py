@@ -14,7 +14,8 @@ from ..encoders.inputs import EncoderInput
 from ..tokenization.loading import SpecialPieces
 
 _SMALLEST = 256
-# Most padding of a batch, as a share of what is real in it, if all of it is computed and if attention alone does.
+# Most padding of a batch, as a share of what is real in it: of one that is computed with its padding, and of one that
+# is packed, so that padding costs attention only.
 _PADDING, _PADDING_OF_PACKED = 0.1, 1.0
 # Memory does not grow with the number of rows, where they are made as they are needed.
 _AT_A_TIME = 1024

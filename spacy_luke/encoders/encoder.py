@@ -52,7 +52,7 @@ class Encoder(nn.Module):
         return self.embeddings.word.weight.device
 
     def packs(self, *, training: bool) -> bool:
-        """Whether linear layers and norms do not compute the padding of a batch (`packing`).
+        """Whether the layers compute much padding in attention only (`Packing`).
 
         training: in an update rather than a prediction.
         """

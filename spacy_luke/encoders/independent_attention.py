@@ -31,8 +31,8 @@ from .packing import PADDED, Packing
 from .piece_states import PieceStates
 from .span_filter import KeptEntities, SpanFilter
 
-# Outside training, most rows of entities in one call of a layer, and of a batch that is packed and so never cut into
-# slices: more would only take more memory.
+# Bounds of memory in predictions: the most rows of entities in one call of a layer, which otherwise takes them in
+# slices; and the most rows of entities, with padding, of a batch that is packed, which is not cut into slices.
 ENTITY_ROWS, PACKED_ROWS = 1024, 4096
 
 
@@ -185,7 +185,7 @@ class IndependentLayer(nn.Module):
 class _Pieces:
     """Pieces on their way through the layers.
 
-    rows: their states, packed.
+    rows: their states, packed or not, as `packing` says. *Shape:* (1, real pieces, hidden) or (batch, pieces, hidden)
     mask: added to their scores; None if none is masked. *Shape:* (batch, 1, 1, pieces)
     """
 
@@ -207,7 +207,8 @@ class _Pieces:
 class _Entities:
     """Entities on their way through the layers.
 
-    rows: their states, packed.
+    rows: their states, packed or not, as `packing` says. *Shape:* (1, real entities, hidden) or (batch, entities,
+        hidden)
     per_item: the number of entities, one after the other, that see each other.
     """
 
@@ -308,9 +309,8 @@ class IndependentLukeEncoder(Encoder):
         return entities.states
 
     def _encode_recorded(self, batch: EncoderInput, recording: Recording) -> EncoderOutput:
-        embedded, attached = self._embed_pieces(batch), self._embed_entities(batch)
-        pieces, mask = embedded.states, embedded.mask
-        entities = None if attached is None else attached.states
+        pieces, mask = self._padded_pieces(batch)
+        entities = self._padded_entities(batch)
         states = [(pieces, entities)] if 0 in recording.states else []
         attentions = []
         for number, layer in enumerate(self.layers, start=1):
@@ -357,23 +357,30 @@ class IndependentLukeEncoder(Encoder):
         return EncoderOutput(found, entities.states if entities is not None else None, self._pooled(found))
 
     def _embed_pieces(self, batch: EncoderInput) -> _Pieces:
+        states, mask = self._padded_pieces(batch)
+        packing = PADDED if mask is None else Packing.of(batch.piece_mask)
+        return _Pieces(packing.pack(states), mask, packing)
+
+    def _padded_pieces(self, batch: EncoderInput) -> tuple[Tensor, Tensor | None]:
         states = self.embeddings(batch.piece_ids, batch.piece_types)
-        if batch.known.full_pieces:
-            return _Pieces(states, None, PADDED)
-        packing = Packing.of(batch.piece_mask)
-        return _Pieces(packing.pack(states), additive_mask(batch.piece_mask, states.dtype), packing)
+        return states, None if batch.known.full_pieces else additive_mask(batch.piece_mask, states.dtype)
 
     def _embed_entities(
         self, batch: EncoderInput, per_item: int = 1, offsets: Tensor | None = None
     ) -> _Entities | None:
-        if batch.entity_ids is None:
+        states = self._padded_entities(batch)
+        if states is None:
             return None
-        assert batch.entity_spans is not None
         assert batch.entity_mask is not None
-        states = self.entity_embeddings(batch.entity_ids, batch.entity_spans)
         states = states if offsets is None else states + offsets
         packing = Packing.of(batch.entity_mask) if batch.entity_mask.numel() <= PACKED_ROWS else PADDED
         return _Entities(packing.pack(states), per_item, packing)
+
+    def _padded_entities(self, batch: EncoderInput) -> Tensor | None:
+        if batch.entity_ids is None:
+            return None
+        assert batch.entity_spans is not None
+        return self.entity_embeddings(batch.entity_ids, batch.entity_spans)
 
     def _pieces_through(self, layer: IndependentLayer, pieces: _Pieces, keys: Tensor, values: Tensor) -> _Pieces:
         rows = self._run(layer.forward_pieces, pieces.rows, keys, values, pieces.mask, pieces.packing)

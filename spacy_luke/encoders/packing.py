@@ -14,13 +14,15 @@ _WORTH = 1 / 16  # share of padding from which on leaving it out saves more than
 
 @dataclass(frozen=True)
 class Packing:
-    """How the rows of a padded batch are put one after the other.
+    """The order in which the real rows of a padded batch stand one after the other.
 
-    Linear layers, activations and norms compute the packed rows; attention needs the padded batch.
+    The linear layers, activations and norms of the encoder's layers compute the packed rows; attention, and what comes
+    before and after the layers, has the padded batch. Attention does not mask the entities of an item, so all of them
+    are real or none is.
 
     places: the real rows, as a flattened mask counts them; None = rows stay where they are. *Shape:* (real,), int64
     sources: for each row of the padded batch, which packed row stands there: for padding, the first of the same text,
-        so that no text gets numbers of another. *Shape:* (batch, rows), int64
+        so that no text with real rows gets numbers of another. *Shape:* (batch, rows), int64
     """
 
     places: Tensor | None = None

@@ -27,9 +27,8 @@ from ..tokenization.loading import SpecialPieces
 
 # Windows that are sorted by length at a time: those of an encoded batch are of Docs that are near each other.
 _AT_A_TIME = 1024
-# For `words_on_their_way`: bytes of their states, the default of `max_kept_bytes` (not what it is, which changes no
-# result), and rows for a word: some are several pieces, and up to half of a packed batch is padding.
-_BYTES, _ROWS_OF_WORD = 2**29, 3
+MAX_KEPT_BYTES = 2**29  # the default
+_ROWS_OF_WORD = 3  # at most, about: some words are several pieces, and up to half of a packed batch is padding
 Place = tuple["EncodedBatch", int]
 
 
@@ -339,11 +338,12 @@ class PieceStore:
             self._trained = _Shelf()
 
 
-def words_on_their_way(encoder: Encoder) -> int:
-    """About how many words of Docs components may pass on together, so that by default all their states are kept."""
+def words_to_keep(encoder: Encoder) -> int:
+    """About how many words have states that are all kept, with the default of `max_kept_bytes`: not with its value,
+    on which no result may depend."""
     config = encoder.config
     of_piece = 2 * 4 * config.hidden_size * config.num_hidden_layers  # keys and values, float32
-    return max(_BYTES // (of_piece * _ROWS_OF_WORD), 1)
+    return max(MAX_KEPT_BYTES // (of_piece * _ROWS_OF_WORD), 1)
 
 
 def _pieces(encoded: EncodedBatch, rows: np.ndarray) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from spacy.language import Language
 
 from ..errors import LukeError, warn
 from ..scale.pool import MAX_DEATHS, Done, GivenUp
+from ..scale.memory import release_memory
 from ..scale.worker import AnnotatePart, Annotator, JoinParts, PartResults, join_parts, part_results, write_part
 
 try:
@@ -167,7 +168,9 @@ class _Actor:
     def annotate(self, task: AnnotatePart) -> PartResults | LukeError:
         """What is to be written of a part."""
         assert self._nlp is not None
-        return _attempt(part_results, task, self._nlp, self._annotator)
+        found = _attempt(part_results, task, self._nlp, self._annotator)
+        release_memory()
+        return found
 
 
 def _attempt(do: Callable[..., Any], *args: Any) -> Any:

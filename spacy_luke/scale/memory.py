@@ -10,8 +10,8 @@ from functools import cache
 def release_memory() -> None:
     """Give the system the memory that was freed and that the C library keeps, if that is glibc.
 
-    It never gives back by itself what lies between blocks in use: with batches of all sizes, the process of the bundled
-    model grew from 650 to 1,060 MB over 10,000 sentences, of which it used 580.
+    It never gives back by itself what lies between blocks in use, of which batches of all sizes leave much: a process
+    with the bundled model grew from 650 to 1,060 MB over 10,000 sentences, and had 580 MB after this.
     """
     if (trim := _malloc_trim()) is not None:
         trim(0)

@@ -107,6 +107,7 @@ def annotate_part(task: AnnotatePart, nlp: Language, settings: Annotator) -> Cou
     """Annotate a part and write what came of it."""
     results = part_results(task, nlp, settings)
     write_part(task, results, settings.folder)
+    release_memory()
     return results.counts
 
 
@@ -125,7 +126,6 @@ def part_results(task: AnnotatePart, nlp: Language, settings: Annotator) -> Part
         WRITERS[settings.folder.form].write(results, annotated, task.part, settings.columns)
         write_failed(failures, failed)
         counts = Counts(len(annotated), sum(len(doc) for _, doc in annotated), len(failed))
-    release_memory()
     return PartResults(results.getvalue(), failures.getvalue(), counts)
 
 

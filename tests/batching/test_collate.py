@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -197,6 +197,17 @@ def test_chunks_are_as_equal_as_the_paper_makes_them(counts: list[int], chunk_si
         assert all(size <= chunk_size for size in sizes)
         if n:
             assert sizes[0] == math.ceil(n / math.ceil(n / chunk_size))
+
+
+def test_mentions_of_a_window_stay_in_their_order() -> None:
+    window_of = np.arange(300) % 3
+    rows = mention_rows(0, TEXT, replace(candidates([100] * 3), window_of=window_of), np.arange(300), 30, mask=2)
+    assert [len(row.mentions) for row in rows] == [25] * 12
+    assert np.concatenate([row.mentions for row in rows]).tolist() == [
+        *range(0, 300, 3),
+        *range(1, 300, 3),
+        *range(2, 300, 3),
+    ]
 
 
 rows_strategy = st.lists(

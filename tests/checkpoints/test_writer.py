@@ -250,6 +250,20 @@ def test_a_failed_first_save_leaves_nothing(tmp_path, trained, monkeypatch, at):
     assert list((tmp_path / "deep").iterdir()) == []
 
 
+def test_what_a_failed_save_cannot_clean_up_does_not_hide_why_it_failed(tmp_path, trained, monkeypatch) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise OSError("no space")
+
+    def busy(*args: object, **options: object) -> None:
+        raise OSError("busy")
+
+    save_checkpoint(tmp_path / "out", *trained)
+    monkeypatch.setattr(writer, "save_file", fail)
+    monkeypatch.setattr(os, "rmdir", busy)
+    with pytest.raises(LukeError, match=r"L029.*no space"):
+        save_checkpoint(tmp_path / "out", *trained)
+
+
 def test_a_path_that_is_a_file_raises_l029(tmp_path, trained):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(LukeError, match="L029"):

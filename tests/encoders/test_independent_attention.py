@@ -15,6 +15,7 @@ from transformers import LukeModel
 from spacy_luke.checkpoints.reader import open_checkpoint
 from spacy_luke.encoders.independent_attention import IndependentLukeEncoder
 from spacy_luke.encoders.inputs import EncoderInput
+from spacy_luke.encoders.piece_states import PieceStates
 from tests.util import luke_config, make_input, randomise, reference_input, write_luke
 
 SPANS = [[(1, 3), (4, 9), (0, 12), (5, 6)], [(2, 3), (1, 7)], []]
@@ -143,6 +144,19 @@ def test_less_is_computed_for_what_is_not_read(shared, states):
         whole, part = shared(batch), shared(batch, states=states)
     torch.testing.assert_close(getattr(part, states), getattr(whole, states), atol=1e-6, rtol=1e-6)
     assert all(getattr(part, unread) is None for unread in {"pieces", "entities"} - {states})
+
+
+def test_all_states_are_the_same_on_pieces_that_were_encoded_before(shared):
+    class Encoded:
+        def states(self, *layers: int) -> PieceStates:
+            return encoded
+
+    batch = make_input(LENGTHS, SPANS)
+    with torch.no_grad():
+        encoded, whole = shared.encode_pieces(batch), shared(batch)
+        attached = shared(replace(batch, piece_source=Encoded()))
+    for mask, name in ((batch.piece_mask, "pieces"), (batch.entity_mask, "entities"), (..., "pooled")):
+        torch.testing.assert_close(getattr(attached, name)[mask], getattr(whole, name)[mask], atol=1e-6, rtol=1e-6)
 
 
 def test_gradient_checkpointing_changes_no_gradient(tmp_path):

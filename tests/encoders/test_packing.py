@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spacy_luke.batching.collate import batch_rows
-from spacy_luke.encoders import packing
+from spacy_luke.encoders import independent_attention, packing
 from spacy_luke.encoders.config import LukeConfig
 from spacy_luke.encoders.independent_attention import IndependentLukeEncoder
 from spacy_luke.encoders.inputs import EncoderInput
@@ -125,6 +125,20 @@ def test_padding_is_not_computed(encoder) -> None:
     with torch.no_grad():
         watched(batch)
     assert seen == {12, 5}
+
+
+def test_an_update_computes_padding(encoder) -> None:
+    assert encoder.packs(training=False)
+    assert not encoder.packs(training=True)
+
+
+@pytest.mark.parametrize("per_item", [1, 2])
+def test_packed_entities_are_not_cut_into_slices(encoder, monkeypatch, per_item: int) -> None:
+    batch = make_batch([4, 9, 7], [1, 6, 3], per_item, seed=2)
+    whole = real_states(encoder, batch, per_item)
+    monkeypatch.setattr(independent_attention, "ENTITY_ROWS", 4)
+    for ours, expected in zip(real_states(encoder, batch, per_item), whole, strict=True):
+        assert torch.equal(ours, expected)
 
 
 def test_a_text_has_no_number_of_another(encoder) -> None:

@@ -6,15 +6,22 @@ from types import SimpleNamespace
 from typing import Any
 from weakref import WeakSet
 
+import numpy as np
 import pytest
 import spacy
 import torch
 from spacy.tokens import Doc
 
+from spacy_luke.batching.collate import WindowRow, collate
+from spacy_luke.encoders.config import LukeConfig
+from spacy_luke.encoders.independent_attention import IndependentLukeEncoder
 from spacy_luke.models.piece_store import EncodedBatch, PieceStore
+from spacy_luke.tokenization.loading import SpecialPieces
+from spacy_luke.tokenization.pieces import WordPieces
 
 NLP = spacy.blank("en")
 READERS = {"luke_ner", "luke_relations"}
+SPECIAL = SpecialPieces(bos=0, eos=2, pad=1, unk=3, mask=4)
 
 
 def batch_of(store: PieceStore, *docs: Doc) -> Any:
@@ -100,3 +107,33 @@ def test_what_all_have_read_is_kept_no_more() -> None:
         store.has_read([b], reader, READERS)
     assert are_kept(both) == [False]
     assert store.nbytes == 0
+
+
+def test_a_batch_shows_a_window_of_the_same_pieces_and_types() -> None:
+    unused = np.zeros(0, dtype=np.int64)
+
+    def window(ids: list[int], types: list[int]) -> WindowRow:
+        return WindowRow(
+            0, WordPieces(np.array([9, *ids, 9]), np.array([0, *types, 0]), unused, unused), 1, 1 + len(ids)
+        )
+
+    rows = [window([5, 6], [0, 1]), window([5, 6, 7], [0, 1, 1])]
+    encoder: Any = None
+    batch = collate([row.make(SPECIAL) for row in rows], piece_pad=SPECIAL.pad, entity_pad=0)
+    encoded = EncodedBatch(encoder, batch, WeakSet())
+    others = [window([5, 8], [0, 1]), window([5, 6], [0, 0]), window([5, 6, 2], [0, 1, 0]), window([5], [0])]
+    assert [encoded.shows(0, row) for row in [*rows, *others]] == [True] + [False] * 5
+    assert [encoded.shows(1, row) for row in [*rows, *others]] == [False, True] + [False] * 4
+
+
+@pytest.mark.parametrize(("trains", "sizes"), [(None, [80]), (True, [40, 40])], ids=["prediction", "update"])
+def test_a_component_reads_in_one_batch_what_is_encoded_in_one(trains: bool | None, sizes: list[int]) -> None:
+    """Predictions leave padding out, so that windows of 10 and of 15 pieces are a batch; updates do not."""
+    config = LukeConfig(vocab_size=5, entity_vocab_size=5, hidden_size=4, num_attention_heads=1, num_hidden_layers=1)
+    encoder, docs = IndependentLukeEncoder(config), [NLP.make_doc("a") for _ in range(80)]
+    text = WordPieces(*[np.zeros(13, dtype=np.int64)] * 4)
+    rows = [WindowRow(doc, text, 0, 8 if doc % 2 else 13) for doc in range(80)]
+    store = PieceStore(0, max_trained_pieces=0)
+    found = list(store.batches(encoder, docs, rows, 4096, SPECIAL, entity_pad=0, trains=trains))
+    assert [len(group) for group, _ in found] == sizes
+    assert len({id(batch.piece_source.reading.encoded) for _, batch in found}) == len(sizes)

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -41,7 +41,7 @@ from ...encoders.inputs import EncoderInput
 from ...errors import LukeError, warn
 from ...files import parse_json_object
 from ...models.encoder_settings import open_for_encoder, require_precision
-from ...models.piece_store import words_on_their_way
+from ...models.piece_store import words_to_keep
 from ...models.shared import EncoderProvider
 from ...models.wrapper import torch_module
 from ...progress import track
@@ -97,9 +97,9 @@ class CheckpointComponent(TrainablePipe):
         # `read_windows`, and the description that they were found for.
         self._read_windows: tuple[Description | None, Any] = (None, None)
 
-    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
-        """Annotate Docs as spaCy does, `batch_size` at a time, or fewer long ones: no more than those whose pieces can
-        all be kept for the components that share them."""
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int | Iterable[int] = 128) -> Iterator[Doc]:
+        """Annotate Docs as spaCy does, `batch_size` at a time, or fewer if they have many words: about those whose
+        pieces are all kept for the components that share them."""
         handle_error = self.get_error_handler()
         for docs in self._minibatches(stream, batch_size):
             try:
@@ -109,12 +109,12 @@ class CheckpointComponent(TrainablePipe):
             else:
                 yield from docs
 
-    def _minibatches(self, stream: Iterable[Doc], batch_size: int) -> Iterator[list[Doc]]:
+    def _minibatches(self, stream: Iterable[Doc], batch_size: int | Iterable[int]) -> Iterator[list[Doc]]:
         left = iter(stream)
-        while True:
+        for size in repeat(batch_size) if isinstance(batch_size, int) else batch_size:
             docs: list[Doc] = []
             words, most = 0, self._most_words
-            for doc in islice(left, batch_size):
+            for doc in islice(left, int(size)):
                 docs.append(doc)
                 words += len(doc)
                 if words >= most:
@@ -125,11 +125,12 @@ class CheckpointComponent(TrainablePipe):
 
     @property
     def _most_words(self) -> float:
-        """Words after which a batch of `pipe` ends."""
+        """Words after which a batch of `pipe` ends, in all components of an encoder: one that passed on more at a time
+        would be the end of what was kept for those behind it. Not on a GPU, where it was not measured."""
         provider = self._piece_provider
-        if provider is None or not self._shares_with(provider):
+        if provider is None or provider.description is None or not provider.encoder.packs(training=False):
             return math.inf
-        return words_on_their_way(provider.encoder)
+        return words_to_keep(provider.encoder)
 
     # Weights
 

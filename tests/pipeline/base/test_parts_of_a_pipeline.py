@@ -144,6 +144,20 @@ def test_an_encoder_that_is_asked_for_by_name_may_be_renamed(saved: Path, tmp_pa
     assert_same(ner_logits(spacy.load(tmp_path), "luke_ner"), found)
 
 
+def test_a_component_that_has_read_another_name_of_its_encoder_is_saved_before_it_is_linked(saved: Path) -> None:
+    model = {"encoder": {"@architectures": "spacy-luke.SharedEncoder.v1", "upstream": "luke_encoder"}}
+    nlp, renamed = (spacy.load(saved, exclude=["luke_ner", *REST]) for _ in range(2))
+    for one in (nlp, renamed):
+        one.add_pipe("luke_ner", config={"model": model}).initialize(lambda one=one: examples(one))
+    renamed.rename_pipe("luke_encoder", "enc")
+    component, found = nlp.get_pipe("luke_ner"), ner_logits(nlp, "luke_ner")
+    component.from_bytes(renamed.get_pipe("luke_ner").to_bytes(), exclude=["model"])
+    with pytest.raises(LukeError, match=r"L066.*'enc'"):
+        component.predict([])
+    renamed.get_pipe("luke_ner").from_bytes(component.to_bytes())
+    assert_same(ner_logits(renamed, "luke_ner"), found)
+
+
 @pytest.mark.parametrize("settings", [{"disable": ["luke_encoder"]}, {"enable": ["sentencizer", "luke_ner"]}])
 def test_an_encoder_that_is_disabled_serves_and_is_not_trained(saved: Path, tmp_path: Path, settings) -> None:
     nlp = spacy.load(saved, **settings)

@@ -21,7 +21,7 @@ from transformers import LukeModel
 from spacy_luke.annotations import get_relations, set_entity_types, set_relations
 from spacy_luke.batching.pieces import doc_pieces
 from spacy_luke.batching.windows import Window
-from spacy_luke.models.piece_store import EncodedBatch
+from spacy_luke.models.piece_store import MAX_KEPT_BYTES, EncodedBatch, words_to_keep
 from tests.pipeline.encoder.shared_model import SHARED, adam, encoder_of, state
 from tests.pipeline.entity_markers.model import TEXT, with_ents
 from tests.util import luke_config, randomise, write_luke
@@ -117,11 +117,14 @@ def test_a_stream_encodes_each_doc_once_and_keeps_nothing(bare: Path, monkeypatc
     assert any(len(doc.ents) for doc in docs)
 
 
-def test_long_docs_are_passed_on_in_batches_that_can_be_kept(bare: Path, monkeypatch) -> None:
-    """However many Docs a batch may have, all components take the same few, whose pieces are encoded once."""
+def test_docs_are_passed_on_in_batches_that_can_be_kept(bare: Path, monkeypatch) -> None:
+    """However many Docs a batch may have, all components of the encoder take the same few, whose pieces are encoded
+    once; one that reads no pieces, too, or those behind it would find nothing."""
     nlp = build(bare)
+    nlp.add_pipe("luke_entity_typer", "marked", after="luke_ner", config={"model": SHARED, "markers": True})
+    nlp.get_pipe("marked").initialize(lambda: gold_examples(nlp), nlp=nlp)
     expected = [outcome(doc) for doc in nlp.pipe([TEXT] * 9, batch_size=2)]
-    batches: dict[str, list[int]] = {name: [] for name in READERS}
+    batches: dict[str, list[int]] = {name: [] for name in (*READERS, "marked")}
     for name, sizes in batches.items():
         component = nlp.get_pipe(name)
 
@@ -133,12 +136,50 @@ def test_long_docs_are_passed_on_in_batches_that_can_be_kept(bare: Path, monkeyp
     config = encoder_of(nlp, "luke_encoder").config
     words = 2 * len(nlp.make_doc(TEXT))  # 3 rows for a word, of 8 bytes for keys and values
     monkeypatch.setattr(
-        "spacy_luke.models.piece_store._BYTES", words * 3 * 8 * config.hidden_size * config.num_hidden_layers
+        "spacy_luke.models.piece_store.MAX_KEPT_BYTES", words * 3 * 8 * config.hidden_size * config.num_hidden_layers
     )
     counted = Counted(monkeypatch)
     assert [outcome(doc) for doc in nlp.pipe([TEXT] * 9)] == expected
-    assert batches == {name: [2, 2, 2, 2, 1] for name in READERS}
+    assert batches == {name: [2, 2, 2, 2, 1] for name in batches}
     assert counted.batches == 5
+    assert all(nlp.get_pipe(name)._most_words == words for name in batches)
+    with torch.device("meta"):
+        nlp.get_pipe("luke_ner")._module.encoder.embeddings.word.weight = torch.nn.Parameter(torch.empty(1, 1))
+    assert nlp.get_pipe("luke_ner")._most_words == float("inf"), "only CPUs were measured"
+
+
+def test_the_words_to_keep_are_those_of_the_default(bare: Path) -> None:
+    encoder = build(bare).get_pipe("luke_encoder")
+    assert encoder.piece_store.max_bytes == MAX_KEPT_BYTES
+    size = 8 * encoder.encoder.config.hidden_size * encoder.encoder.config.num_hidden_layers
+    assert words_to_keep(encoder.encoder) == MAX_KEPT_BYTES // size // 3
+
+
+def test_sizes_of_batches_may_be_a_schedule(bare: Path, monkeypatch) -> None:
+    nlp = build(bare)
+    component, sizes = nlp.get_pipe("luke_ner"), []
+    predict = component.predict
+    monkeypatch.setattr(component, "predict", lambda docs: sizes.append(len(docs)) or predict(docs))
+    docs = [nlp.get_pipe("sentencizer")(nlp.make_doc(TEXT)) for _ in range(6)]
+    assert list(component.pipe(iter(docs), batch_size=iter([1, 2, 4]))) == docs
+    assert sizes == [1, 2, 3]
+
+
+def test_an_error_goes_to_the_handler_and_the_next_batch_is_annotated(bare: Path, monkeypatch) -> None:
+    nlp = build(bare)
+    component = nlp.get_pipe("luke_ner")
+    predict, failed = component.predict, []
+
+    def fails(docs):
+        if "wrong" in docs[0].text:
+            raise ValueError("wrong")
+        return predict(docs)
+
+    monkeypatch.setattr(component, "predict", fails)
+    nlp.set_error_handler(lambda name, _, docs, error: failed.append((name, [doc.text for doc in docs], str(error))))
+    found = [doc.text for doc in nlp.pipe([TEXT, "wrong", "also", TEXT], batch_size=1)]
+    assert found == [TEXT, "also", TEXT]
+    assert failed == [("luke_ner", ["wrong"], "wrong")]
 
 
 @pytest.mark.parametrize("max_kept_bytes", [0, 5000, 20_000])

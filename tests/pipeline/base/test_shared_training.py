@@ -172,3 +172,57 @@ def test_a_step_is_taken_before_other_docs_are_predicted(checkpoint: Path) -> No
         nlp.update(examples(nlp), sgd=adam())
         nlp("Ada met Babbage.")
     assert changed(encoder_of(nlp, "luke_ner"), before)
+
+
+def test_a_step_is_taken_before_its_own_docs_are_predicted_once_all_have_added_to_it(checkpoint: Path) -> None:
+    nlp = initialized(checkpoint, ("luke_ner", "luke_textcat"))
+    encoder, gold = nlp.get_pipe("luke_encoder"), examples(nlp)
+    before, changes = state(encoder.encoder), []
+    encoder.update(gold, sgd=adam())
+    for name in ("luke_ner", "luke_textcat"):
+        nlp.get_pipe(name).update(gold)
+        nlp.get_pipe(name).predict([gold[0].predicted])
+        changes.append(changed(encoder.encoder, before))
+    assert changes == [False, True]
+
+
+def test_bounded_gradients_of_a_step_are_not_in_the_next(checkpoint: Path) -> None:
+    nlp = initialized(checkpoint, ("luke_ner",), component_grad_clip=0.01)
+    encoder = nlp.get_pipe("luke_encoder")
+    [shim] = encoder.model.shims
+    norms = []
+
+    def finish(sgd: object) -> None:  # leaves the weights, so that the next gradient is the same
+        norms.append(
+            float(torch.cat([p.grad.flatten() for p in encoder.encoder.parameters() if p.grad is not None]).norm())
+        )
+        encoder.encoder.zero_grad()
+
+    shim.finish_update = finish
+    for _ in range(3):
+        nlp.update(examples(nlp), sgd=False, drop=0.0)
+        encoder.finish_update(adam())
+    assert norms == [pytest.approx(0.01, rel=1e-3)] * 3
+
+
+def test_a_step_that_another_thread_took_is_not_taken_again(checkpoint: Path, monkeypatch) -> None:
+    nlp = initialized(checkpoint, ("luke_ner",))
+    encoder, sgd, steps = nlp.get_pipe("luke_encoder"), adam(), []
+    encoder.model.shims[0].finish_update = steps.append
+
+    class OtherThreadFirst:
+        """A lock that another thread gets first."""
+
+        free = True
+
+        def __enter__(self) -> None:
+            if self.free:
+                self.free = False
+                encoder.flush_step()
+
+        def __exit__(self, *error: object) -> None: ...
+
+    nlp.update(examples(nlp), sgd=sgd)
+    monkeypatch.setattr("spacy_luke.pipeline.base.shared_encoder.STATE_LOCK", OtherThreadFirst())
+    encoder.flush_step()
+    assert steps == [sgd]
