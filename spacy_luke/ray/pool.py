@@ -14,8 +14,8 @@ from typing import Any, cast
 from spacy.language import Language
 
 from ..errors import LukeError, warn
-from ..scale.pool import MAX_DEATHS, Done, GivenUp
 from ..scale.memory import release_memory
+from ..scale.pool import MAX_DEATHS, Done, GivenUp
 from ..scale.worker import AnnotatePart, Annotator, JoinParts, PartResults, join_parts, part_results, write_part
 
 try:
