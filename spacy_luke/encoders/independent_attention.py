@@ -46,26 +46,32 @@ class IndependentAttention(Attention):
             self.entity_to_piece_query = Linear(config.hidden_size, config.hidden_size)
             self.entity_to_entity_query = Linear(config.hidden_size, config.hidden_size)
 
-    def project(self, pieces: Tensor, packing: Packing = PADDED) -> tuple[Tensor, Tensor]:
-        """Keys and values of the pieces, for themselves and for the entities.
+    def project(self, pieces: Tensor, packing: Packing = PADDED) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries of the pieces, and their keys and values for themselves and for the entities.
 
-        *Shapes:* (batch, pieces, hidden), or packed -> 2 x (batch, heads, pieces, head width)
+        *Shapes:* (batch, pieces, hidden), or packed -> 3 x (batch, heads, pieces, head width)
         """
-        keys, values = map(packing.unpack, project(pieces, self.key, self.value))
-        return self._split_heads(keys), self._split_heads(values)
+        query, key, value = map(packing.unpack, project(pieces, self.query, self.key, self.value))
+        return self._split_heads(query), self._split_heads(key), self._split_heads(value)
 
     def forward_pieces(
-        self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, packing: Packing = PADDED
+        self,
+        pieces: Tensor,
+        queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        mask: Tensor | None,
+        packing: Packing = PADDED,
     ) -> Tensor:
         """*Shape:* (batch, pieces, hidden), or packed -> the same."""
-        context = self._attend(self._split_heads(packing.unpack(self.query(pieces))), keys, values, mask)
+        context = self._attend(queries, keys, values, mask)
         return self._output(packing.pack(self._merge_heads(context)), pieces)
 
     def pieces_with_weights(
-        self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+        self, pieces: Tensor, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """`forward_pieces`, the plain way, and the weights. *Shape of these:* (batch, heads, pieces, pieces)"""
-        weights = self._attention_weights(self._split_heads(self.query(pieces)) @ keys.transpose(2, 3), mask)
+        weights = self._attention_weights(queries @ keys.transpose(2, 3), mask)
         return self._output(self._merge_heads(weights.to(values.dtype) @ values), pieces), weights
 
     def forward_entities(
@@ -149,10 +155,16 @@ class IndependentLayer(nn.Module):
         self.feed_forward = FeedForward(config)
 
     def forward_pieces(
-        self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, packing: Packing = PADDED
+        self,
+        pieces: Tensor,
+        queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        mask: Tensor | None,
+        packing: Packing = PADDED,
     ) -> Tensor:
         """*Shape:* (batch, pieces, hidden), or packed -> the same; the rest as for the attention."""
-        return self.feed_forward(self.attention.forward_pieces(pieces, keys, values, mask, packing))
+        return self.feed_forward(self.attention.forward_pieces(pieces, queries, keys, values, mask, packing))
 
     def forward_entities(
         self,
@@ -167,10 +179,10 @@ class IndependentLayer(nn.Module):
         return self.feed_forward(self.attention.forward_entities(entities, keys, values, mask, per_item, packing))
 
     def pieces_with_weights(
-        self, pieces: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+        self, pieces: Tensor, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """`forward_pieces` and the weights, as for the attention."""
-        attended, weights = self.attention.pieces_with_weights(pieces, keys, values, mask)
+        attended, weights = self.attention.pieces_with_weights(pieces, queries, keys, values, mask)
         return self.feed_forward(attended), weights
 
     def entities_with_weights(
@@ -198,8 +210,8 @@ class _Pieces:
         """*Shape:* (batch, pieces, hidden)"""
         return self.packing.unpack(self.rows)
 
-    def projected(self, layer: IndependentLayer) -> tuple[Tensor, Tensor]:
-        """Keys and values of a layer. *Shape:* 2 x (batch, heads, pieces, head width)"""
+    def projected(self, layer: IndependentLayer) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of a layer. *Shape:* 3 x (batch, heads, pieces, head width)"""
         return layer.attention.project(self.rows, self.packing)
 
 
@@ -244,12 +256,13 @@ class IndependentLukeEncoder(Encoder):
             pieces = self._embed_pieces(batch)
             projected, hidden = [], {}
             for number, layer in enumerate(self.layers, start=1):
-                projected.append(pieces.projected(layer))
-                pieces = self._pieces_through(layer, pieces, *projected[-1])
+                queries, keys, values = pieces.projected(layer)
+                projected.append((keys, values))
+                pieces = self._pieces_through(layer, pieces, queries, keys, values)
                 if number in layers or number == len(self.layers):
                     hidden[number] = pieces.states
-            keys, values = zip(*projected, strict=True)
-            return PieceStates(keys, values, hidden, pieces.mask)
+            of_keys, of_values = zip(*projected, strict=True)
+            return PieceStates(of_keys, of_values, hidden, pieces.mask)
 
     def encode_filtered(self, batch: EncoderInput, span_filter: SpanFilter) -> tuple[EncoderOutput, KeptEntities]:
         """Encode the pieces, and of the entities those that the filter keeps, which the output has in that order."""
@@ -263,8 +276,9 @@ class IndependentLukeEncoder(Encoder):
             pieces = self._embed_pieces(batch)
             projected = []
             for layer in lower:
-                projected.append(pieces.projected(layer))
-                pieces = self._pieces_through(layer, pieces, *projected[-1])
+                queries, keys, values = pieces.projected(layer)
+                projected.append((keys, values))
+                pieces = self._pieces_through(layer, pieces, queries, keys, values)
             kept = span_filter(pieces.states, batch)
             entities = self._embed_entities(kept.batch)
             assert entities is not None
@@ -314,17 +328,17 @@ class IndependentLukeEncoder(Encoder):
         states = [(pieces, entities)] if 0 in recording.states else []
         attentions = []
         for number, layer in enumerate(self.layers, start=1):
-            keys, values = layer.attention.project(pieces)
+            queries, keys, values = layer.attention.project(pieces)
             if number in recording.attentions:
                 entity_weights = None
                 if entities is not None:
                     entities, entity_weights = layer.entities_with_weights(entities, keys, values, mask)
-                pieces, piece_weights = layer.pieces_with_weights(pieces, keys, values, mask)
+                pieces, piece_weights = layer.pieces_with_weights(pieces, queries, keys, values, mask)
                 attentions.append(_joint_weights(piece_weights, entity_weights))
             else:
                 if entities is not None:
                     entities = self._entities_through(layer, _Entities(entities), keys, values, mask).states
-                pieces = self._run(layer.forward_pieces, pieces, keys, values, mask)
+                pieces = self._run(layer.forward_pieces, pieces, queries, keys, values, mask)
             if number in recording.states:
                 states.append((pieces, entities))
         entity_states = tuple(entities for _, entities in states if entities is not None)
@@ -343,16 +357,17 @@ class IndependentLukeEncoder(Encoder):
         """The rest of the layers, pieces and entities side by side."""
         *earlier, last = layers
         for layer in (*earlier, last):
-            keys, values = pieces.projected(layer)
+            queries, keys, values = pieces.projected(layer)
             if entities is not None:
                 entities = self._entities_through(layer, entities, keys, values, pieces.mask)
             if states == "entities" and layer is last:
                 assert entities is not None
                 return EncoderOutput(pieces=None, entities=entities.states, pooled=None)
             if states == "pooled" and layer is last:
-                first = self._run(layer.forward_pieces, pieces.states[:, :1], keys, values, pieces.mask)
+                own = pieces.states[:, :1], queries[:, :, :1]
+                first = self._run(layer.forward_pieces, *own, keys, values, pieces.mask)
                 return EncoderOutput(pieces=None, entities=None, pooled=self._pooled(first))
-            pieces = self._pieces_through(layer, pieces, keys, values)
+            pieces = self._pieces_through(layer, pieces, queries, keys, values)
         found = pieces.states
         return EncoderOutput(found, entities.states if entities is not None else None, self._pooled(found))
 
@@ -382,8 +397,10 @@ class IndependentLukeEncoder(Encoder):
         assert batch.entity_spans is not None
         return self.entity_embeddings(batch.entity_ids, batch.entity_spans)
 
-    def _pieces_through(self, layer: IndependentLayer, pieces: _Pieces, keys: Tensor, values: Tensor) -> _Pieces:
-        rows = self._run(layer.forward_pieces, pieces.rows, keys, values, pieces.mask, pieces.packing)
+    def _pieces_through(
+        self, layer: IndependentLayer, pieces: _Pieces, queries: Tensor, keys: Tensor, values: Tensor
+    ) -> _Pieces:
+        rows = self._run(layer.forward_pieces, pieces.rows, queries, keys, values, pieces.mask, pieces.packing)
         return replace(pieces, rows=rows)
 
     def _entities_through(

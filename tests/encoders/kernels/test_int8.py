@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -343,6 +344,22 @@ def test_states_are_close_to_those_of_float32(encoder: Encoder) -> None:
     if exact.entities is not None:
         keep = batch().entity_mask
         assert 0 < relative_error(rough.entities[keep], exact.entities[keep]) < 0.05
+
+
+@needs_int8
+@pytest.mark.parametrize("independent", [False, True])
+def test_pieces_are_rounded_once_for_query_key_and_value(tmp_path: Path, monkeypatch, independent: bool) -> None:
+    write_luke(tmp_path, randomise(LukeModel(luke_config())))
+    checkpoint = open_checkpoint(tmp_path)
+    luke = (checkpoint.with_independent_attention() if independent else checkpoint).load_encoder().eval()
+    luke.precision = "int8"
+    rounded, of = [], linear.Int8Rows.of
+    monkeypatch.setattr(linear.Int8Rows, "of", lambda rows: rounded.append(rows.shape[-1]) or of(rows))
+    with torch.no_grad():
+        luke(replace(batch(), entity_ids=None, entity_spans=None, entity_mask=None))
+    config = luke.config  # before the attention, its output, and the two layers of the feed-forward
+    widths = [config.hidden_size] * 3 + [config.intermediate_size]
+    assert rounded == widths * config.num_hidden_layers
 
 
 @needs_int8
