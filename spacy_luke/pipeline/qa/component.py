@@ -217,7 +217,10 @@ class LukeQA(TaskComponent):
     def _find(self, docs: Sequence[Doc], questions: Sequence[Sequence[str]], n_best: int) -> list[list[FoundAnswers]]:
         keep = max(N_BEST, n_best)
         best = [[NOTHING] * len(doc_questions) for doc_questions in questions]
-        ends = [sentence_ends(doc) if self.one_sentence else NO_ENDS for doc in docs]
+        ends = [
+            sentence_ends(doc) if self.one_sentence and doc_questions else NO_ENDS
+            for doc, doc_questions in zip(docs, questions, strict=True)
+        ]
         for group, scores in self._scored(docs, questions):
             for row, row_scores in zip(group, scores, strict=True):
                 found = window_answers(row, row_scores, self.max_answer_pieces, keep, ends[row.doc])
