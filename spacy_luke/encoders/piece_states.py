@@ -45,10 +45,19 @@ class PieceStates:
         """Memory that the states take, in bytes."""
         return sum(tensor.nbytes for tensor in self.tensors)
 
-    def select(self, rows: Tensor) -> PieceStates:
-        """The states of some rows of the batch, which may repeat. *Shape:* (rows,), int64"""
-        chosen = self.with_tensors(tuple(tensor.index_select(0, rows) for tensor in self.tensors))
-        return chosen if self.mask is None else replace(chosen, mask=self.mask.index_select(0, rows))
+    def select(self, rows: Tensor, pieces: int) -> PieceStates:
+        """The states of some rows of the batch, which may repeat, and of their first pieces.
+
+        rows: *Shape:* (rows,), int64
+        pieces: how many.
+        """
+        mask = self.mask
+        return PieceStates(
+            keys=tuple(tensor[:, :, :pieces].index_select(0, rows) for tensor in self.keys),
+            values=tuple(tensor[:, :, :pieces].index_select(0, rows) for tensor in self.values),
+            hidden={number: states[:, :pieces].index_select(0, rows) for number, states in self.hidden.items()},
+            mask=None if mask is None else mask[..., :pieces].index_select(0, rows),
+        )
 
 
 class PieceSource(Protocol):

@@ -109,16 +109,29 @@ class _Reading:
 
 @dataclass(frozen=True)
 class SelectedStates:
-    """The states of some rows of a batch: a `PieceSource`. *Shape:* (rows,), int64"""
+    """The states of some rows of a batch: a `PieceSource`.
+
+    rows: *Shape:* (rows,), int64
+    pieces: of the longest of them.
+    """
 
     reading: _Reading
     rows: np.ndarray
+    pieces: int
 
     def states(self, *layers: int) -> PieceStates:
         found = self.reading.read(layers)
         if np.array_equal(self.rows, np.arange(len(self.reading.encoded.batch.piece_ids))):
             return found
-        return found.select(torch.from_numpy(self.rows).to(found.last.device))
+        return found.select(torch.from_numpy(self.rows).to(found.last.device), self.pieces)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """The tensors of the pieces."""
+        batch, index = self.reading.encoded.batch, torch.from_numpy(self.rows)
+        assert batch.piece_types is not None
+        tensors = {"piece_ids": batch.piece_ids, "piece_mask": batch.piece_mask, "piece_types": batch.piece_types}
+        return {name: tensor[index, : self.pieces] for name, tensor in tensors.items()}
 
 
 @dataclass
@@ -207,7 +220,8 @@ class PieceStore:
                 for group in batch_rows([by_id[key] for key in members], max_batch_pieces, packed=packed):
                     chosen = np.array([members[id(row)] for row in group], dtype=np.int64)
                     own = collate([r.make(special) for r in group], piece_pad=special.pad, entity_pad=entity_pad)
-                    yield group, replace(own, piece_source=SelectedStates(reading, chosen), **_pieces(encoded, chosen))
+                    selected = SelectedStates(reading, chosen, max(row.pieces for row in group))
+                    yield group, replace(own, piece_source=selected, **selected.inputs)
 
     def _places(
         self,
@@ -344,17 +358,6 @@ def words_to_keep(encoder: Encoder) -> int:
     config = encoder.config
     of_piece = 2 * 4 * config.hidden_size * config.num_hidden_layers  # keys and values, float32
     return max(MAX_KEPT_BYTES // (of_piece * _ROWS_OF_WORD), 1)
-
-
-def _pieces(encoded: EncodedBatch, rows: np.ndarray) -> dict[str, Any]:
-    """The tensors of the pieces of some rows of a batch."""
-    batch, index = encoded.batch, torch.from_numpy(rows)
-    assert batch.piece_types is not None
-    return {
-        "piece_ids": batch.piece_ids[index],
-        "piece_mask": batch.piece_mask[index],
-        "piece_types": batch.piece_types[index],
-    }
 
 
 def _detached(states: PieceStates) -> PieceStates:

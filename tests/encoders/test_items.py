@@ -129,8 +129,12 @@ def test_rows_are_selected_and_repeated(models) -> None:
     batch = make_input(LENGTHS, SPANS)
     with torch.no_grad():
         states = encoder.encode_pieces(batch, 1)
-        chosen = states.select(torch.tensor([2, 0, 0]))
+        chosen = states.select(torch.tensor([2, 0, 0]), max(LENGTHS))
+        short = states.select(torch.tensor([2]), LENGTHS[2])
     assert torch.equal(chosen.hidden[1][1], states.hidden[1][0])
     assert torch.equal(chosen.keys[1][0], states.keys[1][2])
     assert torch.equal(chosen.mask[2], states.mask[0])
+    assert torch.equal(short.hidden[1], states.hidden[1][2:, : LENGTHS[2]])
+    assert torch.equal(short.values[0], states.values[0][2:, :, : LENGTHS[2]])
+    assert not short.mask.any()
     assert states.nbytes == sum(t.numel() * 4 for t in (*states.keys, *states.values, *states.hidden.values()))
