@@ -32,7 +32,8 @@ from ..scale.worker import annotate_rows
 from .settings import Settings
 
 MAX_RETRY = 60  # seconds
-RELEASE_AFTER = 256  # texts after which memory that was freed is given back
+RELEASE_AFTER = 256  # texts after which memory that was freed is given back, and
+IDLE = 1.0  # seconds without a request
 _MEMORY = 0.8  # share of the past in the mean time of a text
 
 
@@ -142,7 +143,12 @@ class Batcher:
 
     def _work(self) -> None:
         since_release = 0
-        while batch := self._take():
+        while True:
+            if since_release >= RELEASE_AFTER or (since_release and self._is_idle()):
+                release_memory()
+                since_release = 0
+            if not (batch := self._take()):
+                return
             started = time.perf_counter()
             count = sum(len(job.rows) for job in batch)
             try:
@@ -154,9 +160,11 @@ class Batcher:
             self._seconds = _MEMORY * self._seconds + (1 - _MEMORY) * seconds if self._seconds else seconds
             self._running = 0
             since_release += count
-            if since_release >= RELEASE_AFTER:
-                release_memory()
-                since_release = 0
+
+    def _is_idle(self) -> bool:
+        """Whether no request comes for a while."""
+        with self._changed:
+            return not self._changed.wait_for(lambda: self._waiting or self._closed, IDLE)
 
     def _take(self) -> list[Job]:
         """The next jobs that share their components; [] at the end."""

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,21 @@ def respell(name: str) -> str:
     if "LayerNorm" not in name:
         return name
     return name.replace("weight", "gamma").replace("bias", "beta")
+
+
+def test_what_was_saved_keeps_its_entities_unless_the_special_ones_are_asked_for(original):
+    saved = replace(open_checkpoint(original[0]), saved=True)
+    every, rows = saved.select_entities("titles.json")
+    assert every.equals(saved.entity_vocab)
+    assert rows is None
+    special, rows = saved.select_entities("special")
+    assert len(special) == len(rows) < len(every)
+
+
+def test_a_pooler_is_there_if_it_is_asked_for(original):
+    checkpoint = open_checkpoint(original[0])
+    assert checkpoint.load_encoder().pooler is not None
+    assert checkpoint.load_encoder(pooling=False).pooler is None
 
 
 # --- layouts

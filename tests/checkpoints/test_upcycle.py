@@ -295,8 +295,10 @@ def test_special_ids_are_those_of_the_tokenizer_whatever_config_json_says(tmp_pa
 def test_case_types_follow_the_tokenizer_unless_told(tmp_path):
     write_source(tmp_path, "bert")
     assert opened(tmp_path)[0].settings == {"piece_types": "case"}
+    assert opened(tmp_path)[0].tokenizer.case_types
     assert opened(tmp_path)[0].config.type_vocab_size == CASE_TYPES
     assert opened(tmp_path, case_types=False)[0].settings == {}
+    assert not opened(tmp_path, case_types=False)[0].tokenizer.case_types
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -264,6 +264,14 @@ def test_what_a_failed_save_cannot_clean_up_does_not_hide_why_it_failed(tmp_path
         save_checkpoint(tmp_path / "out", *trained)
 
 
+def test_folders_that_only_look_like_those_of_a_killed_save_stay(tmp_path, trained) -> None:
+    names = (".out.abcd1234", ".out.abcd12345", ".other.abcd1234", "out.abcd1234")
+    for name in names:
+        (tmp_path / name / ("old" if name == ".out.abcd1234" else "new")).mkdir(parents=True)
+    save_checkpoint(tmp_path / "out", *trained)
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "out"}
+
+
 def test_a_path_that_is_a_file_raises_l029(tmp_path, trained):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(LukeError, match="L029"):

@@ -77,6 +77,21 @@ def test_memory_that_was_freed_is_given_back_now_and_then(nlp, monkeypatch):
     assert released == [3, 6, 10]
 
 
+def test_memory_is_given_back_when_no_more_requests_come(nlp, monkeypatch):
+    released = []
+    monkeypatch.setattr("spacy_luke.serve.batcher.release_memory", lambda: released.append(batcher.counts.texts))
+    monkeypatch.setattr("spacy_luke.serve.batcher.IDLE", 0.01)
+    batcher = Batcher(nlp, Settings())
+    batcher.start()
+    for number in (1, 2):
+        one = job("a")
+        batcher.submit(one)
+        one.future.result(10)
+        asyncio.run(until(lambda number=number: len(released) == number))
+    batcher.close()
+    assert released == [1, 2], "once after each, not as long as nothing comes"
+
+
 def test_a_batch_ends_with_the_request_that_makes_it_large(batcher, closed):
     jobs = [job("a", "b", "c"), job("d"), job("e"), job("f")]
     for one in jobs:
@@ -87,12 +102,26 @@ def test_a_batch_ends_with_the_request_that_makes_it_large(batcher, closed):
 
 
 def test_a_batch_ends_with_the_request_that_makes_it_long(batcher, closed):
-    jobs = [job("a" * 100), job("b"), job("c")]
+    jobs = [job("a" * 99), job("b"), job("c"), job("d")]
     for one in jobs:
         batcher.submit(one)
     closed.set()
-    assert len([one.future.result(10) for one in jobs]) == 3
-    assert batcher.counts.batches == {1: 2, 2: 1}
+    assert len([one.future.result(10) for one in jobs]) == 4
+    assert batcher.counts.batches == {1: 1, 2: 2}
+
+
+def test_the_length_of_a_request_is_that_of_its_texts_and_questions():
+    rows = [Row(1, "Ada met Bo.", questions=["Who?", "Whom?"]), Row(2, "Cy left.")]
+    assert Job(rows, len, ALL).characters == 11 + 9 + 8
+
+
+def test_it_is_alive_from_its_start_to_its_end(nlp):
+    batcher = Batcher(nlp, Settings())
+    found = [batcher.is_alive]
+    batcher.start()
+    found.append(batcher.is_alive)
+    batcher.close()
+    assert [*found, batcher.is_alive] == [False, True, False]
 
 
 def test_requests_for_other_components_are_another_batch(batcher, closed):
@@ -118,13 +147,14 @@ def test_more_texts_than_may_wait_are_refused(batcher, closed):
 
 
 def test_a_job_that_nobody_waits_for_is_not_started(batcher, closed):
-    abandoned, other = job("RAISE"), job("a")
-    batcher.submit(abandoned)
-    batcher.submit(other)
-    abandoned.future.cancel()
+    abandoned, other = [job("RAISE"), job("RAISE")], job("a")
+    for one in (*abandoned, other):
+        batcher.submit(one)
+    for one in abandoned:
+        one.future.cancel()
     closed.set()
     assert other.future.result(10) == ["a"]
-    assert (batcher.counts.abandoned, batcher.counts.failed) == (1, 0)
+    assert (batcher.counts.abandoned, batcher.counts.failed) == (2, 0)
     assert batcher.waiting == 0
 
 

@@ -7,6 +7,7 @@ import json
 import pickle
 import unicodedata
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -344,6 +345,21 @@ def test_a_broken_added_token_raises_l022_with_its_file(folders, token):
 def test_broken_ids_of_added_tokens_raise_l022(folders, content):
     with pytest.raises(LukeError, match=r"L022.*added_tokens\.json.*(added token|half a character)"):
         PieceTokenizer({**read_tokenizer_files(folders["luke"]), "added_tokens.json": content})
+
+
+def test_an_added_token_that_is_a_piece_of_another_id_raises_l028(folders):
+    files = read_tokenizer_files(folders["longformer"])
+    data = json.loads(files["tokenizer.json"])
+    number = data["model"]["vocab"]["e"]
+    for changed in (number, number + 1):
+        token = {**data["added_tokens"][-1], "id": changed, "content": "e", "special": False}
+        content = json.dumps({**data, "added_tokens": [*data["added_tokens"], token]}).encode()
+        with (
+            pytest.raises(LukeError, match=rf"L028.*'e' has the id {changed}, and {number} as")
+            if changed > number
+            else nullcontext()
+        ):
+            PieceTokenizer({**files, "tokenizer.json": content})
 
 
 @pytest.mark.parametrize("name", ["added_tokens", "added_tokens_decoder"])

@@ -172,6 +172,7 @@ def test_a_tokenizer_json_of_another_kind_raises_l028(word_piece_folder, changes
         {"type": "Unigram"},
         {"type": "Unigram", "vocab": {"a": 0}},
         {"type": "Unigram", "vocab": [1]},
+        {"type": "Unigram", "vocab": [["a", 0.0, 1]]},
     ],
     ids=str,
 )

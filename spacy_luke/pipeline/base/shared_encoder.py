@@ -82,7 +82,7 @@ class SharedEncoderProvider(CheckpointComponent):
         self._examples: list[Example] = []
         # The optimiser of a step that was asked for before there were gradients.
         self._waiting: Optimizer | None = None
-        # Parameters that are not to get gradients for the moment.
+        # Parameters that are not to get the gradients of the component that is being updated.
         self._frozen_params: list[nn.Parameter] = []
 
     # Weights
@@ -254,29 +254,30 @@ class SharedEncoderProvider(CheckpointComponent):
         self._awaited.discard(component)
         self._has_gradients |= joins
         self.update_trains = joins and trains
-        if self.update_trains:
-            for parameter in self._frozen_params:
-                parameter.requires_grad_(True)
-            self._frozen_params.clear()
-        elif not self._frozen_params:
+        self._unfreeze()
+        if not self.update_trains:
             self._frozen_params = [p for p in self.encoder.parameters() if p.requires_grad]
             for parameter in self._frozen_params:
                 parameter.requires_grad_(False)
 
+    def _unfreeze(self) -> None:
+        """Let parameters have gradients again that were not to have those of one component."""
+        for parameter in self._frozen_params:
+            parameter.requires_grad_(True)
+        self._frozen_params.clear()
+
     def end_update(self) -> None:
         """After the backward passes of an update of a component: the gradients on pieces that all have read go back to
         the weights."""
+        self._unfreeze()
         if self.component_grad_clip is None and not self._awaited:
             self._take_piece_gradients()
 
     def _take_piece_gradients(self, *, retain: bool = False) -> None:
         """Take the gradients that components left on pieces back to the weights, also if the last component does not
         train them. retain: whether there will be more."""
-        for parameter in self._frozen_params:
-            parameter.requires_grad_(True)
+        self._unfreeze()  # an update that failed may not have
         self.piece_store.backward(retain=retain)
-        for parameter in self._frozen_params:
-            parameter.requires_grad_(False)
 
     def _accumulate_grads(self) -> None:
         """Bound what the last component has added, and put it with what those before it have."""

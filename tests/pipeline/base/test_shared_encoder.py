@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import spacy
+import srsly
 from spacy.tokens import DocBin
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
@@ -66,6 +67,28 @@ def test_with_full_attention_a_head_has_windows_of_its_own(checkpoint: Path, tmp
         assert isinstance(one.get_pipe("luke_ner").windows, SentenceWindows)
 
 
+def test_an_encoder_of_a_task_has_no_windows_of_the_task(checkpoint: Path, tmp_path: Path) -> None:
+    windows = {"@misc": "spacy-luke.strided_windows.v1", "max_pieces": 60, "stride": 40}
+    nlp = spacy.blank("en")
+    ner = nlp.add_pipe("luke_ner", config={"windows": windows})
+    ner.initialize(lambda: examples(nlp), checkpoint=str(checkpoint))
+    ner.to_disk(tmp_path)
+    of_task, bare = (
+        spacy.blank("en").add_pipe("luke_encoder").load_checkpoint(path) for path in (tmp_path, checkpoint)
+    )
+    assert ner.windows == StridedWindows(60, 40)
+    assert of_task.windows == bare.windows != ner.windows
+
+
+def test_an_encoder_is_saved_without_what_is_excluded(checkpoint: Path, tmp_path: Path) -> None:
+    encoder = initialized(checkpoint, ()).get_pipe("luke_encoder")
+    encoder.to_disk(tmp_path, exclude=["model"])
+    saved = srsly.msgpack_loads(encoder.to_bytes(exclude=["model"]))
+    assert saved.keys() == {"cfg"}
+    assert (tmp_path / "cfg").read_bytes() == saved["cfg"]
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 def test_the_encoder_is_on_disk_once(checkpoint: Path, tmp_path: Path) -> None:
     nlp = initialized(checkpoint)
     nlp.to_disk(tmp_path)
@@ -93,6 +116,24 @@ def test_replaced_listeners_train_apart(checkpoint: Path) -> None:
     nlp.update(examples(nlp), sgd=adam(), exclude=["luke_encoder", "luke_relations"])
     assert changed(own, before_own)
     assert not changed(shared, before_shared)
+
+
+def test_the_layer_of_a_replaced_listener_has_no_weights_of_its_own(checkpoint: Path) -> None:
+    nlp = initialized(checkpoint, ("luke_ner",))
+    nlp.replace_listeners("luke_encoder", "luke_ner", ["model.encoder"])
+    model = nlp.get_pipe("luke_ner").model
+    assert [len(node.shims) for node in model.walk()] == [1] + [0] * (len(list(model.walk())) - 1)
+
+
+def test_a_listener_that_is_removed_was_known(checkpoint: Path) -> None:
+    nlp = initialized(checkpoint, ("luke_ner",))
+    encoder = nlp.get_pipe("luke_encoder")
+    [listener] = encoder.listeners
+    assert not encoder.remove_listener(listener, "luke_qa")
+    assert encoder.listening_components == ["luke_ner"]
+    assert encoder.remove_listener(listener, "luke_ner")
+    assert not encoder.remove_listener(listener, "luke_ner")
+    assert encoder.listening_components == []
 
 
 def test_other_weights_reach_the_components(checkpoint: Path, tmp_path: Path) -> None:

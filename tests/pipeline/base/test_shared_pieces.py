@@ -432,6 +432,19 @@ def test_a_step_is_that_of_separate_encodings(bare: Path, monkeypatch, clip) -> 
         torch.testing.assert_close(gradient, expected[name], atol=1e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
 
 
+def test_a_step_that_a_component_adds_nothing_to_has_the_gradients_of_pieces(bare: Path, monkeypatch) -> None:
+    nlp, separate = build(bare), build(bare)
+    with nlp.select_pipes(disable=["luke_entity_typer"]):
+        found = stepped_gradients(nlp)
+    for name in READERS:
+        monkeypatch.setattr(type(separate.get_pipe(name)), "reads_pieces", False)
+    with separate.select_pipes(disable=["luke_entity_typer"]):
+        expected = stepped_gradients(separate)
+    assert found.keys() == expected.keys()
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[name], atol=1e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
+
+
 def test_several_updates_before_a_step_add_up(bare: Path) -> None:
     once, twice = build(bare), build(bare)
     once.update(gold_examples(once), sgd=False, drop=0.0)

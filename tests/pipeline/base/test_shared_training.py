@@ -100,6 +100,12 @@ def test_a_bound_that_is_no_positive_number_is_refused(value: object) -> None:
         spacy.blank("en").add_pipe("luke_encoder", config={"component_grad_clip": value})
 
 
+def test_memory_for_pieces_is_no_number_below_0() -> None:
+    spacy.blank("en").add_pipe("luke_encoder", config={"max_kept_bytes": 0})
+    with pytest.raises(LukeError, match=r"L047.*max_kept_bytes"):
+        spacy.blank("en").add_pipe("luke_encoder", config={"max_kept_bytes": -1})
+
+
 def test_training_lowers_the_losses_of_all_tasks(checkpoint: Path) -> None:
     nlp = initialized(checkpoint)
     sgd, losses = adam(0.002), []
@@ -123,8 +129,9 @@ def test_a_frozen_encoder_stays_and_its_heads_learn(checkpoint: Path) -> None:
     assert changed(encoder, before)
 
 
-def test_one_component_may_leave_the_encoder_alone(checkpoint: Path) -> None:
-    nlp = initialized(checkpoint, ("luke_ner", "luke_relations"))
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_one_component_may_leave_the_encoder_alone(checkpoint: Path, clip: float | None) -> None:
+    nlp = initialized(checkpoint, ("luke_ner", "luke_relations"), component_grad_clip=clip)
     before = state(encoder_of(nlp, "luke_ner"))
     nlp.get_pipe("luke_ner").freeze_encoder()
     nlp.get_pipe("luke_relations").freeze_encoder()
@@ -226,3 +233,18 @@ def test_a_step_that_another_thread_took_is_not_taken_again(checkpoint: Path, mo
     monkeypatch.setattr("spacy_luke.pipeline.base.shared_encoder.STATE_LOCK", OtherThreadFirst())
     encoder.flush_step()
     assert steps == [sgd]
+
+
+@pytest.mark.parametrize("left_alone", ["by the pipeline", "by the last component"])
+def test_a_copy_of_the_encoder_trains_after_an_update_that_left_it_alone(checkpoint: Path, left_alone: str) -> None:
+    nlp = initialized(checkpoint, ("luke_ner", "luke_relations"))
+    if left_alone == "by the pipeline":
+        nlp.update(examples(nlp), sgd=adam(), exclude=["luke_encoder"])
+    else:
+        nlp.get_pipe("luke_relations").freeze_encoder()
+        nlp.update(examples(nlp), sgd=adam())
+    assert all(parameter.requires_grad for parameter in encoder_of(nlp, "luke_encoder").parameters())
+    nlp.replace_listeners("luke_encoder", "luke_ner", ["model.encoder"])
+    before = state(encoder_of(nlp, "luke_ner"))
+    nlp.update(examples(nlp), sgd=adam())
+    assert changed(encoder_of(nlp, "luke_ner"), before)

@@ -401,6 +401,12 @@ def test_wrong_settings_are_named(config: dict) -> None:
         spacy.blank("en").add_pipe("luke_ner", config=config)
 
 
+@pytest.mark.parametrize("config", [{"chunk_size": 1}, {"max_mention_pieces": 1}, {"max_negatives": 0}])
+def test_the_smallest_settings_are_taken(config: dict) -> None:
+    [(name, value)] = config.items()
+    assert getattr(spacy.blank("en").add_pipe("luke_ner", config=config), name) == value
+
+
 def test_unknown_negative_label_is_named_and_leaves_the_component_without_weights(checkpoint) -> None:
     pipe = spacy.blank("en").add_pipe("luke_ner", config={"negative_label": "NOTHING"})
     with pytest.raises(LukeError, match=r"L044.*NOTHING"):

@@ -29,7 +29,7 @@ from spacy_luke.errors import LukeError
 from spacy_luke.models.architectures import build_luke_encoder
 from spacy_luke.pipeline.base.stored_head import StoredHead
 from spacy_luke.pipeline.ner.filter import SPAN_FILTER, filter_probabilities, without_filter
-from spacy_luke.pipeline.ner.tune_filter import FilterPoint, choose_threshold, measure_filter
+from spacy_luke.pipeline.ner.tune_filter import THRESHOLDS, FilterPoint, choose_threshold, measure_filter
 from tests.pipeline.conftest import TEXT
 from tests.pipeline.short_training import adam
 
@@ -239,6 +239,11 @@ def test_the_highest_threshold_with_the_recall_is_chosen(recall, threshold):
 @pytest.mark.parametrize(("loss", "threshold"), [(0.2, 0.5), (0.01, 0.1), (0.0, 0.01)])
 def test_the_highest_threshold_that_loses_little_f1_is_chosen(loss, threshold):
     assert choose_threshold(POINTS, 1.0, loss).threshold == threshold
+
+
+def test_usual_thresholds_are_probabilities_highest_first():
+    assert all(0 < threshold < 1 for threshold in THRESHOLDS)
+    assert list(THRESHOLDS) == sorted(set(THRESHOLDS), reverse=True)
 
 
 def test_the_f1_at_a_threshold_is_that_of_the_component_with_it(fast):

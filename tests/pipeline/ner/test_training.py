@@ -70,6 +70,14 @@ def test_other_labels_get_a_new_head(blank, checkpoint) -> None:
     assert pipe.label_data == ("HERO",)
 
 
+def test_a_new_head_has_the_negative_label_of_the_settings(encoder_checkpoint) -> None:
+    nlp = spacy.blank("en")
+    pipe = nlp.add_pipe("luke_ner", config={"negative_label": "nothing"})
+    pipe.initialize(lambda: examples(nlp), checkpoint=encoder_checkpoint)
+    assert pipe.logit_labels == ("nothing", "LOC", "ORG", "PER")
+    assert pipe.labels == ("LOC", "ORG", "PER")
+
+
 def test_given_labels_win_over_those_of_the_data(blank, checkpoint) -> None:
     pipe = blank.get_pipe("luke_ner")
     with pytest.warns(LukeWarning, match="W006"):

@@ -16,6 +16,7 @@ from transformers import LukeForQuestionAnswering, LukeTokenizer
 import spacy_luke
 from spacy_luke import Answer, has_annotation
 from spacy_luke.errors import LukeError, LukeWarning
+from spacy_luke.pipeline.base.calibration import Calibration
 from spacy_luke.pipeline.base.gold import GoldReport
 from spacy_luke.pipeline.qa.decoding import FoundAnswers, best, merged, to_answers, window_answers
 from spacy_luke.pipeline.qa.inputs import Context, QuestionRow, WindowedQuestion
@@ -493,6 +494,18 @@ def test_the_best_answer_within_a_sentence_is_the_best_sum_there(nlp, pipe) -> N
     assert len(found.chars) < len(everything.chars)
 
 
+def test_of_many_answers_none_goes_over_the_end_of_a_sentence(qa_checkpoint, nlp) -> None:
+    made = within_sentences(qa_checkpoint)
+    doc = made.get_pipe("sentencizer")(made.make_doc(LONG))
+    inside, anywhere = (
+        [a.span[0].sent == a.span[-1].sent for a in one.get_pipe("luke_qa").answer(doc, QUESTIONS[0], 200)]
+        for one in (made, nlp)
+    )
+    assert len(inside) == 200
+    assert all(inside)
+    assert not all(anywhere)
+
+
 def test_a_doc_without_sentences_has_its_answers_anywhere(qa_checkpoint) -> None:
     made = within_sentences(qa_checkpoint)
     bare, plain = made.get_pipe("luke_qa"), spacy_luke.from_checkpoint(qa_checkpoint).get_pipe("luke_qa")
@@ -507,6 +520,17 @@ def within_sentences(folder: Path) -> spacy.language.Language:
     if not nlp.has_pipe("sentencizer"):
         nlp.add_pipe("sentencizer", first=True)
     return nlp
+
+
+def test_what_is_calibrated_starts_from_the_bias_that_is_there(qa_checkpoint) -> None:
+    made = spacy_luke.from_checkpoint(qa_checkpoint, config={"no_answer_bias": 1.0})
+    pipe = made.get_pipe("luke_qa")
+    [[before, *_]] = pipe.predict([asked(made)])
+    pipe.apply_calibration(Calibration(temperature=2.0, bias=3.0))
+    [[after, *_]] = pipe.predict([asked(made)])
+    assert pipe.no_answer_bias == 2.0
+    assert after.no_answer == pytest.approx((before.no_answer + 3.0) / 2.0, abs=1e-5)
+    np.testing.assert_allclose(after.logits, before.logits / 2.0, atol=1e-5)
 
 
 # Bad input

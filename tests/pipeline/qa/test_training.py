@@ -371,6 +371,12 @@ def test_data_without_any_answer_is_reported(blank, qa_checkpoint) -> None:
         blank.get_pipe("luke_qa").initialize(lambda: gold, checkpoint=str(qa_checkpoint))
 
 
+def test_of_no_data_nothing_is_reported(blank, qa_checkpoint) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LukeWarning)
+        blank.get_pipe("luke_qa").initialize(lambda: [], checkpoint=str(qa_checkpoint))
+
+
 def test_a_component_that_was_not_initialised_trains_the_model_in_the_box(blank) -> None:
     with pytest.warns(LukeWarning, match="W001"):
         losses = blank.get_pipe("luke_qa").update(examples(blank))

@@ -240,6 +240,10 @@ def test_relations_with_other_labels_have_as_many_tails_as_there_are(folders) ->
     assert found == [(0, 2), (0, 3), (0, 4), (2, 4)]
 
 
+def test_a_tail_may_have_several_heads(folders) -> None:
+    assert lives(component(folders["plain"], single_tail=["lives_in"]), {(0, 2): 2.0, (8, 2): 1.0}) == [(0, 2), (8, 2)]
+
+
 def test_of_equal_tails_the_first_stays(folders) -> None:
     assert lives(component(folders["plain"], single_tail=["lives_in"]), {(0, 2): 2.0, (0, 4): 2.0}) == [(0, 2)]
 

@@ -91,6 +91,14 @@ def test_strict_scores_ask_for_the_labels_of_both_entities() -> None:
     assert prf(scores, "rel_strict") == [1 / 4, 1 / 5, 2 / 9]
 
 
+@pytest.mark.parametrize(("label", "right"), [("ORG", 1), ("LOC", 0), ("", 1)])
+def test_labels_are_those_of_the_spans_of_a_relation_or_of_the_entities_there(label: str, right: int) -> None:
+    doc = annotated(words(), {ADA: "PER", ACME: "ORG"}, [])
+    set_relations(doc, [(span(doc, ADA, "PER"), span(doc, ACME, label), "founder")])
+    scores = build_relations_scorer()([Example(doc, annotated(words(), GOLD_ENTITIES, GOLD[:1]))])
+    assert prf(scores, "rel_strict") == [right, right, right]
+
+
 def test_relations_of_found_entities_are_scored_beside() -> None:
     scores = build_relations_scorer()([end_to_end()])
     assert prf(scores, "rel_found") == [2 / 3, 2 / 3, 2 / 3]

@@ -287,9 +287,12 @@ def test_directions_that_a_head_lacks_need_a_new_head(folder) -> None:
     with pytest.warns(LukeWarning, match="W006"):
         _, pipe = component(folder, data=data, directed_labels=True)
     assert pipe.logit_labels == ("no_relation", "met(e1,e2)", "met(e2,e1)")
+    assert pipe.labels == pipe.label_data == ("met",)
     with pytest.warns(LukeWarning, match="W006"):
         _, pipe = component(folder, data=[(DATA[0][0], [(0, 2, "met(e1,e2)")])])
     assert pipe.logit_labels == ("no_relation", "met(e1,e2)", "met(e2,e1)")
+    assert pipe.labels == ("met",)
+    assert pipe.label_data == ("met(e1,e2)", "met(e2,e1)"), "the settings do not say that labels are directed"
 
 
 @pytest.mark.parametrize(
@@ -399,6 +402,11 @@ def test_type_pairs_are_those_of_related_pairs_of_the_data(folder, tmp_path) -> 
     copy.add_pipe("luke_relations", config={"pairs": LEARNED})
     assert pairs(copy.from_bytes(nlp.to_bytes())) == [(0, 4), (2, 4)]
     assert targets(pipe, examples(nlp, data)[0]).keys() == {(0, 4), (2, 4)}
+
+
+def test_settings_that_are_not_to_be_learned_are_not(folder) -> None:
+    _, pipe = component(folder, data=DATA)
+    assert not {"type_pairs", "single_tail"} & pipe._require_weights().settings.keys()
 
 
 def test_type_pairs_are_learned_from_the_entities_where_relations_have_plain_spans(folder) -> None:
