@@ -210,6 +210,10 @@ class _Pieces:
         """*Shape:* (batch, pieces, hidden)"""
         return self.packing.unpack(self.rows)
 
+    def with_states(self, states: Tensor) -> _Pieces:
+        """*Shape:* (batch, pieces, hidden)"""
+        return replace(self, rows=self.packing.pack(states))
+
     def projected(self, layer: IndependentLayer) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of a layer. *Shape:* 3 x (batch, heads, pieces, head width)"""
         return layer.attention.project(self.rows, self.packing)
@@ -232,6 +236,10 @@ class _Entities:
     def states(self) -> Tensor:
         """*Shape:* (batch, entities, hidden)"""
         return self.packing.unpack(self.rows)
+
+    def with_states(self, states: Tensor) -> _Entities:
+        """*Shape:* (batch, entities, hidden)"""
+        return replace(self, rows=self.packing.pack(states))
 
 
 class IndependentLukeEncoder(Encoder):
@@ -323,30 +331,32 @@ class IndependentLukeEncoder(Encoder):
         return entities.states
 
     def _encode_recorded(self, batch: EncoderInput, recording: Recording) -> EncoderOutput:
-        pieces, mask = self._padded_pieces(batch)
-        entities = self._padded_entities(batch)
-        states = [(pieces, entities)] if 0 in recording.states else []
+        pieces, entities = self._embed_pieces(batch), self._embed_entities(batch)
+        recorded = [(pieces, entities)] if 0 in recording.states else []
         attentions = []
         for number, layer in enumerate(self.layers, start=1):
-            queries, keys, values = layer.attention.project(pieces)
+            queries, keys, values = pieces.projected(layer)
             if number in recording.attentions:
                 entity_weights = None
                 if entities is not None:
-                    entities, entity_weights = layer.entities_with_weights(entities, keys, values, mask)
-                pieces, piece_weights = layer.pieces_with_weights(pieces, queries, keys, values, mask)
+                    states, entity_weights = layer.entities_with_weights(entities.states, keys, values, pieces.mask)
+                    entities = entities.with_states(states)
+                states, piece_weights = layer.pieces_with_weights(pieces.states, queries, keys, values, pieces.mask)
+                pieces = pieces.with_states(states)
                 attentions.append(_joint_weights(piece_weights, entity_weights))
             else:
                 if entities is not None:
-                    entities = self._entities_through(layer, _Entities(entities), keys, values, mask).states
-                pieces = self._run(layer.forward_pieces, pieces, queries, keys, values, mask)
+                    entities = self._entities_through(layer, entities, keys, values, pieces.mask)
+                pieces = self._pieces_through(layer, pieces, queries, keys, values)
             if number in recording.states:
-                states.append((pieces, entities))
-        entity_states = tuple(entities for _, entities in states if entities is not None)
+                recorded.append((pieces, entities))
+        last = pieces.states
+        entity_states = tuple(entities.states for _, entities in recorded if entities is not None)
         return EncoderOutput(
-            pieces=pieces,
-            entities=entities,
-            pooled=self._pooled(pieces),
-            hidden_states=tuple(pieces for pieces, _ in states),
+            pieces=last,
+            entities=None if entities is None else entities.states,
+            pooled=self._pooled(last),
+            hidden_states=tuple(pieces.states for pieces, _ in recorded),
             entity_hidden_states=entity_states if entities is not None else None,
             attentions=tuple(attentions),
         )
@@ -372,30 +382,23 @@ class IndependentLukeEncoder(Encoder):
         return EncoderOutput(found, entities.states if entities is not None else None, self._pooled(found))
 
     def _embed_pieces(self, batch: EncoderInput) -> _Pieces:
-        states, mask = self._padded_pieces(batch)
-        packing = PADDED if mask is None else Packing.of(batch.piece_mask)
-        return _Pieces(packing.pack(states), mask, packing)
-
-    def _padded_pieces(self, batch: EncoderInput) -> tuple[Tensor, Tensor | None]:
         states = self.embeddings(batch.piece_ids, batch.piece_types)
-        return states, None if batch.known.full_pieces else additive_mask(batch.piece_mask, states.dtype)
+        if batch.known.full_pieces:
+            return _Pieces(states, None, PADDED)
+        packing = Packing.of(batch.piece_mask)
+        return _Pieces(packing.pack(states), additive_mask(batch.piece_mask, states.dtype), packing)
 
     def _embed_entities(
         self, batch: EncoderInput, per_item: int = 1, offsets: Tensor | None = None
     ) -> _Entities | None:
-        states = self._padded_entities(batch)
-        if states is None:
-            return None
-        assert batch.entity_mask is not None
-        states = states if offsets is None else states + offsets
-        packing = Packing.of(batch.entity_mask) if batch.entity_mask.numel() <= PACKED_ROWS else PADDED
-        return _Entities(packing.pack(states), per_item, packing)
-
-    def _padded_entities(self, batch: EncoderInput) -> Tensor | None:
         if batch.entity_ids is None:
             return None
         assert batch.entity_spans is not None
-        return self.entity_embeddings(batch.entity_ids, batch.entity_spans)
+        assert batch.entity_mask is not None
+        states = self.entity_embeddings(batch.entity_ids, batch.entity_spans)
+        states = states if offsets is None else states + offsets
+        packing = Packing.of(batch.entity_mask) if batch.entity_mask.numel() <= PACKED_ROWS else PADDED
+        return _Entities(packing.pack(states), per_item, packing)
 
     def _pieces_through(
         self, layer: IndependentLayer, pieces: _Pieces, queries: Tensor, keys: Tensor, values: Tensor
